@@ -137,3 +137,6 @@ type Fault struct {
 	Field   string // the JSON path below the element, for example testLead
 	Problem string // why; never quotes the value
 }
+
+// AppendStamp appends Stamp(t) to b.
+func AppendStamp(b []byte, t time.Time) []byte { return t.UTC().AppendFormat(b, StampLayout) }

@@ -1,0 +1,320 @@
+// Package connector decides which window to reconcile when, and what to do
+// about each failure. One operation serves live polling, look-back, backfill,
+// recovery, replay and the settling of debts: read what LinkedIn has in a window
+// of submission time, subtract what the topics hold, publish the rest together
+// with the progress that says so.
+package connector
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"leadstream/internal/checkpoint"
+	"leadstream/internal/delivery"
+	"leadstream/internal/fault"
+	"leadstream/internal/lead"
+	"leadstream/schema"
+)
+
+// LinkedIn is the reading side of the Lead Sync API. It has more than three
+// methods because discovery reads four kinds of things; they share one
+// implementation and one budget.
+type LinkedIn interface {
+	// Now is a lower bound of LinkedIn's clock; false before its first answer.
+	Now() (time.Time, bool)
+	// Responses gives fn every response of the source in the window, a page at a
+	// time, in any order, perhaps some twice. With a limit it may refuse a window
+	// that holds more with an error that has TooMany() int, the rows it expects.
+	Responses(ctx context.Context, src lead.Source, w lead.Window, limit int, fn func([]lead.Response) error) error
+	Organizations(ctx context.Context) ([]lead.Organization, error)
+	Events(ctx context.Context, owner string) ([]lead.Event, error)
+	Forms(ctx context.Context, owner string) ([]lead.Form, error)
+	// Form is the current version of a form.
+	Form(ctx context.Context, id string) (lead.Form, error)
+	// FormVersion is the version of the form that the response answered, or the
+	// nearest that LinkedIn still shows.
+	FormVersion(ctx context.Context, ref lead.FormRef, responseID string) (lead.Form, error)
+}
+
+// Registry is the schema registry.
+type Registry interface {
+	Ensure(ctx context.Context, subject, avro string) (schema.Registered, error)
+	Versions(ctx context.Context, subject string) ([]schema.RegisteredSchema, error)
+	Names(ctx context.Context, id int, avro string) (bool, error)
+}
+
+// Options say what a Connector does and with what.
+type Options struct {
+	LinkedIn LinkedIn
+	Registry Registry
+	// Store makes the store of a new producer epoch.
+	Store func() *delivery.Store
+	// Requests and RestoreRequests carry the client's request counters over
+	// restarts; both may be nil.
+	Requests        func() json.RawMessage
+	RestoreRequests func(json.RawMessage) error
+
+	Organizations []string // URNs to restrict to; empty: all that are administered
+	LeadTypes     []string
+	Interval      time.Duration
+	Discovery     time.Duration
+	Lookback      time.Duration
+	Backfill      time.Duration
+	Choice        schema.Choice
+	Concurrency   int
+	Once          bool
+	Replay        *ReplayOptions
+
+	Metrics *Metrics
+	Log     *zap.Logger
+	Now     func() time.Time
+}
+
+// Connector runs the work of one installation. Each Run is one producer epoch.
+type Connector struct {
+	opts   Options
+	ladder checkpoint.Ladder
+	log    *zap.Logger
+
+	mu      sync.Mutex
+	current *epoch // nil while standing by
+	last    Status // of the last epoch, when standing by
+}
+
+// New makes a connector. It does no I/O.
+func New(o Options) *Connector {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Metrics == nil {
+		o.Metrics = NewMetrics(nil)
+	}
+	return &Connector{opts: o, ladder: checkpoint.NewLadder(o.Interval, o.Lookback), log: o.Log}
+}
+
+// epoch is the work of one producer epoch: everything that memory knows dies
+// with it.
+type epoch struct {
+	*Connector
+	store *delivery.Store
+	live  *delivery.Lane
+	forms *formBook
+
+	mu       sync.Mutex
+	progress map[lead.Source]checkpoint.Progress
+	debts    map[delivery.DebtID]checkpoint.Debt
+	replays  map[string]checkpoint.Replay
+	sources  map[lead.Source]*sourceState
+	orgs     []lead.Organization
+	events   map[string][]lead.Event // by owner
+
+	group *errgroup.Group
+	// wake is closed and replaced when there may be new work for a backlog.
+	wake chan struct{}
+}
+
+// sourceState is how a source fares.
+type sourceState struct {
+	polled    bool // at least once in this epoch
+	success   time.Time
+	committed time.Time
+	problem   string
+}
+
+// errFinished ends an epoch that has done all it was asked to (--once).
+var errFinished = errors.New("finished")
+
+// Run does the work of one producer epoch until ctx ends (nil), the work that
+// --once asks for is done (nil), the epoch is lost (kafka.ErrEpochLost) or
+// something fatal happens.
+func (c *Connector) Run(ctx context.Context) error {
+	e, err := c.open(ctx)
+	if err != nil {
+		if ctx.Err() != nil {
+			return nil
+		}
+		return err
+	}
+	defer c.leave()
+	group, ctx := errgroup.WithContext(ctx)
+	e.group = group
+	group.Go(func() error { return e.discoverLoop(ctx) })
+	group.Go(func() error { return e.debtLoop(ctx) })
+	if c.opts.Replay != nil {
+		group.Go(func() error { return e.replayLoop(ctx) })
+	}
+	if c.opts.Once {
+		group.Go(func() error { return e.untilFinished(ctx) })
+	}
+	for _, src := range e.known() {
+		e.start(ctx, src)
+	}
+	err = group.Wait()
+	if err == nil || errors.Is(err, errFinished) || errors.Is(err, context.Canceled) {
+		return nil
+	}
+	return err
+}
+
+// open begins the epoch and reads its progress, as long as it takes: Kafka away
+// is waited for.
+func (c *Connector) open(ctx context.Context) (*epoch, error) {
+	var state delivery.State
+	var store *delivery.Store
+	err := c.persist(ctx, "opening the store", func(ctx context.Context) (err error) {
+		store = c.opts.Store()
+		state, err = store.Open(ctx)
+		return err
+	})
+	if err != nil {
+		return nil, err
+	}
+	if c.opts.RestoreRequests != nil && state.Requests.Counters != nil {
+		if err := c.opts.RestoreRequests(state.Requests.Counters); err != nil {
+			return nil, fault.As(fault.Fatal, fmt.Errorf("restoring the request counters: %w", err))
+		}
+	}
+	e := &epoch{
+		Connector: c, store: store, live: store.Lane(""),
+		progress: state.Sources, debts: state.Debts, replays: state.Replays,
+		sources: map[lead.Source]*sourceState{}, events: map[string][]lead.Event{}, wake: make(chan struct{}),
+	}
+	if e.forms, err = newFormBook(e, state); err != nil {
+		return nil, err
+	}
+	c.mu.Lock()
+	c.current = e
+	c.mu.Unlock()
+	c.opts.Metrics.active.Set(1)
+	c.log.Info("working", zap.Int("sources", len(state.Sources)), zap.Int("forms", len(state.Forms)), zap.Int("debts", len(state.Debts)))
+	return e, nil
+}
+
+func (c *Connector) leave() {
+	status := c.Status()
+	status.Active = false
+	c.mu.Lock()
+	c.current, c.last = nil, status
+	c.mu.Unlock()
+	c.opts.Metrics.active.Set(0)
+	c.log.Info("no longer working")
+}
+
+// known are the sources of the checkpoint that are still wanted: they are
+// polled at once, before discovery has answered.
+func (e *epoch) known() []lead.Source {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var sources []lead.Source
+	for src := range e.progress {
+		if e.wanted(src.Owner) && slices.Contains(e.opts.LeadTypes, src.Type) {
+			sources = append(sources, src)
+		}
+	}
+	return sources
+}
+
+func (c *Connector) wanted(owner string) bool {
+	return len(c.opts.Organizations) == 0 || slices.Contains(c.opts.Organizations, owner)
+}
+
+// start begins the work of a source, once.
+func (e *epoch) start(ctx context.Context, src lead.Source) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if _, running := e.sources[src]; running {
+		return
+	}
+	e.sources[src] = &sourceState{}
+	e.group.Go(func() error { return e.pollLoop(ctx, src) })
+	e.group.Go(func() error { return e.backlogLoop(ctx, src) })
+}
+
+// persist does work until it succeeds, spacing its attempts, and returns early
+// for what no repetition mends: the end of ctx, a lost epoch, a fatal error.
+// Trouble is said once, and once more when it is over.
+func (c *Connector) persist(ctx context.Context, what string, work func(context.Context) error) error {
+	wait := fault.NewBackoff(200*time.Millisecond, 30*time.Second)
+	for {
+		err := work(ctx)
+		if err == nil {
+			if wait.Attempts() > 0 {
+				c.log.Info("recovered", zap.String("work", what), zap.Int("attempts", wait.Attempts()+1))
+			}
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		if endsEpoch(err) {
+			return err
+		}
+		if wait.Attempts() == 0 {
+			c.log.Warn("waiting to try again", zap.String("work", what), zap.Stringer("kind", fault.KindOf(err)), zap.Error(err))
+		}
+		if err := wait.Wait(ctx, c.pause(err)); err != nil {
+			return err
+		}
+	}
+}
+
+// pause is the least wait before an error's work is tried again.
+func (c *Connector) pause(err error) time.Duration {
+	least := fault.DelayOf(err)
+	switch fault.KindOf(err) {
+	case fault.Suspend: // an organization without access: looked at with each discovery
+		least = max(least, c.opts.Discovery)
+	case fault.Pause: // a person must act
+		least = max(least, 5*time.Second)
+	}
+	return least
+}
+
+// endsEpoch reports whether an error ends the work of the epoch.
+func endsEpoch(err error) bool {
+	return errors.Is(err, errEpochLost) || fault.KindOf(err) == fault.Fatal
+}
+
+// untilFinished ends the epoch when everything that --once asks for is done.
+func (e *epoch) untilFinished(ctx context.Context) error {
+	for {
+		if err := fault.Sleep(ctx, 50*time.Millisecond); err != nil {
+			return nil
+		}
+		if e.finished() {
+			return errFinished
+		}
+	}
+}
+
+func (e *epoch) finished() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.orgs == nil {
+		return false // discovery has not answered yet
+	}
+	for src, s := range e.sources {
+		if s.problem == "" && (!s.polled || len(e.progress[src].Backlog) > 0) {
+			return false
+		}
+	}
+	if e.opts.Replay != nil {
+		r, begun := e.replays[e.opts.Replay.ID]
+		return begun && r.Done()
+	}
+	return true
+}
+
+// signal wakes the loops that wait for backlog.
+func (e *epoch) signal() {
+	close(e.wake)
+	e.wake = make(chan struct{})
+}

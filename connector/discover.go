@@ -1,0 +1,186 @@
+package connector
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"go.uber.org/zap"
+
+	"leadstream/internal/fault"
+	"leadstream/internal/lead"
+)
+
+// discoverLoop finds organizations, events and forms at once and then at every
+// discovery interval. Its first part, the organizations, starts the sources.
+func (e *epoch) discoverLoop(ctx context.Context) error {
+	for {
+		err := e.persist(ctx, "discovery", e.discover)
+		if err != nil {
+			return err
+		}
+		if err := fault.Sleep(ctx, e.opts.Discovery); err != nil {
+			return nil
+		}
+	}
+}
+
+// discover reads what there is. One organization that cannot be read never
+// hides the others; the first error of any is returned when all were tried.
+func (e *epoch) discover(ctx context.Context) error {
+	orgs, err := e.opts.LinkedIn.Organizations(ctx)
+	if err != nil {
+		return fmt.Errorf("reading the organizations: %w", err)
+	}
+	orgs = slices.DeleteFunc(orgs, func(o lead.Organization) bool { return !e.wanted(o.URN) })
+	e.noteOrganizations(orgs)
+	for _, org := range orgs {
+		if org.Problem == "" {
+			for _, kind := range e.opts.LeadTypes {
+				e.start(ctx, lead.Source{Owner: org.URN, Type: kind})
+			}
+		}
+	}
+	var first error
+	for _, org := range orgs {
+		if org.Problem != "" {
+			continue
+		}
+		if err := e.discoverForms(ctx, org.URN); err != nil {
+			if ctx.Err() != nil || endsEpoch(err) {
+				return err
+			}
+			e.log.Warn("reading the events and forms of an organization", zap.String("owner", org.URN), zap.Error(err))
+			if first == nil && fault.KindOf(err) != fault.Suspend {
+				first = err
+			}
+		}
+	}
+	if err := e.forms.verify(ctx); err != nil {
+		if endsEpoch(err) {
+			return err
+		}
+		e.log.Warn("asking the registry whether it still knows the schemas", zap.Error(err))
+	}
+	e.opts.Metrics.countForms(e.forms.states())
+	return first
+}
+
+// noteOrganizations keeps the newest list and says once what changed.
+func (e *epoch) noteOrganizations(orgs []lead.Organization) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	before := map[string]string{}
+	for _, o := range e.orgs {
+		before[o.URN] = o.Problem
+	}
+	for _, o := range orgs {
+		was, known := before[o.URN]
+		switch {
+		case o.Problem != "" && was != o.Problem:
+			e.log.Error("organization cannot be read", zap.String("owner", o.URN), zap.String("problem", o.Problem))
+		case o.Problem == "" && !known:
+			e.log.Info("organization found", zap.String("owner", o.URN), zap.Strings("roles", o.Roles))
+		case o.Problem == "" && was != "":
+			e.log.Info("organization can be read again", zap.String("owner", o.URN))
+		}
+	}
+	if orgs == nil {
+		orgs = []lead.Organization{}
+	}
+	e.orgs = orgs
+}
+
+// discoverForms makes the topic and schema of every form that an event of the
+// organization asks for, and takes note of new versions of the others it knows.
+func (e *epoch) discoverForms(ctx context.Context, owner string) error {
+	events, err := e.opts.LinkedIn.Events(ctx, owner)
+	if err != nil {
+		return fmt.Errorf("reading the events: %w", err)
+	}
+	e.mu.Lock()
+	e.events[owner] = events
+	e.mu.Unlock()
+	listed, err := e.opts.LinkedIn.Forms(ctx, owner)
+	if err != nil {
+		return fmt.Errorf("reading the forms: %w", err)
+	}
+	onEvents := map[string]bool{}
+	for _, ev := range events {
+		onEvents[ev.Form.ID] = true
+	}
+	found := map[string]bool{}
+	for _, f := range listed {
+		found[f.ID] = true
+	}
+	for id := range onEvents {
+		if id == "" || found[id] {
+			continue
+		}
+		f, err := e.opts.LinkedIn.Form(ctx, id)
+		if err != nil {
+			e.log.Warn("reading the form of an event", zap.String("form", id), zap.Error(err))
+			continue
+		}
+		listed = append(listed, f)
+	}
+	return e.forms.discovered(ctx, listed, onEvents)
+}
+
+// topicBatch is how many topics are made under one hold of the store.
+const topicBatch = 100
+
+// discovered takes the current versions of an organization's forms: of those on
+// events, and of those known already.
+func (b *formBook) discovered(ctx context.Context, listed []lead.Form, onEvents map[string]bool) error {
+	b.work.Lock()
+	defer b.work.Unlock()
+	var forms []*form
+	for _, version := range listed {
+		b.mu.Lock()
+		known := b.forms[version.ID]
+		b.mu.Unlock()
+		if known == nil && !onEvents[version.ID] {
+			continue
+		}
+		f := b.get(version.ID, version.Owner)
+		if b.suspended(f.id) != nil {
+			continue // mend sees to it
+		}
+		if err := b.meet(ctx, f, nil); err != nil {
+			return err
+		}
+		if b.peek(f).fields == nil {
+			continue // suspended just now
+		}
+		b.add(f, version)
+		forms = append(forms, f)
+	}
+	for part := range slices.Chunk(forms, topicBatch) {
+		if err := b.bring(ctx, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// states counts the forms by state: ok, suspended, gone.
+func (b *formBook) states() map[string]int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	n := map[string]int{"ok": 0, "suspended": 0, "gone": 0}
+	for _, f := range b.forms {
+		n[f.state()]++
+	}
+	return n
+}
+
+func (f *form) state() string {
+	switch {
+	case f.why != nil:
+		return "suspended"
+	case f.gone:
+		return "gone"
+	}
+	return "ok"
+}

@@ -1,0 +1,538 @@
+package connector
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"leadstream/internal/checkpoint"
+	"leadstream/internal/delivery"
+	"leadstream/internal/fault"
+	"leadstream/internal/lead"
+	"leadstream/schema"
+)
+
+// formBook knows every form that leads or events have named: its fields, its
+// codec, and whether it can be published to. Its methods are safe for concurrent
+// use.
+type formBook struct {
+	epoch *epoch
+	// work lets one caller at a time prepare forms; who needs only forms that are
+	// ready does not wait for it.
+	work sync.Mutex
+
+	mu    sync.Mutex
+	forms map[string]*form
+	large map[string]bool // ids of leads that do not fit their topic
+	arena []byte          // of encoded values; used under the store's publication
+}
+
+// form is one lead form. Fields and codec are replaced, never changed.
+type form struct {
+	id, owner, name string
+	fields          *schema.Fields
+	codec           *schema.Codec
+	schemaID        int
+	ready           bool  // topic and schema exist; leads can be encoded
+	why             error // suspended, because of this
+	gone            bool  // LinkedIn does not show it
+	// asked is when LinkedIn was last asked for something the form lacked: a
+	// version (as its number) or a question (as its id, negated).
+	asked map[int64]time.Time
+	saved bool // the checkpoint has these fields and this schema id
+}
+
+func newFormBook(e *epoch, state delivery.State) (*formBook, error) {
+	b := &formBook{epoch: e, forms: map[string]*form{}, large: map[string]bool{}}
+	for id, saved := range state.Forms {
+		f := &form{id: id, owner: saved.Owner, name: saved.Name, asked: map[int64]time.Time{}, saved: true}
+		f.fields = new(schema.Fields)
+		if err := json.Unmarshal(saved.Fields, f.fields); err != nil {
+			return nil, &checkpoint.UnreadableError{Key: checkpoint.FormKey(id), Err: err}
+		}
+		if saved.SchemaID != 0 {
+			codec, err := schema.Compile(f.fields, saved.SchemaID)
+			if err != nil {
+				return nil, &checkpoint.UnreadableError{Key: checkpoint.FormKey(id), Err: err}
+			}
+			f.codec, f.schemaID = codec, saved.SchemaID
+		}
+		b.forms[id] = f
+	}
+	return b, nil
+}
+
+// prepare makes the forms that these responses name ready, as far as that can
+// be: a form that cannot be is suspended, and tried again by mend, not here.
+func (b *formBook) prepare(ctx context.Context, responses []*lead.Response) error {
+	samples := map[string]*lead.Response{}
+	b.mu.Lock()
+	var last string
+	for _, r := range responses {
+		if r.Form.ID == last {
+			continue
+		}
+		last = r.Form.ID
+		if f := b.forms[r.Form.ID]; f == nil || !f.ready && f.why == nil {
+			samples[r.Form.ID] = r
+		}
+	}
+	b.mu.Unlock()
+	if len(samples) == 0 {
+		return nil
+	}
+	b.work.Lock()
+	defer b.work.Unlock()
+	var forms []*form
+	for id, r := range samples {
+		f := b.get(id, r.Owner)
+		if now := b.peek(f); now.ready || now.why != nil {
+			continue // another caller was faster
+		}
+		if err := b.meet(ctx, f, r); err != nil {
+			return err
+		}
+		forms = append(forms, f)
+	}
+	return b.bring(ctx, forms)
+}
+
+// get is the form of that id, new when it was never met.
+func (b *formBook) get(id, owner string) *form {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f := b.forms[id]
+	if f == nil {
+		f = &form{id: id, owner: owner, asked: map[int64]time.Time{}}
+		b.forms[id] = f
+	}
+	return f
+}
+
+// meet gives a form its fields: those of the checkpoint, else those of the
+// registry (a lost checkpoint forgets no name), else new ones, with the version
+// that the response answered. Only what ends the epoch is returned.
+func (b *formBook) meet(ctx context.Context, f *form, r *lead.Response) error {
+	if f.fields == nil {
+		fields, err := b.remembered(ctx, f.id)
+		if err != nil {
+			return b.bar(ctx, f, err)
+		}
+		b.set(f, func() { f.fields = fields })
+	}
+	if r != nil && !f.fields.HasVersion(r.Form.Version) {
+		return b.ask(ctx, f, r)
+	}
+	return nil
+}
+
+// remembered rebuilds a form's fields from what the registry holds.
+func (b *formBook) remembered(ctx context.Context, id string) (*schema.Fields, error) {
+	versions, err := b.epoch.opts.Registry.Versions(ctx, b.subject(id))
+	if err != nil {
+		return nil, fmt.Errorf("reading the schemas of subject %s: %w", b.subject(id), err)
+	}
+	if len(versions) == 0 {
+		return schema.New(id, b.epoch.opts.Choice), nil
+	}
+	texts := make([]string, len(versions))
+	for i, v := range versions {
+		texts[i] = v.Schema
+	}
+	fields, err := schema.Parse(texts...)
+	if err != nil {
+		return nil, fmt.Errorf("subject %s: %w", b.subject(id), err)
+	}
+	return fields, nil
+}
+
+func (b *formBook) subject(id string) string { return b.epoch.store.TopicName(id) + "-value" }
+
+// ask fetches what the form lacks for a response: its current version, and the
+// one that was answered when that is another.
+func (b *formBook) ask(ctx context.Context, f *form, r *lead.Response) error {
+	now := b.epoch.opts.Now()
+	b.set(f, func() {
+		f.asked[int64(r.Form.Version)] = now
+		for _, a := range r.Answers {
+			f.asked[-a.QuestionID] = now
+		}
+	})
+	current, err := b.epoch.opts.LinkedIn.Form(ctx, f.id)
+	if err == nil {
+		b.add(f, current)
+		if !f.fields.HasVersion(r.Form.Version) {
+			var answered lead.Form
+			if answered, err = b.epoch.opts.LinkedIn.FormVersion(ctx, r.Form, r.ID); err == nil {
+				b.add(f, answered)
+			}
+		}
+	}
+	switch {
+	case err == nil:
+		return nil
+	case fault.KindOf(err) == fault.Suspend: // LinkedIn does not show it (any more)
+		b.set(f, func() { f.gone = current.ID == "" })
+		b.epoch.log.Warn("form cannot be read; its leads go out with what is known of it", zap.String("form", f.id), zap.Error(err))
+		return nil
+	default:
+		return b.bar(ctx, f, fmt.Errorf("reading form %s: %w", f.id, err))
+	}
+}
+
+// add takes a version of a form into its fields.
+func (b *formBook) add(f *form, version lead.Form) {
+	next := f.fields.Clone()
+	changed := next.Add(version)
+	b.set(f, func() {
+		f.gone, f.name = false, version.Name
+		if version.Owner != "" {
+			f.owner = version.Owner
+		}
+		if changed {
+			f.fields, f.saved, f.ready = next, false, false
+		}
+	})
+}
+
+// bring makes forms ready: topics exist, names are committed, schemas are
+// registered, in this order. What one form lacks suspends that form.
+func (b *formBook) bring(ctx context.Context, forms []*form) error {
+	var ids []string
+	for _, f := range forms {
+		if now := b.peek(f); now.fields != nil && !now.ready && now.why == nil {
+			ids = append(ids, f.id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	refused, err := b.epoch.store.EnsureTopics(ctx, ids)
+	if err != nil {
+		return err
+	}
+	var open []*form
+	for _, id := range ids {
+		f := b.get(id, "")
+		if why := refused[id]; why != nil {
+			b.suspend(id, why)
+			continue
+		}
+		open = append(open, f)
+	}
+	if err := b.save(ctx, open); err != nil {
+		return err
+	}
+	if err := b.register(ctx, open); err != nil {
+		return err
+	}
+	return b.save(ctx, open)
+}
+
+// save commits the fields of the forms that changed.
+func (b *formBook) save(ctx context.Context, forms []*form) error {
+	records := map[string]any{}
+	for _, each := range forms {
+		f := b.peek(each)
+		if f.saved || f.why != nil {
+			continue
+		}
+		fields, err := json.Marshal(f.fields)
+		if err != nil {
+			return fmt.Errorf("encoding the fields of form %s: %w", f.id, err)
+		}
+		record := checkpoint.Form{Fields: fields, Owner: f.owner, Name: f.name}
+		if f.ready {
+			record.SchemaID = f.schemaID
+		}
+		records[checkpoint.FormKey(f.id)] = record
+	}
+	if len(records) == 0 {
+		return nil
+	}
+	err := b.epoch.store.Publish(func(p *delivery.Publication) error {
+		return p.Commit(ctx, delivery.Batch{Records: records})
+	})
+	if err != nil {
+		return fmt.Errorf("committing the names of %d forms: %w", len(records), err)
+	}
+	for _, f := range forms {
+		b.set(f, func() { f.saved = true })
+	}
+	return nil
+}
+
+// register gives each form a registered schema and a codec of it. A form whose
+// codec still serves (same schema) does not need the registry.
+func (b *formBook) register(ctx context.Context, forms []*form) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(max(b.epoch.opts.Concurrency, 1))
+	for _, f := range forms {
+		group.Go(func() error {
+			now := b.peek(f)
+			text := now.fields.Schema()
+			if now.codec != nil && now.codec.Schema() == text {
+				b.set(f, func() { f.ready = f.why == nil })
+				return nil
+			}
+			registered, err := b.epoch.opts.Registry.Ensure(ctx, b.subject(f.id), text)
+			if err != nil {
+				return b.bar(ctx, f, fmt.Errorf("registering the schema of form %s: %w", f.id, err))
+			}
+			codec, err := schema.Compile(now.fields, registered.ID)
+			if err != nil {
+				return b.bar(ctx, f, fmt.Errorf("compiling the schema of form %s: %w", f.id, err))
+			}
+			b.set(f, func() { f.codec, f.schemaID, f.ready, f.saved = codec, registered.ID, f.why == nil, false })
+			return nil
+		})
+	}
+	return group.Wait()
+}
+
+// bar suspends a form because of err, unless err is not about the form at all.
+func (b *formBook) bar(ctx context.Context, f *form, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if endsEpoch(err) || fault.KindOf(err) == fault.Pause {
+		return err
+	}
+	b.suspend(f.id, err)
+	return nil
+}
+
+// suspend stops publishing to a form; its leads are owed.
+func (b *formBook) suspend(id string, why error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f := b.forms[id]
+	if f.why == nil {
+		b.epoch.log.Error("form suspended; its leads are owed until this is mended", zap.String("form", id), zap.Error(why))
+	}
+	f.why, f.ready = why, false
+}
+
+// suspended is why a form cannot be published to, nil when it can.
+func (b *formBook) suspended(id string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if f := b.forms[id]; f != nil {
+		return f.why
+	}
+	return nil
+}
+
+// mend tries the suspended forms again.
+func (b *formBook) mend(ctx context.Context) (mended bool, err error) {
+	b.work.Lock()
+	defer b.work.Unlock()
+	var forms []*form
+	b.mu.Lock()
+	for _, f := range b.forms {
+		if f.why != nil {
+			forms = append(forms, f)
+		}
+	}
+	b.mu.Unlock()
+	for _, f := range forms {
+		if err := b.retry(ctx, f); err != nil {
+			return mended, err
+		}
+		if b.suspended(f.id) == nil {
+			mended = true
+			b.epoch.log.Info("form mended", zap.String("form", f.id))
+		}
+	}
+	return mended, nil
+}
+
+// retry tries one suspended form again: it is read and prepared as if it were
+// met for the first time.
+func (b *formBook) retry(ctx context.Context, f *form) error {
+	now := b.peek(f)
+	trial := &now
+	trial.why, trial.asked = nil, map[int64]time.Time{}
+	if trial.fields == nil {
+		fields, err := b.remembered(ctx, f.id)
+		if err != nil {
+			return b.still(ctx, f, err)
+		}
+		trial.fields = fields
+	}
+	current, err := b.epoch.opts.LinkedIn.Form(ctx, f.id)
+	switch {
+	case err == nil:
+		b.add(trial, current)
+	case fault.KindOf(err) != fault.Suspend:
+		return b.still(ctx, f, err)
+	}
+	b.mu.Lock()
+	b.forms[f.id] = trial
+	b.mu.Unlock()
+	if err := b.bring(ctx, []*form{trial}); err != nil {
+		return b.still(ctx, trial, err)
+	}
+	return nil
+}
+
+// still keeps a form suspended, with the newest reason.
+func (b *formBook) still(ctx context.Context, f *form, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if endsEpoch(err) {
+		return err
+	}
+	b.set(f, func() { f.why = err })
+	return nil
+}
+
+// peek is a copy of the form as it is now.
+func (b *formBook) peek(f *form) form {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return *f
+}
+
+func (b *formBook) set(f *form, change func()) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	change()
+}
+
+// lacking are responses, one for each thing, that name a version or a question
+// which their form does not know and which LinkedIn was not asked for lately.
+func (b *formBook) lacking(responses []*lead.Response) []*lead.Response {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var lacking []*lead.Response
+	now := b.epoch.opts.Now()
+	recent := func(f *form, what int64) bool {
+		at, asked := f.asked[what]
+		return asked && now.Sub(at) < b.epoch.opts.Discovery
+	}
+	noted := map[lead.FormRef]bool{}
+	for _, r := range responses {
+		f := b.forms[r.Form.ID]
+		if f == nil || f.why != nil || noted[r.Form] {
+			continue
+		}
+		lacks := !f.fields.HasVersion(r.Form.Version) && !recent(f, int64(r.Form.Version))
+		for i := range r.Answers {
+			id := r.Answers[i].QuestionID
+			if !f.fields.HasQuestion(r.Form.Version, id) && !recent(f, -id) {
+				lacks = true
+			}
+		}
+		if lacks {
+			noted[r.Form] = true
+			lacking = append(lacking, r)
+		}
+	}
+	return lacking
+}
+
+// learn fetches what these responses lack, and makes their forms ready again.
+func (b *formBook) learn(ctx context.Context, responses []*lead.Response) error {
+	b.work.Lock()
+	defer b.work.Unlock()
+	var forms []*form
+	for _, r := range responses {
+		f := b.get(r.Form.ID, r.Owner)
+		if err := b.ask(ctx, f, r); err != nil {
+			return err
+		}
+		forms = append(forms, f)
+	}
+	return b.bring(ctx, forms)
+}
+
+// encode makes the value of a response's record.
+func (b *formBook) encode(r *lead.Response) ([]byte, []lead.Fault, error) {
+	b.mu.Lock()
+	codec := b.forms[r.Form.ID].codec
+	b.mu.Unlock()
+	const chunk = 256 << 10
+	if cap(b.arena)-len(b.arena) < 4<<10 {
+		b.arena = make([]byte, 0, chunk)
+	}
+	start := len(b.arena)
+	out, faults, err := codec.Encode(b.arena, r)
+	if err != nil {
+		return nil, nil, err
+	}
+	b.arena = out
+	return out[start:len(out):len(out)], faults, nil
+}
+
+// schemaIDs is the schema that the leads' forms are encoded with.
+func (b *formBook) schemaIDs(leads []delivery.Lead) map[string]int {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	ids := map[string]int{}
+	for i := range leads {
+		id := leads[i].Form.ID
+		ids[id] = b.forms[id].schemaID
+	}
+	return ids
+}
+
+// ofTopic is the form that a topic belongs to.
+func (b *formBook) ofTopic(topic string) (string, bool) {
+	id, ok := strings.CutPrefix(topic, b.epoch.store.TopicName(""))
+	if !ok || !lead.Digits(id) {
+		return "", false
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	_, known := b.forms[id]
+	return id, known
+}
+
+func (b *formBook) markTooLarge(r *lead.Response) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.large[r.ID+"@"+lead.Stamp(r.SubmittedAt)] = true
+}
+
+func (b *formBook) isTooLarge(r *lead.Response) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return len(b.large) > 0 && b.large[r.ID+"@"+lead.Stamp(r.SubmittedAt)]
+}
+
+// verify asks the registry whether the ids still name the schemas; a registry
+// that was rebuilt is given them again.
+func (b *formBook) verify(ctx context.Context) error {
+	b.work.Lock()
+	defer b.work.Unlock()
+	b.mu.Lock()
+	var forms []*form
+	for _, f := range b.forms {
+		if f.ready {
+			forms = append(forms, f)
+		}
+	}
+	b.mu.Unlock()
+	var lost []*form
+	for _, f := range forms {
+		now := b.peek(f)
+		same, err := b.epoch.opts.Registry.Names(ctx, now.schemaID, now.codec.Schema())
+		if err != nil {
+			return fmt.Errorf("asking the registry for schema %d of form %s: %w", now.schemaID, f.id, err)
+		}
+		if !same {
+			b.epoch.log.Warn("the registry does not know a form's schema any more; registering it again", zap.String("form", f.id), zap.Int("schema", now.schemaID))
+			b.set(f, func() { f.ready, f.codec = false, nil })
+			lost = append(lost, f)
+		}
+	}
+	return b.bring(ctx, lost)
+}

@@ -1,0 +1,165 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"math/rand/v2"
+	"time"
+
+	"leadstream/internal/checkpoint"
+	"leadstream/internal/delivery"
+	"leadstream/internal/fault"
+	"leadstream/internal/lead"
+)
+
+const (
+	// sliceRows is how many responses a slice of a window aims at, and
+	// sliceLimit how many it may hold before it is cut.
+	sliceRows  = 2500
+	sliceLimit = 4000
+	// idleCommit is how seldom progress is written when nothing was published.
+	// What is older in the topic than in memory only makes a restart look
+	// back further.
+	idleCommit = 10 * time.Second
+)
+
+// pollLoop polls a source at once, and then at every interval, a little
+// scattered so that several sources and processes spread out.
+func (e *epoch) pollLoop(ctx context.Context, src lead.Source) error {
+	next := time.Now()
+	for {
+		err := e.persist(ctx, "polling "+src.String(), func(ctx context.Context) error {
+			err := e.poll(ctx, src)
+			e.outcome(src, err)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+		scatter := time.Duration((rand.Float64() - 0.5) * 0.1 * float64(e.opts.Interval))
+		next = later(next.Add(e.opts.Interval), time.Now())
+		if err := fault.Sleep(ctx, time.Until(next)+scatter); err != nil {
+			return err
+		}
+	}
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// outcome notes how a poll went, for status, metrics and --once.
+func (e *epoch) outcome(src lead.Source, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := e.sources[src]
+	if s == nil {
+		return
+	}
+	if err == nil {
+		s.polled, s.problem, s.success = true, "", e.opts.Now()
+		e.opts.Metrics.polled(src, s.success, e.progress[src].Live)
+	} else if fault.KindOf(err) == fault.Suspend || fault.KindOf(err) == fault.Pause {
+		s.problem = err.Error()
+	}
+}
+
+// poll reconciles the window that is due for a source: what is new, and as far
+// back as the look-back steps that are due reach. A window that holds too much
+// for one poll is cut: its newest part is done at once, the rest is backlog.
+func (e *epoch) poll(ctx context.Context, src lead.Source) error {
+	now, ok := e.opts.LinkedIn.Now()
+	if !ok { // nothing was asked yet: the discovery's first answer tells the time
+		return fault.As(fault.Retry, errNoClock)
+	}
+	now = now.Truncate(time.Millisecond)
+	p := e.begin(src, now)
+	w, after := p.Poll(e.ladder, now)
+	if w.Empty() {
+		return nil
+	}
+	j := &job{src: src, lane: e.live, fresh: p.Live, via: freshVia(p.Live, delivery.ViaLive, delivery.ViaLate)}
+	j.done = e.sourceDone(src, after.Onto, true)
+	err := e.reconcile(ctx, j, w, sliceLimit)
+	for cut := w.From; isTooMany(err); {
+		cut = nextCut(cut, p.Live.Add(-e.ladder[0].Length), now)
+		limit := sliceLimit
+		if now.Sub(cut) <= time.Second {
+			limit = 0 // so many in one second: take them as they come
+		}
+		later := lead.Window{From: w.From, To: cut}
+		j.done = e.sourceDone(src, func(current checkpoint.Progress) checkpoint.Progress {
+			return after.Onto(current).Defer(later, p.Live)
+		}, false)
+		err = e.reconcile(ctx, j, lead.Window{From: cut, To: now}, limit)
+	}
+	e.live.Forget(now.Add(-e.opts.Lookback - 2*e.opts.Interval - time.Hour))
+	return err
+}
+
+var errNoClock = errors.New("LinkedIn's clock is not known yet")
+
+// nextCut moves the start of the part that a poll does itself towards now.
+func nextCut(cut, base, now time.Time) time.Time {
+	if cut.Before(base) {
+		return base
+	}
+	return now.Add(-max(now.Sub(cut)/4, time.Second)).Truncate(time.Millisecond)
+}
+
+// begin is the source's progress; a source met for the first time starts now.
+func (e *epoch) begin(src lead.Source, now time.Time) checkpoint.Progress {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p, ok := e.progress[src]
+	if !ok {
+		p = checkpoint.Start(now.Add(-e.ladder[0].Length).Truncate(time.Millisecond), e.opts.Backfill, e.ladder)
+		e.progress[src] = p
+		e.signal()
+	}
+	return p
+}
+
+// freshVia labels what was never covered before one way, what was looked back
+// on another.
+func freshVia(fresh time.Time, isFresh, isNot delivery.Via) func(time.Time) delivery.Via {
+	return func(t time.Time) delivery.Via {
+		if t.Before(fresh) {
+			return isNot
+		}
+		return isFresh
+	}
+}
+
+// sourceDone makes the step that moves a source's progress: to is given the
+// progress as it is when the window's last transaction is made. lazy lets it
+// wait while there is nothing else to commit.
+func (e *epoch) sourceDone(src lead.Source, to func(checkpoint.Progress) checkpoint.Progress, lazy bool) *step {
+	return &step{
+		lazy: lazy,
+		due: func() bool {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			s := e.sources[src]
+			return s == nil || e.opts.Now().Sub(s.committed) >= idleCommit
+		},
+		records: func(records map[string]any) func(bool) {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			next := to(e.progress[src])
+			records[checkpoint.SourceKey(src)] = next
+			return func(committed bool) {
+				e.mu.Lock()
+				defer e.mu.Unlock()
+				e.progress[src] = next
+				if s := e.sources[src]; s != nil && committed {
+					s.committed = e.opts.Now()
+				}
+				e.signal()
+			}
+		},
+	}
+}

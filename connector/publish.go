@@ -1,0 +1,142 @@
+package connector
+
+import (
+	"context"
+	"errors"
+
+	"leadstream/internal/checkpoint"
+	"leadstream/internal/delivery"
+	"leadstream/internal/kafka"
+	"leadstream/internal/lead"
+)
+
+// publication is one flush on its way into Kafka.
+type publication struct {
+	epoch   *epoch
+	job     *job
+	window  lead.Window
+	sorted  sorted
+	verdict delivery.Verdict
+	last    bool
+}
+
+// publish encodes what is missing and commits it, in as many transactions as
+// the limits ask for; only the last one carries debts, dead letters and progress.
+func (e *epoch) publish(ctx context.Context, p *delivery.Publication, pub *publication) error {
+	letters := pub.unreadable()
+	var batch delivery.Batch
+	bytes := 0
+	topics := map[string]bool{}
+	for _, r := range pub.verdict.Missing {
+		l, letter := e.encode(r, pub.job)
+		if letter != nil {
+			letters = append(letters, *letter)
+			continue
+		}
+		size := len(l.Value) + recordOverhead
+		full := len(batch.Leads) >= delivery.MaxLeads || bytes+size > delivery.MaxBytes ||
+			!topics[r.Form.ID] && len(topics) >= maxTopics
+		if full {
+			if err := e.commit(ctx, p, pub, batch); err != nil {
+				return err
+			}
+			batch, bytes, topics = delivery.Batch{}, 0, map[string]bool{}
+		}
+		topics[r.Form.ID] = true
+		bytes += size
+		batch.Leads = append(batch.Leads, l)
+	}
+	var err error
+	if batch.DeadLetters, err = p.NewDeadLetters(ctx, letters); err != nil {
+		return err
+	}
+	return e.commitLast(ctx, p, pub, batch)
+}
+
+const (
+	// recordOverhead is about what headers, key and framing add to a value.
+	recordOverhead = 300
+	// maxTopics leaves room for the internal topics in a transaction.
+	maxTopics = kafka.MaxPartitions - 2
+)
+
+// unreadable makes dead letters of the elements that are no leads.
+func (pub *publication) unreadable() []delivery.DeadLetter {
+	var letters []delivery.DeadLetter
+	for _, r := range pub.sorted.bad {
+		letters = append(letters, delivery.DeadLetter{Response: r, Stage: "DECODE", Reason: "UnreadableElement", Error: r.Unreadable})
+	}
+	return letters
+}
+
+// encode makes the record of a response, or the dead letter it becomes.
+func (e *epoch) encode(r *lead.Response, j *job) (delivery.Lead, *delivery.DeadLetter) {
+	if e.forms.isTooLarge(r) {
+		return delivery.Lead{}, &delivery.DeadLetter{Response: r, Stage: "PRODUCE", Reason: "RecordTooLarge",
+			Error: "the record is larger than the topic's max.message.bytes"}
+	}
+	value, faults, err := e.forms.encode(r)
+	if err != nil {
+		return delivery.Lead{}, &delivery.DeadLetter{Response: r, Stage: "ENCODE", Reason: "NotEncodable", Error: err.Error()}
+	}
+	if len(faults) > 0 {
+		e.opts.Metrics.fieldErrors.WithLabelValues(r.Form.ID).Add(float64(len(faults)))
+	}
+	return delivery.Lead{Response: r, Value: value, Via: j.via(r.SubmittedAt), Replay: j.replay}, nil
+}
+
+// commit makes a part of the publication durable.
+func (e *epoch) commit(ctx context.Context, p *delivery.Publication, pub *publication, batch delivery.Batch) error {
+	batch.Schemas = e.forms.schemaIDs(batch.Leads)
+	err := p.Commit(ctx, batch)
+	e.opts.Metrics.transaction(err)
+	if err != nil {
+		return e.refusal(err, batch.Leads)
+	}
+	e.report(pub.job, batch.Leads, batch.DeadLetters, pub.verdict)
+	return nil
+}
+
+// commitLast makes the rest of the publication durable, with what is owed and,
+// when the window ends here, with the progress.
+func (e *epoch) commitLast(ctx context.Context, p *delivery.Publication, pub *publication, batch delivery.Batch) error {
+	batch.Records = map[string]any{}
+	debts := e.owed(pub.job.src, pub.sorted.barred)
+	for id, debt := range debts {
+		batch.Records[checkpoint.DebtKey(id.Source, id.Form)] = debt
+	}
+	var after func(bool)
+	worth := !batch.Empty()
+	if done := pub.job.done; pub.last && done != nil {
+		after = done.records(batch.Records)
+		if !worth && done.lazy && !done.due() {
+			after(false)
+			return nil
+		}
+		if e.opts.Requests != nil {
+			batch.Records[checkpoint.RequestsKey] = checkpoint.Requests{Counters: e.opts.Requests()}
+		}
+	}
+	if err := e.commit(ctx, p, pub, batch); err != nil {
+		return err
+	}
+	e.mu.Lock()
+	for id, debt := range debts {
+		e.debts[id] = debt
+	}
+	e.mu.Unlock()
+	if after != nil {
+		after(true)
+	}
+	return nil
+}
+
+// refusal marks the one lead that is too large for its topic.
+func (e *epoch) refusal(err error, leads []delivery.Lead) error {
+	var refused *kafka.TopicError
+	if errors.As(err, &refused) && refused.TooLarge() && refused.Index >= 0 && refused.Index < len(leads) {
+		e.forms.markTooLarge(leads[refused.Index].Response)
+		return &tooLargeError{err}
+	}
+	return err
+}

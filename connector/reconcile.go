@@ -1,0 +1,223 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"leadstream/internal/checkpoint"
+	"leadstream/internal/delivery"
+	"leadstream/internal/fault"
+	"leadstream/internal/kafka"
+	"leadstream/internal/lead"
+)
+
+var errEpochLost = kafka.ErrEpochLost
+
+// job is what the windows of one piece of work have in common.
+type job struct {
+	src  lead.Source
+	lane *delivery.Lane
+	// fresh is from when on nothing was reconciled before; explicit says that
+	// somebody asked for exactly this, beyond the topics' horizon too.
+	fresh    time.Time
+	explicit bool
+	via      func(time.Time) delivery.Via
+	replay   string // id of a replay in mode all
+	form     string // only this form's responses, when settling its debt
+	// done is committed with the last transaction of the window.
+	done *step
+}
+
+// step is progress to be committed. records adds it to a transaction's records,
+// called while nobody else publishes; what it returns is called once that
+// transaction is durable (true), or when there was nothing that made one worth
+// while (false).
+type step struct {
+	lazy    bool
+	due     func() bool
+	records func(records map[string]any) func(committed bool)
+}
+
+// tooMany is the answer of LinkedIn when a window holds more rows than allowed.
+type tooMany interface{ TooMany() int }
+
+func isTooMany(err error) bool {
+	var many tooMany
+	return errors.As(err, &many)
+}
+
+// reconcile makes one window of one source whole. When it returns nil, every
+// response LinkedIn has in w is durable in Kafka, once, as a lead, a dead letter
+// or a debt, and so is the progress that says so.
+//
+// limit, when positive, refuses a window of more responses before anything of
+// it is published.
+func (e *epoch) reconcile(ctx context.Context, j *job, w lead.Window, limit int) error {
+	var rows []lead.Response
+	err := e.opts.LinkedIn.Responses(ctx, j.src, w, limit, func(page []lead.Response) error {
+		rows = append(rows, page...)
+		if limit > 0 || len(rows) < sliceRows {
+			return nil
+		}
+		part := rows
+		rows = nil
+		return e.flush(ctx, j, w, part, false)
+	})
+	if err != nil {
+		return fmt.Errorf("reading %s of %s: %w", w, j.src, err)
+	}
+	return e.flush(ctx, j, w, rows, true)
+}
+
+// flush publishes what is missing of the rows, which are part of window w, and
+// with the last of them the job's progress.
+func (e *epoch) flush(ctx context.Context, j *job, w lead.Window, rows []lead.Response, last bool) error {
+	for {
+		sorted, err := e.sort(ctx, j, rows)
+		if err != nil {
+			return err
+		}
+		var lacking []*lead.Response
+		var refused error
+		err = e.store.Publish(func(p *delivery.Publication) error {
+			ask := delivery.Ask{Window: w, Fresh: j.fresh, Explicit: j.explicit}
+			verdict, err := p.Missing(ctx, j.lane, ask, sorted.good)
+			if err != nil {
+				return err
+			}
+			if lacking = e.forms.lacking(verdict.Missing); len(lacking) > 0 {
+				return nil
+			}
+			refused = e.publish(ctx, p, &publication{epoch: e, job: j, window: w, sorted: sorted, verdict: verdict, last: last})
+			return refused
+		})
+		switch {
+		case len(lacking) > 0:
+			if err := e.forms.learn(ctx, lacking); err != nil {
+				return err
+			}
+		case refused != nil && e.setAside(refused):
+			// the form or the lead that was refused is known now: again without it
+		default:
+			return err
+		}
+	}
+}
+
+// sorted are the rows of a flush by what can be done with them.
+type sorted struct {
+	good   []*lead.Response // of forms that can be published
+	bad    []*lead.Response // unreadable elements
+	barred []*lead.Response // of suspended forms: owed
+}
+
+// sort makes the forms and topics that the rows name ready, and sorts the rows.
+func (e *epoch) sort(ctx context.Context, j *job, rows []lead.Response) (sorted, error) {
+	var s sorted
+	for i := range rows {
+		r := &rows[i]
+		if r.Owner == "" {
+			r.Owner = j.src.Owner
+		}
+		switch {
+		case j.form != "" && r.Form.ID != j.form:
+		case r.Unreadable != "":
+			s.bad = append(s.bad, r)
+		default:
+			s.good = append(s.good, r)
+		}
+	}
+	if err := e.forms.prepare(ctx, s.good); err != nil {
+		return sorted{}, err
+	}
+	usable := s.good[:0]
+	for _, r := range s.good {
+		if e.forms.suspended(r.Form.ID) != nil {
+			s.barred = append(s.barred, r)
+		} else {
+			usable = append(usable, r)
+		}
+	}
+	s.good = usable
+	return s, nil
+}
+
+// setAside takes note of what Kafka refused, so that the rest can go out; false
+// when it is nothing that concerns one form or lead alone.
+func (e *epoch) setAside(err error) bool {
+	var large *tooLargeError
+	if errors.As(err, &large) {
+		return true // marked as a dead letter where it was found
+	}
+	var topic *kafka.TopicError
+	if !errors.As(err, &topic) {
+		return false
+	}
+	form, isLead := e.forms.ofTopic(topic.Topic)
+	if !isLead {
+		return false
+	}
+	if topic.Missing() {
+		return true // forgotten by the store, and made again
+	}
+	e.forms.suspend(form, err)
+	return true
+}
+
+// owed is the debts after these responses could not be published.
+func (e *epoch) owed(src lead.Source, rows []*lead.Response) map[delivery.DebtID]checkpoint.Debt {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	grown := map[delivery.DebtID]checkpoint.Debt{}
+	for _, r := range rows {
+		id := delivery.DebtID{Source: src, Form: r.Form.ID}
+		debt, ok := grown[id]
+		if !ok {
+			debt, ok = e.debts[id]
+		}
+		if ok && debt.Covers(r.SubmittedAt) {
+			continue
+		}
+		if !ok {
+			debt.Since = e.opts.Now().UTC()
+		}
+		if why := e.forms.suspended(r.Form.ID); why != nil {
+			debt.Reason = why.Error()
+		}
+		grown[id] = debt.Grow(r.SubmittedAt)
+	}
+	return grown
+}
+
+// report counts and logs what a transaction did.
+func (e *epoch) report(j *job, leads []delivery.Lead, letters []delivery.DeadLetter, v delivery.Verdict) {
+	now := e.opts.Now()
+	for i := range leads {
+		e.opts.Metrics.published(&leads[i], now)
+	}
+	for i := range letters {
+		e.opts.Metrics.deadLetters.WithLabelValues(letters[i].Reason).Inc()
+		e.log.Warn("dead letter", zap.String("key", letters[i].Key()), zap.String("form", letters[i].Form.ID),
+			zap.String("stage", letters[i].Stage), zap.String("reason", letters[i].Reason))
+	}
+	if v.Expired > 0 {
+		e.log.Debug("leads that their topic is not sure to remember are left to an explicit replay",
+			zap.Stringer("source", j.src), zap.Int("leads", v.Expired))
+	}
+	if len(leads) > 0 {
+		e.log.Debug("published", zap.Stringer("source", j.src), zap.Int("records", len(leads)), zap.Int("held", v.Held))
+	}
+}
+
+// tooLargeError says that one lead does not fit its topic.
+type tooLargeError struct {
+	err error
+}
+
+func (e *tooLargeError) Error() string     { return e.err.Error() }
+func (e *tooLargeError) Unwrap() error     { return e.err }
+func (e *tooLargeError) Fault() fault.Kind { return fault.Reject }

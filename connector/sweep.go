@@ -1,0 +1,295 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"leadstream/internal/checkpoint"
+	"leadstream/internal/delivery"
+	"leadstream/internal/fault"
+	"leadstream/internal/lead"
+)
+
+const (
+	// lookahead is how many slices are fetched at once. They share the client's
+	// request slots; a second slice fills the gaps at the ends of the first.
+	lookahead = 2
+	// firstSlice is the length of the first slice of a sweep.
+	firstSlice = 24 * time.Hour
+)
+
+// slice is a part of a sweep's window on its way from LinkedIn.
+type slice struct {
+	window lead.Window
+	chunks chan chunk
+	err    error // valid once chunks is closed
+	rows   int   // likewise
+}
+
+// chunk is rows of one window that were read together; last says that the
+// window ends with them.
+type chunk struct {
+	window lead.Window
+	rows   []lead.Response
+	last   bool
+}
+
+// sweep reconciles a window of any length, oldest part first: it is cut into
+// slices of about sliceRows responses, which are fetched ahead while earlier
+// ones are committed. progress makes the step that is committed with each part.
+func (e *epoch) sweep(ctx context.Context, j *job, w lead.Window, progress func(part lead.Window) *step) error {
+	ctx, cancel := context.WithCancel(ctx)
+	var ahead []*slice
+	defer func() {
+		cancel()
+		for _, s := range ahead {
+			for range s.chunks { // let its goroutine end
+			}
+		}
+	}()
+	length, next := min(firstSlice, w.Length()), w.From
+	for next.Before(w.To) || len(ahead) > 0 {
+		for len(ahead) < lookahead && next.Before(w.To) {
+			s := &slice{window: lead.Window{From: next, To: earlier(next.Add(length), w.To)}, chunks: make(chan chunk, 1)}
+			ahead = append(ahead, s)
+			next = s.window.To
+			go e.fetch(ctx, j.src, s)
+		}
+		s := ahead[0]
+		for c := range s.chunks {
+			part := *j
+			part.done = progress(c.window)
+			if err := e.flush(ctx, &part, c.window, c.rows, c.last); err != nil {
+				return err
+			}
+		}
+		ahead = ahead[1:]
+		if s.err != nil {
+			return fmt.Errorf("reading %s of %s: %w", s.window, j.src, s.err)
+		}
+		length = nextLength(s.window.Length(), s.rows)
+		j.lane.Forget(s.window.To)
+	}
+	return nil
+}
+
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
+
+// nextLength aims the next slice at sliceRows, growing at most fourfold.
+func nextLength(length time.Duration, rows int) time.Duration {
+	if rows*4 <= sliceRows {
+		return length * 4
+	}
+	return max(time.Duration(float64(length)*sliceRows/float64(rows)), time.Millisecond).Truncate(time.Millisecond)
+}
+
+// fetch reads a slice and closes its chunks.
+func (e *epoch) fetch(ctx context.Context, src lead.Source, s *slice) {
+	defer close(s.chunks)
+	s.err = e.scan(ctx, src, s.window, func(c chunk) error {
+		s.rows += len(c.rows)
+		select {
+		case s.chunks <- c:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	})
+}
+
+// scan reads a window, cut further while it holds too many responses. A single
+// millisecond is read in parts, however many it holds.
+func (e *epoch) scan(ctx context.Context, src lead.Source, w lead.Window, emit func(chunk) error) error {
+	limit := sliceLimit
+	if w.Length() <= time.Millisecond {
+		limit = 0
+	}
+	var rows []lead.Response
+	err := e.opts.LinkedIn.Responses(ctx, src, w, limit, func(page []lead.Response) error {
+		rows = append(rows, page...)
+		if limit > 0 || len(rows) < sliceRows {
+			return nil
+		}
+		part := rows
+		rows = nil
+		return emit(chunk{window: w, rows: part})
+	})
+	var many tooMany
+	if errors.As(err, &many) {
+		rows = nil // read again in parts, oldest first
+		for _, part := range cut(w, many.TooMany()) {
+			if err := e.scan(ctx, src, part, emit); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	return emit(chunk{window: w, rows: rows, last: true})
+}
+
+// cut divides a window in equal parts that should hold sliceRows each.
+func cut(w lead.Window, rows int) []lead.Window {
+	n := min(max(rows/sliceRows+1, 2), 64)
+	step := max(w.Length()/time.Duration(n), time.Millisecond).Truncate(time.Millisecond)
+	var parts []lead.Window
+	for from := w.From; from.Before(w.To); {
+		to := earlier(from.Add(step), w.To)
+		if len(parts) == n-1 {
+			to = w.To
+		}
+		parts = append(parts, lead.Window{From: from, To: to})
+		from = to
+	}
+	return parts
+}
+
+// backlogLoop works through what a source's progress records as still to be
+// done, while live polling goes on beside it.
+func (e *epoch) backlogLoop(ctx context.Context, src lead.Source) error {
+	for {
+		e.mu.Lock()
+		backlog, wake := e.progress[src].Backlog, e.wake
+		e.mu.Unlock()
+		if len(backlog) == 0 {
+			select {
+			case <-wake:
+				continue
+			case <-ctx.Done():
+				return nil
+			}
+		}
+		err := e.persist(ctx, "working through the backlog of "+src.String(), func(ctx context.Context) error {
+			e.mu.Lock()
+			backlog := e.progress[src].Backlog
+			e.mu.Unlock()
+			if len(backlog) == 0 {
+				return nil
+			}
+			return e.work(ctx, src, backlog[0])
+		})
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// work reconciles one range of the backlog.
+func (e *epoch) work(ctx context.Context, src lead.Source, r checkpoint.Range) error {
+	lane := e.store.Lane("")
+	defer lane.Close()
+	j := &job{src: src, lane: lane, fresh: r.Fresh, via: freshVia(r.Fresh, delivery.ViaLive, delivery.ViaLate)}
+	if r.Kind == checkpoint.Backfill {
+		j.via = func(time.Time) delivery.Via { return delivery.ViaBackfill }
+	}
+	w := r.Window()
+	if oldest := e.opts.Now().Add(-retained); w.From.Before(oldest) && r.Kind == checkpoint.CatchUp {
+		e.log.Error("leads submitted before LinkedIn's retention began are lost",
+			zap.Stringer("source", src), zap.Time("window_start", w.From), zap.Time("retained_since", oldest))
+	}
+	e.log.Info("working through the backlog", zap.Stringer("source", src), zap.String("kind", string(r.Kind)), zap.Stringer("window", w))
+	err := e.sweep(ctx, j, w, func(part lead.Window) *step {
+		return e.sourceDone(src, func(p checkpoint.Progress) checkpoint.Progress { return p.Done(r.Kind, part) }, true)
+	})
+	if err == nil {
+		e.log.Info("backlog range done", zap.Stringer("source", src), zap.String("kind", string(r.Kind)), zap.Stringer("window", w))
+	}
+	return err
+}
+
+// retained is how long LinkedIn keeps leads readable (Lead Sync API: 365 days).
+const retained = 365 * 24 * time.Hour
+
+// debtLoop looks after suspended forms: it tries to mend each now and then, and
+// delivers what a mended form is owed.
+func (e *epoch) debtLoop(ctx context.Context) error {
+	wait := fault.NewBackoff(time.Second, max(e.opts.Discovery/4, time.Second))
+	for {
+		if err := wait.Wait(ctx, 0); err != nil {
+			return nil
+		}
+		mended, err := e.forms.mend(ctx)
+		if err == nil && mended {
+			wait.Reset()
+		}
+		if err == nil {
+			err = e.settle(ctx)
+		}
+		if err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			if endsEpoch(err) {
+				return err
+			}
+			e.log.Warn("settling debts", zap.Error(err))
+		}
+	}
+}
+
+// settle delivers what forms that are not suspended any more are owed.
+func (e *epoch) settle(ctx context.Context) error {
+	e.mu.Lock()
+	debts := make(map[delivery.DebtID]checkpoint.Debt, len(e.debts))
+	for id, d := range e.debts {
+		debts[id] = d
+	}
+	e.mu.Unlock()
+	for id, debt := range debts {
+		if e.forms.suspended(id.Form) != nil {
+			continue
+		}
+		if err := e.pay(ctx, id, debt); err != nil {
+			return fmt.Errorf("delivering what form %s is owed: %w", id.Form, err)
+		}
+		e.log.Info("delivered what a form was owed", zap.String("form", id.Form), zap.Stringer("window", debt.Window()))
+	}
+	return nil
+}
+
+// pay reconciles the window of a debt for its form. The debt shrinks with each
+// part; one that has grown meanwhile is kept for the next time.
+func (e *epoch) pay(ctx context.Context, id delivery.DebtID, debt checkpoint.Debt) error {
+	lane := e.store.Lane("")
+	defer lane.Close()
+	j := &job{src: id.Source, lane: lane, explicit: true, form: id.Form, fresh: debt.From,
+		via: func(time.Time) delivery.Via { return delivery.ViaLate }}
+	return e.sweep(ctx, j, debt.Window(), func(part lead.Window) *step {
+		return &step{records: func(records map[string]any) func(bool) {
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			if e.forms.suspended(id.Form) != nil {
+				return func(bool) {} // again: the debt stays as it is
+			}
+			key := checkpoint.DebtKey(id.Source, id.Form)
+			left := e.debts[id]
+			if left.From = later(left.From, part.To); left.From.Before(left.To) {
+				records[key] = left
+				return func(bool) { e.setDebt(id, &left) }
+			}
+			records[key] = nil
+			return func(bool) { e.setDebt(id, nil) }
+		}}
+	})
+}
+
+func (e *epoch) setDebt(id delivery.DebtID, d *checkpoint.Debt) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if d == nil {
+		delete(e.debts, id)
+	} else {
+		e.debts[id] = *d
+	}
+}

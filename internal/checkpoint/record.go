@@ -1,0 +1,245 @@
+// Package checkpoint is the memory of leadstream's progress: the arithmetic of
+// windows and look-back, and the records that keep it in the compacted topic
+// <name>.checkpoints.
+//
+// A record's key is text that a person can read, its value a JSON object with a
+// version number. A release reads its own version, all older ones, and the one
+// of the next release (whose added fields it ignores), so that a rolling update
+// can be turned back. A value that cannot be read is an error, never a missing
+// one: starting over because of it would be wrong.
+package checkpoint
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"strings"
+	"time"
+
+	"leadstream/internal/fault"
+	"leadstream/internal/lead"
+)
+
+// Version is the version number that this release writes.
+const Version = 1
+
+// The kinds of records, which are the first part of their keys.
+const (
+	KindSource   = "source"   // source/<owner URN>/<lead type>: Progress
+	KindReplay   = "replay"   // replay/<id>: Replay
+	KindDebt     = "debt"     // debt/<owner URN>/<lead type>/<form id>: Debt
+	KindForm     = "form"     // form/<form id>: Form
+	KindTopic    = "topic"    // topic/<form id>: Topic
+	KindRequests = "requests" // requests: Requests
+)
+
+// RequestsKey is the key of the request counters.
+const RequestsKey = KindRequests
+
+// SourceKey is the key of a source's progress.
+func SourceKey(src lead.Source) string { return KindSource + "/" + src.String() }
+
+// ReplayKey is the key of a replay's progress.
+func ReplayKey(id string) string { return KindReplay + "/" + id }
+
+// DebtKey is the key of what a suspended form of a source is owed.
+func DebtKey(src lead.Source, form string) string {
+	return KindDebt + "/" + src.String() + "/" + form
+}
+
+// FormKey is the key of a form's fields, TopicKey of its topic's state.
+func FormKey(form string) string  { return KindForm + "/" + form }
+func TopicKey(form string) string { return KindTopic + "/" + form }
+
+// ParseSourceKey reads what SourceKey made.
+func ParseSourceKey(key string) (lead.Source, bool) {
+	rest, ok := strings.CutPrefix(key, KindSource+"/")
+	if !ok {
+		return lead.Source{}, false
+	}
+	return parseSource(rest)
+}
+
+// ParseDebtKey reads what DebtKey made.
+func ParseDebtKey(key string) (src lead.Source, form string, ok bool) {
+	rest, ok := strings.CutPrefix(key, KindDebt+"/")
+	if !ok {
+		return lead.Source{}, "", false
+	}
+	i := strings.LastIndexByte(rest, '/')
+	if i < 0 {
+		return lead.Source{}, "", false
+	}
+	src, ok = parseSource(rest[:i])
+	return src, rest[i+1:], ok
+}
+
+func parseSource(s string) (lead.Source, bool) {
+	owner, kind, ok := strings.Cut(s, "/")
+	return lead.Source{Owner: owner, Type: kind}, ok && owner != "" && kind != ""
+}
+
+// Debt is what a suspended form is owed: its leads submitted in [From, To) are
+// not in its topic yet.
+type Debt struct {
+	From   time.Time `json:"from"`
+	To     time.Time `json:"to"`
+	Since  time.Time `json:"since"`
+	Reason string    `json:"reason"`
+}
+
+// Window is the window that the debt covers.
+func (d Debt) Window() lead.Window { return lead.Window{From: d.From, To: d.To} }
+
+// Covers reports whether the debt already stands for t.
+func (d Debt) Covers(t time.Time) bool { return d.Window().Contains(t) }
+
+// Grow is the debt with t covered as well.
+func (d Debt) Grow(t time.Time) Debt {
+	if d.From.IsZero() || t.Before(d.From) {
+		d.From = t
+	}
+	if !t.Before(d.To) {
+		d.To = t.Add(time.Millisecond)
+	}
+	return d
+}
+
+// Mode is what a replay does about leads that the topics hold.
+type Mode string
+
+const (
+	// Missing publishes only what the topics do not hold.
+	Missing Mode = "missing"
+	// All publishes every lead of the window again, marked, once per replay.
+	All Mode = "all"
+)
+
+// Replay is one explicit replay of a window. It is made when the replay first
+// starts; its bounds are then fixed, also where they were given as ages.
+type Replay struct {
+	From    time.Time `json:"from"`
+	To      time.Time `json:"to"`
+	Mode    Mode      `json:"mode"`
+	Created time.Time `json:"created"` // our clock; the replay's records stand behind it
+	// Next is where each source goes on; a source that reached To is done.
+	Next map[string]time.Time `json:"next"`
+}
+
+// Done reports whether every source has been replayed.
+func (r Replay) Done() bool {
+	for _, t := range r.Next {
+		if t.Before(r.To) {
+			return false
+		}
+	}
+	return true
+}
+
+// Ratio is the part of the replay that is done, 0 to 1, by submission time.
+func (r Replay) Ratio() float64 {
+	total, left := time.Duration(0), time.Duration(0)
+	for _, t := range r.Next {
+		total += r.To.Sub(r.From)
+		left += max(r.To.Sub(t), 0)
+	}
+	if total <= 0 {
+		return 1
+	}
+	return 1 - float64(left)/float64(total)
+}
+
+// At is the replay with one source's position moved.
+func (r Replay) At(source string, next time.Time) Replay {
+	r.Next = maps.Clone(r.Next)
+	r.Next[source] = next
+	return r
+}
+
+// Form is what must not be forgotten of a form: the fields that its schema has
+// given so far (owned by package schema) and its last known name.
+type Form struct {
+	Fields json.RawMessage `json:"fields"`
+	// SchemaID is the registered id of exactly these fields; 0 while they are
+	// not registered yet: names are committed first.
+	SchemaID int    `json:"schema_id,omitempty"`
+	Owner    string `json:"owner,omitempty"`
+	Name     string `json:"name,omitempty"`
+}
+
+// Topic is the state of a form's topic as of the last commit to it.
+type Topic struct {
+	Topic    string `json:"topic"`
+	SchemaID int    `json:"schema_id,omitempty"`
+	// Leads counts the leads published to it by this installation.
+	Leads int64 `json:"leads"`
+	// LastLead is the latest submission published.
+	LastLead time.Time `json:"last_lead,omitzero"`
+	// EndOffset is a lower bound of the sum of the partitions' end offsets. A
+	// topic that ends before it is not the topic it was.
+	EndOffset int64 `json:"end_offset"`
+	// Horizon, when set, is the moment before which the topic is not sure to
+	// remember what was published to it.
+	Horizon time.Time `json:"horizon,omitzero"`
+	// Existed says that the topic was there before this installation's first
+	// lead to it.
+	Existed bool `json:"existed,omitempty"`
+}
+
+// Requests are the API requests made on one UTC day, by endpoint; owned by the
+// LinkedIn client.
+type Requests struct {
+	Counters json.RawMessage `json:"counters"`
+}
+
+// UnreadableError says that a record of the checkpoint topic cannot be read. It
+// stops the program: to go on without the record would be to forget progress.
+type UnreadableError struct {
+	Key string
+	Err error
+}
+
+func (e *UnreadableError) Error() string {
+	return fmt.Sprintf("reading checkpoint record %q: %v (written by a newer release? run that release, or remove the record with `leadstream checkpoints reset`)", e.Key, e.Err)
+}
+
+// Unwrap is the cause.
+func (e *UnreadableError) Unwrap() error { return e.Err }
+
+// Fault makes it fatal.
+func (e *UnreadableError) Fault() fault.Kind { return fault.Fatal }
+
+// Encode is the value of a record: v's JSON object with the version number as
+// its first member. v is one of the record types of this package.
+func Encode(v any) ([]byte, error) {
+	body, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encoding a checkpoint record: %w", err)
+	}
+	head := fmt.Appendf(nil, `{"version":%d`, Version)
+	if len(body) > len(`{}`) {
+		head = append(head, ',')
+	}
+	return append(head, body[1:]...), nil
+}
+
+// Decode reads the value of the record key into v, a pointer to one of the
+// record types of this package. Its errors are *UnreadableError.
+func Decode(key string, value []byte, v any) error {
+	var head struct {
+		Version *int `json:"version"`
+	}
+	if err := json.Unmarshal(value, &head); err != nil {
+		return &UnreadableError{Key: key, Err: err}
+	}
+	switch {
+	case head.Version == nil || *head.Version < 1:
+		return &UnreadableError{Key: key, Err: fmt.Errorf("no version number")}
+	case *head.Version > Version+1:
+		return &UnreadableError{Key: key, Err: fmt.Errorf("version %d, this release reads up to %d", *head.Version, Version+1)}
+	}
+	if err := json.Unmarshal(value, v); err != nil {
+		return &UnreadableError{Key: key, Err: err}
+	}
+	return nil
+}

@@ -1,0 +1,196 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+
+	"leadstream/internal/checkpoint"
+	"leadstream/internal/kafka"
+)
+
+// Publication is the right to publish: while it lasts nobody else of this
+// process publishes, so what Missing found stays true until Commit.
+type Publication struct {
+	store *Store
+}
+
+// Publish runs fn as the only publication.
+func (s *Store) Publish(fn func(*Publication) error) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return fn(&Publication{store: s})
+}
+
+// Batch is what one transaction makes durable, all of it or none.
+type Batch struct {
+	Leads       []Lead // in order of submission
+	DeadLetters []DeadLetter
+	// Records are checkpoint records by key; a nil value removes the key.
+	Records map[string]any
+	// Schemas is the schema id by form of the leads.
+	Schemas map[string]int
+}
+
+// Empty reports whether there is nothing to commit.
+func (b *Batch) Empty() bool {
+	return len(b.Leads) == 0 && len(b.DeadLetters) == 0 && len(b.Records) == 0
+}
+
+// Commit makes the batch durable in one transaction. Memory of what the topics
+// hold changes only after Kafka has acknowledged it. On an error nothing of the
+// batch is visible to a read_committed consumer, or, where the commit is in
+// doubt (kafka.ErrEpochLost), only the topics can tell: the epoch is over then.
+func (p *Publication) Commit(ctx context.Context, b Batch) error {
+	if b.Empty() {
+		return nil
+	}
+	s := p.store
+	msgs := s.messages(b.Leads, make([]kafka.Message, 0, len(b.Leads)+len(b.DeadLetters)+len(b.Records)+8))
+	for _, d := range b.DeadLetters {
+		msgs = append(msgs, s.deadMessage(d))
+	}
+	topics := s.nextTopics(&b)
+	records := make(map[string]any, len(b.Records)+len(topics))
+	for form, t := range topics {
+		records[checkpoint.TopicKey(form)] = t
+	}
+	for key, v := range b.Records {
+		records[key] = v
+	}
+	msgs, err := s.recordMessages(msgs, records)
+	if err != nil {
+		return err
+	}
+	written, err := s.opts.Producer.Commit(ctx, msgs)
+	if err != nil {
+		var refused *kafka.TopicError
+		if errors.As(err, &refused) && refused.Missing() {
+			s.forget(refused.Topic)
+		}
+		return fmt.Errorf("committing %d leads and %d dead letters: %w", len(b.Leads), len(b.DeadLetters), err)
+	}
+	s.committed(&b, topics, written)
+	return nil
+}
+
+// nextTopics is the state of each topic as it will be once b is committed.
+func (s *Store) nextTopics(b *Batch) map[string]checkpoint.Topic {
+	topics := map[string]checkpoint.Topic{}
+	for i := range b.Leads {
+		l := &b.Leads[i]
+		t, ok := topics[l.Form.ID]
+		if !ok {
+			name := s.TopicName(l.Form.ID)
+			t = checkpoint.Topic{Topic: name}
+			if known := s.topics[name]; known != nil {
+				t = known.Topic
+			}
+			t.SchemaID = b.Schemas[l.Form.ID]
+		}
+		t.Leads++
+		t.EndOffset++
+		t.LastLead = later(t.LastLead, l.SubmittedAt)
+		topics[l.Form.ID] = t
+	}
+	return topics
+}
+
+// recordMessages appends the checkpoint records, in order of key.
+func (s *Store) recordMessages(msgs []kafka.Message, records map[string]any) ([]kafka.Message, error) {
+	keys := make([]string, 0, len(records))
+	for key := range records {
+		keys = append(keys, key)
+	}
+	slices.Sort(keys)
+	now := s.opts.Now()
+	for _, key := range keys {
+		var value []byte
+		if v := records[key]; v != nil {
+			var err error
+			if value, err = checkpoint.Encode(v); err != nil {
+				return nil, fmt.Errorf("record %q: %w", key, err)
+			}
+		}
+		msgs = append(msgs, kafka.Message{Topic: CheckpointTopic(s.opts.Name), Key: []byte(key), Value: value, Time: now})
+	}
+	return msgs, nil
+}
+
+// committed lets memory follow the topics.
+func (s *Store) committed(b *Batch, topics map[string]checkpoint.Topic, written map[kafka.TopicPartition]int64) {
+	for form, t := range topics {
+		name := s.TopicName(form)
+		known := s.topics[name]
+		if known == nil {
+			known = &topicState{}
+			s.topics[name] = known
+		}
+		known.Topic = t
+		s.show(name, t)
+	}
+	for tp, last := range written {
+		if t := s.topics[tp.Topic]; t != nil {
+			if t.written == nil {
+				t.written = map[int]int64{}
+			}
+			t.written[tp.Partition] = last
+		}
+	}
+	for lane := range s.lanes {
+		for i := range b.Leads {
+			l := &b.Leads[i]
+			lane.add(s.TopicName(l.Form.ID), l.ID, submitted(l.SubmittedAt.UnixMilli()), l.Replay)
+		}
+	}
+	for i := range b.DeadLetters {
+		if s.dead != nil {
+			s.dead[b.DeadLetters[i].Key()] = struct{}{}
+		}
+	}
+}
+
+// NewDeadLetters drops the dead letters that the topic has already, so that an
+// element that is read on every poll is written once.
+func (p *Publication) NewDeadLetters(ctx context.Context, letters []DeadLetter) ([]DeadLetter, error) {
+	s := p.store
+	if len(letters) > 0 && s.dead == nil {
+		dead := map[string]struct{}{}
+		err := s.opts.Cluster.Read(ctx, s.DeadLetterTopic(), kafka.From{}, func(r *kafka.Record) error {
+			if r.Value == nil {
+				delete(dead, string(r.Key))
+			} else {
+				dead[string(r.Key)] = struct{}{}
+			}
+			return nil
+		})
+		if err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
+			return nil, fmt.Errorf("reading the dead letters: %w", err)
+		}
+		s.dead = dead
+	}
+	seen := map[string]bool{}
+	return slices.DeleteFunc(letters, func(d DeadLetter) bool {
+		key := d.Key()
+		_, known := s.dead[key]
+		again := known || seen[key]
+		seen[key] = true
+		return again
+	}), nil
+}
+
+// Topics is the state of the lead topics by name, as of the last commits. It
+// never waits for a publication.
+func (s *Store) Topics() map[string]checkpoint.Topic {
+	s.viewMu.Lock()
+	defer s.viewMu.Unlock()
+	return maps.Clone(s.view)
+}
+
+func (s *Store) show(name string, t checkpoint.Topic) {
+	s.viewMu.Lock()
+	defer s.viewMu.Unlock()
+	s.view[name] = t
+}

@@ -1,0 +1,332 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"math"
+	"slices"
+	"strings"
+	"time"
+
+	"leadstream/internal/kafka"
+	"leadstream/internal/lead"
+)
+
+// clockMargin is how much earlier than a window's start a topic is read from.
+// A record's time is never before its lead's submission, so the offset of the
+// window's start would do, were all clocks the same; brokers that stamp records
+// themselves (LogAppendTime) make a margin necessary.
+const clockMargin = time.Hour
+
+// Lane is one line of work (live polling, one source's backlog, one replay) and
+// what it knows of the topics. What a lane has read from a topic it does not
+// read again while its windows move forward; what any lane commits enters all
+// of them. A Lane is used by one goroutine at a time; its fields are guarded by
+// the store's mutex.
+type Lane struct {
+	store   *Store
+	ids     held
+	covered map[string]cover
+	seeds   map[string]maphash.Seed
+	// replayed holds, for a replay in mode all, which submissions have gone out
+	// under its id.
+	replay   string
+	replayed map[string]map[uint64]struct{}
+}
+
+// cover is the submission time for which everything that a topic holds is in
+// the lane's memory.
+type cover struct {
+	from, to int64 // epoch milliseconds, half-open
+}
+
+func (c cover) holds(from, to int64) bool { return c.from <= from && to <= c.to }
+
+// Ask is a question to the topics about the responses of one window.
+type Ask struct {
+	Window lead.Window
+	// Fresh is the first moment of the window that was never reconciled before:
+	// responses from there on are published whatever the topics' retention,
+	// older ones only as far as the topics are sure to remember.
+	Fresh time.Time
+	// Explicit lifts that bound: somebody asked for exactly this window.
+	Explicit bool
+}
+
+// Verdict is what the topics say of the responses of an Ask.
+type Verdict struct {
+	// Missing are the responses to publish, in order of submission.
+	Missing []*lead.Response
+	// Held is the number of those that need not be published again.
+	Held int
+	// Expired is the number of those that the topics do not hold and are not
+	// sure to remember; only an explicit replay publishes them.
+	Expired int
+	// Deleted is the number of those whose deletion is recorded.
+	Deleted int
+}
+
+// Lane makes a lane. replay is the id of a replay in mode all, else empty.
+func (s *Store) Lane(replay string) *Lane {
+	l := &Lane{store: s, covered: map[string]cover{}, seeds: map[string]maphash.Seed{}, replay: replay}
+	if replay != "" {
+		l.replayed = map[string]map[uint64]struct{}{}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.lanes[l] = struct{}{}
+	return l
+}
+
+// Close forgets what the lane knows.
+func (l *Lane) Close() {
+	l.store.mu.Lock()
+	defer l.store.mu.Unlock()
+	delete(l.store.lanes, l)
+}
+
+// Missing finds which of the responses are not in the topics of the forms they
+// name. The topics of all of them must have been ensured. Nobody else publishes
+// between this call and the commit that the caller makes under the same Publish.
+func (p *Publication) Missing(ctx context.Context, l *Lane, ask Ask, responses []*lead.Response) (Verdict, error) {
+	slices.SortFunc(responses, bySubmission)
+	var v Verdict
+	for topic, group := range groupByTopic(p.store.opts.Prefix, responses) {
+		if err := l.cover(ctx, topic, ask.Window); err != nil {
+			return Verdict{}, err
+		}
+		if err := l.judge(ctx, topic, ask, group, &v); err != nil {
+			return Verdict{}, err
+		}
+	}
+	slices.SortFunc(v.Missing, bySubmission)
+	return v, nil
+}
+
+func bySubmission(a, b *lead.Response) int {
+	if c := a.SubmittedAt.Compare(b.SubmittedAt); c != 0 {
+		return c
+	}
+	return strings.Compare(a.ID, b.ID)
+}
+
+func groupByTopic(prefix string, responses []*lead.Response) map[string][]*lead.Response {
+	groups := map[string][]*lead.Response{}
+	for _, r := range responses {
+		topic := prefix + r.Form.ID
+		groups[topic] = append(groups[topic], r)
+	}
+	return groups
+}
+
+// judge sorts one topic's responses, in order of submission, into the verdict.
+func (l *Lane) judge(ctx context.Context, topic string, ask Ask, group []*lead.Response, v *Verdict) error {
+	state := l.store.topics[topic]
+	var missing []*lead.Response
+	for i, r := range group {
+		if i > 0 && bySubmission(group[i-1], r) == 0 {
+			continue // LinkedIn's pages may repeat a row
+		}
+		t := r.SubmittedAt.UnixMilli()
+		switch known, found := l.ids.get(l.hash(topic, r.ID)); {
+		case l.store.deletedSince(r.ID, t), found && known.isDeleted() && known.millis() >= t:
+			v.Deleted++
+		case l.replay != "" && (!found || known.millis() <= t):
+			if l.wasReplayed(topic, r) {
+				v.Held++
+			} else {
+				missing = append(missing, r)
+			}
+		case found && known.millis() >= t:
+			v.Held++
+		case !ask.Explicit && state.beyondHorizon(r.SubmittedAt, ask.Fresh, l.store.opts.Now()):
+			v.Expired++
+		default:
+			missing = append(missing, r)
+		}
+	}
+	if len(missing) > 0 && l.covered[topic].to != math.MaxInt64 {
+		var err error
+		if missing, err = l.confirm(ctx, topic, missing, v); err != nil {
+			return err
+		}
+	}
+	v.Missing = append(v.Missing, missing...)
+	return nil
+}
+
+func (l *Lane) wasReplayed(topic string, r *lead.Response) bool {
+	_, done := l.replayed[topic][l.submissionHash(topic, r.ID, r.SubmittedAt.UnixMilli())]
+	return done
+}
+
+// cover makes sure that the lane knows what the topic holds of the window.
+func (l *Lane) cover(ctx context.Context, topic string, w lead.Window) error {
+	from, to := w.From.UnixMilli(), w.To.UnixMilli()
+	if c, ok := l.covered[topic]; ok && c.holds(from, to) {
+		return nil
+	}
+	if err := l.store.settle(ctx, topic); err != nil {
+		return err
+	}
+	next := cover{from: from, to: math.MaxInt64}
+	if l.replay != "" {
+		l.replayed[topic] = map[uint64]struct{}{}
+	}
+	err := l.store.read(ctx, topic, w.From, func(id []byte, e entry) {
+		if e.replay != "" && e.replay == l.replay {
+			l.replayed[topic][l.submissionHash(topic, string(id), e.at.millis())] = struct{}{}
+		}
+		if ms := e.at.millis(); ms >= next.from && ms < next.to {
+			l.ids.put(l.hashBytes(topic, id), e.at)
+			if l.ids.len() > l.store.opts.MaxHeld {
+				l.shorten(&next)
+			}
+		}
+	})
+	if err != nil {
+		return fmt.Errorf("reading what topic %s holds since %s: %w", topic, lead.Stamp(w.From), err)
+	}
+	l.covered[topic] = next
+	return nil
+}
+
+// shorten halves the time that a cover reaches ahead, to keep memory bounded:
+// what lies behind is read again when the windows get there. A lane of more ids
+// than it may hold forgets the other topics first.
+func (l *Lane) shorten(c *cover) {
+	latest := c.from
+	l.ids.keep(func(s stamp) bool { latest = max(latest, s.millis()); return true })
+	c.to = c.from + max((min(c.to, latest)-c.from)/2, 1)
+	clear(l.covered)
+	l.ids.keep(func(s stamp) bool { return s.millis() >= c.from && s.millis() < c.to })
+}
+
+// confirm looks the missing responses up in a topic of which the lane knows
+// only a part: a later submission or a deletion may stand in the other part.
+func (l *Lane) confirm(ctx context.Context, topic string, missing []*lead.Response, v *Verdict) ([]*lead.Response, error) {
+	later := make(map[string]stamp, len(missing))
+	for _, r := range missing {
+		later[r.ID] = -1
+	}
+	err := l.store.read(ctx, topic, missing[0].SubmittedAt, func(id []byte, e entry) {
+		if known, asked := later[string(id)]; asked {
+			later[string(id)] = max(known, e.at)
+		}
+	})
+	if err != nil {
+		return nil, fmt.Errorf("looking up %d leads in topic %s: %w", len(missing), topic, err)
+	}
+	return slices.DeleteFunc(missing, func(r *lead.Response) bool {
+		known, t := later[r.ID], r.SubmittedAt.UnixMilli()
+		switch {
+		case known < 0 || known.millis() < t, l.replay != "" && known == submitted(t):
+			return false
+		case known.isDeleted():
+			v.Deleted++
+		default:
+			v.Held++
+		}
+		return true
+	}), nil
+}
+
+// add enters a committed lead.
+func (l *Lane) add(topic, id string, at stamp, replay string) {
+	c, ok := l.covered[topic]
+	if !ok || at.millis() < c.from || at.millis() >= c.to {
+		return
+	}
+	if l.replay != "" && replay == l.replay {
+		l.replayed[topic][l.submissionHash(topic, id, at.millis())] = struct{}{}
+	}
+	l.ids.put(l.hash(topic, id), at)
+}
+
+// Forget drops what the lane knows of submissions before t, which none of its
+// windows reaches any more; it does the work only when there is much to gain.
+func (l *Lane) Forget(t time.Time) {
+	l.store.mu.Lock()
+	defer l.store.mu.Unlock()
+	if l.ids.len() < l.store.opts.MaxHeld/32 || l.ids.len() < 2*l.store.kept[l] {
+		return
+	}
+	floor := t.UnixMilli()
+	l.ids.keep(func(s stamp) bool { return s.millis() >= floor })
+	for topic, c := range l.covered {
+		if c.from < floor {
+			c.from = floor
+			l.covered[topic] = c
+		}
+	}
+	l.store.kept[l] = l.ids.len()
+}
+
+func (l *Lane) seed(topic string) maphash.Seed {
+	s, ok := l.seeds[topic]
+	if !ok {
+		s = maphash.MakeSeed()
+		l.seeds[topic] = s
+	}
+	return s
+}
+
+func (l *Lane) hash(topic, id string) uint64 { return maphash.String(l.seed(topic), id) }
+
+func (l *Lane) hashBytes(topic string, id []byte) uint64 { return maphash.Bytes(l.seed(topic), id) }
+
+func (l *Lane) submissionHash(topic, id string, millis int64) uint64 {
+	return l.hash(topic, id) ^ uint64(millis)*0x9e3779b97f4a7c15
+}
+
+// entry is what a record of a lead topic says of its id.
+type entry struct {
+	at     stamp
+	replay string
+}
+
+var errForeign = errors.New("foreign lead")
+
+// read gives every committed record of a lead topic that can say something of
+// submissions from t on.
+func (s *Store) read(ctx context.Context, topic string, t time.Time, fn func(id []byte, e entry)) error {
+	return s.opts.Cluster.Read(ctx, topic, kafka.From{Time: t.Add(-clockMargin)}, func(r *kafka.Record) error {
+		e, name, ok := readEntry(r)
+		if name != "" && name != s.opts.Name && !s.opts.Adopt {
+			return &ForeignTopicError{Topic: topic, Name: name}
+		}
+		if ok {
+			fn(r.Key, e)
+		}
+		return nil
+	})
+}
+
+// readEntry reads a record's key and headers; the value is never looked at. ok
+// is false for a record that is no lead of anybody's.
+func readEntry(r *kafka.Record) (e entry, name string, ok bool) {
+	var at time.Time
+	for _, h := range r.Headers {
+		switch h.Key {
+		case HeaderSubmittedAt, HeaderDeletedAt:
+			if t, err := time.Parse(lead.StampLayout, string(h.Value)); err == nil {
+				at = t
+			}
+		case HeaderName:
+			name = string(h.Value)
+		case HeaderReplay:
+			e.replay = string(h.Value)
+		}
+	}
+	if r.Value == nil { // a tombstone, perhaps somebody's by hand
+		if at.IsZero() {
+			at = r.Time
+		}
+		e.at = deleted(at.UnixMilli())
+		return e, name, r.Key != nil
+	}
+	e.at = submitted(at.UnixMilli())
+	return e, name, !at.IsZero() && r.Key != nil
+}

@@ -1,0 +1,150 @@
+package delivery
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"strconv"
+	"time"
+
+	"leadstream/internal/kafka"
+	"leadstream/internal/lead"
+)
+
+// The headers of a lead's record; all values are UTF-8 text.
+const (
+	HeaderSubmittedAt = "leadstream.submitted_at" // RFC 3339 with milliseconds, UTC
+	HeaderDelivery    = "leadstream.delivery"     // a Via
+	HeaderFetchedAt   = "leadstream.fetched_at"   // RFC 3339 with milliseconds, UTC
+	HeaderOwner       = "leadstream.owner"        // URN of the organization
+	HeaderFormVersion = "leadstream.form_version"
+	HeaderName        = "leadstream.name"       // the installation that published it
+	HeaderReplay      = "leadstream.replay"     // id of the replay in mode all that published it again
+	HeaderDeletedAt   = "leadstream.deleted_at" // on a tombstone
+)
+
+// Via is how a lead came to be published.
+type Via string
+
+const (
+	ViaLive     Via = "live"
+	ViaBackfill Via = "backfill"
+	ViaLate     Via = "late"
+	ViaReplay   Via = "replay"
+)
+
+// Lead is a response with its encoded value, ready to be published.
+type Lead struct {
+	*lead.Response
+	Value []byte // Confluent wire format
+	Via   Via
+	// Replay marks it with the id of a replay in mode all.
+	Replay string
+}
+
+// messages makes the record of each lead, in the order given.
+func (s *Store) messages(leads []Lead, out []kafka.Message) []kafka.Message {
+	now := s.opts.Now()
+	name := []byte(s.opts.Name)
+	versions := map[int][]byte{}
+	stamps := stamper{}
+	for i := range leads {
+		l := &leads[i]
+		version := versions[l.Form.Version]
+		if version == nil {
+			version = strconv.AppendInt(nil, int64(l.Form.Version), 10)
+			versions[l.Form.Version] = version
+		}
+		headers := make([]kafka.Header, 0, 7)
+		headers = append(headers,
+			kafka.Header{Key: HeaderSubmittedAt, Value: lead.AppendStamp(make([]byte, 0, 24), l.SubmittedAt)},
+			kafka.Header{Key: HeaderDelivery, Value: []byte(l.Via)},
+			kafka.Header{Key: HeaderFetchedAt, Value: stamps.of(l.FetchedAt)},
+			kafka.Header{Key: HeaderOwner, Value: []byte(l.Owner)},
+			kafka.Header{Key: HeaderFormVersion, Value: version},
+			kafka.Header{Key: HeaderName, Value: name})
+		if l.Replay != "" {
+			headers = append(headers, kafka.Header{Key: HeaderReplay, Value: []byte(l.Replay)})
+		}
+		out = append(out, kafka.Message{
+			Topic: s.TopicName(l.Form.ID), Key: []byte(l.ID), Value: l.Value,
+			Headers: headers, Time: later(now, l.SubmittedAt),
+		})
+	}
+	return out
+}
+
+// stamper formats the same moment once: leads of a page share theirs.
+type stamper struct {
+	at   time.Time
+	text []byte
+}
+
+func (s *stamper) of(t time.Time) []byte {
+	if s.text == nil || !s.at.Equal(t) {
+		s.at, s.text = t, lead.AppendStamp(nil, t)
+	}
+	return s.text
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// The headers of a dead letter, in Kafka Connect's names (KIP-298).
+const (
+	HeaderErrorTopic     = "__connect.errors.topic"
+	HeaderErrorConnector = "__connect.errors.connector.name"
+	HeaderErrorStage     = "__connect.errors.stage"
+	HeaderErrorClass     = "__connect.errors.class.name"
+	HeaderErrorException = "__connect.errors.exception.class.name"
+	HeaderErrorMessage   = "__connect.errors.exception.message"
+	// HeaderTruncated is the SHA-256 of the whole element, in hex, where the
+	// value is only its beginning.
+	HeaderTruncated = "leadstream.truncated_sha256"
+)
+
+// DeadLetter is an element that cannot be published.
+type DeadLetter struct {
+	*lead.Response
+	Stage  string // what was being done: DECODE, ENCODE, PRODUCE
+	Reason string // a short class of error, for metrics
+	Error  string // the error's text; never a value of the element
+}
+
+// Key is the record key of the dead letter: <lead id>@<submittedAt>, or a hash
+// of the element when it has no such identity.
+func (d DeadLetter) Key() string {
+	if d.ID != "" && !d.SubmittedAt.IsZero() {
+		return d.ID + "@" + lead.Stamp(d.SubmittedAt)
+	}
+	sum := sha256.Sum256(d.Raw)
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+func (s *Store) deadMessage(d DeadLetter) kafka.Message {
+	value := d.Raw
+	topic := ""
+	if d.Form.ID != "" {
+		topic = s.TopicName(d.Form.ID)
+	}
+	headers := []kafka.Header{
+		{Key: HeaderErrorTopic, Value: []byte(topic)},
+		{Key: HeaderErrorConnector, Value: []byte(s.opts.Name)},
+		{Key: HeaderErrorStage, Value: []byte(d.Stage)},
+		{Key: HeaderErrorClass, Value: []byte("leadstream." + d.Reason)},
+		{Key: HeaderErrorException, Value: []byte(d.Reason)},
+		{Key: HeaderErrorMessage, Value: []byte(d.Error)},
+		{Key: HeaderOwner, Value: []byte(d.Owner)},
+		{Key: HeaderFetchedAt, Value: lead.AppendStamp(nil, d.FetchedAt)},
+		{Key: HeaderName, Value: []byte(s.opts.Name)},
+	}
+	if limit := s.opts.MaxDeadLetter; len(value) > limit {
+		sum := sha256.Sum256(value)
+		value = value[:limit]
+		headers = append(headers, kafka.Header{Key: HeaderTruncated, Value: []byte(hex.EncodeToString(sum[:]))})
+	}
+	return kafka.Message{Topic: s.DeadLetterTopic(), Key: []byte(d.Key()), Value: value, Headers: headers, Time: s.opts.Now()}
+}

@@ -1,0 +1,285 @@
+// Package delivery publishes leads exactly once. It owns what one transaction
+// holds (leads, dead letters, the progress that covers them, the state of the
+// topics) and knows what the topics hold already.
+//
+// What was delivered is known from the topics alone: a lead's identity is (lead
+// id, submittedAt), both stand on its record, and (id, t) is held when the topic
+// has the id with submitted_at >= t, or a deletion of it at or after t. Memory
+// of that is kept as fingerprints and is valid for one producer epoch: a Store
+// serves one epoch, and a new one starts with a new Store.
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"leadstream/internal/checkpoint"
+	"leadstream/internal/fault"
+	"leadstream/internal/kafka"
+	"leadstream/internal/lead"
+)
+
+// Limits of one transaction.
+const (
+	MaxLeads = 10_000
+	MaxBytes = 8 << 20
+)
+
+// Options say where and how a Store publishes.
+type Options struct {
+	Cluster  *kafka.Cluster
+	Producer *kafka.Producer
+	Name     string // of the installation
+	// Prefix, Partitions, ReplicationFactor (-1: the broker's default) and
+	// TopicConfig shape the topics it creates.
+	Prefix            string
+	Partitions        int
+	ReplicationFactor int
+	TopicConfig       map[string]string
+	Adopt             bool // publish to topics that hold another installation's leads
+	Lookback          time.Duration
+	// MaxHeld bounds the ids that a lane keeps in memory, about 22 bytes each; 0 is 2,200,000.
+	MaxHeld int
+	// MaxDeadLetter bounds the value of a dead letter in bytes; 0 is 512 KiB.
+	MaxDeadLetter int
+	Now           func() time.Time
+	Log           *zap.Logger
+}
+
+// Store is the Kafka side of one producer epoch. Its methods are safe for
+// concurrent use; publications happen one after another.
+type Store struct {
+	opts Options
+
+	mu     sync.Mutex
+	topics map[string]*topicState // by topic name
+	lanes  map[*Lane]struct{}
+	kept   map[*Lane]int // ids left after the last Forget
+	// deletions is what <name>.deletions says: when an id was deleted.
+	deletions map[string]int64
+	dead      map[string]struct{} // keys of the dead letters, nil until asked for
+
+	viewMu sync.Mutex
+	view   map[string]checkpoint.Topic // copies for readers that must not wait
+}
+
+// New makes the store of a producer epoch that has not begun.
+func New(o Options) *Store {
+	if o.MaxHeld == 0 {
+		o.MaxHeld = 2_200_000
+	}
+	if o.MaxDeadLetter == 0 {
+		o.MaxDeadLetter = 512 << 10
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	return &Store{
+		opts: o, topics: map[string]*topicState{}, view: map[string]checkpoint.Topic{},
+		lanes: map[*Lane]struct{}{}, kept: map[*Lane]int{}, deletions: map[string]int64{},
+	}
+}
+
+// CheckpointTopic, DeadLetterTopic and DeletionsTopic are the internal topics
+// of an installation.
+func CheckpointTopic(name string) string { return name + ".checkpoints" }
+func DeadLetterTopic(name string) string { return name + ".deadletters" }
+func DeletionsTopic(name string) string  { return name + ".deletions" }
+
+// DeadLetterTopic is the store's own.
+func (s *Store) DeadLetterTopic() string { return DeadLetterTopic(s.opts.Name) }
+
+// State is what the checkpoint topic says.
+type State struct {
+	Sources  map[lead.Source]checkpoint.Progress
+	Replays  map[string]checkpoint.Replay
+	Debts    map[DebtID]checkpoint.Debt
+	Forms    map[string]checkpoint.Form
+	Topics   map[string]checkpoint.Topic
+	Requests checkpoint.Requests
+}
+
+// DebtID names a debt: what one form of one source is owed.
+type DebtID struct {
+	Source lead.Source
+	Form   string
+}
+
+// PolicyError says that the checkpoint topic would lose progress.
+type PolicyError struct{ Topic, Policy string }
+
+func (e *PolicyError) Error() string {
+	return fmt.Sprintf("topic %s has cleanup.policy=%s, it must be compact, or Kafka deletes the progress: kafka-configs --alter --entity-type topics --entity-name %s --add-config cleanup.policy=compact", e.Topic, e.Policy, e.Topic)
+}
+
+// Fault makes it fatal.
+func (e *PolicyError) Fault() fault.Kind { return fault.Fatal }
+
+// Open begins the epoch: it fences whoever held the transactional id before,
+// only then makes the internal topics exist, and reads the progress.
+func (s *Store) Open(ctx context.Context) (State, error) {
+	if err := s.opts.Producer.Init(ctx); err != nil {
+		return State{}, fmt.Errorf("starting the transactional producer: %w", err)
+	}
+	if err := EnsureInternal(ctx, s.opts); err != nil {
+		return State{}, err
+	}
+	state, err := ReadState(ctx, s.opts.Cluster, s.opts.Name)
+	if err != nil {
+		return State{}, err
+	}
+	if err := s.readDeletions(ctx); err != nil {
+		return State{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for form, t := range state.Topics {
+		s.topics[s.TopicName(form)] = &topicState{Topic: t}
+		s.show(s.TopicName(form), t)
+	}
+	return state, nil
+}
+
+// EnsureInternal makes the checkpoint and dead letter topics exist and refuses
+// a checkpoint topic that is not compacted.
+func EnsureInternal(ctx context.Context, o Options) error {
+	cp, dl := CheckpointTopic(o.Name), DeadLetterTopic(o.Name)
+	found, err := o.Cluster.DescribeTopics(ctx, []string{cp, dl}, "cleanup.policy")
+	if err != nil {
+		return fmt.Errorf("describing topics %s and %s: %w", cp, dl, err)
+	}
+	specs := map[string]kafka.TopicSpec{
+		cp: {Name: cp, Partitions: 1, ReplicationFactor: o.ReplicationFactor, Configs: map[string]string{"cleanup.policy": "compact"}},
+		dl: {Name: dl, Partitions: 1, ReplicationFactor: o.ReplicationFactor, Configs: map[string]string{
+			"cleanup.policy": "compact,delete", "retention.ms": millis(365 * 24 * time.Hour)}},
+	}
+	var missing []kafka.TopicSpec
+	for name, spec := range specs {
+		if o.ReplicationFactor >= 3 {
+			spec.Configs["min.insync.replicas"] = "2"
+		}
+		if _, ok := found[name]; !ok {
+			missing = append(missing, spec)
+		}
+	}
+	if len(missing) > 0 {
+		created, err := o.Cluster.CreateTopics(ctx, missing)
+		if err != nil {
+			return fmt.Errorf("creating the topics %s and %s: %w", cp, dl, err)
+		}
+		for name, err := range created {
+			if err != nil && !errors.Is(err, kafka.ErrTopicExists) {
+				return fmt.Errorf("creating topic %s: %w", name, err)
+			}
+		}
+	}
+	if info, ok := found[cp]; ok && info.Configs["cleanup.policy"] != "compact" {
+		return &PolicyError{Topic: cp, Policy: info.Configs["cleanup.policy"]}
+	}
+	return nil
+}
+
+// ReadState reads the checkpoint topic to its end. A topic that does not exist
+// is an empty state; a record that cannot be read is an error.
+func ReadState(ctx context.Context, c *kafka.Cluster, name string) (State, error) {
+	latest, err := ReadCheckpoints(ctx, c, name)
+	if err != nil {
+		return State{}, err
+	}
+	state := State{
+		Sources: map[lead.Source]checkpoint.Progress{}, Replays: map[string]checkpoint.Replay{},
+		Debts: map[DebtID]checkpoint.Debt{}, Forms: map[string]checkpoint.Form{}, Topics: map[string]checkpoint.Topic{},
+	}
+	for key, value := range latest {
+		if err := state.enter(key, value); err != nil {
+			return State{}, err
+		}
+	}
+	return state, nil
+}
+
+// ReadCheckpoints is the latest value of each key of the checkpoint topic.
+func ReadCheckpoints(ctx context.Context, c *kafka.Cluster, name string) (map[string][]byte, error) {
+	latest := map[string][]byte{}
+	err := c.Read(ctx, CheckpointTopic(name), kafka.From{}, func(r *kafka.Record) error {
+		if r.Value == nil {
+			delete(latest, string(r.Key))
+		} else {
+			latest[string(r.Key)] = append([]byte(nil), r.Value...)
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
+		return nil, fmt.Errorf("reading the checkpoint topic %s: %w", CheckpointTopic(name), err)
+	}
+	return latest, nil
+}
+
+// enter puts one record into the state. Kinds of records that this release does
+// not know belong to a later one and are left alone.
+func (s *State) enter(key string, value []byte) error {
+	kind, rest, _ := strings.Cut(key, "/")
+	switch kind {
+	case checkpoint.KindSource:
+		src, ok := checkpoint.ParseSourceKey(key)
+		if !ok {
+			return &checkpoint.UnreadableError{Key: key, Err: errors.New("not source/<owner>/<lead type>")}
+		}
+		return into(s.Sources, src, key, value)
+	case checkpoint.KindDebt:
+		src, form, ok := checkpoint.ParseDebtKey(key)
+		if !ok {
+			return &checkpoint.UnreadableError{Key: key, Err: errors.New("not debt/<owner>/<lead type>/<form>")}
+		}
+		return into(s.Debts, DebtID{src, form}, key, value)
+	case checkpoint.KindReplay:
+		return into(s.Replays, rest, key, value)
+	case checkpoint.KindForm:
+		return into(s.Forms, rest, key, value)
+	case checkpoint.KindTopic:
+		return into(s.Topics, rest, key, value)
+	case checkpoint.KindRequests:
+		return checkpoint.Decode(key, value, &s.Requests)
+	}
+	return nil
+}
+
+func into[K comparable, V any](m map[K]V, k K, key string, value []byte) error {
+	var v V
+	if err := checkpoint.Decode(key, value, &v); err != nil {
+		return err
+	}
+	m[k] = v
+	return nil
+}
+
+// readDeletions reads which leads were deleted, by notification or by hand.
+func (s *Store) readDeletions(ctx context.Context) error {
+	err := s.opts.Cluster.Read(ctx, DeletionsTopic(s.opts.Name), kafka.From{}, func(r *kafka.Record) error {
+		if r.Value == nil {
+			delete(s.deletions, string(r.Key))
+			return nil
+		}
+		t, err := time.Parse(lead.StampLayout, string(r.Value))
+		if err != nil {
+			return &checkpoint.UnreadableError{Key: DeletionsTopic(s.opts.Name), Err: err}
+		}
+		s.deletions[string(r.Key)] = t.UnixMilli()
+		return nil
+	})
+	if err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
+		return fmt.Errorf("reading the deletions: %w", err)
+	}
+	return nil
+}
+
+func (s *Store) deletedSince(id string, millis int64) bool {
+	at, ok := s.deletions[id]
+	return ok && at >= millis
+}

@@ -1,0 +1,309 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+	"time"
+
+	"leadstream/internal/checkpoint"
+	"leadstream/internal/fault"
+	"leadstream/internal/kafka"
+	"leadstream/internal/lead"
+)
+
+// ForeignTopicError says that a topic holds another installation's leads.
+type ForeignTopicError struct {
+	Topic, Name string
+}
+
+func (e *ForeignTopicError) Error() string {
+	return fmt.Sprintf("topic %s holds leads of the installation %q: choose another kafka.topic_prefix, or set kafka.adopt_topics to publish to it all the same", e.Topic, e.Name)
+}
+
+// Fault suspends the form.
+func (e *ForeignTopicError) Fault() fault.Kind { return fault.Suspend }
+
+// topicState is what is known of one lead topic.
+type topicState struct {
+	checkpoint.Topic
+	ready     bool
+	retention time.Duration // negative: unlimited
+	oldest    time.Time     // of what is left, where something was removed; else zero
+	// written is the last offset by partition of our last commit; a reader sees
+	// that commit once its marker stands behind it.
+	written map[int]int64
+}
+
+// beyondHorizon reports whether the topic might have held a lead of that time
+// and lost it. fresh is the first moment that was never reconciled.
+func (t *topicState) beyondHorizon(at, fresh, now time.Time) bool {
+	if !at.Before(fresh) {
+		return t.Existed && at.Before(t.Horizon)
+	}
+	if at.Before(t.Horizon) || at.Before(t.oldest) {
+		return true
+	}
+	return t.retention >= 0 && at.Before(now.Add(-t.retention))
+}
+
+// TopicName is the topic of a form.
+func (s *Store) TopicName(form string) string { return s.opts.Prefix + form }
+
+// EnsureTopics makes the topics of these forms exist and be known. The answer
+// has an entry for every form whose topic cannot be written to, with the reason.
+func (s *Store) EnsureTopics(ctx context.Context, forms []string) (map[string]error, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var names []string
+	for _, form := range forms {
+		if t := s.topics[s.TopicName(form)]; t == nil || !t.ready {
+			names = append(names, s.TopicName(form))
+		}
+	}
+	refused := map[string]error{}
+	if len(names) == 0 {
+		return refused, nil
+	}
+	found, err := s.opts.Cluster.DescribeTopics(ctx, names, "retention.ms", "cleanup.policy")
+	if err != nil {
+		return nil, fmt.Errorf("describing %d lead topics: %w", len(names), err)
+	}
+	created, err := s.create(ctx, names, found)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range names {
+		form := strings.TrimPrefix(name, s.opts.Prefix)
+		if err := s.learn(ctx, name, found, created[name]); err != nil {
+			if fault.KindOf(err) != fault.Suspend {
+				return nil, err
+			}
+			refused[form] = err
+		}
+	}
+	return refused, nil
+}
+
+// create makes the topics that were not found; the answer has an entry, nil or
+// the refusal, for each that it tried.
+func (s *Store) create(ctx context.Context, names []string, found map[string]kafka.TopicInfo) (map[string]error, error) {
+	var specs []kafka.TopicSpec
+	for _, name := range names {
+		if _, ok := found[name]; !ok {
+			specs = append(specs, s.leadTopic(name))
+		}
+	}
+	if len(specs) == 0 {
+		return nil, nil
+	}
+	created, err := s.opts.Cluster.CreateTopics(ctx, specs)
+	if err != nil {
+		return nil, fmt.Errorf("creating %d lead topics: %w", len(specs), err)
+	}
+	return created, nil
+}
+
+// leadTopic is a lead topic as leadstream creates it.
+func (s *Store) leadTopic(name string) kafka.TopicSpec {
+	configs := map[string]string{
+		"cleanup.policy":      "compact,delete",
+		"retention.ms":        millis(365 * 24 * time.Hour),
+		"delete.retention.ms": millis(max(s.opts.Lookback, 24*time.Hour)),
+		"segment.ms":          millis(24 * time.Hour),
+	}
+	if s.opts.ReplicationFactor >= 3 {
+		configs["min.insync.replicas"] = "2"
+	}
+	maps.Copy(configs, s.opts.TopicConfig)
+	return kafka.TopicSpec{Name: name, Partitions: s.opts.Partitions, ReplicationFactor: s.opts.ReplicationFactor, Configs: configs}
+}
+
+func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
+
+// learn takes a topic into use: one that was just created is empty for every
+// lane, one that existed is asked what it can be trusted to remember.
+func (s *Store) learn(ctx context.Context, name string, found map[string]kafka.TopicInfo, created error) error {
+	info, existed := found[name]
+	if !existed && errors.Is(created, kafka.ErrTopicExists) {
+		existed = true // another client was faster
+		again, err := s.opts.Cluster.DescribeTopics(ctx, []string{name}, "retention.ms", "cleanup.policy")
+		if err != nil {
+			return fmt.Errorf("describing topic %s: %w", name, err)
+		}
+		info = again[name]
+	} else if created != nil {
+		return fmt.Errorf("creating topic %s: %w", name, created)
+	}
+	t := s.topics[name]
+	firstSight := t == nil
+	if firstSight {
+		t = &topicState{Topic: checkpoint.Topic{Topic: name}}
+		t.Existed = existed
+	}
+	t.retention = retentionOf(info, existed, s.leadTopic(name))
+	if existed {
+		if err := s.remembers(ctx, name, t, firstSight); err != nil {
+			return err
+		}
+	} else {
+		t.lost(s.opts.Now())
+	}
+	t.ready = true
+	s.topics[name] = t
+	return nil
+}
+
+// lost marks a topic that had our leads and is now another, empty one: what was
+// published before must not come back by itself.
+func (t *topicState) lost(now time.Time) {
+	t.oldest = time.Time{}
+	if t.EndOffset > 0 {
+		t.Horizon, t.EndOffset = now, 0
+	}
+}
+
+// remembers finds out from when on an existing topic can be trusted to hold
+// what was published to it.
+func (s *Store) remembers(ctx context.Context, name string, t *topicState, firstSight bool) error {
+	offsets, err := s.opts.Cluster.Offsets(ctx, name)
+	if err != nil {
+		return fmt.Errorf("reading the offsets of topic %s: %w", name, err)
+	}
+	now := s.opts.Now()
+	var end int64
+	t.oldest = time.Time{}
+	for _, o := range offsets {
+		end += o.End
+		if o.First == 0 {
+			continue
+		}
+		oldest, err := s.oldest(ctx, name, now)
+		if err != nil {
+			return err
+		}
+		t.oldest = oldest
+	}
+	if end < t.EndOffset {
+		t.lost(now)
+	}
+	t.EndOffset = max(t.EndOffset, end)
+	if !firstSight || end == 0 {
+		return nil
+	}
+	if t.Horizon = t.oldest; t.retention >= 0 && t.Horizon.Before(now.Add(-t.retention)) {
+		t.Horizon = now.Add(-t.retention)
+	}
+	return s.checkOwner(ctx, name, offsets)
+}
+
+var errSeen = errors.New("seen")
+
+// oldest is the latest of the partitions' oldest record times, now for one
+// without records.
+func (s *Store) oldest(ctx context.Context, name string, now time.Time) (time.Time, error) {
+	oldest := map[int]time.Time{}
+	err := s.opts.Cluster.Read(ctx, name, kafka.From{}, func(r *kafka.Record) error {
+		if _, ok := oldest[r.Partition]; !ok {
+			oldest[r.Partition] = r.Time
+		}
+		if len(oldest) == s.opts.Partitions {
+			return errSeen
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, errSeen) {
+		return time.Time{}, fmt.Errorf("reading the oldest record of topic %s: %w", name, err)
+	}
+	if len(oldest) == 0 {
+		return now, nil
+	}
+	var latest time.Time
+	for _, t := range oldest {
+		if t.After(latest) {
+			latest = t
+		}
+	}
+	return latest, nil
+}
+
+// ownerSample is how many of a topic's last offsets are looked at for another
+// installation's name before the first write to it; whatever is read later is
+// looked at as well.
+const ownerSample = 100
+
+func (s *Store) checkOwner(ctx context.Context, name string, offsets []kafka.Offsets) error {
+	if s.opts.Adopt {
+		return nil
+	}
+	var end int64
+	for _, o := range offsets {
+		end = max(end, o.End)
+	}
+	err := s.opts.Cluster.Read(ctx, name, kafka.From{Offset: max(end-ownerSample, 0)}, func(r *kafka.Record) error {
+		if _, owner, _ := readEntry(r); owner != "" && owner != s.opts.Name {
+			return &ForeignTopicError{Topic: name, Name: owner}
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("looking whose leads topic %s holds: %w", name, err)
+	}
+	return nil
+}
+
+func retentionOf(info kafka.TopicInfo, existed bool, spec kafka.TopicSpec) time.Duration {
+	configs := spec.Configs
+	if existed {
+		configs = info.Configs
+	}
+	if !strings.Contains(configs["cleanup.policy"], "delete") && configs["cleanup.policy"] != "" {
+		return -1 // compacted only: nothing is removed by age
+	}
+	ms, err := strconv.ParseInt(configs["retention.ms"], 10, 64)
+	if err != nil || ms < 0 {
+		return -1
+	}
+	return time.Duration(min(ms, int64(1<<62)/int64(time.Millisecond))) * time.Millisecond
+}
+
+// settle waits until the marker of our last commit to the topic is readable: an
+// acknowledged commit is decided, but perhaps not visible yet.
+func (s *Store) settle(ctx context.Context, topic string) error {
+	t := s.topics[topic]
+	if t == nil || len(t.written) == 0 {
+		return nil
+	}
+	wait := fault.NewBackoff(time.Millisecond, 100*time.Millisecond)
+	for {
+		offsets, err := s.opts.Cluster.Offsets(ctx, topic)
+		if err != nil {
+			return fmt.Errorf("reading the offsets of topic %s: %w", topic, err)
+		}
+		visible := true
+		for partition, last := range t.written {
+			visible = visible && partition < len(offsets) && offsets[partition].End > last+1
+		}
+		if visible {
+			t.written = nil
+			return nil
+		}
+		if err := wait.Wait(ctx, 0); err != nil {
+			return err
+		}
+	}
+}
+
+// forget makes the next use of a topic learn it again, e.g. after the broker
+// said that it does not exist.
+func (s *Store) forget(topic string) {
+	if t := s.topics[topic]; t != nil {
+		t.ready, t.written = false, nil
+	}
+	for l := range s.lanes {
+		delete(l.covered, topic)
+	}
+}
