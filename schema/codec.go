@@ -1,0 +1,143 @@
+package schema
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"sync"
+)
+
+// Codec encodes the leads of one form with one registered schema. It is safe
+// for concurrent use and does not follow later changes of the Fields it was
+// compiled from.
+type Codec struct {
+	form    string
+	choice  Choice
+	header  [5]byte
+	columns []plan
+	hidden  []int // the columns of hidden fields
+	// byQuestion and byConsent lead from LinkedIn's numbers to columns.
+	byQuestion map[int64]question
+	byConsent  map[int64]int
+	known      versions
+	scratch    sync.Pool
+}
+
+// plan is how one column is written.
+type plan struct {
+	name     string
+	kind     kind
+	versions versions
+	editions []edition
+}
+
+// question holds the columns of one question, -1 where there is none.
+type question struct {
+	text, choice int
+	latest       int // of the two, the one that a higher form version has
+}
+
+// Compile prepares the encoder for leads of the form. The id is the schema's
+// in the registry. It fails when the schema is not valid Avro, which says that
+// the memory it came from is damaged.
+func Compile(f *Fields, id int) (*Codec, error) {
+	if id < 0 || id > math.MaxInt32 {
+		return nil, fmt.Errorf("compiling the schema of form %s: no registry gives the id %d", f.form, id)
+	}
+	if err := f.agrees(); err != nil {
+		return nil, fmt.Errorf("compiling the schema of form %s: %w", f.form, err)
+	}
+	c := &Codec{
+		form: f.form, choice: f.choice, known: f.versions,
+		byQuestion: map[int64]question{}, byConsent: map[int64]int{},
+	}
+	binary.BigEndian.PutUint32(c.header[1:], uint32(id))
+	c.scratch.New = func() any { return newScratch(len(c.columns)) }
+	for i, col := range f.columns {
+		c.columns = append(c.columns, plan{name: col.Name, kind: col.Kind, versions: col.Versions, editions: col.Editions})
+		switch col.Kind {
+		case kindConsent:
+			c.byConsent[col.ID] = i
+		case kindText, kindChoice:
+			c.index(i, col)
+		case kindHidden:
+			c.hidden = append(c.hidden, i)
+		}
+	}
+	return c, nil
+}
+
+// agrees fails when the schema of the memory, as Avro reads it, is not what
+// the encoder is about to write.
+func (f *Fields) agrees() error {
+	record, err := parseRecord(f.Schema())
+	if err != nil {
+		return err
+	}
+	var want, got []string
+	for _, c := range fixed {
+		want = append(want, c.name, c.typeText())
+	}
+	for _, c := range f.columns {
+		want = append(want, c.Name, c.typeText(f.choice))
+	}
+	for _, field := range record.Fields() {
+		got = append(got, field.Name(), field.Type().String())
+	}
+	if !slices.Equal(got, want) {
+		return errors.New("the schema does not say what the encoder writes")
+	}
+	return nil
+}
+
+// index enters column i for its question.
+func (c *Codec) index(i int, col *column) {
+	q, ok := c.byQuestion[col.ID]
+	if !ok {
+		q = question{text: -1, choice: -1, latest: i}
+	}
+	if col.Versions.max() > c.columns[q.latest].versions.max() {
+		q.latest = i
+	}
+	if col.Kind == kindChoice {
+		q.choice = i
+	} else {
+		q.text = i
+	}
+	c.byQuestion[col.ID] = q
+}
+
+// asked is the column of the question as a form version had it, for an answer
+// that does not say what kind it is.
+func (c *Codec) asked(q question, version int) int {
+	for _, i := range []int{q.text, q.choice} {
+		if i >= 0 && i != q.latest && c.columns[i].versions.has(version) && !c.columns[q.latest].versions.has(version) {
+			return i
+		}
+	}
+	return q.latest
+}
+
+// at is what the column's field holds in a form version.
+func (p *plan) at(version int) (edition, bool) {
+	for i := range p.editions {
+		if p.editions[i].Versions.has(version) {
+			return p.editions[i], true
+		}
+	}
+	return edition{}, false
+}
+
+// textOf is the text of an option. Ids count from 0, so that most stand at
+// their own index.
+func (o options) textOf(id int64) (string, bool) {
+	if id >= 0 && id < int64(len(o)) && o[id].ID == id {
+		return o[id].Text, true
+	}
+	if at, found := o.find(id); found {
+		return o[at].Text, true
+	}
+	return "", false
+}

@@ -1,0 +1,85 @@
+package schema
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/hamba/avro/v2"
+)
+
+// ErrIncompatible is matched by every error that says: this subject holds a
+// schema that the form's schema cannot follow.
+var ErrIncompatible = errors.New("incompatible schema")
+
+// Differences says why a form's schema cannot be registered after the given
+// ones, a sentence for each reason; none when it can. It asks more than a
+// registry with BACKWARD_TRANSITIVE does: besides reading everything that was
+// ever written, the record must be ours and no field may be lost. Registries
+// that were told to check nothing let anything through, so this is asked
+// whatever they say.
+func Differences(schema string, registered ...RegisteredSchema) []string {
+	next, err := parseRecord(schema)
+	if err != nil {
+		return []string{fmt.Sprintf("the form's schema does not parse: %.300s", err)}
+	}
+	var out []string
+	for _, r := range registered {
+		for _, d := range differences(next, r.Schema) {
+			out = append(out, fmt.Sprintf("version %d: %s", r.Version, d))
+		}
+	}
+	return out
+}
+
+// differences compares with one registered schema.
+func differences(next *avro.RecordSchema, registered string) []string {
+	old, err := parseRecord(registered)
+	if err != nil {
+		return []string{fmt.Sprintf("not an Avro record: %.300s", err)}
+	}
+	if old.FullName() != next.FullName() {
+		return []string{fmt.Sprintf("the record is %s, the form's is %s", old.FullName(), next.FullName())}
+	}
+	var out []string
+	for _, was := range old.Fields() {
+		is := fieldNamed(next, was.Name())
+		switch {
+		case is == nil:
+			out = append(out, fmt.Sprintf("field %s is not a field of the form", was.Name()))
+		case is.Type().String() != was.Type().String():
+			out = append(out, fmt.Sprintf("field %s is %s, the form's is %s", was.Name(), was.Type(), is.Type()))
+		}
+	}
+	for _, is := range next.Fields() {
+		if fieldNamed(old, is.Name()) == nil && !is.HasDefault() {
+			out = append(out, fmt.Sprintf("field %s is missing", is.Name()))
+		}
+	}
+	if len(out) == 0 {
+		if err := avro.NewSchemaCompatibility().Compatible(next, old); err != nil {
+			out = append(out, err.Error())
+		}
+	}
+	return out
+}
+
+func fieldNamed(record *avro.RecordSchema, name string) *avro.Field {
+	at := slices.IndexFunc(record.Fields(), func(f *avro.Field) bool { return f.Name() == name })
+	if at < 0 {
+		return nil
+	}
+	return record.Fields()[at]
+}
+
+// sameSchema reports whether both texts are the same schema to a decoder: the
+// names, fields and types. Registries may write a schema differently from how
+// they got it, and texts for people do not matter to records.
+func sameSchema(a, b string) bool {
+	one, err := parseRecord(a)
+	if err != nil {
+		return false
+	}
+	other, err := parseRecord(b)
+	return err == nil && one.String() == other.String()
+}

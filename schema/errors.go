@@ -1,0 +1,129 @@
+package schema
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"strings"
+
+	"github.com/twmb/franz-go/pkg/sr"
+
+	"leadstream/internal/fault"
+)
+
+// IncompatibleError says that a subject's schemas forbid the form's schema, or
+// are somebody else's. The form is suspended until a person has mended the
+// subject; the others go on. It matches ErrIncompatible.
+type IncompatibleError struct {
+	Subject string
+	// Differences are sentences, at least one.
+	Differences []string
+}
+
+// shownDifferences is how many stand in the error's text.
+const shownDifferences = 5
+
+// Error implements error.
+func (e *IncompatibleError) Error() string {
+	shown, more := e.Differences, ""
+	if n := len(shown) - shownDifferences; n > 0 {
+		shown, more = shown[:shownDifferences], fmt.Sprintf("; and %d more", n)
+	}
+	return fmt.Sprintf("subject %s holds an incompatible schema: %.2000s%s; delete the subject, or use another kafka.topic_prefix",
+		e.Subject, strings.Join(shown, "; "), more)
+}
+
+// Is matches ErrIncompatible.
+func (e *IncompatibleError) Is(target error) bool { return target == ErrIncompatible }
+
+// Fault implements the classification read by fault.KindOf.
+func (e *IncompatibleError) Fault() fault.Kind { return fault.Suspend }
+
+// AuthError says that the registry refuses us: 401, the credentials are wrong
+// or missing; 403, the user may not do this.
+type AuthError struct {
+	Op, Subject string // Subject may be empty
+	URL         string
+	Status      int
+}
+
+// Error implements error.
+func (e *AuthError) Error() string {
+	if e.Status == http.StatusForbidden {
+		return fmt.Sprintf("%s: the schema registry at %s forbids it (403): check the permissions of registry.username",
+			about(e.Op, e.Subject), e.URL)
+	}
+	return fmt.Sprintf("%s: the schema registry at %s refuses the credentials (%d): check registry.url, registry.username and registry.password",
+		about(e.Op, e.Subject), e.URL, e.Status)
+}
+
+// Fault implements the classification read by fault.KindOf: Retry, since it
+// concerns every form alike and is mended at the registry as often as here,
+// without a restart.
+func (e *AuthError) Fault() fault.Kind { return fault.Retry }
+
+// RegistryError is any other failure of a call to the registry.
+type RegistryError struct {
+	Op, Subject string // Subject may be empty
+	URL         string
+	// Status and Code are the HTTP status and the registry's error_code; 0
+	// when there was no answer, or a good one that could not be used.
+	Status, Code int
+	Err          error
+}
+
+// Error implements error.
+func (e *RegistryError) Error() string {
+	switch {
+	case e.Status == 0:
+		return fmt.Sprintf("%s at the schema registry %s: %.500s", about(e.Op, e.Subject), e.URL, e.Err)
+	case e.Code == 0:
+		return fmt.Sprintf("%s at the schema registry %s: status %d without an error code; check that registry.url is the root of a Confluent API: %s",
+			about(e.Op, e.Subject), e.URL, e.Status, said(e.Err))
+	}
+	return fmt.Sprintf("%s at the schema registry %s: status %d, error %d: %s",
+		about(e.Op, e.Subject), e.URL, e.Status, e.Code, said(e.Err))
+}
+
+// Unwrap gives the cause.
+func (e *RegistryError) Unwrap() error { return e.Err }
+
+// Fault implements the classification read by fault.KindOf: Suspend when the
+// registry will never take this schema, else Retry.
+//
+// Source: Confluent Schema Registry API reference, error codes 422xx.
+func (e *RegistryError) Fault() fault.Kind {
+	switch e.Code {
+	case sr.ErrInvalidSchema.Code, sr.ErrInvalidSubject.Code, sr.ErrSchemaTooLarge.Code, sr.ErrInvalidRuleset.Code:
+		return fault.Suspend
+	}
+	if e.Status == http.StatusRequestEntityTooLarge {
+		return fault.Suspend
+	}
+	return fault.Retry
+}
+
+// fail gives a call's error its type.
+func (r *Registry) fail(op, subject string, err error) error {
+	status, code := answered(err)
+	if status == http.StatusUnauthorized || status == http.StatusForbidden {
+		return &AuthError{Op: op, Subject: subject, URL: r.url, Status: status}
+	}
+	return &RegistryError{Op: op, Subject: subject, URL: r.url, Status: status, Code: code, Err: err}
+}
+
+// said is what the registry said, for people only and cut for a log line.
+func said(err error) string {
+	var e *sr.ResponseError
+	if !errors.As(err, &e) || e.Message == "" {
+		return "no message"
+	}
+	return fmt.Sprintf("%.500s", wellFormed(e.Message))
+}
+
+func about(op, subject string) string {
+	if subject == "" {
+		return op
+	}
+	return op + " of subject " + subject
+}

@@ -1,0 +1,77 @@
+package schema
+
+import (
+	"encoding/json"
+	"fmt"
+
+	"leadstream/internal/lead"
+)
+
+// memory is Fields as JSON.
+type memory struct {
+	Form     string    `json:"form"`
+	Choice   Choice    `json:"choice"`
+	Name     string    `json:"name,omitempty"`
+	Versions versions  `json:"versions"`
+	Columns  []*column `json:"columns"`
+}
+
+// MarshalJSON implements json.Marshaler.
+func (f *Fields) MarshalJSON() ([]byte, error) {
+	return json.Marshal(memory{Form: f.form, Choice: f.choice, Name: f.name, Versions: f.versions, Columns: f.columns})
+}
+
+// UnmarshalJSON implements json.Unmarshaler. Members that it does not know
+// are ignored; a memory that could not give a valid schema is an error.
+func (f *Fields) UnmarshalJSON(text []byte) error {
+	var m memory
+	if err := json.Unmarshal(text, &m); err != nil {
+		return fmt.Errorf("reading the fields of a form: %w", err)
+	}
+	read := Fields{form: m.Form, choice: m.Choice, name: m.Name, versions: m.Versions}
+	if !lead.Digits(m.Form) {
+		return fmt.Errorf("reading the fields of a form: form %.30q is not a number", m.Form)
+	}
+	if _, err := ParseChoice(string(m.Choice)); err != nil {
+		return fmt.Errorf("reading the fields of form %s: %w", m.Form, err)
+	}
+	known := map[identity]bool{}
+	for _, c := range m.Columns {
+		if err := c.check(); err != nil {
+			return fmt.Errorf("reading the fields of form %s: %w", m.Form, err)
+		}
+		if read.taken(c.Name) || known[c.identity()] {
+			return fmt.Errorf("reading the fields of form %s: field %s stands twice", m.Form, c.Name)
+		}
+		known[c.identity()] = true
+		read.columns = append(read.columns, c)
+	}
+	*f = read
+	return nil
+}
+
+// check refuses a column that this release cannot write.
+func (c *column) check() error {
+	if c == nil || !validName(c.Name) {
+		return fmt.Errorf("a field without a valid name")
+	}
+	if len(c.Versions) == 0 {
+		return fmt.Errorf("field %s is of no form version", c.Name)
+	}
+	switch c.Kind {
+	case kindText, kindChoice, kindConsent, kindHidden:
+		return nil
+	}
+	return fmt.Errorf("field %s is of the unknown kind %.30q", c.Name, c.Kind)
+}
+
+// validName reports whether Avro allows the name.
+func validName(name string) bool {
+	for i, r := range name {
+		letter := r == '_' || 'a' <= r && r <= 'z' || 'A' <= r && r <= 'Z'
+		if !letter && (i == 0 || r < '0' || r > '9') {
+			return false
+		}
+	}
+	return name != ""
+}

@@ -1,0 +1,196 @@
+package schema
+
+import (
+	"context"
+	"crypto/tls"
+	"crypto/x509"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"os"
+	"slices"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/sr"
+)
+
+// RegistryOptions say where the registry is and how to speak to it.
+type RegistryOptions struct {
+	// URL is the root of the Confluent API, with a path where it has one:
+	// http://registry:8080/apis/ccompat/v7. No credentials in it.
+	URL string
+	// Username and Password are for basic authentication; empty for none.
+	Username, Password string
+	// TLS is used for https; nil for the system's certificates. See TLSFromCA.
+	TLS *tls.Config
+	// Timeout bounds one request; 0 for 10 seconds.
+	Timeout time.Duration
+}
+
+// Registry speaks to a schema registry with the Confluent API. Confluent's,
+// Apicurio's (ccompat v7) and others differ in details; what is decided here
+// is decided by HTTP status and error_code together, never by message. It is
+// safe for concurrent use. It keeps nothing: every call asks the registry.
+//
+// Every error of a call is a *IncompatibleError, a *AuthError or a
+// *RegistryError; the last wraps the cause, also a context's end.
+type Registry struct {
+	client *sr.Client
+	http   *http.Client
+	url    string
+}
+
+// Registered is where a schema stands in a subject.
+type Registered struct {
+	// ID is what record values carry; it is the registry's, not the subject's.
+	ID      int
+	Version int
+	// New says that this call registered it.
+	New bool
+}
+
+// RegisteredSchema is one schema version of a subject.
+type RegisteredSchema struct {
+	ID      int
+	Version int
+	Schema  string
+}
+
+// largestAnswer bounds what is read of one answer. A schema of 1,000 fields
+// with long texts has about a megabyte.
+const largestAnswer = 32 << 20
+
+// NewRegistry checks the options; it does not ask the registry anything.
+func NewRegistry(o RegistryOptions) (*Registry, error) {
+	u, err := url.Parse(o.URL)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return nil, errors.New("registry.url: want http:// or https://, a host, and a path where the registry has one")
+	}
+	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
+		return nil, errors.New("registry.url: credentials belong to registry.username and registry.password, and a query or fragment has no use")
+	}
+	if o.Timeout <= 0 {
+		o.Timeout = 10 * time.Second
+	}
+	transport := &http.Transport{
+		Proxy: http.ProxyFromEnvironment, TLSClientConfig: o.TLS, ForceAttemptHTTP2: true,
+		MaxIdleConnsPerHost: 4, IdleConnTimeout: 90 * time.Second,
+	}
+	client := &http.Client{Transport: bounded{transport}, Timeout: o.Timeout}
+	opts := []sr.ClientOpt{sr.URLs(o.URL), sr.HTTPClient(client), sr.UserAgent("leadstream")}
+	if o.Username != "" || o.Password != "" {
+		opts = append(opts, sr.BasicAuth(o.Username, o.Password))
+	}
+	c, err := sr.NewClient(opts...)
+	if err != nil {
+		return nil, fmt.Errorf("making a client for the schema registry: %w", err)
+	}
+	return &Registry{client: c, http: client, url: o.URL}, nil
+}
+
+// TLSFromCA trusts the authorities of a PEM file, and no others.
+func TLSFromCA(file string) (*tls.Config, error) {
+	pem, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("reading registry.ca_file: %w", err)
+	}
+	pool := x509.NewCertPool()
+	if !pool.AppendCertsFromPEM(pem) {
+		return nil, fmt.Errorf("reading registry.ca_file: no certificate in %s; want PEM", file)
+	}
+	return &tls.Config{RootCAs: pool, MinVersion: tls.VersionTLS12}, nil
+}
+
+// Close lets go of idle connections.
+func (r *Registry) Close() { r.http.CloseIdleConnections() }
+
+// Ping asks for the schema types that the registry knows, which any registry
+// with the Confluent API answers; it fails when Avro is not among them.
+func (r *Registry) Ping(ctx context.Context) error {
+	const op = "asking for the schema types"
+	var types []string
+	if err := r.client.Do(ctx, http.MethodGet, "/schemas/types", nil, &types); err != nil {
+		return r.fail(op, "", err)
+	}
+	if !slices.Contains(types, "AVRO") {
+		return r.fail(op, "", errors.New("AVRO is not among them; check registry.url"))
+	}
+	return nil
+}
+
+// Versions are the schemas registered under a subject, oldest first; none,
+// without an error, when there is no such subject. References to other
+// subjects are not followed.
+func (r *Registry) Versions(ctx context.Context, subject string) ([]RegisteredSchema, error) {
+	const op = "reading the schemas"
+	numbers, err := r.client.SubjectVersions(ctx, subject)
+	if err != nil {
+		if missing(err) {
+			return nil, nil
+		}
+		return nil, r.fail(op, subject, err)
+	}
+	slices.Sort(numbers)
+	var out []RegisteredSchema
+	for _, n := range numbers {
+		s, err := r.client.SchemaByVersion(ctx, subject, n)
+		if missing(err) {
+			continue // deleted meanwhile
+		}
+		if err != nil {
+			return nil, r.fail(op, subject, err)
+		}
+		out = append(out, RegisteredSchema{ID: s.ID, Version: n, Schema: s.Schema.Schema})
+	}
+	return out, nil
+}
+
+// Names reports whether the id still names this schema, or one that decodes
+// the same. After a registry was rebuilt it may name another or none.
+func (r *Registry) Names(ctx context.Context, id int, schema string) (bool, error) {
+	s, err := r.client.SchemaByID(ctx, id)
+	if missing(err) {
+		return false, nil
+	}
+	if err != nil {
+		return false, r.fail(fmt.Sprintf("reading schema id %d", id), "", err)
+	}
+	return sameSchema(s.Schema, schema), nil
+}
+
+// Delete removes a subject with all its versions: softly, so that ids keep
+// decoding, or for good. A subject that is gone is no error.
+func (r *Registry) Delete(ctx context.Context, subject string, permanent bool) error {
+	const op = "deleting the schemas"
+	if _, err := r.client.DeleteSubject(ctx, subject, sr.SoftDelete); err != nil && !missing(err) {
+		return r.fail(op, subject, err)
+	}
+	if !permanent {
+		return nil
+	}
+	if _, err := r.client.DeleteSubject(ctx, subject, sr.HardDelete); err != nil && !missing(err) {
+		return r.fail(op, subject, err)
+	}
+	return nil
+}
+
+// bounded is a transport whose answers have an end.
+type bounded struct{ next http.RoundTripper }
+
+// RoundTrip implements http.RoundTripper.
+func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
+	resp, err := b.next.RoundTrip(req)
+	if err != nil {
+		return nil, err
+	}
+	resp.Body = http.MaxBytesReader(nil, resp.Body, largestAnswer)
+	return resp, nil
+}
+
+// CloseIdleConnections is what http.Client calls.
+func (b bounded) CloseIdleConnections() {
+	if t, ok := b.next.(*http.Transport); ok {
+		t.CloseIdleConnections()
+	}
+}
