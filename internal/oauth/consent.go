@@ -1,0 +1,88 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/url"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// AuthorizeURL is the address of LinkedIn's consent page, with a state of its
+// own that is good for 30 minutes and for one consent, in every process that
+// has the same app secret.
+func (s *Session) AuthorizeURL() string {
+	return s.oauth.AuthCodeURL(s.states.issue(s.now()))
+}
+
+// Complete finishes a consent from the parameters with which LinkedIn sent the
+// browser to the redirect URL: it checks the state, redeems the code, checks
+// the scopes and stores the token. The error is a *StateError (answer it with
+// 401; nothing has changed), a *ConsentNeededError that says what the member
+// or LinkedIn refused, or one of AccessToken's.
+func (s *Session) Complete(ctx context.Context, callback url.Values) (Token, error) {
+	if err := s.states.take(callback.Get("state"), s.now()); err != nil {
+		return Token{}, err
+	}
+	if code := callback.Get("error"); code != "" {
+		return Token{}, consentError(code, callback.Get("error_description"))
+	}
+	return s.CompleteCode(ctx, callback.Get("code"))
+}
+
+// consentError is LinkedIn's refusal of a consent (authorization code flow,
+// "application is rejected").
+func consentError(code, description string) error {
+	e := &ConsentNeededError{Reason: CodeRefused, Detail: clean(code)}
+	if description != "" {
+		e.Detail += ": " + clean(description)
+	}
+	switch code {
+	case "user_cancelled_login", "user_cancelled_authorize":
+		e.Reason, e.Detail = Cancelled, clean(code)
+	case "unauthorized_scope_error":
+		e.Reason = ScopeNotAllowed
+	}
+	return e
+}
+
+// CompleteCode is Complete for a code alone, whose state nobody can check: only
+// for one that the person at the terminal typed in.
+func (s *Session) CompleteCode(ctx context.Context, code string) (Token, error) {
+	if code == "" {
+		return Token{}, &ConsentNeededError{Reason: CodeRefused, Detail: "the callback carries no code"}
+	}
+	// From here on it must not be cut short: a code works once.
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), exchangeTime)
+	defer cancel()
+	held, err := s.opts.Store.Load(ctx)
+	if err != nil && !errors.Is(err, ErrNoToken) {
+		return Token{}, fmt.Errorf("reading the stored token before it is replaced: %w", err)
+	}
+	t, err := s.redeem(ctx, code)
+	var refused *refusedError
+	if errors.As(err, &refused) {
+		return Token{}, &ConsentNeededError{Reason: CodeRefused, Detail: refused.detail()}
+	}
+	if err != nil {
+		return Token{}, err
+	}
+	if missing := missingScopes(s.opts.Scopes, t.Scopes); len(missing) > 0 {
+		return Token{}, &ConsentNeededError{Reason: ScopesMissing, Missing: missing}
+	}
+	if !t.AuthorizedAt.After(held.AuthorizedAt) {
+		// This consent was just given, whatever the clocks of two machines say.
+		t.AuthorizedAt = held.AuthorizedAt.Add(time.Millisecond)
+		t.ObtainedAt = t.AuthorizedAt
+	}
+	if err := s.opts.Store.Save(ctx, t); err != nil {
+		return Token{}, fmt.Errorf("storing the token of the new consent: %w", err)
+	}
+	s.mu.Lock()
+	s.pending = Token{}
+	s.mu.Unlock()
+	s.log.Info("LinkedIn consent given", zap.Object("token", t))
+	return s.adopt(t), nil
+}

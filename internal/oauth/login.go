@@ -1,0 +1,304 @@
+package oauth
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/cli/browser"
+)
+
+// watchEvery is how often a login beside a running connector looks whether
+// that has stored the token.
+const watchEvery = time.Second
+
+// LoginOptions say how a person at a terminal consents.
+type LoginOptions struct {
+	// Browser opens the consent page; its address is printed in any case.
+	Browser bool
+	// Paste reads the address the browser ended at, or only the code in it,
+	// from In, for a machine whose browser is elsewhere.
+	Paste bool
+	// In is read line by line, with Paste and when nothing can listen on the
+	// redirect URL; may be nil. A read that is blocked when Login returns
+	// stays blocked.
+	In io.Reader
+	// Out gets what the person is to read. The consent page's address stands
+	// on a line of its own.
+	Out io.Writer
+	// Open opens an address in a browser; nil is the system's.
+	Open func(address string) error
+}
+
+// Login leads a person through the consent and returns once the token is
+// stored. It waits for LinkedIn's answer on the redirect URL when that is on
+// this machine and free; else it takes what another process of the
+// installation stores (a running connector serves the redirect URL, and the
+// state is good there), or what is pasted. It gives up after 30 minutes, the
+// life of LinkedIn's code. Errors are those of Complete.
+func (s *Session) Login(ctx context.Context, o LoginOptions) (Token, error) {
+	ctx, cancel := context.WithTimeoutCause(ctx, stateLife, &ConsentNeededError{Reason: NotGiven})
+	defer cancel()
+	// A store that cannot be read is better noticed before the person consents.
+	before, err := s.opts.Store.Load(ctx)
+	if err != nil && !errors.Is(err, ErrNoToken) {
+		return Token{}, fmt.Errorf("reading the stored token before the login: %w", err)
+	}
+	if o.In == nil {
+		o.In = strings.NewReader("")
+	}
+	l := &login{session: s, LoginOptions: o, before: before}
+	if o.Paste {
+		return l.run(ctx, "Then paste the address the browser ends at (or only its code) here and press Enter:")
+	}
+	served, stop, err := l.serve(ctx)
+	if err != nil {
+		l.watch = true
+		return l.run(ctx, fmt.Sprintf("Nothing can be awaited on %s here (%v). If a connector with the same settings serves it,\n"+
+			"this command notices when it has stored the token. Else paste the address the browser ends at and press Enter:", s.opts.RedirectURL, err))
+	}
+	defer stop()
+	l.served = served
+	return l.run(ctx, "Waiting for LinkedIn's answer on "+s.opts.RedirectURL+" …")
+}
+
+// login is one run of Login and where its outcome may come from.
+type login struct {
+	LoginOptions
+	session *Session
+	before  Token       // what the store held
+	served  chan result // outcomes of the callback; nil when it is not served here
+	watch   bool        // whether another process may store the token
+}
+
+type result struct {
+	token Token
+	err   error
+}
+
+func (l *login) run(ctx context.Context, hint string) (Token, error) {
+	address := l.session.AuthorizeURL()
+	if _, err := fmt.Fprintf(l.Out, "Open this address in a browser and allow the access:\n\n%s\n\n%s\n", address, hint); err != nil {
+		return Token{}, fmt.Errorf("printing the address of the consent page: %w", err)
+	}
+	var opened chan error
+	if l.Browser {
+		opened = make(chan error, 1)
+		go func() { opened <- l.open(address) }() // some browsers return only when they are closed
+	}
+	var lines chan string
+	if l.served == nil {
+		lines = make(chan string)
+		go readLines(ctx, l.In, lines)
+	}
+	return l.await(ctx, lines, opened)
+}
+
+func (l *login) await(ctx context.Context, lines <-chan string, opened <-chan error) (Token, error) {
+	tick := time.NewTicker(watchEvery)
+	defer tick.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return Token{}, fmt.Errorf("waiting for the consent: %w", context.Cause(ctx))
+		case r := <-l.served:
+			return r.token, r.err
+		case err := <-opened:
+			if err != nil {
+				l.say("No browser could be opened (%v).", err)
+			}
+		case <-tick.C:
+			if t, ok, err := l.stored(ctx); ok || err != nil {
+				return t, err
+			}
+		case line, more := <-lines:
+			if !more && !l.watch {
+				return Token{}, errors.New("reading the pasted address: the input ended before it")
+			}
+			if !more {
+				lines = nil
+				continue
+			}
+			if t, done, err := l.pasted(ctx, line); done {
+				return t, err
+			}
+		}
+	}
+}
+
+// stored reports a consent that another process has finished.
+func (l *login) stored(ctx context.Context) (Token, bool, error) {
+	if !l.watch {
+		return Token{}, false, nil
+	}
+	t, err := l.session.opts.Store.Load(ctx)
+	if errors.Is(err, ErrNoToken) {
+		return Token{}, false, nil
+	}
+	if err != nil {
+		return Token{}, false, fmt.Errorf("watching the stored token: %w", err)
+	}
+	if !t.AuthorizedAt.After(l.before.AuthorizedAt) {
+		return Token{}, false, nil
+	}
+	l.say("The token was stored by the process that serves the redirect URL.")
+	return l.session.adopt(t), true, nil
+}
+
+// codePattern is what LinkedIn's codes are made of, with room for change.
+var codePattern = regexp.MustCompile(`^[A-Za-z0-9_.~%+/=-]{8,4096}$`)
+
+// pasted tries one line. It is done when the line was an answer of LinkedIn's,
+// good or bad; for anything else the person may try again.
+func (l *login) pasted(ctx context.Context, line string) (t Token, done bool, err error) {
+	line = strings.TrimSpace(line)
+	query, isCode := line, false
+	if before, after, found := strings.Cut(line, "?"); found && !strings.Contains(before, "=") {
+		query, _, _ = strings.Cut(after, "#")
+	} else if !strings.Contains(line, "code=") && !strings.Contains(line, "error=") {
+		isCode = true
+	}
+	switch values, parseErr := url.ParseQuery(query); {
+	case line == "":
+		return Token{}, false, nil
+	case isCode && codePattern.MatchString(line):
+		t, err = l.session.CompleteCode(ctx, line)
+	case isCode || parseErr != nil || (values.Get("code") == "" && values.Get("error") == ""):
+		l.say("This is neither the address the browser ended at nor the code in it. Once more:")
+		return Token{}, false, nil
+	default:
+		t, err = l.session.Complete(ctx, values)
+	}
+	if errors.Is(err, ErrState) {
+		l.say("%v. Paste the address that the page above led to:", err)
+		return Token{}, false, nil
+	}
+	return t, true, err
+}
+
+// say tells the person something that Login does not depend on.
+func (l *login) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(l.Out, format+"\n", args...)
+}
+
+func (l *login) open(address string) error {
+	if l.Open != nil {
+		return l.Open(address)
+	}
+	return openSystemBrowser(address)
+}
+
+// quietBrowser keeps what a browser prints out of the command's output.
+var quietBrowser = sync.OnceFunc(func() { browser.Stdout, browser.Stderr = io.Discard, io.Discard })
+
+func openSystemBrowser(address string) error {
+	quietBrowser()
+	return browser.OpenURL(address)
+}
+
+// readLines sends the lines of r until it ends, then closes out.
+func readLines(ctx context.Context, r io.Reader, out chan<- string) {
+	defer close(out)
+	lines := bufio.NewScanner(r)
+	for lines.Scan() {
+		select {
+		case out <- lines.Text():
+		case <-ctx.Done():
+			return
+		}
+	}
+}
+
+// serve answers LinkedIn's redirect on this machine. stop waits until the
+// browser has its answer.
+func (l *login) serve(ctx context.Context) (served chan result, stop func(), err error) {
+	redirect, err := url.Parse(l.session.opts.RedirectURL)
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the redirect URL: %w", err)
+	}
+	listeners, err := listen(ctx, redirect)
+	if err != nil {
+		return nil, nil, err
+	}
+	served = make(chan result, 1)
+	mux := http.NewServeMux()
+	mux.Handle(callbackPath(redirect), l.session.Callback(func(t Token, err error) {
+		select {
+		case served <- result{t, err}:
+		default: // the first outcome counts
+		}
+	}))
+	server := &http.Server{
+		Handler:           mux,
+		ReadHeaderTimeout: 5 * time.Second,
+		ReadTimeout:       10 * time.Second,
+		WriteTimeout:      exchangeTime + 10*time.Second,
+		IdleTimeout:       30 * time.Second,
+		MaxHeaderBytes:    32 << 10,
+	}
+	var serving sync.WaitGroup
+	for _, ln := range listeners {
+		serving.Go(func() { _ = server.Serve(ln) }) // ends with ErrServerClosed by stop
+	}
+	return served, func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer cancel()
+		if server.Shutdown(ctx) != nil {
+			_ = server.Close() // a browser that does not read is cut off
+		}
+		serving.Wait()
+	}, nil
+}
+
+// callbackPath is the pattern of the redirect URL's path alone.
+func callbackPath(redirect *url.URL) string {
+	switch {
+	case redirect.Path == "":
+		return "/{$}"
+	case strings.HasSuffix(redirect.Path, "/"):
+		return redirect.Path + "{$}"
+	}
+	return redirect.Path
+}
+
+// listen opens the redirect URL's address when it is plain HTTP on this
+// machine. localhost is both loopback addresses, since browsers may try ::1
+// first; a machine without IPv6 has only the other.
+func listen(ctx context.Context, redirect *url.URL) ([]net.Listener, error) {
+	var hosts []string
+	switch host := redirect.Hostname(); {
+	case redirect.Scheme != "http":
+		return nil, errors.New("it is not served by this command")
+	case host == "localhost":
+		hosts = []string{"127.0.0.1", "::1"}
+	case net.ParseIP(host) != nil && net.ParseIP(host).IsLoopback():
+		hosts = []string{host}
+	default:
+		return nil, errors.New("it is not on this machine")
+	}
+	port := redirect.Port()
+	if port == "" {
+		port = "80"
+	}
+	var listeners []net.Listener
+	var config net.ListenConfig
+	for _, host := range hosts {
+		ln, err := config.Listen(ctx, "tcp", net.JoinHostPort(host, port))
+		if err != nil && len(listeners) == 0 {
+			return nil, err
+		}
+		if err == nil {
+			listeners = append(listeners, ln)
+		}
+	}
+	return listeners, nil
+}

@@ -1,0 +1,164 @@
+// Package oauth is leadstream's connection to a LinkedIn member: the consent
+// in the browser, the pair of tokens that comes of it, its safe keeping and
+// its renewal.
+//
+// A Session hands out access tokens and renews them: well before they expire
+// and when LinkedIn refuses one, once however many callers ask, and a rotated
+// refresh token is durable in the Store before the access token that came with
+// it is used. Several processes may share a Store; the newest consent wins.
+// When only a person can help, the error is a *ConsentNeededError.
+//
+// Neither tokens nor the app's secret appear in any log line or error of this
+// package.
+//
+// Source of the facts about LinkedIn: its pages on the authorization code
+// flow, programmatic refresh tokens, token introspection and error handling.
+package oauth
+
+import (
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/oauth2"
+)
+
+const (
+	// requestTime bounds one request to LinkedIn's OAuth endpoints.
+	requestTime = 10 * time.Second
+	// exchangeTime bounds an exchange together with storing what it gave. It
+	// runs to its end even when the caller gives up, since LinkedIn may have
+	// replaced the refresh token already.
+	exchangeTime = 20 * time.Second
+	// answerLimit bounds the body of an answer: tokens are about 500
+	// characters and may grow.
+	answerLimit = 1 << 20
+)
+
+// Options are what a Session works with.
+type Options struct {
+	// ClientID and ClientSecret are the LinkedIn app's.
+	ClientID, ClientSecret string
+	// AuthURL is LinkedIn's base for OAuth, https://www.linkedin.com; the
+	// endpoints are under <AuthURL>/oauth/v2.
+	AuthURL string
+	// RedirectURL is where LinkedIn sends the browser after consent, exactly
+	// as registered with the app.
+	RedirectURL string
+	// Scopes are asked for together; LinkedIn grants all of them or none.
+	Scopes []string
+	// Store keeps the tokens.
+	Store Store
+	// HTTP carries the requests to AuthURL; nil is http.DefaultTransport.
+	HTTP http.RoundTripper
+	// Log may be nil.
+	Log *zap.Logger
+	// Now is the clock; nil is time.Now.
+	Now func() time.Time
+}
+
+// Session is the connection of one LinkedIn app to one member. It is safe for
+// concurrent use.
+type Session struct {
+	opts   Options
+	log    *zap.Logger
+	now    func() time.Time
+	oauth  oauth2.Config
+	http   *http.Client
+	states *stateSigner
+
+	renewing  shared // at most one renewal at a time
+	replacing shared // at most one answer to a 401 at a time
+
+	mu       sync.Mutex
+	token    Token     // as last read or stored
+	loadedAt time.Time // when the store was last asked
+	pending  Token     // renewed at LinkedIn, not durable yet, hence not used
+	dead     verdict   // the access token LinkedIn called dead
+	refused  refusal   // the refresh token LinkedIn refused
+	retryAt  time.Time // no renewal ahead of need before this
+	forcedAt time.Time // last renewal of a token that should have been good
+}
+
+// New makes a Session; it neither reads the Store nor calls LinkedIn. The
+// error joins all that is wrong with o.
+func New(o Options) (*Session, error) {
+	var problems []error
+	required := []struct{ name, value string }{
+		{"the client id", o.ClientID}, {"the client secret", o.ClientSecret},
+		{"the scopes", strings.Join(o.Scopes, "")},
+	}
+	for _, r := range required {
+		if r.value == "" {
+			problems = append(problems, fmt.Errorf("%s must not be empty", r.name))
+		}
+	}
+	for _, raw := range []string{o.AuthURL, o.RedirectURL} {
+		u, err := url.Parse(raw)
+		if err != nil || u.Host == "" || (u.Scheme != "http" && u.Scheme != "https") || u.Fragment != "" {
+			problems = append(problems, fmt.Errorf("%q is not an absolute http or https URL without a fragment", raw))
+		}
+	}
+	if o.Store == nil {
+		problems = append(problems, errors.New("a store for the tokens is needed"))
+	}
+	if len(problems) > 0 {
+		return nil, fmt.Errorf("setting up the LinkedIn session: %w", errors.Join(problems...))
+	}
+	return build(o)
+}
+
+func build(o Options) (*Session, error) {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	if o.HTTP == nil {
+		o.HTTP = http.DefaultTransport
+	}
+	signer, err := newStateSigner(o.ClientID, o.ClientSecret)
+	if err != nil {
+		return nil, err
+	}
+	base := strings.TrimRight(o.AuthURL, "/") + "/oauth/v2"
+	return &Session{
+		opts: o,
+		log:  o.Log,
+		now:  func() time.Time { return o.Now().UTC().Truncate(time.Millisecond) },
+		oauth: oauth2.Config{
+			ClientID: o.ClientID, ClientSecret: o.ClientSecret,
+			RedirectURL: o.RedirectURL, Scopes: o.Scopes,
+			Endpoint: oauth2.Endpoint{
+				AuthURL:   base + "/authorization",
+				TokenURL:  base + "/accessToken",
+				AuthStyle: oauth2.AuthStyleInParams, // the only one LinkedIn documents
+			},
+		},
+		http: &http.Client{
+			Transport: o.HTTP,
+			Timeout:   requestTime,
+			// A redirect would carry the app's secret elsewhere.
+			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+		},
+		states: signer,
+	}, nil
+}
+
+// Close waits until no exchange with LinkedIn is under way, so that a token
+// that was just replaced is not lost with the process. It takes at most
+// about 20 seconds. The Session stays usable.
+func (s *Session) Close() {
+	s.replacing.wait()
+	s.renewing.wait()
+}
+
+func (s *Session) introspectURL() string {
+	return strings.TrimSuffix(s.oauth.Endpoint.TokenURL, "/accessToken") + "/introspectToken"
+}

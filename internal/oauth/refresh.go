@@ -1,0 +1,143 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// refresh gives a durable token other than old: one that is there already,
+// else a renewal at LinkedIn, of which there is one however many callers ask.
+func (s *Session) refresh(ctx context.Context, old Token) (Token, error) {
+	for {
+		t, err := s.renewing.do(ctx, func(ctx context.Context) (Token, error) {
+			ctx, cancel := context.WithTimeout(ctx, exchangeTime)
+			defer cancel()
+			t, err := s.refreshOnce(ctx, old)
+			if err != nil {
+				s.postpone(old, err)
+			}
+			return t, err
+		})
+		if err != nil || t.Access != old.Access {
+			return t, err
+		} // the run that was joined made just the token that has to go
+	}
+}
+
+func (s *Session) refreshOnce(ctx context.Context, old Token) (Token, error) {
+	held, err := s.reload(ctx)
+	if err != nil || held.Access != old.Access {
+		return held, err
+	}
+	s.mu.Lock()
+	pending := s.pending
+	s.mu.Unlock()
+	if !pending.IsZero() && pending.Supersedes(old) {
+		return s.keep(ctx, pending) // old's refresh token may be gone at LinkedIn
+	}
+	if old.Refresh == "" {
+		return Token{}, &ConsentNeededError{Reason: s.deathOf(old)}
+	}
+	if known := s.refusalOf(old); known != nil {
+		return Token{}, known
+	}
+	next, err := s.renew(ctx, old)
+	var refused *refusedError
+	if errors.As(err, &refused) {
+		return s.refusedBy(ctx, old, refused)
+	}
+	if err != nil {
+		return Token{}, err
+	}
+	return s.keep(ctx, next)
+}
+
+// keep makes a renewed token durable and only then hands it out. Until that
+// has worked it stays pending, and the next caller tries to store it again.
+func (s *Session) keep(ctx context.Context, t Token) (Token, error) {
+	s.mu.Lock()
+	s.pending = t
+	s.mu.Unlock()
+	err := s.opts.Store.Save(ctx, t)
+	if err != nil && !errors.Is(err, ErrSuperseded) {
+		return Token{}, fmt.Errorf("storing the renewed token, which is not used before: %w", err)
+	}
+	s.mu.Lock()
+	s.pending = Token{}
+	s.mu.Unlock()
+	if err != nil {
+		return s.reload(ctx) // a newer consent, or a logout, came first
+	}
+	s.log.Info("the LinkedIn access token was renewed", zap.Object("token", t))
+	return s.adopt(t), nil
+}
+
+// refusedBy settles a refusal: when another process has renewed the token
+// meanwhile its token is used, else consent is needed.
+func (s *Session) refusedBy(ctx context.Context, old Token, refused *refusedError) (Token, error) {
+	if held, err := s.reload(ctx); err != nil || held.Access != old.Access {
+		return held, err
+	}
+	reason := RefreshRefused
+	switch {
+	case s.deathOf(old) == AccessRevoked:
+		reason = AccessRevoked
+	case !s.now().Before(old.RefreshExpiresAt): // LinkedIn's refusal is the same for expired and revoked
+		reason = RefreshExpired
+	}
+	err := &ConsentNeededError{Reason: reason, Detail: refused.detail()}
+	s.mu.Lock()
+	s.refused = refusal{refresh: old.Refresh, at: s.now(), err: err}
+	s.mu.Unlock()
+	return Token{}, err
+}
+
+// refusalOf is LinkedIn's refusal of the token's refresh part while that is
+// still taken as known, else nil.
+func (s *Session) refusalOf(t Token) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.refused.refresh != t.Refresh || s.now().Sub(s.refused.at) >= refusalHolds {
+		return nil
+	}
+	return s.refused.err
+}
+
+// deathOf is why the access token is of no use.
+func (s *Session) deathOf(t Token) Reason {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.dead.access == t.Access:
+		return s.dead.reason
+	case !t.AccessExpiresAt.IsZero() && !s.now().Before(t.AccessExpiresAt):
+		return AccessExpired
+	}
+	return AccessRefused
+}
+
+// postpone notes a failed renewal. While the old token still works nobody
+// returns the error, so it is logged here, and the next attempt waits: a tenth
+// of what is left, up to 5 minutes, or an hour where a person must act.
+func (s *Session) postpone(old Token, cause error) {
+	if !s.alive(old) {
+		return
+	}
+	wait, level := 5*time.Minute, zap.WarnLevel
+	var app *AppRefusedError
+	if errors.Is(cause, ErrConsentNeeded) || errors.As(cause, &app) {
+		wait, level = time.Hour, zap.ErrorLevel
+	}
+	if !old.AccessExpiresAt.IsZero() {
+		wait = max(time.Second, min(wait, old.AccessExpiresAt.Sub(s.now())/10))
+	}
+	s.mu.Lock()
+	s.retryAt = s.now().Add(wait)
+	s.mu.Unlock()
+	s.log.Log(level, "renewing the LinkedIn access token ahead of its end did not work, it is used until then",
+		zap.Time("access_expires_at", old.AccessExpiresAt), zap.Duration("retry_in", wait), zap.Error(cause))
+}

@@ -1,0 +1,154 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	// reloadEvery is how old the view of the Store may be: a consent made by
+	// another process, and a logout, are noticed that soon.
+	reloadEvery = 10 * time.Second
+	// refusalHolds is how long LinkedIn's refusal of a refresh token is taken
+	// as known before it is asked once more.
+	refusalHolds = 5 * time.Minute
+	// forceEvery separates renewals of a token that LinkedIn's introspection
+	// calls good while its API refuses it.
+	forceEvery = 10 * time.Minute
+)
+
+// verdict is LinkedIn's word that an access token is dead.
+type verdict struct {
+	access string
+	reason Reason
+}
+
+// refusal is LinkedIn's refusal of a refresh token.
+type refusal struct {
+	refresh string
+	at      time.Time
+	err     *ConsentNeededError
+}
+
+// AccessToken gives an access token that is durable in the Store and, as far
+// as is known, good. It is renewed when a tenth of its life is left (6 days of
+// 60), and callers go on with the old one while that does not work. The error
+// is a *ConsentNeededError, an *AppRefusedError, an error of the Store, or one
+// to retry.
+func (s *Session) AccessToken(ctx context.Context) (string, error) {
+	t, err := s.usable(ctx)
+	return t.Access, err
+}
+
+func (s *Session) usable(ctx context.Context) (Token, error) {
+	t, err := s.current(ctx)
+	if err != nil {
+		return Token{}, err
+	}
+	alive := s.alive(t)
+	if alive && !s.due(t) {
+		return t, nil
+	}
+	next, err := s.refresh(ctx, t)
+	if err == nil {
+		return next, nil
+	}
+	if !alive || ctx.Err() != nil || errors.Is(err, ErrNoToken) {
+		return Token{}, err
+	}
+	return t, nil // refresh has logged why
+}
+
+// alive reports whether t can be used: not expired, not known to be dead.
+func (s *Session) alive(t Token) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dead.access == t.Access {
+		return false
+	}
+	return t.AccessExpiresAt.IsZero() || s.now().Before(t.AccessExpiresAt)
+}
+
+// due reports whether t should be renewed ahead of need: a tenth of its life
+// is left, the last attempt is long enough ago, and there is something to
+// gain. Near the end of the refresh token both end together, and a new access
+// token would end then, too.
+func (s *Session) due(t Token) bool {
+	if t.Refresh == "" || t.AccessExpiresAt.IsZero() || !t.RefreshExpiresAt.After(t.AccessExpiresAt.Add(time.Second)) {
+		return false
+	}
+	now := s.now()
+	left, life := t.AccessExpiresAt.Sub(now), t.AccessExpiresAt.Sub(t.ObtainedAt)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return left <= life/10 && !now.Before(s.retryAt)
+}
+
+// current is the token held, as the Store had it within reloadEvery.
+func (s *Session) current(ctx context.Context) (Token, error) {
+	s.mu.Lock()
+	t, age := s.token, s.now().Sub(s.loadedAt)
+	s.mu.Unlock()
+	if !t.IsZero() && age >= 0 && age < reloadEvery {
+		return t, nil
+	}
+	next, err := s.reload(ctx)
+	if err != nil && !t.IsZero() && !errors.Is(err, ErrNoToken) {
+		s.log.Warn("reading the stored token, going on with the one in memory", zap.Error(err))
+		s.mu.Lock()
+		s.loadedAt = s.now()
+		s.mu.Unlock()
+		return t, nil
+	}
+	return next, err
+}
+
+// reload reads the Store and takes over what it holds.
+func (s *Session) reload(ctx context.Context) (Token, error) {
+	held, err := s.opts.Store.Load(ctx)
+	if errors.Is(err, ErrNoToken) {
+		s.forget()
+		return Token{}, &ConsentNeededError{Reason: NoToken}
+	}
+	if err != nil {
+		return Token{}, fmt.Errorf("reading the stored token: %w", err)
+	}
+	s.mu.Lock()
+	before := s.token
+	s.mu.Unlock()
+	t := s.adopt(held)
+	if !t.Equal(before) {
+		s.log.Info("using the stored LinkedIn token", zap.Object("token", t))
+	}
+	return t, nil
+}
+
+// adopt takes t over unless memory holds a newer one already, and gives what
+// memory holds then. t is durable.
+func (s *Session) adopt(t Token) Token {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.loadedAt = s.now()
+	if !s.token.IsZero() && !t.Supersedes(s.token) {
+		return s.token
+	}
+	if !t.Equal(s.token) {
+		s.retryAt = time.Time{}
+	}
+	s.token = t
+	return t
+}
+
+// forget drops the token from memory after it was removed from the Store.
+func (s *Session) forget() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.token.IsZero() {
+		s.log.Info("the LinkedIn token was removed from the store")
+	}
+	s.token, s.pending, s.loadedAt = Token{}, Token{}, s.now()
+}

@@ -1,0 +1,153 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+)
+
+// Status is the health of the connection to LinkedIn.
+type Status struct {
+	// Usable: LinkedIn takes the token, or it can be renewed without a person.
+	Usable bool `json:"usable"`
+	// Problem and Todo say why not and what to do; empty when Usable.
+	Problem string `json:"problem,omitempty"`
+	Todo    string `json:"todo,omitempty"`
+	// Note is what deserves attention although it works; may be empty.
+	Note string `json:"note,omitempty"`
+	// LinkedIn is active, expired, revoked or unknown, as LinkedIn says;
+	// empty when it was not or could not be asked.
+	LinkedIn string `json:"linkedin,omitempty"`
+	// AuthorizedAt is when the member consented.
+	AuthorizedAt time.Time `json:"authorized_at,omitzero"`
+	// AccessExpiresAt and RefreshExpiresAt end the two tokens; zero when that
+	// is unknown or there is no such token. The days are whole ones left,
+	// below 0 when past, nil with a zero time.
+	AccessExpiresAt  time.Time `json:"access_expires_at,omitzero"`
+	AccessDaysLeft   *int      `json:"access_days_left,omitempty"`
+	RefreshExpiresAt time.Time `json:"refresh_expires_at,omitzero"`
+	RefreshDaysLeft  *int      `json:"refresh_days_left,omitempty"`
+	// Refreshable: LinkedIn gave a refresh token.
+	Refreshable bool `json:"refreshable"`
+	// Scopes are granted, Wanted are configured, Missing are wanted only.
+	Scopes  []string `json:"scopes"`
+	Wanted  []string `json:"wanted_scopes"`
+	Missing []string `json:"missing_scopes"`
+	// Unchecked is why LinkedIn could not be asked: what is said here then
+	// rests on the stored dates alone. Nil when it was.
+	Unchecked error `json:"-"`
+}
+
+// Status tells how the connection is, by the stored token and LinkedIn's
+// introspection. It renews and stores nothing. The error is one of the Store;
+// a missing token is a Status, not an error.
+func (s *Session) Status(ctx context.Context) (Status, error) {
+	st := Status{Wanted: s.opts.Scopes, Scopes: []string{}, Missing: []string{}}
+	t, err := s.reload(ctx)
+	if errors.Is(err, ErrNoToken) {
+		st.fail(&ConsentNeededError{Reason: NoToken})
+		return st, nil
+	}
+	if err != nil {
+		return Status{}, err
+	}
+	in, err := s.introspect(ctx, t.Access)
+	if err == nil && !in.ExpiresAt.IsZero() {
+		t.AccessExpiresAt = in.ExpiresAt
+	}
+	if err == nil && in.Scoped {
+		t.Scopes = in.Scopes
+	}
+	st.describe(t, s.now())
+	st.judge(s, t, in, err)
+	return st, nil
+}
+
+// describe fills in what is known of the token.
+func (st *Status) describe(t Token, now time.Time) {
+	st.AuthorizedAt = t.AuthorizedAt
+	st.AccessExpiresAt, st.AccessDaysLeft = t.AccessExpiresAt, daysLeft(t.AccessExpiresAt, now)
+	st.RefreshExpiresAt, st.RefreshDaysLeft = t.RefreshExpiresAt, daysLeft(t.RefreshExpiresAt, now)
+	st.Refreshable = t.Refresh != ""
+	st.Scopes = append(st.Scopes, t.Scopes...)
+	st.Missing = append(st.Missing, missingScopes(st.Wanted, t.Scopes)...)
+	if !st.Refreshable {
+		st.Note = fmt.Sprintf("LinkedIn gave no refresh token: a new consent is due before %s", stamp(t.AccessExpiresAt))
+	}
+}
+
+// judge decides whether the token is of use.
+func (st *Status) judge(s *Session, t Token, in Introspection, err error) {
+	now := s.now()
+	var app *AppRefusedError
+	switch {
+	case errors.As(err, &app):
+		st.Problem, st.Todo = "LinkedIn refused the app's credentials", "compare linkedin.client_id and linkedin.client_secret with the app's Auth page"
+		return
+	case err != nil:
+		st.Unchecked = err
+		in.Active = t.AccessExpiresAt.IsZero() || now.Before(t.AccessExpiresAt)
+		in.Status = "expired"
+	case in.Active:
+		st.LinkedIn = "active"
+	default:
+		st.LinkedIn = in.Status
+		if in.Status == "" {
+			st.LinkedIn = "unknown"
+		}
+	}
+	refused := s.refusalOf(t)
+	renewable := st.Refreshable && refused == nil && now.Before(t.RefreshExpiresAt)
+	switch {
+	case !in.Active && (in.Status != "expired" || !renewable):
+		st.fail(s.endOf(t, in, refused))
+	case len(st.Missing) > 0:
+		st.fail(&ConsentNeededError{Reason: ScopesMissing, Missing: st.Missing})
+	default:
+		st.Usable = true
+	}
+	if st.Usable && !in.Active {
+		st.Note = "the access token has expired and is renewed at its next use"
+	} else if st.Usable && refused != nil {
+		st.Note = fmt.Sprintf("it works until %s, but LinkedIn refused to renew it: consent again before", stamp(t.AccessExpiresAt))
+	}
+}
+
+// endOf is why a token that is not active cannot come back by itself.
+func (s *Session) endOf(t Token, in Introspection, refused error) *ConsentNeededError {
+	var needed *ConsentNeededError
+	switch {
+	case in.Status != "expired":
+		return &ConsentNeededError{Reason: in.Reason()}
+	case errors.As(refused, &needed):
+		return needed
+	case t.Refresh != "":
+		return &ConsentNeededError{Reason: RefreshExpired}
+	}
+	return &ConsentNeededError{Reason: AccessExpired}
+}
+
+func (st *Status) fail(e *ConsentNeededError) {
+	st.Problem, st.Todo = string(e.Reason), e.Todo()
+	if e.Detail != "" {
+		st.Problem += " (" + e.Detail + ")"
+	}
+	if len(e.Missing) > 0 {
+		st.Problem += ": " + strings.Join(e.Missing, ", ")
+	}
+}
+
+// daysLeft is the number of whole days from now to t, nil for the zero time.
+func daysLeft(t, now time.Time) *int {
+	if t.IsZero() {
+		return nil
+	}
+	left := t.Sub(now)
+	days := int(left / (24 * time.Hour))
+	if left < 0 {
+		days--
+	}
+	return &days
+}

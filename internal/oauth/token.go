@@ -1,0 +1,141 @@
+package oauth
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap/zapcore"
+)
+
+// Token is what LinkedIn gave for one consent. Printing, logging or
+// marshalling it never shows the two secrets; Seal is the way to keep them.
+type Token struct {
+	// Access authorizes API calls; opaque, about 500 characters.
+	Access string
+	// Refresh renews Access. Empty for apps that LinkedIn has not enabled for
+	// programmatic refresh: then a new consent is due when Access expires.
+	Refresh string
+	// AccessExpiresAt is when Access ends (60 days after it was given); zero
+	// when LinkedIn did not say.
+	AccessExpiresAt time.Time
+	// RefreshExpiresAt is when Refresh ends, 365 days after the consent;
+	// renewing never extends it. Zero without a Refresh.
+	RefreshExpiresAt time.Time
+	// Scopes are those granted.
+	Scopes []string
+	// AuthorizedAt is when the member consented: the identity of the consent.
+	AuthorizedAt time.Time
+	// ObtainedAt is when this pair was given: AuthorizedAt for the first,
+	// later for each renewal of the same consent.
+	ObtainedAt time.Time
+}
+
+// IsZero reports whether there is no token.
+func (t Token) IsZero() bool { return t.Access == "" }
+
+// Renewed reports whether the token came of a refresh, not directly of a
+// consent.
+func (t Token) Renewed() bool { return t.ObtainedAt.After(t.AuthorizedAt) }
+
+// Supersedes is the rule by which every Store decides whether t may take the
+// place of what it holds: the newer consent wins, and within one consent the
+// pair that was obtained later. So the late renewal of an older consent never
+// overwrites a newer one. A renewal never fills an empty store (zero held):
+// the token it renewed was removed meanwhile, on purpose.
+func (t Token) Supersedes(held Token) bool {
+	if held.IsZero() {
+		return !t.Renewed()
+	}
+	if !t.AuthorizedAt.Equal(held.AuthorizedAt) {
+		return t.AuthorizedAt.After(held.AuthorizedAt)
+	}
+	return !t.ObtainedAt.Before(held.ObtainedAt)
+}
+
+// Equal reports whether both are the same pair with the same facts.
+func (t Token) Equal(o Token) bool {
+	return t.Access == o.Access && t.Refresh == o.Refresh &&
+		t.AccessExpiresAt.Equal(o.AccessExpiresAt) && t.RefreshExpiresAt.Equal(o.RefreshExpiresAt) &&
+		slices.Equal(t.Scopes, o.Scopes) &&
+		t.AuthorizedAt.Equal(o.AuthorizedAt) && t.ObtainedAt.Equal(o.ObtainedAt)
+}
+
+// String tells the dates and scopes, never the secrets.
+func (t Token) String() string {
+	if t.IsZero() {
+		return "no token"
+	}
+	b := fmt.Sprintf("token of %s [redacted], access until %s", stamp(t.AuthorizedAt), stamp(t.AccessExpiresAt))
+	if t.Refresh != "" {
+		b += ", refresh until " + stamp(t.RefreshExpiresAt)
+	}
+	return b + ", scopes " + strings.Join(t.Scopes, " ")
+}
+
+// Format prints String for every verb, so that %+v and %#v are safe too.
+func (t Token) Format(f fmt.State, _ rune) {
+	_, _ = f.Write([]byte(t.String())) // fmt gives a Formatter no way to report an error
+}
+
+// MarshalJSON gives what String gives: a token in a log or an answer shows
+// nothing.
+func (t Token) MarshalJSON() ([]byte, error) { return json.Marshal(t.String()) }
+
+// MarshalLogObject is zap's view of the token: dates and scopes only.
+func (t Token) MarshalLogObject(enc zapcore.ObjectEncoder) error {
+	enc.AddTime("authorized_at", t.AuthorizedAt)
+	enc.AddTime("access_expires_at", t.AccessExpiresAt)
+	enc.AddTime("refresh_expires_at", t.RefreshExpiresAt)
+	enc.AddString("scopes", strings.Join(t.Scopes, " "))
+	return nil
+}
+
+func stamp(t time.Time) string {
+	if t.IsZero() {
+		return "an unknown time"
+	}
+	return t.UTC().Format(time.RFC3339)
+}
+
+// Store keeps the one token of an installation. Implementations are safe for
+// concurrent use, within a process and between processes that share them.
+type Store interface {
+	// Load gives the token held, or an error that is ErrNoToken when there is
+	// none; any other error means that nothing is known. It is called every
+	// few seconds and must be cheap while nothing changes.
+	Load(ctx context.Context) (Token, error)
+	// Save makes t durable before it returns nil. When t does not supersede
+	// what is held (Token.Supersedes) the error is ErrSuperseded and what is
+	// held stays.
+	Save(ctx context.Context, t Token) error
+	// Delete removes the token for good; ErrNoToken when there was none.
+	Delete(ctx context.Context) error
+}
+
+var (
+	// ErrNoToken: the store holds no token.
+	ErrNoToken = errors.New("no token is stored")
+	// ErrSuperseded: the store holds a newer token, or the consent that the
+	// token belongs to was removed.
+	ErrSuperseded = errors.New("the store holds a newer token or the consent was removed")
+)
+
+// Logout removes the token from the store; a running connector notices within
+// seconds. It gives the token that was removed as far as it could be read,
+// for its dates: LinkedIn goes on honouring it until then, unless the member
+// withdraws the app's permission on LinkedIn. ErrNoToken when there was none.
+func Logout(ctx context.Context, store Store) (Token, error) {
+	held, loadErr := store.Load(ctx)
+	if err := store.Delete(ctx); err != nil {
+		return Token{}, fmt.Errorf("removing the token: %w", err)
+	}
+	if loadErr != nil {
+		return Token{}, nil //nolint:nilerr // an unreadable token can be removed as well; only its dates are missing
+	}
+	return held, nil
+}

@@ -1,0 +1,179 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"time"
+
+	"go.uber.org/zap"
+
+	"leadstream/internal/fault"
+)
+
+// freshFor is how long after its issue a token may be refused by parts of
+// LinkedIn that have not heard of it yet (seen by several integrators: 401,
+// 65601, for some seconds).
+const freshFor = 30 * time.Second
+
+// lagWaits are the pauses before a fresh token is tried again.
+var lagWaits = [...]time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second}
+
+// Transport adds the access token to every request that goes through base
+// (nil is http.DefaultTransport) and answers a 401 in place: a fresh token is
+// tried again for some seconds; else LinkedIn is asked about the token, it is
+// renewed once, and the request is sent again. When that does not help, the
+// error is the one of AccessToken, so that http.Client's error wraps, for
+// example, a *ConsentNeededError; a 401 itself is only returned for a request
+// whose body cannot be sent twice (no GetBody).
+//
+// The token never follows a redirect.
+func (s *Session) Transport(base http.RoundTripper) http.RoundTripper {
+	if base == nil {
+		base = http.DefaultTransport
+	}
+	return &transport{session: s, base: base}
+}
+
+type transport struct {
+	session *Session
+	base    http.RoundTripper
+}
+
+// RoundTrip implements http.RoundTripper.
+func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
+	if req.Response != nil { // made by following a redirect
+		return t.base.RoundTrip(req)
+	}
+	token, err := t.session.usable(req.Context())
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("authorizing the request: %w", err), closeBody(req))
+	}
+	resp, err := t.send(req, token, req.Body)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized || !replayable(req) {
+		return resp, err
+	}
+	return t.answer(req, token, resp)
+}
+
+// answer does what can be done about a 401, and consumes it.
+func (t *transport) answer(req *http.Request, token Token, resp *http.Response) (*http.Response, error) {
+	ctx := req.Context()
+	resp, err := t.outwaitLag(req, token, resp)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized {
+		return resp, err
+	}
+	discard(resp)
+	next, err := t.session.replace(ctx, token)
+	if err != nil {
+		return nil, fmt.Errorf("replacing the access token that LinkedIn refused: %w", err)
+	}
+	resp, err = t.resend(req, next)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized {
+		return resp, err
+	}
+	resp, err = t.outwaitLag(req, next, resp)
+	if err != nil || resp.StatusCode != http.StatusUnauthorized {
+		return resp, err
+	}
+	discard(resp)
+	return nil, fmt.Errorf("using the renewed access token: %w", &ConsentNeededError{Reason: AccessRefused})
+}
+
+// outwaitLag tries a fresh token again for as long as LinkedIn may need to
+// learn of it, and gives the last answer.
+func (t *transport) outwaitLag(req *http.Request, token Token, resp *http.Response) (*http.Response, error) {
+	if t.session.now().Sub(token.ObtainedAt) >= freshFor {
+		return resp, nil
+	}
+	for _, wait := range lagWaits {
+		discard(resp)
+		t.session.log.Debug("a fresh access token was refused, trying it again", zap.Duration("retry_in", wait))
+		if err := fault.Sleep(req.Context(), wait); err != nil {
+			return nil, fmt.Errorf("waiting for LinkedIn to know the fresh access token: %w", err)
+		}
+		var err error
+		if resp, err = t.resend(req, token); err != nil || resp.StatusCode != http.StatusUnauthorized {
+			return resp, err
+		}
+	}
+	return resp, nil
+}
+
+func (t *transport) resend(req *http.Request, token Token) (*http.Response, error) {
+	if req.GetBody == nil {
+		return t.send(req, token, nil)
+	}
+	body, err := req.GetBody()
+	if err != nil {
+		return nil, fmt.Errorf("sending the request again: %w", err)
+	}
+	return t.send(req, token, body)
+}
+
+func (t *transport) send(req *http.Request, token Token, body io.ReadCloser) (*http.Response, error) {
+	out := req.Clone(req.Context()) // a RoundTripper must not change the caller's request
+	out.Body = body
+	out.Header.Set("Authorization", "Bearer "+token.Access)
+	return t.base.RoundTrip(out)
+}
+
+func replayable(req *http.Request) bool {
+	return req.Body == nil || req.Body == http.NoBody || req.GetBody != nil
+}
+
+// discard reads the rest of an answer, so that its connection is used again.
+func discard(resp *http.Response) {
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // the answer is of no interest
+	_ = resp.Body.Close()
+}
+
+func closeBody(req *http.Request) error {
+	if req.Body == nil {
+		return nil
+	}
+	return req.Body.Close()
+}
+
+// replace gives a token in the place of one that LinkedIn's API refused.
+func (s *Session) replace(ctx context.Context, refused Token) (Token, error) {
+	return s.replacing.do(ctx, func(ctx context.Context) (Token, error) {
+		ctx, cancel := context.WithTimeout(ctx, exchangeTime+requestTime)
+		defer cancel()
+		held, err := s.reload(ctx)
+		if err != nil || held.Access != refused.Access {
+			return held, err
+		}
+		if err := s.examine(ctx, refused); err != nil {
+			return Token{}, err
+		}
+		return s.refresh(ctx, refused)
+	})
+}
+
+// examine asks LinkedIn about a token its API refused. It returns an error
+// when renewing would be wrong: LinkedIn does not know the app, or the token
+// is not known to be dead and was renewed for that just before.
+func (s *Session) examine(ctx context.Context, refused Token) error {
+	in, err := s.introspect(ctx, refused.Access)
+	var app *AppRefusedError
+	if errors.As(err, &app) {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err == nil && !in.Active {
+		s.dead = verdict{access: refused.Access, reason: in.Reason()}
+		return nil
+	}
+	if s.now().Sub(s.forcedAt) < forceEvery {
+		if err != nil {
+			return err
+		}
+		return &ConsentNeededError{Reason: AccessRefused}
+	}
+	s.forcedAt = s.now()
+	return nil
+}
