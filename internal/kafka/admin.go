@@ -1,0 +1,244 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/segmentio/kafka-go/protocol/createtopics"
+	"github.com/segmentio/kafka-go/protocol/deletetopics"
+	"github.com/segmentio/kafka-go/protocol/describeconfigs"
+
+	"leadstream/internal/fault"
+)
+
+const (
+	// topicsPerRequest bounds one request to create, delete or read the
+	// configuration of topics: each creation costs the controller some work,
+	// and all of them share one timeout.
+	topicsPerRequest = 100
+	adminTimeout     = 8 * time.Second // below requestTimeout, so that the broker's answer comes first
+	// visibleWithin is how long to wait until topics just created have leaders.
+	visibleWithin = 10 * time.Second
+)
+
+// TopicSpec describes a topic to create.
+type TopicSpec struct {
+	Name              string
+	Partitions        int // at least 1
+	ReplicationFactor int // 0: the broker's default
+	Configs           map[string]string
+}
+
+// TopicInfo describes a topic that exists.
+type TopicInfo struct {
+	Partitions        int
+	ReplicationFactor int               // of partition 0
+	Configs           map[string]string // the keys that were asked for
+}
+
+// CreateTopics creates topics and waits until those it created can be written
+// to. For each name it says nil, ErrTopicExists or a *TopicError with the
+// broker's reason; the second result is for failures of the whole call, after
+// which some topics may have been created.
+func (c *Cluster) CreateTopics(ctx context.Context, specs []TopicSpec) (map[string]error, error) {
+	results := make(map[string]error, len(specs))
+	for chunk := range slices.Chunk(specs, topicsPerRequest) {
+		err := c.persist(ctx, "creating topics", func(ctx context.Context) error {
+			return c.create(ctx, chunk, results)
+		})
+		if err != nil {
+			return results, err
+		}
+	}
+	var created []string
+	for name, err := range results {
+		if err == nil {
+			created = append(created, name)
+		}
+	}
+	return results, c.awaitTopics(ctx, created)
+}
+
+// create sends one request for the topics that have no result yet. A topic
+// whose creation was asked for by an attempt without an answer exists when the
+// next attempt comes: it counts as created by somebody else.
+func (c *Cluster) create(ctx context.Context, specs []TopicSpec, results map[string]error) error {
+	req := &createtopics.Request{TimeoutMs: int32(adminTimeout.Milliseconds())}
+	for _, s := range specs {
+		if _, done := results[s.Name]; done {
+			continue
+		}
+		topic := createtopics.RequestTopic{Name: s.Name, NumPartitions: int32(s.Partitions), ReplicationFactor: -1}
+		if s.ReplicationFactor > 0 {
+			topic.ReplicationFactor = int16(s.ReplicationFactor)
+		}
+		for key, value := range s.Configs {
+			topic.Configs = append(topic.Configs, createtopics.RequestConfig{Name: key, Value: value})
+		}
+		req.Topics = append(req.Topics, topic)
+	}
+	if len(req.Topics) == 0 {
+		return nil
+	}
+	msg, err := c.askController(ctx, req)
+	if err != nil {
+		return err
+	}
+	var again error
+	for _, t := range msg.(*createtopics.Response).Topics {
+		code := Code(t.ErrorCode)
+		if code.retriable() {
+			again = &codeError{op: "creating topic " + t.Name, code: code, reason: t.ErrorMessage}
+			continue
+		}
+		results[t.Name] = createResult(t.Name, code, t.ErrorMessage)
+	}
+	return again
+}
+
+func createResult(topic string, code Code, reason string) error {
+	switch code {
+	case 0:
+		return nil
+	case codeTopicExists:
+		return ErrTopicExists
+	case codeTopicAuthorization, codeClusterAuthorization:
+		return &TopicError{Topic: topic, Code: code, Index: -1, Err: topicPermission(topic, "Create")}
+	default:
+		return &TopicError{Topic: topic, Code: code, Reason: reason, Index: -1}
+	}
+}
+
+// awaitTopics waits until every partition of the topics has a leader: creation
+// is answered before all brokers know of it.
+func (c *Cluster) awaitTopics(ctx context.Context, names []string) error {
+	if len(names) == 0 {
+		return nil
+	}
+	start := time.Now()
+	pause := fault.NewBackoff(5*time.Millisecond, 500*time.Millisecond)
+	for {
+		topics, err := c.describe(ctx, names, 0)
+		if err == nil {
+			if names = slices.DeleteFunc(names, func(n string) bool {
+				meta, ok := topics[n]
+				return ok && !slices.Contains(meta.leaders, -1)
+			}); len(names) == 0 {
+				return nil
+			}
+			err = &TopicError{Topic: names[0], Index: -1, Reason: "created, but without a leader so far"}
+		}
+		if time.Since(start) > visibleWithin {
+			return settled("waiting for the topics just created", err)
+		}
+		if waited := pause.Wait(ctx, 0); waited != nil {
+			return fmt.Errorf("waiting for the topics just created: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// DescribeTopics describes the named topics and the values of the named
+// configuration keys, effective ones, so also those that are defaults. A topic
+// that does not exist is absent. It asks for nothing but these topics.
+func (c *Cluster) DescribeTopics(ctx context.Context, names []string, configKeys ...string) (map[string]TopicInfo, error) {
+	infos := make(map[string]TopicInfo, len(names))
+	err := c.persist(ctx, "describing topics", func(ctx context.Context) error {
+		topics, err := c.describe(ctx, names, 0)
+		if err != nil {
+			return err
+		}
+		for name, meta := range topics {
+			infos[name] = TopicInfo{Partitions: len(meta.leaders), ReplicationFactor: meta.replicas}
+		}
+		return nil
+	})
+	if err != nil || len(configKeys) == 0 {
+		return infos, err
+	}
+	existing := slices.DeleteFunc(slices.Clone(names), func(n string) bool { _, ok := infos[n]; return !ok })
+	for chunk := range slices.Chunk(existing, topicsPerRequest) {
+		err := c.persist(ctx, "reading the configuration of topics", func(ctx context.Context) error {
+			return c.describeConfigs(ctx, chunk, configKeys, infos)
+		})
+		if err != nil {
+			return nil, err
+		}
+	}
+	return infos, nil
+}
+
+const resourceTopic = 2 // ConfigResource.Type of Apache Kafka
+
+func (c *Cluster) describeConfigs(ctx context.Context, names, keys []string, infos map[string]TopicInfo) error {
+	req := &describeconfigs.Request{}
+	for _, name := range names {
+		req.Resources = append(req.Resources, describeconfigs.RequestResource{
+			ResourceType: resourceTopic, ResourceName: name, ConfigNames: keys,
+		})
+	}
+	msg, err := c.askAny(ctx, req)
+	if err != nil {
+		return err
+	}
+	for _, r := range msg.(*describeconfigs.Response).Resources {
+		switch code := Code(r.ErrorCode); code {
+		case 0:
+		case codeUnknownTopic: // deleted meanwhile
+			delete(infos, r.ResourceName)
+			continue
+		case codeTopicAuthorization:
+			return &TopicError{Topic: r.ResourceName, Code: code, Index: -1, Err: topicPermission(r.ResourceName, "DescribeConfigs")}
+		default:
+			return &codeError{op: "reading the configuration of topic " + r.ResourceName, code: code, reason: r.ErrorMessage}
+		}
+		info := infos[r.ResourceName]
+		info.Configs = make(map[string]string, len(r.ConfigEntries))
+		for _, entry := range r.ConfigEntries {
+			info.Configs[entry.ConfigName] = entry.ConfigValue
+		}
+		infos[r.ResourceName] = info
+	}
+	return nil
+}
+
+// DeleteTopics deletes topics; those that do not exist are no error. The first
+// refusal is returned as a *TopicError after all have been tried.
+func (c *Cluster) DeleteTopics(ctx context.Context, names []string) error {
+	var refusals []error
+	for chunk := range slices.Chunk(names, topicsPerRequest) {
+		err := c.persist(ctx, "deleting topics", func(ctx context.Context) error {
+			refused, err := c.delete(ctx, chunk)
+			refusals = append(refusals, refused...)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	c.forget(names...)
+	return errors.Join(refusals...)
+}
+
+// delete sends one request. Code 3 is success here, so unlike elsewhere it is
+// not repeated.
+func (c *Cluster) delete(ctx context.Context, names []string) (refused []error, again error) {
+	msg, err := c.askController(ctx, &deletetopics.Request{TopicNames: names, TimeoutMs: int32(adminTimeout.Milliseconds())})
+	if err != nil {
+		return nil, err
+	}
+	for _, t := range msg.(*deletetopics.Response).Responses {
+		switch code := Code(t.ErrorCode); {
+		case code == 0, code == codeUnknownTopic:
+		case code == codeTopicAuthorization:
+			refused = append(refused, &TopicError{Topic: t.Name, Code: code, Index: -1, Err: topicPermission(t.Name, "Delete")})
+		case code.retriable():
+			again = &codeError{op: "deleting topic " + t.Name, code: code}
+		default:
+			refused = append(refused, &TopicError{Topic: t.Name, Code: code, Index: -1})
+		}
+	}
+	return refused, again
+}

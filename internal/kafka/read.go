@@ -1,0 +1,256 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"time"
+
+	"leadstream/internal/fault"
+)
+
+// From says where a read begins. The zero value is the beginning.
+type From struct {
+	// Time: at the first record, by offset, whose time is at or after it. Every
+	// record with such a time stands there or behind, also when times are out
+	// of order; records with earlier times may stand behind it too.
+	Time time.Time
+	// Offset: at this offset of each partition; used when Time is zero.
+	Offset int64
+}
+
+// CorruptError: a partition holds bytes that are not a record batch, or one
+// that was refused. Its kind is Suspend: reading it again gives the same.
+type CorruptError struct {
+	Topic     string
+	Partition int
+	Offset    int64 // from which was read
+	Err       error
+}
+
+func (e *CorruptError) Error() string {
+	return fmt.Sprintf("reading topic %q, partition %d, offset %d: %v", e.Topic, e.Partition, e.Offset, e.Err)
+}
+
+func (e *CorruptError) Unwrap() error { return e.Err }
+
+// Fault is Suspend.
+func (e *CorruptError) Fault() fault.Kind { return fault.Suspend }
+
+// Read hands the committed records of every partition of a topic to fn, up to
+// the high watermark at the time of the call. Partitions are read in turn; the
+// records of a transaction come when its commit marker is met, so that records
+// come in the order in which they were committed and, within a transaction, in
+// that of their offsets. Records of aborted transactions, and of those whose
+// marker is not there yet, do not come; an open transaction of somebody else
+// hides nothing of ours, unlike for a read_committed consumer, which stops at
+// it.
+//
+// The records of one open transaction per producer are kept in memory, as
+// compressed as they are in the topic. Errors: ErrTopicMissing, *TopicError
+// without the permission to read, *CorruptError, *UnreachableError; an error
+// of fn ends the read and is returned as it is. It may be called for several
+// topics at once.
+func (c *Cluster) Read(ctx context.Context, topic string, from From, fn func(*Record) error) error {
+	bounds, err := c.Offsets(ctx, topic)
+	if err != nil {
+		return err
+	}
+	start := make([]int64, len(bounds))
+	for i := range start {
+		start[i] = from.Offset
+	}
+	if !from.Time.IsZero() {
+		err := c.persist(ctx, "asking for the offsets of topic "+topic, func(ctx context.Context) error {
+			start, err = c.offsetsAt(ctx, topic, max(0, from.Time.UnixMilli()))
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	d, err := newDecoder()
+	if err != nil {
+		return fmt.Errorf("preparing to read topic %s: %w", topic, err)
+	}
+	defer d.zstd.Close()
+	r := &reader{cluster: c, topic: topic, decoder: d, fn: fn}
+	for partition, b := range bounds {
+		if partition >= len(start) || start[partition] < 0 {
+			continue // nothing at or after the time
+		}
+		if err := r.partition(ctx, partition, max(start[partition], b.First), b.End); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// reader is one call of Read.
+type reader struct {
+	cluster *Cluster
+	topic   string
+	decoder *decoder
+	fn      func(*Record) error
+	buffer  []byte // of fetch answers
+}
+
+// partition reads one partition from offset next to the high watermark end.
+func (r *reader) partition(ctx context.Context, partition int, next, end int64) error {
+	p := &partitionReader{reader: r, partition: partition, next: next, from: next, end: end, open: map[int64][]batch{}}
+	pause := fault.NewBackoff(time.Millisecond, time.Second)
+	progress := time.Now()
+	for p.next < p.end {
+		before := p.next
+		err := p.step(ctx)
+		switch {
+		case err == nil && p.next > before:
+			pause.Reset()
+			progress = time.Now()
+			continue
+		case err == nil:
+			err = &codeError{op: fmt.Sprintf("reading offset %d of %s-%d", p.next, r.topic, partition), code: codeLeaderNotAvailable,
+				reason: "records below the high watermark do not come"}
+		case !retriable(err):
+			return err
+		}
+		if time.Since(progress) > patience {
+			return settled("reading topic "+r.topic, err)
+		}
+		if pause.Wait(ctx, 0) != nil {
+			return fmt.Errorf("reading topic %s: %w", r.topic, context.Cause(ctx))
+		}
+	}
+	return nil
+}
+
+// partitionReader is where a read of one partition stands.
+type partitionReader struct {
+	*reader
+	partition int
+	next      int64 // offset to fetch
+	from      int64 // records below it are not asked for
+	end       int64 // the high watermark when the read began
+	open      map[int64][]batch
+	idle      int // answers in a row without a batch though some are to come
+}
+
+// step makes one request and takes in what it brings.
+func (p *partitionReader) step(ctx context.Context) error {
+	leader, err := p.cluster.leader(ctx, TopicPartition{p.topic, p.partition})
+	if err != nil {
+		return err
+	}
+	msg, err := p.cluster.askBroker(ctx, leader, &fetchRequest{
+		clientID: p.cluster.pool.dialer.clientID, topic: p.topic,
+		partition: int32(p.partition), offset: p.next, buffer: p.buffer,
+	})
+	if err != nil {
+		p.cluster.forget(p.topic)
+		return err
+	}
+	res := msg.(*fetchResponse)
+	p.buffer = res.buffer
+	if res.code == codeOffsetOutOfRange {
+		return p.catchUp(ctx)
+	}
+	if err := p.cluster.readRefusal(p.topic, res.code, "reading"); err != nil {
+		return err
+	}
+	before := p.next
+	if err := p.take(res.records); err != nil {
+		return err
+	}
+	if p.next > before {
+		p.idle = 0
+		return nil
+	}
+	// Nothing came although the broker waited. Where its high watermark covers
+	// ours, compaction or retention took the rest; a new leader whose high
+	// watermark lags behind is waited for.
+	if p.idle++; p.idle > 1 && res.highWatermark >= p.end {
+		p.next = p.end
+	}
+	return nil
+}
+
+// catchUp goes on at the oldest record that is left, when the one to be read
+// next has been deleted by retention.
+func (p *partitionReader) catchUp(ctx context.Context) error {
+	first, err := p.cluster.offsetsAt(ctx, p.topic, earliestOffset)
+	if err != nil {
+		return err
+	}
+	if p.partition < len(first) && first[p.partition] > p.next {
+		p.next = first[p.partition]
+		return nil
+	}
+	// The log ends below where it ended before: the topic was made anew.
+	return &codeError{op: "reading topic " + p.topic, code: codeUnknownLeaderEpoch, reason: "the topic has been truncated"}
+}
+
+// take handles the batches of one answer.
+func (p *partitionReader) take(data []byte) error {
+	for p.next < p.end {
+		b, rest, err := nextBatch(data)
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err == nil && b.base >= p.end {
+			p.next = p.end // what stood before it is gone; itself it came after the call
+			return nil
+		}
+		if err == nil {
+			err = p.batch(&b)
+		}
+		if errors.Is(err, errMalformed) {
+			return &CorruptError{Topic: p.topic, Partition: p.partition, Offset: p.next, Err: err}
+		}
+		if err != nil {
+			return err
+		}
+		p.next = max(p.next, b.last+1)
+		data = rest
+	}
+	return nil
+}
+
+// batch delivers, keeps or drops the records of one batch.
+func (p *partitionReader) batch(b *batch) error {
+	switch {
+	case b.last < p.from:
+		return nil
+	case b.control():
+		committed, ok, err := p.decoder.committed(b)
+		if err != nil || !ok {
+			return err
+		}
+		held := p.open[b.producerID]
+		delete(p.open, b.producerID)
+		if !committed {
+			return nil
+		}
+		for i := range held {
+			if err := p.deliver(&held[i]); err != nil {
+				return err
+			}
+		}
+		return nil
+	case b.transactional():
+		held := *b
+		held.payload = slices.Clone(b.payload) // the buffer is used again
+		p.open[b.producerID] = append(p.open[b.producerID], held)
+		return nil
+	default:
+		return p.deliver(b)
+	}
+}
+
+func (p *partitionReader) deliver(b *batch) error {
+	return p.decoder.each(b, p.from, func(r *Record) error {
+		r.Topic, r.Partition = p.topic, p.partition
+		return p.fn(r)
+	})
+}
