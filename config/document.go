@@ -1,0 +1,124 @@
+package config
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+)
+
+// Example is a configuration file with every key. Those without which
+// nothing works are set to something to be replaced, the others stand there
+// as comments with their defaults.
+func Example() string {
+	var b strings.Builder
+	b.WriteString(`# Configuration of leadstream. Every key, with its default.
+# Each is an environment variable as well: kafka.brokers is LEADSTREAM_KAFKA_BROKERS.
+# A flag beats the environment, the environment this file, this file the default.
+# Durations have a unit: 15m, 36h, 7d.
+
+`)
+	var open []string // the sections that the line before stands in
+	for _, s := range settings {
+		parts := strings.Split(s.Path, ".")
+		sections := parts[:len(parts)-1]
+		for i, section := range sections {
+			if i >= len(open) || open[i] != section {
+				if i == 0 {
+					b.WriteString("\n")
+				}
+				fmt.Fprintf(&b, "%s%s:\n", indent(i), section)
+				open = nil
+			}
+		}
+		open = sections
+		s.writeExample(&b, indent(len(sections)), parts[len(parts)-1])
+	}
+	return b.String()
+}
+
+func indent(depth int) string { return strings.Repeat("  ", depth) }
+
+// replaceMe are the values of the example that everybody has to change.
+var replaceMe = map[string]string{
+	"linkedin.client_id":     "my-app",
+	"linkedin.client_secret": "change-me",
+	"registry.url":           "http://localhost:8081",
+}
+
+func (s *setting) writeExample(b *strings.Builder, in, name string) {
+	fmt.Fprintf(b, "%s# %s\n", in, s.explain())
+	if value, ok := replaceMe[s.Path]; ok {
+		fmt.Fprintf(b, "%s%s: %s\n", in, name, value)
+	} else {
+		fmt.Fprintf(b, "%s#%s: %s\n", in, name, s.exampleValue())
+	}
+	if s.Secret {
+		fmt.Fprintf(b, "%s#%s%s: /run/secrets/%s\n", in, name, fileSuffix, strings.ReplaceAll(s.Path, ".", "_"))
+	}
+}
+
+// samples are what the example shows for keys that have no default to show.
+var samples = map[string]string{
+	"linkedin.organizations": "[2414183]",
+	"token.passphrase":       "change-me",
+	"kafka.tls.ca_file":      "/etc/leadstream/ca.pem",
+	"kafka.tls.cert_file":    "/etc/leadstream/client.pem",
+	"kafka.tls.key_file":     "/etc/leadstream/client.key",
+	"kafka.tls.server_name":  "kafka.example.com",
+	"kafka.sasl.mechanism":   "SCRAM-SHA-512",
+	"kafka.sasl.username":    "leadstream",
+	"kafka.sasl.password":    "change-me",
+	"kafka.topic_config":     "{retention.ms: 31536000000}",
+	"registry.username":      "leadstream",
+	"registry.password":      "change-me",
+	"registry.ca_file":       "/etc/leadstream/ca.pem",
+	"http.password":          "change-me",
+	"webhook.listen":         ":8443",
+	"webhook.url":            "https://hooks.example.com/webhooks/linkedin",
+}
+
+func (s *setting) exampleValue() string {
+	if sample, ok := samples[s.Path]; ok {
+		return sample
+	}
+	if strings.Contains(s.Default, ",") || s.kind.Kind() == reflect.Slice {
+		return "[" + strings.ReplaceAll(s.Default, ",", ", ") + "]"
+	}
+	return s.Default
+}
+
+// explain is the doc with bound and default where they say something.
+func (s *setting) explain() string {
+	text := s.Doc
+	if s.Bound != "" && s.kind.Kind() != reflect.Bool {
+		text += " (" + s.Bound + ")"
+	}
+	if s.Default != s.Shown && s.Shown != "" {
+		text += " Default: " + s.Shown + "."
+	}
+	return text
+}
+
+// Markdown is the table of all keys for the documentation.
+func Markdown() string {
+	var b strings.Builder
+	b.WriteString("| Key | Default | Values | Meaning |\n| --- | --- | --- | --- |\n")
+	for _, s := range settings {
+		key := "`" + s.Path + "`"
+		if s.Secret {
+			key += ", `" + s.FileTwin + "`"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", key, s.shownDefault(), strings.ReplaceAll(s.Bound, "|", `\|`), s.Doc)
+	}
+	return b.String()
+}
+
+func (s *setting) shownDefault() string {
+	switch {
+	case s.Shown == "":
+		return "–"
+	case s.Shown != s.Default:
+		return s.Shown
+	}
+	return "`" + strings.ReplaceAll(s.Shown, ",", ", ") + "`"
+}

@@ -1,0 +1,206 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// parse reads a raw value as the setting's type and checks its bounds. The
+// reason is empty when it is good, else it says what would be; with a secret
+// it never quotes.
+func (s *setting) parse(v raw) (value reflect.Value, reason string) {
+	switch {
+	case s.kind.Kind() == reflect.Slice:
+		return s.parseList(v)
+	case s.kind.Kind() == reflect.Map:
+		return s.parseMap(v)
+	case v.shape != scalar:
+		return value, "needs one plain value" + s.orBound()
+	case s.kind == secretType:
+		return s.parseSecret(v.text)
+	case s.kind == durationType:
+		return s.parseDuration(v.text)
+	}
+	switch s.kind.Kind() {
+	case reflect.Int:
+		return s.parseInt(v.text)
+	case reflect.Bool:
+		if v.text != "true" && v.text != "false" {
+			return value, "must be true or false"
+		}
+		return reflect.ValueOf(v.text == "true"), ""
+	default:
+		return reflect.ValueOf(v.text), s.checkText(v.text)
+	}
+}
+
+func (s *setting) orBound() string {
+	if s.Bound == "" {
+		return ""
+	}
+	return ": " + s.Bound
+}
+
+// checkText holds one string against oneof or rule.
+func (s *setting) checkText(text string) string {
+	if text != strings.TrimSpace(text) || strings.ContainsAny(text, "\r\n\x00") {
+		return "must not hold line breaks nor begin or end with blanks"
+	}
+	if one, ok := s.tag.Lookup("oneof"); ok {
+		if !slices.Contains(strings.Fields(one), text) {
+			return "must be " + s.Bound + didYouMean(text, strings.Fields(one))
+		}
+		return ""
+	}
+	name, ok := s.tag.Lookup("rule")
+	switch {
+	case ok && !rules[name].ok(text):
+		return "must be " + s.Bound
+	case text == "":
+		return "must not be empty"
+	}
+	return ""
+}
+
+func (s *setting) parseSecret(text string) (value reflect.Value, reason string) {
+	if text == "" {
+		return value, "must not be empty"
+	}
+	return reflect.ValueOf(NewSecret(text)), ""
+}
+
+func (s *setting) parseDuration(text string) (value reflect.Value, reason string) {
+	d, err := ParseDuration(text)
+	if err != nil {
+		return value, err.Error() + "; must be " + s.Bound
+	}
+	if d < mustDuration(s.tag.Get("min")) || d > mustDuration(s.tag.Get("max")) {
+		return value, "must be " + s.Bound
+	}
+	return reflect.ValueOf(d), ""
+}
+
+// mustDuration reads a bound out of a tag; a test reads them all.
+func mustDuration(text string) time.Duration {
+	d, err := ParseDuration(text)
+	if err != nil {
+		return -1
+	}
+	return d
+}
+
+func (s *setting) parseInt(text string) (value reflect.Value, reason string) {
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		return value, "must be a whole number, " + s.Bound
+	}
+	low, errLow := strconv.Atoi(s.tag.Get("min"))
+	high, errHigh := strconv.Atoi(s.tag.Get("max"))
+	inside := errLow == nil && errHigh == nil && n >= low && n <= high
+	if !inside && text != s.tag.Get("also") {
+		return value, "must be " + s.Bound
+	}
+	return reflect.ValueOf(n), ""
+}
+
+func (s *setting) parseList(v raw) (value reflect.Value, reason string) {
+	items := v.list
+	switch v.shape {
+	case scalar:
+		items = splitList(v.text)
+	case mapping:
+		return value, "is a list" + s.orBound()
+	}
+	if len(items) == 0 && s.Default != "" {
+		return value, "must not be empty" + s.orBound()
+	}
+	out := make([]string, 0, len(items))
+	for _, item := range items {
+		if reason := s.checkText(item); reason != "" {
+			return value, fmt.Sprintf("%q %s", clip(withoutLogin(item)), reason)
+		}
+		if s.tag.Get("rule") == "organization" {
+			item = organizationURN(item)
+		}
+		if !slices.Contains(out, item) {
+			out = append(out, item)
+		}
+	}
+	return reflect.ValueOf(out), ""
+}
+
+func (s *setting) parseMap(v raw) (value reflect.Value, reason string) {
+	pairs := v.pairs
+	switch v.shape {
+	case scalar:
+		var bad string
+		if pairs, bad = splitPairs(v.text); bad != "" {
+			return value, fmt.Sprintf("is a list k=v,k=v with each k once; %q does not fit", clip(bad))
+		}
+	case list:
+		return value, "is a map, key: value, not a list"
+	}
+	for _, k := range slices.Sorted(maps.Keys(pairs)) {
+		if reason := s.checkText(k); reason != "" {
+			return value, fmt.Sprintf("%q %s", clip(k), reason)
+		}
+	}
+	return reflect.ValueOf(pairs), ""
+}
+
+// written is a value as it could stand in an environment variable; a secret
+// is redacted.
+func written(v reflect.Value) string {
+	switch x := v.Interface().(type) {
+	case time.Duration:
+		return FormatDuration(x)
+	case []string:
+		return strings.Join(x, ",")
+	case map[string]string:
+		parts := make([]string, 0, len(x))
+		for _, k := range slices.Sorted(maps.Keys(x)) {
+			parts = append(parts, k+"="+x[k])
+		}
+		return strings.Join(parts, ",")
+	default:
+		return fmt.Sprint(x)
+	}
+}
+
+// display is a raw value for a problem's text, empty for secrets.
+func (s *setting) display(v raw) string {
+	switch {
+	case s.Secret:
+		return ""
+	case v.shape == list:
+		shown := make([]string, len(v.list))
+		for i, item := range v.list {
+			shown[i] = withoutLogin(item)
+		}
+		return strings.Join(shown, ",")
+	case v.shape == mapping:
+		return written(reflect.ValueOf(v.pairs))
+	}
+	return withoutLogin(v.text)
+}
+
+// withoutLogin takes out of an address what people put there although it is
+// secret: user and password before the host, and the query.
+func withoutLogin(text string) string {
+	if at := strings.LastIndexByte(text, '@'); at >= 0 {
+		start := 0
+		if i := strings.Index(text[:at], "://"); i >= 0 {
+			start = i + len("://")
+		}
+		text = text[:start] + redacted + text[at:]
+	}
+	if i := strings.IndexByte(text, '?'); i >= 0 && strings.Contains(text[:i], "://") {
+		text = text[:i+1] + "…"
+	}
+	return text
+}
