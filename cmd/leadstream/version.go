@@ -1,0 +1,89 @@
+package main
+
+import (
+	"cmp"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"slices"
+
+	"github.com/spf13/cobra"
+)
+
+// release is the version of this build; a release sets it with
+// -ldflags "-X main.release=v1.2.3". Without it the module's version counts.
+var release string
+
+// build says what this binary was made of.
+type build struct {
+	Version   string   `json:"version"`
+	Commit    string   `json:"commit"`
+	Time      string   `json:"commitTime,omitempty"`
+	Modified  bool     `json:"modified"` // built from files that were not committed
+	Go        string   `json:"go"`
+	Platform  string   `json:"platform"`
+	Libraries []module `json:"libraries"`
+}
+
+type module struct {
+	Path    string `json:"path"`
+	Version string `json:"version"`
+}
+
+// readBuild is this binary's build, as the Go tool recorded it.
+func readBuild() build {
+	b := build{Version: release, Commit: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Libraries: []module{}}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		b.Version = cmp.Or(b.Version, "unknown")
+		return b
+	}
+	b.Version = cmp.Or(b.Version, info.Main.Version, "(devel)")
+	for _, s := range info.Settings {
+		switch s.Key {
+		case "vcs.revision":
+			b.Commit = s.Value
+		case "vcs.time":
+			b.Time = s.Value
+		case "vcs.modified":
+			b.Modified = s.Value == "true"
+		}
+	}
+	for _, d := range info.Deps {
+		if d.Replace != nil {
+			d = d.Replace
+		}
+		b.Libraries = append(b.Libraries, module{d.Path, d.Version})
+	}
+	slices.SortFunc(b.Libraries, func(x, y module) int { return cmp.Compare(x.Path, y.Path) })
+	return b
+}
+
+// newVersion is "leadstream version".
+func newVersion(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "version",
+		Short: "Version, commit, Go and library versions",
+		Args:  noArgs,
+		RunE:  func(*cobra.Command, []string) error { return a.showVersion(readBuild()) },
+	}
+	a.addOutput(cmd)
+	return cmd
+}
+
+func (a *app) showVersion(b build) error {
+	if a.output == "json" {
+		return printJSON(a.stdout, b)
+	}
+	commit := b.Commit
+	if b.Modified {
+		commit += " (modified)"
+	}
+	if _, err := fmt.Fprintf(a.stdout, "leadstream %s\ncommit %s %s\n%s %s\n\n", b.Version, commit, b.Time, b.Go, b.Platform); err != nil {
+		return fmt.Errorf("writing the version: %w", err)
+	}
+	return printList(a, b.Libraries,
+		column[module]{"library", func(m module) string { return m.Path }},
+		column[module]{"version", func(m module) string { return m.Version }},
+	)
+}
