@@ -1,0 +1,196 @@
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"slices"
+	"sync"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/describegroups"
+	"github.com/segmentio/kafka-go/protocol/heartbeat"
+	"github.com/segmentio/kafka-go/protocol/leavegroup"
+	"go.uber.org/zap"
+
+	"leadstream/internal/fault"
+)
+
+const (
+	defaultSession   = 6 * time.Second
+	defaultHeartbeat = 500 * time.Millisecond
+	groupTimeout     = 3 * time.Second // one request to the coordinator
+	// leaveWithin bounds how long the end of a member waits for kafka-go to
+	// leave the group before its connections are cut.
+	leaveWithin = 2 * time.Second
+	// silentAfter is how many failures in a row it takes to speak of an
+	// unreachable group: one or two are normal while a coordinator moves.
+	silentAfter = 3
+)
+
+// GroupConfig says which group shares out which work.
+type GroupConfig struct {
+	ID    string
+	Topic string // exists; whoever holds its partitions is active
+	// Session: a member that was not heard of for as long is replaced. Default
+	// 6 s, the least that brokers allow by default.
+	Session time.Duration
+	// Heartbeat: how often a member is heard of and learns of changes. Default 500 ms.
+	Heartbeat time.Duration
+	// OnState is called with true before work begins and with false after it
+	// has returned; from one goroutine at a time. May be nil.
+	OnState func(active bool)
+	Log     *zap.Logger
+}
+
+// RunMember joins the group and runs work while this member holds the topic's
+// partitions. Another member's coming and going does not disturb it. When the
+// work is given to somebody else, or nothing was heard from the group for
+// longer than the session, work's context is cancelled and, after work has
+// returned, this member stands by; work may be called again later.
+//
+// What work returns decides: nil ends the membership and RunMember returns
+// nil. An error that matches ErrEpochLost: this member stands by until the
+// group has confirmed who holds the work; where that is still this one, work is
+// run again, but after two fencings in a row confirmed like this RunMember
+// returns a *FencedError. Any other error is returned after leaving. An error
+// that work returns once its context was cancelled is not looked at, unless
+// its kind is Fatal.
+//
+// When ctx ends, work's context ends, and RunMember returns nil after work has
+// returned and the group has been left. While the group is unreachable it
+// waits, however long, and says so once. Other errors: ErrTopicMissing when the
+// topic does not exist at the start, *AuthorizationError naming the group or
+// the topic, *AuthenticationError.
+//
+// A group only shares out work: two members may both believe that they hold it
+// for a moment. What keeps the second from writing is the transactional id.
+func (c *Cluster) RunMember(ctx context.Context, cfg GroupConfig, work func(context.Context) error) error {
+	m := newMember(c, cfg, work)
+	if err := m.await(ctx); err != nil || ctx.Err() != nil {
+		return stopped(ctx, err)
+	}
+	group, err := kafkago.NewConsumerGroup(kafkago.ConsumerGroupConfig{
+		ID: cfg.ID, Brokers: c.addresses(), Dialer: m.conns.dialer(c.dialer), Topics: []string{cfg.Topic},
+		GroupBalancers:    []kafkago.GroupBalancer{&m.claim},
+		HeartbeatInterval: m.cfg.Heartbeat, SessionTimeout: m.cfg.Session, RebalanceTimeout: m.cfg.Session,
+		JoinGroupBackoff: m.cfg.Heartbeat, Timeout: groupTimeout,
+	})
+	if err != nil {
+		return fmt.Errorf("preparing to join group %s: %w", cfg.ID, err)
+	}
+	return m.run(ctx, group)
+}
+
+// stopped makes the end of ctx a clean one, except for what must not be missed.
+func stopped(ctx context.Context, err error) error {
+	if ctx.Err() != nil && fault.KindOf(err) != fault.Fatal {
+		return nil
+	}
+	return err
+}
+
+// GroupMembers is how many members a group has; 0 also for a group that does
+// not exist.
+func (c *Cluster) GroupMembers(ctx context.Context, group string) (int, error) {
+	members := 0
+	op := "describing group " + group
+	err := c.persist(ctx, op, func(ctx context.Context) error {
+		msg, err := c.askCoordinator(ctx, coordinatorKey{id: group}, &describegroups.Request{Groups: []string{group}},
+			func(m protocol.Message) Code { return describedCode(m.(*describegroups.Response)) })
+		if err != nil {
+			return err
+		}
+		res := msg.(*describegroups.Response)
+		switch code := describedCode(res); code {
+		case 0:
+			members = len(res.Groups[0].Members)
+		case codeGroupNotFound:
+			members = 0
+		case codeGroupAuthorization:
+			return &AuthorizationError{Resource: "group", Name: group, Operation: "Describe"}
+		default:
+			return &codeError{op: op, code: code}
+		}
+		return nil
+	})
+	return members, err
+}
+
+func describedCode(res *describegroups.Response) Code {
+	if len(res.Groups) != 1 {
+		return codeGroupNotFound
+	}
+	return Code(res.Groups[0].ErrorCode)
+}
+
+// beat asks the coordinator whether a member still belongs to a generation;
+// kafka-go's own heartbeats do not say when one succeeded.
+func (c *Cluster) beat(ctx context.Context, gen *kafkago.Generation) bool {
+	msg, err := c.askCoordinator(ctx, coordinatorKey{id: gen.GroupID}, &heartbeat.Request{
+		GroupID: gen.GroupID, GenerationID: gen.ID, MemberID: gen.MemberID,
+	}, func(m protocol.Message) Code { return Code(m.(*heartbeat.Response).ErrorCode) })
+	return err == nil && msg.(*heartbeat.Response).ErrorCode == 0
+}
+
+// depart tells the coordinator that a member is gone. kafka-go does not in two
+// cases: when its join was cut off, and when it was closed while it had an
+// error to report.
+func (c *Cluster) depart(ctx context.Context, group, member string) error {
+	_, err := c.askCoordinator(ctx, coordinatorKey{id: group}, &leavegroup.Request{
+		GroupID: group, MemberID: member, Members: []leavegroup.RequestMember{{MemberID: member}},
+	}, func(m protocol.Message) Code { return Code(m.(*leavegroup.Response).ErrorCode) })
+	return err
+}
+
+// groupConns are the connections that kafka-go's group opened. It can not be
+// told to hurry: a join under way is cut off by closing them.
+type groupConns struct {
+	mu   sync.Mutex
+	open []net.Conn
+	cut  bool
+}
+
+func (g *groupConns) dialer(like *kafkago.Dialer) *kafkago.Dialer {
+	d := *like
+	d.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+		if err != nil {
+			return nil, err
+		}
+		g.mu.Lock()
+		defer g.mu.Unlock()
+		if g.cut {
+			_ = conn.Close()
+			return nil, net.ErrClosed
+		}
+		tracked := &groupConn{Conn: conn, of: g}
+		g.open = append(g.open, tracked)
+		return tracked, nil
+	}
+	return &d
+}
+
+func (g *groupConns) close() {
+	g.mu.Lock()
+	g.cut = true
+	open := slices.Clone(g.open)
+	g.mu.Unlock()
+	for _, conn := range open {
+		_ = conn.Close()
+	}
+}
+
+type groupConn struct {
+	net.Conn
+	of *groupConns
+}
+
+func (c *groupConn) Close() error {
+	c.of.mu.Lock()
+	c.of.open = slices.DeleteFunc(c.of.open, func(o net.Conn) bool { return o == net.Conn(c) })
+	c.of.mu.Unlock()
+	return c.Conn.Close()
+}

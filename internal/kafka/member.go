@@ -1,0 +1,324 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	kafkago "github.com/segmentio/kafka-go"
+	"go.uber.org/zap"
+
+	"leadstream/internal/fault"
+)
+
+// inARow: two fencings with more time between them are two incidents, not a
+// fight over the transactional id.
+const inARow = 10 * time.Minute
+
+// member is one call of RunMember. All of it but conns and claim belongs to
+// the goroutine of run.
+type member struct {
+	cluster *Cluster
+	cfg     GroupConfig
+	work    func(context.Context) error
+	conns   groupConns
+	claim   sticky
+
+	// generation is the current one, nil between two; held says whether the
+	// last one gave us the work.
+	generation *kafkago.Generation
+	id         string // the last member id, to leave with
+	held       bool
+	lost       *time.Timer // fires when the group has been silent for too long
+	confirm    *time.Timer // fires when it is time to ask whether the work is still ours
+
+	cancel   context.CancelFunc // ends the work under way; nil when none is
+	done     chan error         // what the work returned
+	yielding bool               // its context was cancelled by us
+	doubted  bool               // work lost its epoch and is not confirmed yet
+
+	fencedAt time.Time // the last fencing although the group confirmed us
+	fenced   *EpochLostError
+	failures int // to reach the group, in a row
+
+	over    bool // ends as soon as no work is running, with failure
+	failure error
+}
+
+// groupEvent is what the watcher reports: exactly one of its fields is set.
+type groupEvent struct {
+	began *kafkago.Generation
+	ended *kafkago.Generation
+	err   error
+}
+
+func newMember(c *Cluster, cfg GroupConfig, work func(context.Context) error) *member {
+	if cfg.Session == 0 {
+		cfg.Session = defaultSession
+	}
+	if cfg.Heartbeat == 0 {
+		cfg.Heartbeat = defaultHeartbeat
+	}
+	if cfg.Log == nil {
+		cfg.Log = zap.NewNop()
+	}
+	if cfg.OnState == nil {
+		cfg.OnState = func(bool) {}
+	}
+	cfg.Log = cfg.Log.With(zap.String("group", cfg.ID))
+	m := &member{cluster: c, cfg: cfg, work: work, done: make(chan error, 1)}
+	m.lost, m.confirm = time.NewTimer(time.Hour), time.NewTimer(time.Hour)
+	m.lost.Stop()
+	m.confirm.Stop()
+	return m
+}
+
+// run lives until the work is over or ctx ends.
+func (m *member) run(ctx context.Context, group *kafkago.ConsumerGroup) error {
+	events := make(chan groupEvent)
+	watching, stop := context.WithCancel(context.WithoutCancel(ctx)) // events are needed until the work has returned
+	watcher := make(chan struct{})
+	go func() {
+		defer close(watcher)
+		watch(watching, group, events)
+	}()
+	err := m.loop(ctx, events)
+	stop()
+	m.leave(ctx, group)
+	<-watcher
+	return err
+}
+
+// watch reports the group's generations until ctx ends.
+func watch(ctx context.Context, group *kafkago.ConsumerGroup, events chan<- groupEvent) {
+	report := func(e groupEvent) {
+		select {
+		case events <- e:
+		case <-ctx.Done():
+		}
+	}
+	for {
+		gen, err := group.Next(ctx)
+		switch {
+		case ctx.Err() != nil:
+			return
+		case err != nil:
+			report(groupEvent{err: err})
+			continue
+		}
+		ended := make(chan struct{})
+		gen.Start(func(ctx context.Context) {
+			<-ctx.Done()
+			close(ended)
+		})
+		report(groupEvent{began: gen})
+		select {
+		case <-ended:
+			report(groupEvent{ended: gen})
+		case <-ctx.Done():
+			return // leaving ends the generation
+		}
+	}
+}
+
+// await waits until Kafka can be reached and the topic is known to exist.
+func (m *member) await(ctx context.Context) error {
+	pause := fault.NewBackoff(m.cfg.Heartbeat, 10*time.Second)
+	for {
+		topics, err := m.cluster.DescribeTopics(ctx, []string{m.cfg.Topic})
+		if err == nil {
+			m.reached()
+			if _, ok := topics[m.cfg.Topic]; !ok {
+				return &TopicError{Topic: m.cfg.Topic, Index: -1, Err: ErrTopicMissing}
+			}
+			return nil
+		}
+		if _, away := errors.AsType[*UnreachableError](err); !away || ctx.Err() != nil {
+			return err
+		}
+		m.failures = silentAfter - 1 // this one took patience already
+		m.unreached(err)
+		if err := pause.Wait(ctx, 0); err != nil {
+			return err
+		}
+	}
+}
+
+func (m *member) unreached(err error) {
+	if m.failures++; m.failures == silentAfter {
+		m.cfg.Log.Warn("the consumer group is unreachable; trying again until it is back", zap.Error(err))
+	}
+}
+
+func (m *member) reached() {
+	if m.failures >= silentAfter {
+		m.cfg.Log.Info("the consumer group is back")
+	}
+	m.failures = 0
+}
+
+// loop handles one event after another; it returns once the membership is over
+// and no work is running.
+func (m *member) loop(ctx context.Context, events <-chan groupEvent) error {
+	stopping := ctx.Done()
+	for !m.over || m.cancel != nil {
+		select {
+		case <-stopping:
+			stopping = nil
+			m.end(nil)
+		case e := <-events:
+			m.observe(ctx, e)
+		case <-m.lost.C:
+			m.held = false
+			m.claim.held.Store(0)
+			m.yield("the group has not been heard of for a session")
+		case <-m.confirm.C:
+			m.reconsider(ctx)
+		case err := <-m.done:
+			m.returned(err)
+			m.start(ctx)
+		}
+	}
+	return stopped(ctx, m.failure)
+}
+
+// end has the membership end with err as soon as the work has returned.
+func (m *member) end(err error) {
+	if !m.over {
+		m.over, m.failure = true, err
+	}
+	m.yield("")
+}
+
+// observe takes in what the group said.
+func (m *member) observe(ctx context.Context, e groupEvent) {
+	switch {
+	case errors.Is(e.err, kafkago.GroupAuthorizationFailed):
+		m.end(&AuthorizationError{Resource: "group", Name: m.cfg.ID, Operation: "Read"})
+	case errors.Is(e.err, kafkago.TopicAuthorizationFailed):
+		m.end(&TopicError{Topic: m.cfg.Topic, Code: codeTopicAuthorization, Index: -1, Err: topicPermission(m.cfg.Topic, "Read")})
+	case errors.Is(e.err, kafkago.RebalanceInProgress):
+		// kafka-go joins again at once.
+	case e.err != nil:
+		m.unreached(e.err)
+	case e.ended != nil:
+		m.generation = nil
+		m.confirm.Stop()
+		// A rebalance is over within a heartbeat, or within the session of a
+		// member that died.
+		m.lost.Reset(m.cfg.Session + m.cfg.Heartbeat)
+	case e.began != nil:
+		m.reached()
+		m.lost.Stop()
+		m.joined(ctx, e.began)
+	}
+}
+
+// joined takes in a new generation.
+func (m *member) joined(ctx context.Context, gen *kafkago.Generation) {
+	m.generation, m.id = gen, gen.MemberID
+	m.held = len(gen.Assignments[m.cfg.Topic]) > 0
+	if !m.held {
+		m.claim.held.Store(0)
+		m.yield("another member has the work")
+		return
+	}
+	m.claim.held.Store(gen.ID)
+	m.doubted = false // asked anew, and the work is ours
+	m.start(ctx)
+}
+
+// start runs the work if it is ours to run and is not running.
+func (m *member) start(ctx context.Context) {
+	if !m.held || m.generation == nil || m.cancel != nil || m.doubted || m.over || ctx.Err() != nil {
+		return
+	}
+	m.cfg.Log.Info("active", zap.Int32("generation", m.generation.ID))
+	m.cfg.OnState(true)
+	working, cancel := context.WithCancel(ctx)
+	m.cancel, m.yielding = cancel, false
+	go func() { m.done <- m.work(working) }()
+}
+
+// yield has the work end, if it is running; why is for the log.
+func (m *member) yield(why string) {
+	if m.cancel == nil || m.yielding {
+		return
+	}
+	m.yielding = true
+	m.cancel()
+	if why != "" {
+		m.cfg.Log.Warn("standing by", zap.String("reason", why))
+	}
+}
+
+// returned handles the end of the work.
+func (m *member) returned(err error) {
+	m.cancel()
+	m.cancel = nil
+	m.cfg.OnState(false)
+	switch {
+	case m.yielding && fault.KindOf(err) == fault.Fatal, !m.yielding && !errors.Is(err, ErrEpochLost):
+		m.end(err)
+	case m.yielding:
+	default:
+		m.doubted = true
+		m.fenced, _ = errors.AsType[*EpochLostError](err)
+		m.cfg.Log.Warn("standing by until the group says whose the work is", zap.Error(err))
+		m.confirm.Reset(m.cfg.Heartbeat)
+	}
+}
+
+// reconsider asks the group, after an epoch was lost, whether the work is
+// still ours, and goes on if so. A group that has moved on ends our generation
+// by itself, which settles the question.
+func (m *member) reconsider(ctx context.Context) {
+	if m.generation == nil || !m.doubted {
+		return
+	}
+	asking, cancel := context.WithTimeout(ctx, groupTimeout)
+	defer cancel()
+	if !m.cluster.beat(asking, m.generation) {
+		m.confirm.Reset(m.cfg.Heartbeat)
+		return
+	}
+	m.doubted = false
+	if m.fenced == nil || m.fenced.byAnother() {
+		if !m.fencedAt.IsZero() && time.Since(m.fencedAt) < inARow {
+			m.end(&FencedError{Group: m.cfg.ID, Err: fencing(m.fenced)})
+			return
+		}
+		m.fencedAt = time.Now()
+	}
+	m.start(ctx)
+}
+
+func fencing(lost *EpochLostError) error {
+	if lost == nil {
+		return ErrEpochLost
+	}
+	return lost
+}
+
+// byAnother reports whether the loss looks like the work of another producer:
+// the broker refused the epoch although the transaction had time left.
+func (e *EpochLostError) byAnother() bool {
+	return !e.Expired && (e.Code == codeProducerFenced || e.Code == codeProducerFencedOld)
+}
+
+// leave ends the membership and waits for it: the others are told at once,
+// instead of waiting for the session to pass. A join that does not come to an
+// end is cut off.
+func (m *member) leave(ctx context.Context, group *kafkago.ConsumerGroup) {
+	timer := time.AfterFunc(leaveWithin, m.conns.close)
+	err := group.Close()
+	timer.Stop()
+	if m.id == "" {
+		return
+	}
+	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
+	defer cancel()
+	if err := errors.Join(err, m.cluster.depart(leaving, m.cfg.ID, m.id)); err != nil {
+		m.cfg.Log.Warn("leaving the consumer group failed; the others wait for the session to pass", zap.Error(err))
+	}
+}
