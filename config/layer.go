@@ -83,7 +83,7 @@ func environment(environ []string) (layer, []Warning) {
 		name, ok := known[variable]
 		switch {
 		case !ok:
-			warnings = append(warnings, Warning{Key: variable, Text: "no such setting" + didYouMean(variable, allEnv()) + "; it is ignored"})
+			warnings = append(warnings, Warning{Key: variable, Text: "is ignored, there is no such setting" + didYouMean(variable, allEnv())})
 		case value != "":
 			out[name] = raw{text: value, where: "environment " + variable}
 		}

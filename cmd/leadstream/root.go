@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 
@@ -76,7 +75,9 @@ depends on cannot be reached, 6 differences were found.`,
 		Args:          noArgs,
 		SilenceErrors: true,
 		SilenceUsage:  true,
-		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+
+		SuggestionsMinimumDistance: 2,
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	flags := root.PersistentFlags()
 	flags.StringVarP(&a.configPath, "config", "c", "", "configuration `FILE` (default leadstream.yaml in the working directory, if there is one)")
@@ -109,11 +110,11 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	if len(args) == 0 {
 		return nil
 	}
-	text := fmt.Sprintf("%s has no command or argument %q", cmd.CommandPath(), args[0])
+	hint := "see " + cmd.CommandPath() + " --help"
 	if near := cmd.SuggestionsFor(args[0]); len(near) > 0 {
-		text += ", did you mean " + near[0] + "?"
+		hint = "did you mean " + near[0] + "?"
 	}
-	return errors.New(text + " See " + cmd.CommandPath() + " --help")
+	return fmt.Errorf("%s has no command or argument %q, %s", cmd.CommandPath(), args[0], hint)
 }
 
 // load reads the configuration and makes the logger that it asks for.

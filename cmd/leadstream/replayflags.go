@@ -1,0 +1,95 @@
+package main
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"leadstream/config"
+	"leadstream/connector"
+	"leadstream/internal/checkpoint"
+	"leadstream/internal/lead"
+)
+
+// replayFlags are the flags of run that ask for a replay.
+type replayFlags struct {
+	from, to, mode, id string
+}
+
+func (f *replayFlags) add(flags *pflag.FlagSet) {
+	flags.StringVar(&f.from, "replay-from", "", "replay the leads submitted since `TIME`: RFC 3339, a date, or an age such as 36h or 7d")
+	flags.StringVar(&f.to, "replay-to", "", "end of the replay, exclusive, as a `TIME`; the default is now")
+	flags.StringVar(&f.mode, "replay-mode", "missing", "`MODE` of the replay: missing publishes what the topics do not hold, all publishes everything again, marked")
+	flags.StringVar(&f.id, "replay-id", "", "`ID` of the replay, by which it is resumed and found done; the default is made of the flags as written")
+}
+
+// retained is how long LinkedIn keeps leads (Lead Sync API: 365 days).
+const retained = 365 * 24 * time.Hour
+
+// options are the replay that the flags ask for at now, nil for none. The
+// second result is a warning, empty for none.
+func (f *replayFlags) options(now time.Time) (*connector.ReplayOptions, string, error) {
+	if f.from == "" {
+		if f.to != "" || f.id != "" {
+			return nil, "", usageErrorf("--replay-to and --replay-id need --replay-from")
+		}
+		return nil, "", nil
+	}
+	mode := checkpoint.Mode(f.mode)
+	if mode != checkpoint.Missing && mode != checkpoint.All {
+		return nil, "", usageErrorf("--replay-mode must be missing or all, not %q", f.mode)
+	}
+	from, err := parseTime(f.from, now)
+	if err != nil {
+		return nil, "", usageErrorf("--replay-from: %w", err)
+	}
+	to := now
+	if f.to != "" {
+		if to, err = parseTime(f.to, now); err != nil {
+			return nil, "", usageErrorf("--replay-to: %w", err)
+		}
+	}
+	switch {
+	case from.After(now):
+		return nil, "", usageErrorf("--replay-from %s is in the future: it is %s after now (%s)", f.from, from.Sub(now).Round(time.Second), lead.Stamp(now))
+	case to.After(now):
+		return nil, "", usageErrorf("--replay-to %s is in the future: it is %s after now (%s)", f.to, to.Sub(now).Round(time.Second), lead.Stamp(now))
+	case !from.Before(to):
+		return nil, "", usageErrorf("the replay's window is empty: --replay-from %s is not before --replay-to %s", lead.Stamp(from), lead.Stamp(to))
+	}
+	var warning string
+	if oldest := now.Add(-retained); from.Before(oldest) {
+		warning = fmt.Sprintf("LinkedIn keeps leads for 365 days: the replay begins at %s, not at %s", lead.Stamp(oldest), lead.Stamp(from))
+		from = oldest.Truncate(time.Millisecond)
+		if !from.Before(to) {
+			return nil, "", usageErrorf("the replay's window ends before %s, where LinkedIn's retention of 365 days begins", lead.Stamp(oldest))
+		}
+	}
+	return &connector.ReplayOptions{ID: f.identity(), From: from, To: to, Mode: mode}, warning, nil
+}
+
+// identity is the replay's id: given, or the flags as written, so that the same
+// flags name the same replay however often the process starts.
+func (f *replayFlags) identity() string {
+	if f.id != "" {
+		return f.id
+	}
+	return strings.Join([]string{"from=" + f.from, "to=" + f.to, "mode=" + f.mode}, ",")
+}
+
+// parseTime reads a moment: RFC 3339, a date (its beginning in UTC) or an age.
+// Moments are whole milliseconds, LinkedIn's unit.
+func parseTime(text string, now time.Time) (time.Time, error) {
+	for _, layout := range []string{time.RFC3339Nano, time.DateOnly} {
+		if t, err := time.Parse(layout, text); err == nil {
+			return t.UTC().Truncate(time.Millisecond), nil
+		}
+	}
+	age, err := config.ParseDuration(text)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("%q is no time: write RFC 3339 (2026-11-23T08:00:00Z), a date (2026-11-23) or an age (36h, 7d)", text)
+	}
+	return now.Add(-age).UTC().Truncate(time.Millisecond), nil
+}

@@ -1,0 +1,115 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"leadstream/config"
+	"leadstream/connector"
+	"leadstream/internal/delivery"
+	"leadstream/internal/fault"
+	"leadstream/internal/kafka"
+)
+
+// newRun is "leadstream run".
+func newRun(a *app) *cobra.Command {
+	var replay replayFlags
+	var once bool
+	cmd := &cobra.Command{
+		Use:   "run",
+		Short: "Read leads from LinkedIn and publish each once to Kafka",
+		Long: `Runs the connector: it polls LinkedIn for all organizations that the
+authorising member administers and publishes each lead once to the topic of
+its form. It resumes by itself after any stop; nothing is to be configured for
+that. Several processes of one name share the work: one is active, the others
+stand by.
+
+After an outage downstream, replay a window of submission time:
+
+  leadstream run --replay-from 36h
+  leadstream run --replay-from 2026-11-20 --replay-to 2026-11-21
+
+A replay resumes after a crash and is a no-op once done, so the flag may stay
+in a pod's specification.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, log, err := a.load("linkedin.client_id", "linkedin.client_secret", "registry.url")
+			if err != nil {
+				return err
+			}
+			options, warning, err := replay.options(time.Now().UTC())
+			if err != nil {
+				return err
+			}
+			if warning != "" {
+				log.Warn("replay", zap.String("reason", warning))
+			}
+			return runConnector(cmd.Context(), c, log, connector.Options{Once: once, Replay: options})
+		},
+	}
+	replay.add(cmd.Flags())
+	cmd.Flags().BoolVar(&once, "once", false, "end with 0 once everything is caught up: replay, backfill, live position, due look-back")
+	return cmd
+}
+
+// runConnector runs the connector, and the HTTP server beside it, until ctx
+// ends or the work is done.
+func runConnector(ctx context.Context, c *config.Config, log *zap.Logger, base connector.Options) error {
+	s, err := build(c, log)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	work := s.newConnector(base)
+	log.Info("starting", zap.String("name", c.Name), zap.Strings("brokers", c.Kafka.Brokers), zap.String("version", readBuild().Version))
+	group, ctx := errgroup.WithContext(ctx)
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	group.Go(func() error { return s.serve(ctx, work) })
+	group.Go(func() error {
+		defer cancel() // the server ends with the work
+		if err := s.prepare(ctx, base.Once); err != nil {
+			if ctx.Err() != nil {
+				return nil
+			}
+			return err
+		}
+		return s.cluster.RunMember(ctx, kafka.GroupConfig{
+			ID: c.Name, Topic: delivery.CheckpointTopic(c.Name), Log: log.Named("group"),
+		}, work.Run)
+	})
+	if err := group.Wait(); err != nil {
+		return fmt.Errorf("running the connector: %w", err)
+	}
+	log.Info("stopped")
+	return nil
+}
+
+// prepare waits for Kafka and makes the internal topics: the group is formed on
+// one of them.
+func (s *system) prepare(ctx context.Context, once bool) error {
+	wait := fault.NewBackoff(200*time.Millisecond, 10*time.Second)
+	for {
+		err := delivery.EnsureInternal(ctx, s.storeOptions())
+		if err == nil {
+			if wait.Attempts() > 0 {
+				s.log.Info("Kafka is there")
+			}
+			return nil
+		}
+		if once || ctx.Err() != nil || fault.KindOf(err) == fault.Fatal {
+			return err
+		}
+		if wait.Attempts() == 0 {
+			s.log.Warn("waiting for Kafka", zap.Error(err))
+		}
+		if err := wait.Wait(ctx, 0); err != nil {
+			return err
+		}
+	}
+}

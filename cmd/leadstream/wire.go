@@ -1,0 +1,162 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"go.uber.org/zap"
+
+	"leadstream/config"
+	"leadstream/connector"
+	"leadstream/internal/delivery"
+	"leadstream/internal/kafka"
+	"leadstream/internal/linkedin"
+	"leadstream/internal/oauth"
+	"leadstream/schema"
+)
+
+// transactionTimeout is how long the broker lets a transaction stay open: a
+// process that died holds readers up for no longer.
+const transactionTimeout = 15 * time.Second
+
+// system is every part of the program, built from one configuration. Parts are
+// constructed here and nowhere else; building does no network I/O.
+type system struct {
+	config   *config.Config
+	log      *zap.Logger
+	metrics  *prometheus.Registry
+	cluster  *kafka.Cluster
+	registry *schema.Registry
+	session  *oauth.Session
+	linkedin *linkedin.Client
+}
+
+// build makes the parts that a command which reads LinkedIn and Kafka needs.
+func build(c *config.Config, log *zap.Logger) (*system, error) {
+	s := &system{config: c, log: log, metrics: prometheus.NewRegistry()}
+	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
+	var err error
+	if s.cluster, err = newCluster(c, log); err != nil {
+		return nil, err
+	}
+	if s.registry, err = newRegistry(c); err != nil {
+		return nil, err
+	}
+	if s.session, err = newSession(c, log); err != nil {
+		return nil, err
+	}
+	s.linkedin, err = linkedin.New(linkedin.Options{
+		APIURL: c.LinkedIn.APIURL, Version: c.LinkedIn.Version,
+		HTTP:        s.session.Transport(apiTransport(c.Poll.Concurrency)),
+		Concurrency: c.Poll.Concurrency, PageSize: c.Poll.PageSize, DailyBudget: c.LinkedIn.DailyBudget,
+		Log: log.Named("linkedin"), Metrics: s.metrics,
+	})
+	if err != nil {
+		return nil, fmt.Errorf("setting up the LinkedIn client: %w", err)
+	}
+	return s, nil
+}
+
+func (s *system) close() {
+	s.session.Close()
+	s.registry.Close()
+	s.cluster.Close()
+}
+
+// apiTransport keeps as many connections open as there are requests at once.
+func apiTransport(concurrency int) *http.Transport {
+	t := http.DefaultTransport.(*http.Transport).Clone()
+	t.MaxIdleConnsPerHost = concurrency + 1
+	return t
+}
+
+// newCluster is the Kafka cluster of the configuration.
+func newCluster(c *config.Config, log *zap.Logger) (*kafka.Cluster, error) {
+	k := kafka.Config{Brokers: c.Kafka.Brokers, ClientID: "leadstream-" + c.Name, Log: log.Named("kafka")}
+	if c.Kafka.TLS.Enabled {
+		k.TLS = &kafka.TLS{CAFile: c.Kafka.TLS.CAFile, CertFile: c.Kafka.TLS.CertFile, KeyFile: c.Kafka.TLS.KeyFile, ServerName: c.Kafka.TLS.ServerName}
+	}
+	if c.Kafka.SASL.Mechanism != "" {
+		k.SASL = &kafka.SASL{Mechanism: c.Kafka.SASL.Mechanism, Username: c.Kafka.SASL.Username, Password: c.Kafka.SASL.Password.Reveal()}
+	}
+	cluster, err := kafka.New(k)
+	if err != nil {
+		return nil, exitWith(exitUsage, fmt.Errorf("setting up Kafka: %w", err))
+	}
+	return cluster, nil
+}
+
+// newRegistry is the schema registry of the configuration.
+func newRegistry(c *config.Config) (*schema.Registry, error) {
+	o := schema.RegistryOptions{URL: c.Registry.URL, Username: c.Registry.Username, Password: c.Registry.Password.Reveal()}
+	if c.Registry.CAFile != "" {
+		var err error
+		if o.TLS, err = schema.TLSFromCA(c.Registry.CAFile); err != nil {
+			return nil, exitWith(exitUsage, fmt.Errorf("setting up the schema registry: %w", err))
+		}
+	}
+	registry, err := schema.NewRegistry(o)
+	if err != nil {
+		return nil, exitWith(exitUsage, fmt.Errorf("setting up the schema registry: %w", err))
+	}
+	return registry, nil
+}
+
+// newConnector is the connector over the system's parts. base holds what the
+// command's flags decide.
+func (s *system) newConnector(base connector.Options) *connector.Connector {
+	c := s.config
+	choice := schema.Choice(c.Schema.MultipleChoice)
+	base.LinkedIn, base.Registry, base.Store = s.linkedin, s.registry, s.newStore
+	base.Requests = func() json.RawMessage {
+		counters, err := json.Marshal(s.linkedin.Counters())
+		if err != nil {
+			s.log.Error("encoding the request counters", zap.Error(err))
+			return nil
+		}
+		return counters
+	}
+	base.RestoreRequests = func(saved json.RawMessage) error {
+		var counters linkedin.Counters
+		if err := json.Unmarshal(saved, &counters); err != nil {
+			return err
+		}
+		s.linkedin.Restore(counters)
+		return nil
+	}
+	base.Organizations, base.LeadTypes = c.LinkedIn.Organizations, c.LinkedIn.LeadTypes
+	base.Interval, base.Discovery = c.Poll.Interval, c.Poll.DiscoveryInterval
+	base.Lookback, base.Backfill, base.Concurrency = c.Poll.Lookback, c.Poll.Backfill, c.Poll.Concurrency
+	base.Choice = choice
+	base.Metrics, base.Log = connector.NewMetrics(s.metrics), s.log.Named("connector")
+	return connector.New(base)
+}
+
+// newStore is the store of a new producer epoch.
+func (s *system) newStore() *delivery.Store {
+	return delivery.New(s.storeOptions())
+}
+
+func (s *system) storeOptions() delivery.Options {
+	k := s.config.Kafka
+	return delivery.Options{
+		Cluster: s.cluster, Producer: s.cluster.NewProducer(s.config.Name, transactionTimeout),
+		Name: s.config.Name, Prefix: k.TopicPrefix, Partitions: k.Partitions, ReplicationFactor: k.ReplicationFactor,
+		TopicConfig: k.TopicConfig, Adopt: k.AdoptTopics, Lookback: s.config.Poll.Lookback, Log: s.log.Named("delivery"),
+	}
+}
+
+// buildInfo is the metric leadstream_build_info.
+func buildInfo() prometheus.Collector {
+	b := readBuild()
+	g := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "leadstream_build_info", Help: "1, labelled with the version of this build.",
+		ConstLabels: prometheus.Labels{"version": b.Version, "commit": b.Commit, "go": b.Go},
+	})
+	g.Set(1)
+	return g
+}

@@ -1,0 +1,100 @@
+// Package embedded runs Kafka and a schema registry inside this process, in
+// memory and on loopback only, for "leadstream demo" and for tests. They
+// speak the real protocols over real connections, but they are fakes (kfake
+// and srfake of franz-go): kfake answers a zombie producer differently than
+// Apache Kafka does and never asks anyone to wait, and srfake accepts every
+// schema as compatible. What depends on such things is tested on the real
+// ones. Everything is gone after Close.
+package embedded
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"net/http"
+	"sync"
+	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/sr/srfake"
+)
+
+// Stack is a running Kafka and registry.
+type Stack struct {
+	// Brokers are the addresses to give to a Kafka client, host:port.
+	Brokers []string
+	// RegistryURL is the base address of the registry.
+	RegistryURL string
+
+	kafka    *kfake.Cluster
+	registry *http.Server
+	serving  sync.WaitGroup
+	served   error // why serving ended; read after serving is done
+	close    sync.Once
+	closed   error
+}
+
+// Options are for those who need something else than the defaults. The zero
+// value is good.
+type Options struct {
+	// KafkaPort and RegistryPort are ports on loopback; 0 takes any that is free.
+	KafkaPort, RegistryPort int
+	// Brokers is the number of brokers; 0 is one. With more than one KafkaPort
+	// must be 0.
+	Brokers int
+}
+
+// Start brings both up; when it returns nil they take connections. ctx bounds
+// the start only. The caller must Close the Stack.
+func Start(ctx context.Context, o Options) (*Stack, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", o.RegistryPort))
+	if err != nil {
+		return nil, fmt.Errorf("starting the embedded registry: %w", err)
+	}
+	kafka, err := startKafka(o)
+	if err != nil {
+		return nil, errors.Join(fmt.Errorf("starting the embedded Kafka: %w", err), listener.Close())
+	}
+	s := &Stack{
+		Brokers:     kafka.ListenAddrs(),
+		RegistryURL: "http://" + listener.Addr().String(),
+		kafka:       kafka,
+		registry: &http.Server{
+			Handler:           srfake.NewRegistry().Handler(),
+			ReadHeaderTimeout: 10 * time.Second,
+		},
+	}
+	s.serving.Go(func() { s.served = s.registry.Serve(listener) })
+	return s, nil
+}
+
+func startKafka(o Options) (*kfake.Cluster, error) {
+	options := []kfake.Opt{
+		kfake.NumBrokers(max(o.Brokers, 1)),
+		kfake.DefaultNumPartitions(1),                // as Apache Kafka's num.partitions
+		kfake.GroupMinSessionTimeout(time.Second),    // tests of a takeover need not wait for 6 s
+		kfake.ClusterID("leadstream-embedded-kafka"), // so that a look at it tells what it is
+	}
+	if o.KafkaPort != 0 {
+		options = append(options, kfake.Ports(o.KafkaPort))
+	}
+	return kfake.NewCluster(options...)
+}
+
+// Close stops both and returns when they are gone, also when it is called
+// again. It is safe for concurrent use.
+func (s *Stack) Close() error {
+	s.close.Do(func() {
+		s.kafka.Close()
+		s.closed = s.registry.Close()
+		s.serving.Wait()
+		if !errors.Is(s.served, http.ErrServerClosed) {
+			s.closed = errors.Join(s.closed, s.served)
+		}
+	})
+	if s.closed != nil {
+		return fmt.Errorf("stopping the embedded registry: %w", s.closed)
+	}
+	return nil
+}
