@@ -129,6 +129,10 @@ type sourceState struct {
 	problem   string
 }
 
+// onceAttempts is how often --once tries the same work before it gives up: a
+// command that ends must not wait for ever.
+const onceAttempts = 7
+
 // errFinished ends an epoch that has done all it was asked to (--once).
 var errFinished = errors.New("finished")
 
@@ -254,7 +258,7 @@ func (c *Connector) persist(ctx context.Context, what string, work func(context.
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if endsEpoch(err) {
+		if endsEpoch(err) || c.opts.Once && (fault.KindOf(err) == fault.Pause || wait.Attempts() >= onceAttempts) {
 			return err
 		}
 		if wait.Attempts() == 0 {

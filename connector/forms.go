@@ -27,10 +27,10 @@ type formBook struct {
 	// ready does not wait for it.
 	work sync.Mutex
 
-	mu    sync.Mutex
-	forms map[string]*form
-	large map[string]bool // ids of leads that do not fit their topic
-	arena []byte          // of encoded values; used under the store's publication
+	mu     sync.Mutex
+	forms  map[string]*form
+	unfits map[string]string // leads that Kafka refuses, and why
+	arena  []byte            // of encoded values; used under the store's publication
 }
 
 // form is one lead form. Fields and codec are replaced, never changed.
@@ -39,9 +39,10 @@ type form struct {
 	fields          *schema.Fields
 	codec           *schema.Codec
 	schemaID        int
-	ready           bool  // topic and schema exist; leads can be encoded
-	why             error // suspended, because of this
-	gone            bool  // LinkedIn does not show it
+	text            string // the registered schema that the codec encodes
+	ready           bool   // topic and schema exist; leads can be encoded
+	why             error  // suspended, because of this
+	gone            bool   // LinkedIn does not show it
 	// asked is when LinkedIn was last asked for something the form lacked: a
 	// version (as its number) or a question (as its id, negated).
 	asked map[int64]time.Time
@@ -49,7 +50,7 @@ type form struct {
 }
 
 func newFormBook(e *epoch, state delivery.State) (*formBook, error) {
-	b := &formBook{epoch: e, forms: map[string]*form{}, large: map[string]bool{}}
+	b := &formBook{epoch: e, forms: map[string]*form{}, unfits: map[string]string{}}
 	for id, saved := range state.Forms {
 		f := &form{id: id, owner: saved.Owner, name: saved.Name, asked: map[int64]time.Time{}, saved: true}
 		f.fields = new(schema.Fields)
@@ -61,7 +62,7 @@ func newFormBook(e *epoch, state delivery.State) (*formBook, error) {
 			if err != nil {
 				return nil, &checkpoint.UnreadableError{Key: checkpoint.FormKey(id), Err: err}
 			}
-			f.codec, f.schemaID = codec, saved.SchemaID
+			f.codec, f.schemaID, f.text = codec, saved.SchemaID, f.fields.Schema()
 		}
 		b.forms[id] = f
 	}
@@ -277,7 +278,7 @@ func (b *formBook) register(ctx context.Context, forms []*form) error {
 		group.Go(func() error {
 			now := b.peek(f)
 			text := now.fields.Schema()
-			if now.codec != nil && now.codec.Schema() == text {
+			if now.codec != nil && now.text == text {
 				b.set(f, func() { f.ready = f.why == nil })
 				return nil
 			}
@@ -289,7 +290,9 @@ func (b *formBook) register(ctx context.Context, forms []*form) error {
 			if err != nil {
 				return b.bar(ctx, f, fmt.Errorf("compiling the schema of form %s: %w", f.id, err))
 			}
-			b.set(f, func() { f.codec, f.schemaID, f.ready, f.saved = codec, registered.ID, f.why == nil, false })
+			b.set(f, func() {
+				f.codec, f.schemaID, f.text, f.ready, f.saved = codec, registered.ID, text, f.why == nil, false
+			})
 			return nil
 		})
 	}
@@ -496,16 +499,21 @@ func (b *formBook) ofTopic(topic string) (string, bool) {
 	return id, known
 }
 
-func (b *formBook) markTooLarge(r *lead.Response) {
+// markUnfit remembers that Kafka refuses a lead, and why.
+func (b *formBook) markUnfit(r *lead.Response, why error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.large[r.ID+"@"+lead.Stamp(r.SubmittedAt)] = true
+	b.unfits[r.ID+"@"+lead.Stamp(r.SubmittedAt)] = why.Error()
 }
 
-func (b *formBook) isTooLarge(r *lead.Response) bool {
+// unfit is why Kafka refuses a lead; empty when it never did.
+func (b *formBook) unfit(r *lead.Response) string {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	return len(b.large) > 0 && b.large[r.ID+"@"+lead.Stamp(r.SubmittedAt)]
+	if len(b.unfits) == 0 {
+		return ""
+	}
+	return b.unfits[r.ID+"@"+lead.Stamp(r.SubmittedAt)]
 }
 
 // verify asks the registry whether the ids still name the schemas; a registry
@@ -524,7 +532,7 @@ func (b *formBook) verify(ctx context.Context) error {
 	var lost []*form
 	for _, f := range forms {
 		now := b.peek(f)
-		same, err := b.epoch.opts.Registry.Names(ctx, now.schemaID, now.codec.Schema())
+		same, err := b.epoch.opts.Registry.Names(ctx, now.schemaID, now.text)
 		if err != nil {
 			return fmt.Errorf("asking the registry for schema %d of form %s: %w", now.schemaID, f.id, err)
 		}

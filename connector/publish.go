@@ -71,9 +71,8 @@ func (pub *publication) unreadable() []delivery.DeadLetter {
 
 // encode makes the record of a response, or the dead letter it becomes.
 func (e *epoch) encode(r *lead.Response, j *job) (delivery.Lead, *delivery.DeadLetter) {
-	if e.forms.isTooLarge(r) {
-		return delivery.Lead{}, &delivery.DeadLetter{Response: r, Stage: "PRODUCE", Reason: "RecordTooLarge",
-			Error: "the record is larger than the topic's max.message.bytes"}
+	if why := e.forms.unfit(r); why != "" {
+		return delivery.Lead{}, &delivery.DeadLetter{Response: r, Stage: "PRODUCE", Reason: "RecordRefused", Error: why}
 	}
 	value, faults, err := e.forms.encode(r)
 	if err != nil {
@@ -131,12 +130,12 @@ func (e *epoch) commitLast(ctx context.Context, p *delivery.Publication, pub *pu
 	return nil
 }
 
-// refusal marks the one lead that is too large for its topic.
+// refusal marks the one lead that its topic does not take.
 func (e *epoch) refusal(err error, leads []delivery.Lead) error {
 	var refused *kafka.TopicError
-	if errors.As(err, &refused) && refused.TooLarge() && refused.Index >= 0 && refused.Index < len(leads) {
-		e.forms.markTooLarge(leads[refused.Index].Response)
-		return &tooLargeError{err}
+	if errors.As(err, &refused) && refused.Index >= 0 && refused.Index < len(leads) {
+		e.forms.markUnfit(leads[refused.Index].Response, err)
+		return &unfitError{err}
 	}
 	return err
 }

@@ -149,8 +149,8 @@ func (e *epoch) sort(ctx context.Context, j *job, rows []lead.Response) (sorted,
 // setAside takes note of what Kafka refused, so that the rest can go out; false
 // when it is nothing that concerns one form or lead alone.
 func (e *epoch) setAside(err error) bool {
-	var large *tooLargeError
-	if errors.As(err, &large) {
+	var unfit *unfitError
+	if errors.As(err, &unfit) {
 		return true // marked as a dead letter where it was found
 	}
 	var topic *kafka.TopicError
@@ -161,7 +161,7 @@ func (e *epoch) setAside(err error) bool {
 	if !isLead {
 		return false
 	}
-	if topic.Missing() {
+	if errors.Is(err, kafka.ErrTopicMissing) {
 		return true // forgotten by the store, and made again
 	}
 	e.forms.suspend(form, err)
@@ -213,11 +213,11 @@ func (e *epoch) report(j *job, leads []delivery.Lead, letters []delivery.DeadLet
 	}
 }
 
-// tooLargeError says that one lead does not fit its topic.
-type tooLargeError struct {
+// unfitError says that Kafka refuses one lead whatever else is sent with it.
+type unfitError struct {
 	err error
 }
 
-func (e *tooLargeError) Error() string     { return e.err.Error() }
-func (e *tooLargeError) Unwrap() error     { return e.err }
-func (e *tooLargeError) Fault() fault.Kind { return fault.Reject }
+func (e *unfitError) Error() string     { return e.err.Error() }
+func (e *unfitError) Unwrap() error     { return e.err }
+func (e *unfitError) Fault() fault.Kind { return fault.Reject }

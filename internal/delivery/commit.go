@@ -67,7 +67,7 @@ func (p *Publication) Commit(ctx context.Context, b Batch) error {
 	written, err := s.opts.Producer.Commit(ctx, msgs)
 	if err != nil {
 		var refused *kafka.TopicError
-		if errors.As(err, &refused) && refused.Missing() {
+		if errors.As(err, &refused) && errors.Is(err, kafka.ErrTopicMissing) {
 			s.forget(refused.Topic)
 		}
 		return fmt.Errorf("committing %d leads and %d dead letters: %w", len(b.Leads), len(b.DeadLetters), err)

@@ -12,7 +12,6 @@ import (
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
-	"leadstream/internal/lead"
 )
 
 // ForeignTopicError says that a topic holds another installation's leads.
