@@ -155,7 +155,7 @@ func (l *login) stored(ctx context.Context) (Token, bool, error) {
 }
 
 // codePattern is what LinkedIn's codes are made of, with room for change.
-var codePattern = regexp.MustCompile(`^[A-Za-z0-9_.~%+/=-]{8,4096}$`)
+var codePattern = regexp.MustCompile(`^[A-Za-z0-9_.~%+/=-]{8,}$`)
 
 // pasted tries one line. It is done when the line was an answer of LinkedIn's,
 // good or bad; for anything else the person may try again.

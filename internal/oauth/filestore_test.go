@@ -1,0 +1,249 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"leadstream/internal/fault"
+)
+
+func tokenFile(t *testing.T) string { return filepath.Join(t.TempDir(), "leadstream-token") }
+
+func TestTokenFileIsPrivateAndReadBack(t *testing.T) {
+	for _, passphrase := range []string{"", planted + "-passphrase"} {
+		path := tokenFile(t)
+		s := NewFileStore(path, passphrase)
+		if _, err := s.Load(t.Context()); !errors.Is(err, ErrNoToken) || !strings.Contains(err.Error(), path) {
+			t.Errorf("Load without a file = %v, want ErrNoToken that names it", err)
+		}
+		if err := s.Save(t.Context(), sample()); err != nil {
+			t.Fatal(err)
+		}
+		info, err := os.Stat(path)
+		if err != nil || info.Mode().Perm() != 0o600 {
+			t.Errorf("mode = %v, %v; want 0600", info.Mode(), err)
+		}
+		for _, reader := range []*FileStore{s, NewFileStore(path, passphrase)} {
+			if got, err := reader.Load(t.Context()); err != nil || !got.Equal(sample()) {
+				t.Errorf("Load = %v, %v; want %v", got, err, sample())
+			}
+		}
+		if left, err := filepath.Glob(path + ".tmp*"); err != nil || len(left) > 0 {
+			t.Errorf("left behind: %v, %v", left, err)
+		}
+	}
+}
+
+func TestTokenFileProblemsNameTheFileAndTheRemedy(t *testing.T) {
+	write := func(t *testing.T, path, passphrase string) {
+		if err := NewFileStore(path, passphrase).Save(t.Context(), sample()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	tests := []struct {
+		name       string
+		prepare    func(t *testing.T, path string)
+		passphrase string
+		cause      error
+		kind       fault.Kind
+		remedy     string
+	}{
+		{"readable by others", func(t *testing.T, path string) { write(t, path, ""); chmod(t, path, 0o644) }, "", ErrFileMode, fault.Pause, "chmod 600 "},
+		{"readable by the group", func(t *testing.T, path string) { write(t, path, ""); chmod(t, path, 0o640) }, "", ErrFileMode, fault.Pause, "chmod 600 "},
+		{"another passphrase", func(t *testing.T, path string) { write(t, path, planted+"-one") }, planted + "-two", ErrPassphrase, fault.Pause, "token.passphrase"},
+		{"passphrase missing", func(t *testing.T, path string) { write(t, path, planted+"-one") }, "", ErrPassphraseMissing, fault.Pause, "token.passphrase"},
+		{"damaged", func(t *testing.T, path string) { writeRaw(t, path, "PLANTED{") }, "", ErrCorrupt, fault.Pause, "auth logout"},
+		{"a directory", func(t *testing.T, path string) { mkdir(t, path) }, "", nil, fault.Retry, ""},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			path := tokenFile(t)
+			tt.prepare(t, path)
+			before, _ := os.ReadFile(path) // a directory has no content to compare
+			s := NewFileStore(path, tt.passphrase)
+			newer := sample()
+			newer.AuthorizedAt = newer.AuthorizedAt.Add(time.Hour)
+			_, loadErr := s.Load(t.Context())
+			for _, err := range []error{loadErr, s.Save(t.Context(), newer)} {
+				var fe *FileError
+				if !errors.As(err, &fe) || (tt.cause != nil && !errors.Is(err, tt.cause)) {
+					t.Fatalf("error = %v, want a *FileError of %v", err, tt.cause)
+				}
+				if fault.KindOf(err) != tt.kind || !strings.Contains(err.Error(), path) || !strings.Contains(err.Error(), tt.remedy) {
+					t.Errorf("%v error %q, want %v with %q and %q", fault.KindOf(err), err, tt.kind, path, tt.remedy)
+				}
+				noSecret(t, "the error", err.Error())
+			}
+			if after, _ := os.ReadFile(path); string(after) != string(before) {
+				t.Error("a file that could not be read was overwritten")
+			}
+		})
+	}
+}
+
+func chmod(t *testing.T, path string, mode fs.FileMode) {
+	t.Helper()
+	if err := os.Chmod(path, mode); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func writeRaw(t *testing.T, path, content string) {
+	t.Helper()
+	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mkdir(t *testing.T, path string) {
+	t.Helper()
+	if err := os.Mkdir(path, 0o700); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestMissingDirectoryIsNamed(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "away", "token")
+	err := NewFileStore(path, "").Save(t.Context(), sample())
+	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), "create the directory "+filepath.Dir(path)) {
+		t.Errorf("error = %v", err)
+	}
+}
+
+func TestLateRenewalNeverOverwritesANewerConsentInTheFile(t *testing.T) {
+	path := tokenFile(t)
+	login, running := NewFileStore(path, ""), NewFileStore(path, "")
+	old := sample()
+	if err := login.Save(t.Context(), old); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := running.Load(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	newer := old
+	newer.Access, newer.AuthorizedAt, newer.ObtainedAt = planted+"-newer", begin.Add(time.Hour), begin.Add(time.Hour)
+	if err := login.Save(t.Context(), newer); err != nil {
+		t.Fatal(err)
+	}
+	renewed := old
+	renewed.Access, renewed.ObtainedAt = planted+"-renewed", begin.Add(2*time.Hour)
+	if err := running.Save(t.Context(), renewed); !errors.Is(err, ErrSuperseded) {
+		t.Errorf("Save of the late renewal = %v, want ErrSuperseded", err)
+	}
+	if got, err := running.Load(t.Context()); err != nil || !got.Equal(newer) {
+		t.Errorf("the file holds %v, %v; want the newer consent", got.Access, err)
+	}
+}
+
+func TestTokenFileIsWholeWhileManyWriteAndRead(t *testing.T) {
+	path := tokenFile(t)
+	if err := NewFileStore(path, "").Save(t.Context(), sample()); err != nil {
+		t.Fatal(err)
+	}
+	const writers, rounds = 4, 10
+	var work sync.WaitGroup
+	for w := range writers {
+		work.Go(func() {
+			s := NewFileStore(path, "") // as a process of its own
+			for i := range rounds {
+				tok := sample()
+				tok.Access = fmt.Sprintf("%s-%d-%d", planted, w, i)
+				tok.AuthorizedAt = begin.Add(time.Duration(i*writers+w) * time.Second)
+				tok.ObtainedAt = tok.AuthorizedAt
+				if err := s.Save(t.Context(), tok); err != nil && !errors.Is(err, ErrSuperseded) {
+					t.Errorf("Save: %v", err)
+				}
+			}
+		})
+		work.Go(func() {
+			s := NewFileStore(path, "")
+			for range rounds * 5 {
+				if _, err := s.Load(t.Context()); err != nil {
+					t.Errorf("Load: %v", err)
+				}
+			}
+		})
+	}
+	work.Wait()
+	got, err := NewFileStore(path, "").Load(t.Context())
+	if want := fmt.Sprintf("%s-%d-%d", planted, writers-1, rounds-1); err != nil || got.Access != want {
+		t.Errorf("in the end the file holds %s, %v; want the newest, %s", got.Access, err, want)
+	}
+}
+
+func TestLeftoverOfACrashIsReplaced(t *testing.T) {
+	path := tokenFile(t)
+	writeRaw(t, path+".tmp", "half a tok")
+	chmod(t, path+".tmp", 0o666)
+	if err := NewFileStore(path, "").Save(t.Context(), sample()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := NewFileStore(path, "").Load(t.Context()); err != nil || !got.Equal(sample()) {
+		t.Errorf("Load = %v, %v", got, err)
+	}
+}
+
+func TestLinkToTheTokenFileStaysALink(t *testing.T) {
+	dir := t.TempDir()
+	target, link := filepath.Join(dir, "real"), filepath.Join(dir, "link")
+	if err := NewFileStore(target, "").Save(t.Context(), sample()); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Symlink(target, link); err != nil {
+		t.Fatal(err)
+	}
+	newer := sample()
+	newer.AuthorizedAt, newer.ObtainedAt = begin.Add(time.Hour), begin.Add(time.Hour)
+	if err := NewFileStore(link, "").Save(t.Context(), newer); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := NewFileStore(target, "").Load(t.Context()); err != nil || !got.Equal(newer) {
+		t.Errorf("the target holds %v, %v; want the newer token", got, err)
+	}
+}
+
+func TestLockedFileIsWaitedForUntilTheContextEnds(t *testing.T) {
+	path := tokenFile(t)
+	s := NewFileStore(path, "")
+	unlock, err := s.lock(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer unlock()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if err := NewFileStore(path, "").Save(ctx, sample()); !errors.Is(err, context.Canceled) {
+		t.Errorf("Save under another's lock = %v, want context.Canceled", err)
+	}
+}
+
+func TestLogoutRemovesATokenWhetherReadableOrNot(t *testing.T) {
+	path := tokenFile(t)
+	if err := NewFileStore(path, planted+"-one").Save(t.Context(), sample()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Logout(t.Context(), NewFileStore(path, planted+"-other")); err != nil || !got.IsZero() {
+		t.Errorf("Logout = %v, %v", got, err)
+	}
+	if _, err := os.Stat(path); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the file is still there: %v", err)
+	}
+	if _, err := Logout(t.Context(), NewFileStore(path, "")); !errors.Is(err, ErrNoToken) {
+		t.Errorf("second Logout = %v, want ErrNoToken", err)
+	}
+	s := NewFileStore(path, "")
+	if err := s.Save(t.Context(), sample()); err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Logout(t.Context(), s); err != nil || !got.Equal(sample()) {
+		t.Errorf("Logout = %v, %v; want the token removed", got, err)
+	}
+}

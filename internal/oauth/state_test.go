@@ -1,0 +1,117 @@
+package oauth
+
+import (
+	"encoding/base64"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+func signer(t testing.TB, secret string) *stateSigner {
+	t.Helper()
+	s, err := newStateSigner(appID, secret)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func TestStateIsTakenOnceByAnyProcessWithTheSecret(t *testing.T) {
+	issuer, other := signer(t, appSecret), signer(t, appSecret)
+	state := issuer.issue(begin)
+	for name, s := range map[string]*stateSigner{"issuer": issuer, "other process": other} {
+		if err := s.take(state, begin.Add(time.Minute)); err != nil {
+			t.Errorf("%s: %v", name, err)
+		}
+		if err := s.take(state, begin.Add(time.Minute)); !errors.Is(err, ErrState) {
+			t.Errorf("%s took it twice: %v", name, err)
+		}
+	}
+	if issuer.issue(begin) == state {
+		t.Error("two states are equal")
+	}
+}
+
+func TestStateIsRefused(t *testing.T) {
+	good := signer(t, appSecret).issue(begin)
+	tests := []struct {
+		name  string
+		state string
+		at    time.Time
+		why   string
+	}{
+		{"empty", "", begin, "malformed"},
+		{"not base64", strings.Repeat("!", len(good)), begin, "malformed"},
+		{"short", good[:20], begin, "malformed"},
+		{"long", good + "AAAA", begin, "malformed"},
+		{"padded", good + "=", begin, "malformed"},
+		{"another app's", signer(t, "other").issue(begin), begin, "forged"},
+		{"old", good, begin.Add(stateLife + time.Second), "expired"},
+		{"of the future", good, begin.Add(-stateSkew - time.Second), "expired"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			err := signer(t, appSecret).take(tt.state, tt.at)
+			var se *StateError
+			if !errors.As(err, &se) || !strings.HasPrefix(se.Why, tt.why) {
+				t.Errorf("take = %v, want %s", err, tt.why)
+			}
+		})
+	}
+	if err := signer(t, appSecret).take(good, begin.Add(stateLife)); err != nil {
+		t.Errorf("at the end of its life: %v", err)
+	}
+}
+
+func TestStateWithAnyBitChangedIsRefused(t *testing.T) {
+	s := signer(t, appSecret)
+	raw, err := base64.RawURLEncoding.DecodeString(s.issue(begin))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range len(raw) * 8 {
+		raw[i/8] ^= 1 << (i % 8)
+		if s.take(base64.RawURLEncoding.EncodeToString(raw), begin) == nil {
+			t.Errorf("bit %d may be changed", i)
+		}
+		raw[i/8] ^= 1 << (i % 8)
+	}
+}
+
+func TestForgedStatesFillNoMemoryAndUsedOnesAreForgotten(t *testing.T) {
+	s := signer(t, appSecret)
+	forger := signer(t, "other")
+	for range 100 {
+		_ = s.take(forger.issue(begin), begin) // refused, as tested above
+	}
+	if len(s.used) != 0 {
+		t.Errorf("%d forged states are remembered", len(s.used))
+	}
+	for i := range 3 {
+		at := begin.Add(time.Duration(i) * 31 * time.Minute)
+		if err := s.take(s.issue(at), at); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(s.used) != 1 {
+		t.Errorf("%d used states are remembered, want the one that is still alive", len(s.used))
+	}
+}
+
+// FuzzState: nothing but what was issued is taken.
+func FuzzState(f *testing.F) {
+	good := signer(f, appSecret).issue(begin)
+	f.Add(good)
+	f.Add("")
+	f.Add(strings.ToLower(good))
+	f.Fuzz(func(t *testing.T, state string) {
+		err := signer(t, appSecret).take(state, begin)
+		if (err == nil) != (state == good) {
+			t.Fatalf("take(%q) = %v", state, err)
+		}
+		if err != nil && !errors.Is(err, ErrState) {
+			t.Fatalf("error = %v", err)
+		}
+	})
+}

@@ -1,0 +1,195 @@
+package oauth
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+)
+
+func sample() Token {
+	return Token{
+		Access: planted + "-access", Refresh: planted + "-refresh", Scopes: wanted,
+		AccessExpiresAt: begin.Add(60 * day), RefreshExpiresAt: begin.Add(365 * day),
+		AuthorizedAt: begin, ObtainedAt: begin,
+	}
+}
+
+func TestNewestConsentWinsThenTheLatestRenewal(t *testing.T) {
+	tok := func(authorized, obtained int) Token {
+		return Token{Access: "a", AuthorizedAt: begin.Add(time.Duration(authorized) * time.Hour), ObtainedAt: begin.Add(time.Duration(obtained) * time.Hour)}
+	}
+	tests := []struct {
+		name       string
+		next, held Token
+		want       bool
+	}{
+		{"a consent fills an empty store", tok(1, 1), Token{}, true},
+		{"a renewal does not bring back what was removed", tok(1, 2), Token{}, false},
+		{"a newer consent", tok(2, 2), tok(1, 1), true},
+		{"a newer consent over a later renewal of an older one", tok(2, 2), tok(1, 5), true},
+		{"a late renewal of an older consent", tok(1, 5), tok(2, 2), false},
+		{"an older consent", tok(1, 1), tok(2, 2), false},
+		{"a renewal", tok(1, 2), tok(1, 1), true},
+		{"the pair before the renewal", tok(1, 1), tok(1, 2), false},
+		{"the same once more", tok(1, 1), tok(1, 1), true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			if got := tt.next.Supersedes(tt.held); got != tt.want {
+				t.Errorf("Supersedes = %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestPrintingATokenNeverShowsItsSecrets(t *testing.T) {
+	tok := sample()
+	var b strings.Builder
+	for _, verb := range []string{"%v", "%+v", "%#v", "%s", "%q", "%x", "%d"} {
+		fmt.Fprintf(&b, verb+"\n", tok)
+		fmt.Fprintf(&b, verb+"\n", &tok)
+		fmt.Fprintf(&b, verb+"\n", struct{ T Token }{tok})
+	}
+	for _, v := range []any{tok, &tok, map[string]any{"t": tok}} {
+		js, err := json.Marshal(v)
+		if err != nil {
+			t.Fatal(err)
+		}
+		b.Write(js)
+	}
+	var log bytes.Buffer
+	logger := zap.New(zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(&log), zap.DebugLevel))
+	logger.Info("token", zap.Any("any", tok), zap.Object("object", tok), zap.Reflect("reflect", tok), zap.Stringer("stringer", tok), zap.Error(errors.New(tok.String())))
+	noSecret(t, "printing", b.String())
+	noSecret(t, "logging", log.String())
+	if !strings.Contains(b.String(), "2027-01-01") {
+		t.Errorf("printing does not tell the dates: %s", b.String())
+	}
+}
+
+func TestSealedTokenIsTheSameUnsealed(t *testing.T) {
+	bearer := sample()
+	bearer.Refresh, bearer.RefreshExpiresAt = "", time.Time{}
+	for name, tok := range map[string]Token{"full": sample(), "bearer only": bearer} {
+		for _, passphrase := range []string{"", planted + "-pass phrase ✓"} {
+			sealed, err := Seal(tok, passphrase)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if passphrase != "" {
+				noSecret(t, "the sealed form", string(sealed))
+			}
+			got, err := Unseal(sealed, passphrase)
+			if err != nil || !got.Equal(tok) {
+				t.Errorf("%s, passphrase %q: Unseal = %v, %v; want %v", name, passphrase, got, err, tok)
+			}
+		}
+	}
+	if _, err := Seal(Token{}, ""); err == nil {
+		t.Error("Seal accepted no token")
+	}
+}
+
+func TestTokenThatCannotBeUnsealedSaysWhy(t *testing.T) {
+	locked, err := Seal(sample(), planted+"-right")
+	if err != nil {
+		t.Fatal(err)
+	}
+	plain, err := Seal(sample(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	damaged := bytes.Clone(locked)
+	damaged[len(damaged)-3] ^= 1
+	tests := []struct {
+		name       string
+		data       []byte
+		passphrase string
+		want       error
+	}{
+		{"another passphrase", locked, planted + "-wrong", ErrPassphrase},
+		{"no passphrase", locked, "", ErrPassphraseMissing},
+		{"damaged payload", damaged, planted + "-right", ErrCorrupt},
+		{"cut encrypted", locked[:60], planted + "-right", ErrCorrupt},
+		{"cut plain", plain[:len(plain)/2], "", ErrCorrupt},
+		{"empty", nil, "", ErrCorrupt},
+		{"other JSON", []byte(`{"access_token":"PLANTED"}`), "", ErrCorrupt},
+		{"wrong types", []byte(`{"version":1,"access_token":["PLANTED"]}`), "", ErrCorrupt},
+		{"newer version", []byte(`{"version":2,"access_token":"PLANTED"}`), "", ErrCorrupt},
+		{"huge", bytes.Repeat([]byte("PLANTED"), 10_000), "", ErrCorrupt},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			got, err := Unseal(tt.data, tt.passphrase)
+			if !errors.Is(err, tt.want) || !got.IsZero() {
+				t.Fatalf("Unseal = %v, %v; want %v", got, err, tt.want)
+			}
+			noSecret(t, "the error", err.Error())
+		})
+	}
+}
+
+func TestPlainTokenIsReadAlthoughAPassphraseIsSet(t *testing.T) {
+	plain, err := Seal(sample(), "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got, err := Unseal(plain, "new"); err != nil || !got.Equal(sample()) {
+		t.Errorf("Unseal = %v, %v", got, err)
+	}
+}
+
+// The golden file is what the first release wrote: later ones must read it.
+func TestTokenOfTheFirstReleaseIsRead(t *testing.T) {
+	const v1 = `{"version":1,"access_token":"a","refresh_token":"r","access_expires_at":"2027-01-01T09:00:00Z",
+		"refresh_expires_at":"2027-11-02T09:00:00Z","scopes":["r_events"],"authorized_at":"2026-11-02T09:00:00Z",
+		"obtained_at":"2026-11-02T09:00:00.001Z","of_a_later_release":true}`
+	got, err := Unseal([]byte(v1), "")
+	want := Token{
+		Access: "a", Refresh: "r", AccessExpiresAt: begin.Add(60 * day), RefreshExpiresAt: begin.Add(365 * day),
+		Scopes: []string{"r_events"}, AuthorizedAt: begin, ObtainedAt: begin.Add(time.Millisecond),
+	}
+	if err != nil || !got.Equal(want) {
+		t.Errorf("Unseal = %v, %v; want %v", got, err, want)
+	}
+}
+
+// FuzzUnseal: whatever is read is complete and survives being sealed again;
+// whatever is not is one of the three named errors and quotes nothing.
+func FuzzUnseal(f *testing.F) {
+	plain, err := Seal(sample(), "")
+	if err != nil {
+		f.Fatal(err)
+	}
+	f.Add(plain)
+	f.Add([]byte(`{"version":1,"access_token":"a","refresh_token":"r","authorized_at":"2026-11-02T09:00:00+05:00","obtained_at":"2026-11-02T09:00:00Z"}`))
+	f.Add([]byte("age-encryption.org/v1\n-> scrypt AAAA 14\n"))
+	f.Add([]byte(`{}`))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		got, err := Unseal(data, "")
+		if err != nil {
+			if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrPassphraseMissing) {
+				t.Fatalf("error = %v", err)
+			}
+			if !got.IsZero() {
+				t.Fatal("a token together with an error")
+			}
+			noSecret(t, "the error", err.Error())
+			return
+		}
+		again, err := Seal(got, "")
+		if err != nil {
+			t.Skip("a year that JSON cannot carry back")
+		}
+		if back, err := Unseal(again, ""); err != nil || !back.Equal(got) {
+			t.Fatalf("sealed and unsealed: %v, %v; want %v", back, err, got)
+		}
+	})
+}
