@@ -3,14 +3,20 @@ package config
 import "strings"
 
 // nearest is the candidate that wanted was probably meant to be, empty when
-// none is near: one that ends in it, else the one that the fewest changed
-// letters lead to, at most a third of them.
+// none is near: the one that differs in case only, one that ends in it, one
+// that it begins with, else the one that the fewest changed letters lead to,
+// at most a third of them.
 func nearest(wanted string, candidates []string) string {
 	wanted = strings.ToLower(wanted)
 	best, least := "", len(wanted)/3+1
 	for _, c := range candidates {
+		if strings.EqualFold(c, wanted) {
+			return c
+		}
+	}
+	for _, c := range candidates {
 		low := strings.ToLower(c)
-		if strings.HasSuffix(low, "."+wanted) || strings.HasSuffix(low, "_"+wanted) {
+		if strings.HasSuffix(low, "."+wanted) || strings.HasSuffix(low, "_"+wanted) || strings.HasPrefix(wanted, low) {
 			return c
 		}
 		if d := distance(wanted, low); d < least {
