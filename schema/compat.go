@@ -76,6 +76,9 @@ func fieldNamed(record *avro.RecordSchema, name string) *avro.Field {
 // names, fields and types. Registries may write a schema differently from how
 // they got it, and texts for people do not matter to records.
 func sameSchema(a, b string) bool {
+	if a == b {
+		return true
+	}
 	one, err := parseRecord(a)
 	if err != nil {
 		return false

@@ -74,8 +74,8 @@ func (r *Registry) setLevel(ctx context.Context, subject string) error {
 }
 
 // check asks the registry whether the schema may follow all versions of its
-// subject. Registries without that question, or without a reason in the
-// answer, decide at registering.
+// subject, at the level that the subject has. Registries that do not know the
+// question decide at registering.
 //
 // The reason stands in messages (Confluent), in reason (Apicurio 2) or
 // nowhere (Apicurio 3).
@@ -94,12 +94,13 @@ func (r *Registry) check(ctx context.Context, subject, schema string) error {
 		return r.fail("checking compatibility", subject, err)
 	case answer.Compatible == nil || *answer.Compatible:
 		return nil
-	case len(answer.Messages) == 0 && answer.Reason == "":
-		return nil // registering is refused with the reason
 	}
 	d := answer.Messages
 	if answer.Reason != "" {
 		d = append(d, answer.Reason)
+	}
+	if len(d) == 0 {
+		d = []string{"the registry finds it incompatible and gives no reason; look at the subject's compatibility level"}
 	}
 	return &IncompatibleError{Subject: subject, Differences: d}
 }

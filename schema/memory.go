@@ -2,6 +2,7 @@ package schema
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 
 	"leadstream/internal/lead"
@@ -28,32 +29,43 @@ func (f *Fields) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, &m); err != nil {
 		return fmt.Errorf("reading the fields of a form: %w", err)
 	}
-	read := Fields{form: m.Form, choice: m.Choice, name: m.Name, versions: m.Versions}
-	if !lead.Digits(m.Form) {
-		return fmt.Errorf("reading the fields of a form: form %.30q is not a number", m.Form)
-	}
-	if _, err := ParseChoice(string(m.Choice)); err != nil {
-		return fmt.Errorf("reading the fields of form %s: %w", m.Form, err)
-	}
-	known := map[identity]bool{}
-	for _, c := range m.Columns {
-		if err := c.check(); err != nil {
-			return fmt.Errorf("reading the fields of form %s: %w", m.Form, err)
-		}
-		if read.taken(c.Name) || known[c.identity()] {
-			return fmt.Errorf("reading the fields of form %s: field %s stands twice", m.Form, c.Name)
-		}
-		known[c.identity()] = true
-		read.columns = append(read.columns, c)
+	read := Fields{form: m.Form, choice: m.Choice, name: m.Name, versions: m.Versions, columns: m.Columns}
+	if err := read.check(); err != nil {
+		return fmt.Errorf("reading the fields of form %.30q: %w", m.Form, err)
 	}
 	*f = read
+	return nil
+}
+
+// check refuses a memory whose schema would not be valid Avro: its texts are
+// escaped, so only form, names and kinds can spoil it.
+func (f *Fields) check() error {
+	if !lead.Digits(f.form) {
+		return errors.New("the form's id is not a number")
+	}
+	if _, err := ParseChoice(string(f.choice)); err != nil {
+		return err
+	}
+	names, known := map[string]bool{}, map[identity]bool{}
+	for _, c := range fixed {
+		names[c.name] = true
+	}
+	for _, c := range f.columns {
+		if err := c.check(); err != nil {
+			return err
+		}
+		if names[c.Name] || known[c.identity()] {
+			return fmt.Errorf("field %s stands twice", c.Name)
+		}
+		names[c.Name], known[c.identity()] = true, true
+	}
 	return nil
 }
 
 // check refuses a column that this release cannot write.
 func (c *column) check() error {
 	if c == nil || !validName(c.Name) {
-		return fmt.Errorf("a field without a valid name")
+		return errors.New("a field has no valid name")
 	}
 	if len(c.Versions) == 0 {
 		return fmt.Errorf("field %s is of no form version", c.Name)

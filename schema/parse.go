@@ -96,7 +96,7 @@ func parseOne(text string) (*Fields, error) {
 		f.columns = append(f.columns, c)
 	}
 	f.knowNewest()
-	return f, nil
+	return f, f.check()
 }
 
 // knowNewest takes the highest form version that the schema shows as known.
