@@ -43,11 +43,6 @@ func TestTokenFileIsPrivateAndReadBack(t *testing.T) {
 }
 
 func TestTokenFileProblemsNameTheFileAndTheRemedy(t *testing.T) {
-	write := func(t *testing.T, path, passphrase string) {
-		if err := NewFileStore(path, passphrase).Save(t.Context(), sample()); err != nil {
-			t.Fatal(err)
-		}
-	}
 	tests := []struct {
 		name       string
 		prepare    func(t *testing.T, path string)
@@ -56,10 +51,10 @@ func TestTokenFileProblemsNameTheFileAndTheRemedy(t *testing.T) {
 		kind       fault.Kind
 		remedy     string
 	}{
-		{"readable by others", func(t *testing.T, path string) { write(t, path, ""); chmod(t, path, 0o644) }, "", ErrFileMode, fault.Pause, "chmod 600 "},
-		{"readable by the group", func(t *testing.T, path string) { write(t, path, ""); chmod(t, path, 0o640) }, "", ErrFileMode, fault.Pause, "chmod 600 "},
-		{"another passphrase", func(t *testing.T, path string) { write(t, path, planted+"-one") }, planted + "-two", ErrPassphrase, fault.Pause, "token.passphrase"},
-		{"passphrase missing", func(t *testing.T, path string) { write(t, path, planted+"-one") }, "", ErrPassphraseMissing, fault.Pause, "token.passphrase"},
+		{"readable by others", func(t *testing.T, path string) { keepCheap(t, path, ""); chmod(t, path, 0o644) }, "", ErrFileMode, fault.Pause, "chmod 600 "},
+		{"readable by the group", func(t *testing.T, path string) { keepCheap(t, path, ""); chmod(t, path, 0o640) }, "", ErrFileMode, fault.Pause, "chmod 600 "},
+		{"another passphrase", func(t *testing.T, path string) { keepCheap(t, path, planted+"-one") }, planted + "-two", ErrPassphrase, fault.Pause, "token.passphrase"},
+		{"passphrase missing", func(t *testing.T, path string) { keepCheap(t, path, planted+"-one") }, "", ErrPassphraseMissing, fault.Pause, "token.passphrase"},
 		{"damaged", func(t *testing.T, path string) { writeRaw(t, path, "PLANTED{") }, "", ErrCorrupt, fault.Pause, "auth logout"},
 		{"a directory", func(t *testing.T, path string) { mkdir(t, path) }, "", nil, fault.Retry, ""},
 	}
@@ -87,6 +82,16 @@ func TestTokenFileProblemsNameTheFileAndTheRemedy(t *testing.T) {
 			}
 		})
 	}
+}
+
+// keepCheap is Save without the cost of encrypting well.
+func keepCheap(t *testing.T, path, passphrase string) {
+	t.Helper()
+	sealed, err := seal(sample(), passphrase, cheap)
+	if err != nil {
+		t.Fatal(err)
+	}
+	writeRaw(t, path, string(sealed))
 }
 
 func chmod(t *testing.T, path string, mode fs.FileMode) {
@@ -227,9 +232,7 @@ func TestLockedFileIsWaitedForUntilTheContextEnds(t *testing.T) {
 
 func TestLogoutRemovesATokenWhetherReadableOrNot(t *testing.T) {
 	path := tokenFile(t)
-	if err := NewFileStore(path, planted+"-one").Save(t.Context(), sample()); err != nil {
-		t.Fatal(err)
-	}
+	keepCheap(t, path, planted+"-one")
 	if got, err := Logout(t.Context(), NewFileStore(path, planted+"-other")); err != nil || !got.IsZero() {
 		t.Errorf("Logout = %v, %v", got, err)
 	}

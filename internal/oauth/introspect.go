@@ -106,8 +106,7 @@ func parseIntrospection(body []byte) (Introspection, bool) {
 		return Introspection{}, false
 	}
 	var in Introspection
-	var active *bool
-	read(fields["active"], &active)
+	known := read(fields["active"], &in.Active)
 	read(fields["status"], &in.Status)
 	read(fields["auth_type"], &in.AuthType)
 	read(fields["client_id"], &in.ClientID)
@@ -118,20 +117,15 @@ func parseIntrospection(body []byte) (Introspection, bool) {
 	in.AuthorizedAt = seconds(fields["authorized_at"])
 	in.CreatedAt = seconds(fields["created_at"])
 	in.ExpiresAt = seconds(fields["expires_at"])
-	switch {
-	case active != nil:
-		in.Active = *active
-	case in.Status != "":
+	if !known {
 		in.Active = in.Status == "active"
-	default:
-		return Introspection{}, false
 	}
-	return in, true
+	return in, known || in.Status != ""
 }
 
-// read decodes one field and reports whether that worked.
+// read decodes one field and reports whether it held something of that type.
 func read(raw json.RawMessage, into any) bool {
-	return len(raw) > 0 && json.Unmarshal(raw, into) == nil
+	return len(raw) > 0 && string(raw) != "null" && json.Unmarshal(raw, into) == nil
 }
 
 // seconds reads a time in epoch seconds, as a number or as text; the zero

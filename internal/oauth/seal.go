@@ -48,6 +48,10 @@ type record struct {
 // Seal is t for keeping: JSON, encrypted with age under the passphrase unless
 // that is empty.
 func Seal(t Token, passphrase string) ([]byte, error) {
+	return seal(t, passphrase, workFactor)
+}
+
+func seal(t Token, passphrase string, workFactor int) ([]byte, error) {
 	if t.IsZero() {
 		return nil, errors.New("sealing the token: there is none")
 	}

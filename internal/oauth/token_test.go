@@ -13,6 +13,9 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
+// cheap is a work factor of scrypt for tests, which need no security.
+const cheap = 2
+
 func sample() Token {
 	return Token{
 		Access: planted + "-access", Refresh: planted + "-refresh", Scopes: wanted,
@@ -79,7 +82,7 @@ func TestSealedTokenIsTheSameUnsealed(t *testing.T) {
 	bearer.Refresh, bearer.RefreshExpiresAt = "", time.Time{}
 	for name, tok := range map[string]Token{"full": sample(), "bearer only": bearer} {
 		for _, passphrase := range []string{"", planted + "-pass phrase ✓"} {
-			sealed, err := Seal(tok, passphrase)
+			sealed, err := seal(tok, passphrase, cheap)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -97,8 +100,26 @@ func TestSealedTokenIsTheSameUnsealed(t *testing.T) {
 	}
 }
 
+func TestSealingTakesASidecarsMemory(t *testing.T) {
+	sealed, err := Seal(sample(), planted+"-right")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, stanza, _ := strings.Cut(string(sealed), "\n")
+	stanza, _, _ = strings.Cut(stanza, "\n")
+	if !strings.HasPrefix(stanza, "-> scrypt ") || !strings.HasSuffix(stanza, " 14") {
+		t.Errorf("age header %q, want scrypt with work factor 14", stanza)
+	}
+	if got, err := Unseal(sealed, planted+"-right"); err != nil || !got.Equal(sample()) {
+		t.Errorf("Unseal = %v, %v", got, err)
+	}
+	if _, err := Unseal(bytes.Replace(sealed, []byte(" 14\n"), []byte(" 20\n"), 1), planted+"-right"); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("Unseal of a file that asks for a gigabyte = %v, want ErrCorrupt", err)
+	}
+}
+
 func TestTokenThatCannotBeUnsealedSaysWhy(t *testing.T) {
-	locked, err := Seal(sample(), planted+"-right")
+	locked, err := seal(sample(), planted+"-right", cheap)
 	if err != nil {
 		t.Fatal(err)
 	}
