@@ -83,6 +83,7 @@ depends on cannot be reached, 6 differences were found.`,
 	flags.StringVarP(&a.configPath, "config", "c", "", "configuration `FILE` (default leadstream.yaml in the working directory, if there is one)")
 	flags.StringArrayVar(&a.settings, "set", nil, "a setting as `KEY=VALUE`, over environment and file; may be repeated (not for secrets)")
 	root.AddCommand(
+		newAuth(a),
 		newConfig(a),
 		newHealth(a),
 		newVersion(a),

@@ -1,0 +1,288 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+	"time"
+
+	"github.com/spf13/cobra"
+	"go.uber.org/zap"
+
+	"leadstream/config"
+	"leadstream/internal/oauth"
+)
+
+// newAuth is "leadstream auth": the connection to the LinkedIn member.
+func newAuth(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "auth",
+		Short: "Connect to LinkedIn, look after the connection, end it",
+		Long: `Leads are read on behalf of a LinkedIn member who administers the
+organizations. The member consents once in the browser; the tokens are kept in
+token.file and renewed by the connector until the consent ends after a year.`,
+		Args:                       noArgs,
+		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SuggestionsMinimumDistance: 2, // as cobra has it, which sets it for the root alone
+	}
+	cmd.AddCommand(newAuthLogin(a), newAuthStatus(a), newAuthLogout(a))
+	return cmd
+}
+
+// newAuthLogin is "leadstream auth login".
+func newAuthLogin(a *app) *cobra.Command {
+	var noBrowser, paste bool
+	cmd := &cobra.Command{
+		Use:   "login",
+		Short: "Give LinkedIn's consent in the browser",
+		Long: `Prints the address of LinkedIn's consent page, opens it in a browser, and
+stores the tokens once the member has allowed the access.
+
+It may be run beside a connector: whichever of the two gets LinkedIn's answer,
+the connector goes on with the new tokens within seconds. On a machine without
+a browser use --paste: open the address elsewhere, and paste the address that
+the browser ends at, even though no page appears there.
+
+Ends with 3 when the consent was not given or lacks scopes.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, log, err := a.load("linkedin.client_id", "linkedin.client_secret")
+			if err != nil {
+				return err
+			}
+			return login(cmd.Context(), a, c, log, oauth.LoginOptions{Browser: !noBrowser && !paste, Paste: paste, In: a.stdin, Out: a.stdout})
+		},
+	}
+	cmd.Flags().BoolVar(&noBrowser, "no-browser", false, "only print the address")
+	cmd.Flags().BoolVar(&paste, "paste", false, "read the address that the browser ends at from standard input")
+	return cmd
+}
+
+func login(ctx context.Context, a *app, c *config.Config, log *zap.Logger, o oauth.LoginOptions) error {
+	session, err := newSession(c, log)
+	if err != nil {
+		return err
+	}
+	defer session.Close()
+	token, err := session.Login(ctx, o)
+	if err != nil {
+		return connectionExit(fmt.Errorf("connecting to LinkedIn: %w", err))
+	}
+	kept := "not encrypted, token.passphrase is not set"
+	if c.Token.Passphrase.IsSet() {
+		kept = "encrypted"
+	}
+	text := fmt.Sprintf("Connected to LinkedIn. The tokens are in %s (%s).\nThe access token ends on %s", c.Token.File, kept, date(token.AccessExpiresAt))
+	if token.Refresh == "" {
+		text += "; LinkedIn gave no refresh token, so log in again before.\n"
+	} else {
+		text += " and is renewed by itself; log in again before " + date(token.RefreshExpiresAt) + ".\n"
+	}
+	return a.print(text)
+}
+
+// newAuthStatus is "leadstream auth status".
+func newAuthStatus(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "status",
+		Short: "Tell how long the connection to LinkedIn lasts, and whether it works",
+		Long: `Reads the stored tokens and asks LinkedIn about them; it renews and changes
+nothing. Ends with 0 when the connection is usable, with 3 when a person must
+act, with 5 when LinkedIn could not be asked.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, log, err := a.load("linkedin.client_id", "linkedin.client_secret")
+			if err != nil {
+				return err
+			}
+			session, err := newSession(c, log)
+			if err != nil {
+				return err
+			}
+			defer session.Close()
+			status, err := session.Status(cmd.Context())
+			if err != nil {
+				return connectionExit(err)
+			}
+			return a.printStatus(status)
+		},
+	}
+	a.addOutput(cmd)
+	return cmd
+}
+
+// printStatus prints the status and turns it into the exit code.
+func (a *app) printStatus(st oauth.Status) error {
+	shown := struct {
+		oauth.Status
+		Checked bool   `json:"checked"` // whether LinkedIn was asked
+		Error   string `json:"error,omitempty"`
+	}{Status: st, Checked: st.Unchecked == nil}
+	if st.Unchecked != nil {
+		shown.Error = st.Unchecked.Error()
+	}
+	var err error
+	if a.output == "json" {
+		err = printJSON(a.stdout, shown)
+	} else {
+		err = a.print(statusText(st))
+	}
+	switch {
+	case err != nil:
+		return err
+	case !st.Usable:
+		return exitWith(exitConsent, nil)
+	case st.Unchecked != nil:
+		return exitWith(exitUnreachable, nil)
+	}
+	return nil
+}
+
+// statusText is the status as people read it.
+func statusText(st oauth.Status) string {
+	var b strings.Builder
+	table := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
+	row := func(title, value string) { // a strings.Builder takes everything
+		if value != "" {
+			_, _ = fmt.Fprintf(table, "%s\t%s\n", title, printable(value))
+		}
+	}
+	row("usable", map[bool]string{true: "yes", false: "no"}[st.Usable])
+	row("problem", st.Problem)
+	row("what to do", st.Todo)
+	row("note", st.Note)
+	if st.Unchecked != nil {
+		row("not checked", "LinkedIn could not be asked: "+st.Unchecked.Error())
+	}
+	if !st.AuthorizedAt.IsZero() {
+		row("LinkedIn says", st.LinkedIn)
+		row("consent given", date(st.AuthorizedAt))
+		row("access token", ends(st.AccessExpiresAt, st.AccessDaysLeft))
+		if st.Refreshable {
+			row("refresh token", ends(st.RefreshExpiresAt, st.RefreshDaysLeft))
+		} else {
+			row("refresh token", "none")
+		}
+		row("scopes", strings.Join(st.Scopes, " "))
+		row("scopes missing", strings.Join(st.Missing, " "))
+	}
+	_ = table.Flush()
+	return b.String()
+}
+
+// newAuthLogout is "leadstream auth logout".
+func newAuthLogout(a *app) *cobra.Command {
+	return &cobra.Command{
+		Use:   "logout",
+		Short: "Remove the stored tokens",
+		Long: `Removes the tokens, also those that cannot be read any more. A running
+connector stops reading LinkedIn within seconds and waits for a new login.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, _, err := a.load()
+			if err != nil {
+				return err
+			}
+			store, err := newTokenStore(c)
+			if err != nil {
+				return err
+			}
+			token, err := oauth.Logout(cmd.Context(), store)
+			if errors.Is(err, oauth.ErrNoToken) {
+				return a.print("There is no token in " + c.Token.File + ".\n")
+			}
+			if err != nil {
+				return connectionExit(err)
+			}
+			return a.print(logoutText(c.Token.File, token))
+		},
+	}
+}
+
+// logoutText says what LinkedIn still holds.
+func logoutText(file string, token oauth.Token) string {
+	text := "The tokens were removed from " + file + ".\n"
+	switch {
+	case token.IsZero():
+		text += "LinkedIn goes on accepting them until they expire"
+	case token.Refresh == "":
+		text += "LinkedIn goes on accepting the access token until " + date(token.AccessExpiresAt)
+	default:
+		text += "LinkedIn goes on accepting the access token until " + date(token.AccessExpiresAt) +
+			" and the refresh token until " + date(token.RefreshExpiresAt)
+	}
+	return text + ". To end that at once, the member\nremoves the app on LinkedIn: Settings & Privacy, Data privacy, Permitted services.\n"
+}
+
+// newTokenStore is where the configuration keeps the tokens.
+func newTokenStore(c *config.Config) (oauth.Store, error) {
+	if c.Token.Store != "file" {
+		return nil, usageErrorf("token.store: %s is not available in this version; set it to file", c.Token.Store)
+	}
+	return oauth.NewFileStore(c.Token.File, c.Token.Passphrase.Reveal()), nil
+}
+
+// newSession is the connection to LinkedIn of the configuration.
+func newSession(c *config.Config, log *zap.Logger) (*oauth.Session, error) {
+	store, err := newTokenStore(c)
+	if err != nil {
+		return nil, err
+	}
+	session, err := oauth.New(oauth.Options{
+		ClientID: c.LinkedIn.ClientID, ClientSecret: c.LinkedIn.ClientSecret.Reveal(),
+		AuthURL: c.LinkedIn.AuthURL, RedirectURL: c.LinkedIn.RedirectURL, Scopes: c.LinkedIn.Scopes,
+		Store: store, Log: log.Named("oauth"),
+	})
+	if err != nil {
+		return nil, exitWith(exitUsage, err)
+	}
+	return session, nil
+}
+
+// connectionExit gives an error of the connection to LinkedIn its exit code:
+// 3 when only a new consent helps, 2 for settings and the token file, 5 when
+// LinkedIn cannot be reached.
+func connectionExit(err error) error {
+	var app *oauth.AppRefusedError
+	var file *oauth.FileError
+	var answer *oauth.AnswerError
+	switch {
+	case errors.Is(err, oauth.ErrConsentNeeded):
+		return exitWith(exitConsent, err)
+	case errors.As(err, &app), errors.As(err, &file):
+		return exitWith(exitUsage, err)
+	case errors.As(err, &answer):
+		return exitWith(exitUnreachable, err)
+	}
+	return err // exitCode knows those of the network
+}
+
+// print writes a result that is a text.
+func (a *app) print(text string) error {
+	if _, err := fmt.Fprint(a.stdout, text); err != nil {
+		return fmt.Errorf("writing the result: %w", err)
+	}
+	return nil
+}
+
+func date(t time.Time) string {
+	if t.IsZero() {
+		return "a day LinkedIn did not tell"
+	}
+	return t.UTC().Format("2006-01-02 15:04 UTC")
+}
+
+// ends is a token's end with the days that are left.
+func ends(t time.Time, days *int) string {
+	switch {
+	case days == nil:
+		return "until " + date(t)
+	case *days < 0:
+		return "expired on " + date(t)
+	case *days == 1:
+		return "until " + date(t) + " (1 day left)"
+	}
+	return fmt.Sprintf("until %s (%d days left)", date(t), *days)
+}

@@ -1,0 +1,249 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+)
+
+// secretWord is in everything that must not be seen in these tests.
+const secretWord = "PLANTED"
+
+// consentServer is as much of LinkedIn's OAuth as the command needs: whoever
+// opens the consent page has allowed the access.
+type consentServer struct {
+	*httptest.Server
+	mu     sync.Mutex
+	active string // status of every token
+	status int    // answered to introspection when not 0
+	token  map[string]any
+}
+
+func newConsentServer(t *testing.T) *consentServer {
+	s := &consentServer{active: "active", token: map[string]any{
+		"access_token": secretWord + "-access", "expires_in": 5184000, "refresh_token": secretWord + "-refresh",
+		"refresh_token_expires_in": 31536000, "scope": "r_marketing_leadgen_automation,r_events,r_organization_admin",
+	}}
+	mux := http.NewServeMux()
+	mux.HandleFunc("GET /oauth/v2/authorization", func(w http.ResponseWriter, r *http.Request) {
+		q := r.URL.Query()
+		http.Redirect(w, r, q.Get("redirect_uri")+"?code="+secretWord+"-code&state="+url.QueryEscape(q.Get("state")), http.StatusFound)
+	})
+	answer := func(w http.ResponseWriter, r *http.Request, status int, body map[string]any) {
+		if r.FormValue("client_secret") != secretWord+"-app" {
+			status, body = 401, map[string]any{"error": "invalid_client"}
+		}
+		w.Header().Set("Content-Type", "application/json")
+		w.WriteHeader(status)
+		_ = json.NewEncoder(w).Encode(body)
+	}
+	mux.HandleFunc("POST /oauth/v2/accessToken", func(w http.ResponseWriter, r *http.Request) { answer(w, r, 200, s.token) })
+	mux.HandleFunc("POST /oauth/v2/introspectToken", func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		answer(w, r, max(s.status, 200), map[string]any{"active": s.active == "active", "status": s.active})
+	})
+	s.Server = httptest.NewServer(mux)
+	t.Cleanup(s.Close)
+	return s
+}
+
+func (s *consentServer) says(active string, status int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.active, s.status = active, status
+}
+
+// authRun runs the program with the settings of a test.
+type authRun struct {
+	environ []string
+	file    string
+}
+
+func newAuthRun(t *testing.T, s *consentServer) *authRun {
+	t.Helper()
+	t.Chdir(t.TempDir())
+	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = ln.Close() }() // the port is free again, which is what it was opened for
+	file := filepath.Join(t.TempDir(), "token")
+	return &authRun{file: file, environ: []string{
+		"LEADSTREAM_LINKEDIN_CLIENT_ID=86app", "LEADSTREAM_LINKEDIN_CLIENT_SECRET=" + secretWord + "-app",
+		"LEADSTREAM_LINKEDIN_AUTH_URL=" + s.URL, "LEADSTREAM_TOKEN_FILE=" + file,
+		fmt.Sprintf("LEADSTREAM_LINKEDIN_REDIRECT_URL=http://localhost:%d/oauth/callback", ln.Addr().(*net.TCPAddr).Port),
+		"LEADSTREAM_LOG_LEVEL=debug",
+	}}
+}
+
+// do runs one command; what it printed must be free of secrets.
+func (r *authRun) do(t *testing.T, stdin io.Reader, stdout io.Writer, args ...string) (code int, out, errs string) {
+	t.Helper()
+	var o, e bytes.Buffer
+	if stdout == nil {
+		stdout = io.Discard
+	}
+	code = run(t.Context(), process{args: args, environ: r.environ, stdin: stdin, stdout: io.MultiWriter(&o, stdout), stderr: &e})
+	if text := o.String() + e.String(); strings.Contains(text, secretWord) {
+		t.Errorf("%v shows a secret: %s", args, text)
+	}
+	return code, o.String(), e.String()
+}
+
+// login runs "auth login" and opens the page it prints as a browser would.
+func (r *authRun) login(t *testing.T) (code int, out, errs string) {
+	t.Helper()
+	terminal, screen := io.Pipe()
+	var browser sync.WaitGroup
+	browser.Go(func() {
+		for lines := bufio.NewScanner(terminal); lines.Scan(); {
+			if !strings.HasPrefix(lines.Text(), "http") {
+				continue
+			}
+			req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, lines.Text(), nil)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			resp, err := http.DefaultClient.Do(req)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			_ = resp.Body.Close()
+		}
+	})
+	code, out, errs = r.do(t, nil, screen, "auth", "login", "--no-browser")
+	_ = screen.Close()
+	browser.Wait()
+	return code, out, errs
+}
+
+func TestAuthLoginStatusLogout(t *testing.T) {
+	r := newAuthRun(t, newConsentServer(t))
+	if code, out, errs := r.do(t, nil, nil, "auth", "status"); code != exitConsent || !strings.Contains(out, "leadstream auth login") {
+		t.Errorf("status before the login = %d\n%s%s", code, out, errs)
+	}
+	if code, out, errs := r.login(t); code != exitDone || !strings.Contains(out, "Connected to LinkedIn") || !strings.Contains(out, r.file+" (not encrypted") {
+		t.Fatalf("login = %d\n%s%s", code, out, errs)
+	}
+	code, out, errs := r.do(t, nil, nil, "auth", "status")
+	if code != exitDone || !strings.Contains(out, "59 days left") || !strings.Contains(out, "364 days left") {
+		t.Errorf("status = %d\n%s%s", code, out, errs)
+	}
+	code, out, errs = r.do(t, nil, nil, "auth", "status", "-o", "json")
+	var st struct {
+		Usable, Checked bool
+		LinkedIn        string
+		Days            int      `json:"refresh_days_left"`
+		Missing         []string `json:"missing_scopes"`
+	}
+	if err := json.Unmarshal([]byte(out), &st); err != nil || code != exitDone || !st.Usable || !st.Checked || st.LinkedIn != "active" || st.Days != 364 || st.Missing == nil {
+		t.Errorf("status -o json = %d, %v\n%s%s", code, err, out, errs)
+	}
+	code, out, errs = r.do(t, nil, nil, "auth", "logout")
+	if code != exitDone || !strings.Contains(out, "goes on accepting the access token until") {
+		t.Errorf("logout = %d\n%s%s", code, out, errs)
+	}
+	if _, err := os.Stat(r.file); !os.IsNotExist(err) {
+		t.Errorf("the token file is still there: %v", err)
+	}
+	if code, out, _ := r.do(t, nil, nil, "auth", "logout"); code != exitDone || !strings.Contains(out, "There is no token") {
+		t.Errorf("second logout = %d\n%s", code, out)
+	}
+}
+
+func TestAuthStatusExitCodeSaysWhetherAPersonMustAct(t *testing.T) {
+	tests := []struct {
+		name   string
+		active string
+		status int
+		want   int
+		text   string
+	}{
+		{"active", "active", 0, exitDone, "yes"},
+		{"revoked", "revoked", 0, exitConsent, "revoked"},
+		{"LinkedIn fails", "active", 503, exitUnreachable, "could not be asked"},
+	}
+	s := newConsentServer(t)
+	r := newAuthRun(t, s)
+	if code, out, errs := r.login(t); code != exitDone {
+		t.Fatalf("login = %d\n%s%s", code, out, errs)
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			s.says(tt.active, tt.status)
+			if code, out, errs := r.do(t, nil, nil, "auth", "status"); code != tt.want || !strings.Contains(out, tt.text) {
+				t.Errorf("status = %d, want %d with %q\n%s%s", code, tt.want, tt.text, out, errs)
+			}
+		})
+	}
+}
+
+func TestAuthLoginByPastedCode(t *testing.T) {
+	r := newAuthRun(t, newConsentServer(t))
+	r.environ = append(r.environ, "LEADSTREAM_TOKEN_PASSPHRASE="+secretWord+"-passphrase")
+	code, out, errs := r.do(t, strings.NewReader(secretWord+"-code\n"), nil, "auth", "login", "--paste")
+	if code != exitDone || !strings.Contains(out, "(encrypted)") {
+		t.Fatalf("login = %d\n%s%s", code, out, errs)
+	}
+	if kept, err := os.ReadFile(r.file); err != nil || strings.Contains(string(kept), secretWord) {
+		t.Errorf("the token file is not encrypted: %v", err)
+	}
+}
+
+func TestAuthErrorsHaveTheirExitCodes(t *testing.T) {
+	r := newAuthRun(t, newConsentServer(t))
+	without := &authRun{file: r.file, environ: nil}
+	with := func(setting string) *authRun { // the last of equal variables counts
+		return &authRun{file: r.file, environ: append(slices.Clone(r.environ), setting)}
+	}
+	wrong := with("LEADSTREAM_LINKEDIN_CLIENT_SECRET=" + secretWord + "-other")
+	away := with("LEADSTREAM_LINKEDIN_AUTH_URL=http://127.0.0.1:1")
+	openFile := filepath.Join(t.TempDir(), "open")
+	open := with("LEADSTREAM_TOKEN_FILE=" + openFile)
+	if err := os.WriteFile(openFile, []byte("{}"), 0o644); err != nil { //nolint:gosec // readable by others on purpose
+		t.Fatal(err)
+	}
+	login := []string{"auth", "login", "--paste"}
+	tests := []struct {
+		name string
+		run  *authRun
+		args []string
+		want int
+		text string
+	}{
+		{"no client id", without, login, exitUsage, "linkedin.client_id"},
+		{"unknown flag", r, []string{"auth", "login", "--what"}, exitUsage, "--what"},
+		{"unknown command", r, []string{"auth", "logon"}, exitUsage, "login"},
+		{"wrong secret", wrong, login, exitUsage, "linkedin.client_secret"},
+		{"LinkedIn away", away, login, exitUnreachable, "127.0.0.1:1"},
+		{"token file readable by others", open, []string{"auth", "status"}, exitUsage, "chmod 600 " + openFile},
+		{"input ends", r, login, exitUnexpected, "input ended"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			input := secretWord + "-code\n"
+			if tt.name == "input ends" {
+				input = ""
+			}
+			code, out, errs := tt.run.do(t, strings.NewReader(input), nil, tt.args...)
+			if code != tt.want || !strings.Contains(errs, tt.text) {
+				t.Errorf("exit code %d, want %d with %q\n%s%s", code, tt.want, tt.text, out, errs)
+			}
+		})
+	}
+}
