@@ -74,9 +74,6 @@ func NewFileStore(path, passphrase string) *FileStore {
 	return &FileStore{path: path, passphrase: passphrase}
 }
 
-// Encrypted reports whether the store encrypts what it saves.
-func (s *FileStore) Encrypted() bool { return s.passphrase != "" }
-
 // Path is the file's path as given.
 func (s *FileStore) Path() string { return s.path }
 

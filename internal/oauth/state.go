@@ -82,8 +82,9 @@ func (s *stateSigner) sign(head []byte) []byte {
 // take accepts a state that was issued under this key within stateLife and
 // that this process has not taken before; else the error is a *StateError.
 func (s *stateSigner) take(state string, now time.Time) error {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(state)
-	if err != nil || len(raw) != stateSize || raw[0] != stateVersion {
+	raw, err := base64.RawURLEncoding.DecodeString(state)
+	if err != nil || len(raw) != stateSize || raw[0] != stateVersion ||
+		base64.RawURLEncoding.EncodeToString(raw) != state { // the decoder passes over line breaks and spare bits
 		return &StateError{Why: "malformed"}
 	}
 	if !hmac.Equal(raw, s.sign(raw[:headSize])) { // constant time
