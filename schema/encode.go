@@ -35,7 +35,7 @@ const keptBuffer = 64 << 10
 //
 // Source of the framing: Confluent Schema Registry, "Wire format".
 func (c *Codec) Encode(dst []byte, r *lead.Response) (out []byte, faults []lead.Fault, err error) {
-	if err := c.accept(r); err != nil {
+	if err = c.accept(r); err != nil {
 		return dst, nil, fault.As(fault.Reject, err)
 	}
 	s := c.scratch.Get().(*scratch)

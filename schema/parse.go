@@ -135,7 +135,7 @@ func parseColumn(field *avro.Field, mode Choice) (*column, error) {
 	if c.ID, err = strconv.ParseInt(number, 10, 64); err != nil {
 		return nil, fmt.Errorf("field %s: %.30q is not a number", c.Name, number)
 	}
-	if err := c.parseEdition(field); err != nil {
+	if err = c.parseEdition(field); err != nil {
 		return nil, fmt.Errorf("field %s: %w", c.Name, err)
 	}
 	if got, want := field.Type().String(), c.typeText(mode); got != want || !field.HasDefault() {
@@ -164,6 +164,7 @@ func (c *column) parseEdition(field *avro.Field) error {
 		if value, ok := field.Prop(propValue).(string); ok {
 			c.put(c.Stamp, edition{Value: value})
 		}
+	case kindText, kindConsent: // hold nothing
 	}
 	return nil
 }
@@ -190,7 +191,7 @@ func (f *Fields) merge(later *Fields) error {
 		}
 	}
 	f.columns = columns
-	return nil
+	return f.check() // one name may not belong to two fields
 }
 
 // absorb adds what an earlier schema said of the same field.

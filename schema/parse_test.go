@@ -125,9 +125,10 @@ func TestSomebodyElsesSchemaIsTold(t *testing.T) {
 func TestVersionsOfOneSubjectMustAgree(t *testing.T) {
 	ours := fieldsOf(t, Array, exampleForm()).Schema()
 	for name, other := range map[string]string{
-		"another form":        strings.Replace(ours, "form_"+formID, "form_5", 1),
-		"another choice mode": fieldsOf(t, Joined, exampleForm()).Schema(),
-		"another name":        strings.Replace(ours, `"first_name"`, `"given_name"`, 1),
+		"another form":          strings.Replace(ours, "form_"+formID, "form_5", 1),
+		"another choice mode":   fieldsOf(t, Joined, exampleForm()).Schema(),
+		"another name":          strings.Replace(ours, `"first_name"`, `"given_name"`, 1),
+		"name of another field": strings.Replace(ours, `"linkedin.questionId":"510001"`, `"linkedin.questionId":"5"`, 1),
 		"another hidden field's": strings.Replace(ours, `"linkedin.hiddenField":"utm_campaign"`,
 			`"linkedin.hiddenField":"utm_campaign","linkedin.occurrence":"1"`, 1),
 	} {

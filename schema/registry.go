@@ -105,12 +105,23 @@ func TLSFromCA(file string) (*tls.Config, error) {
 // Close lets go of idle connections.
 func (r *Registry) Close() { r.http.CloseIdleConnections() }
 
-// Ping asks for the schema types that the registry knows, which any registry
-// with the Confluent API answers; it fails when Avro is not among them.
+// Ping asks what any registry answers: the schema types that it knows, of
+// which Avro must be one, or, where that question is not known, the global
+// compatibility level.
 func (r *Registry) Ping(ctx context.Context) error {
 	const op = "asking for the schema types"
 	var types []string
-	if err := r.client.Do(ctx, http.MethodGet, "/schemas/types", nil, &types); err != nil {
+	err := r.client.Do(ctx, http.MethodGet, "/schemas/types", nil, &types)
+	if status, _ := answered(err); status == http.StatusNotFound {
+		var level struct {
+			Level string `json:"compatibilityLevel"`
+		}
+		if err = r.client.Do(ctx, http.MethodGet, "/config", nil, &level); err != nil {
+			return r.fail("asking for the compatibility level", "", err)
+		}
+		return nil
+	}
+	if err != nil {
 		return r.fail(op, "", err)
 	}
 	if !slices.Contains(types, "AVRO") {
@@ -125,10 +136,10 @@ func (r *Registry) Ping(ctx context.Context) error {
 func (r *Registry) Versions(ctx context.Context, subject string) ([]RegisteredSchema, error) {
 	const op = "reading the schemas"
 	numbers, err := r.client.SubjectVersions(ctx, subject)
+	if missing(err) {
+		return nil, nil
+	}
 	if err != nil {
-		if missing(err) {
-			return nil, nil
-		}
 		return nil, r.fail(op, subject, err)
 	}
 	slices.Sort(numbers)

@@ -1,0 +1,240 @@
+package schema
+
+import (
+	"errors"
+	"maps"
+	"strings"
+	"testing"
+
+	"github.com/twmb/franz-go/pkg/sr"
+
+	"leadstream/internal/fault"
+)
+
+// registrySuite is what every registry must give, a fake or a real one. The
+// subjects it uses begin with prefix.
+func registrySuite(t *testing.T, url, prefix string, more map[string]suite) {
+	r, err := NewRegistry(RegistryOptions{URL: url})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(r.Close)
+	raw, err := sr.NewClient(sr.URLs(url))
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := map[string]suite{
+		"ping":                   suitePing,
+		"new subject":            suiteNewSubject,
+		"evolution":              suiteEvolution,
+		"somebody else's schema": suiteForeign,
+		"incompatible":           suiteIncompatible,
+		"deleted":                suiteDeleted,
+		"rebuilt":                suiteRebuilt,
+	}
+	maps.Copy(tests, more)
+	for name, test := range tests {
+		t.Run(name, func(t *testing.T) {
+			test(t, r, raw, prefix+strings.ReplaceAll(name, " ", "-")+"-value")
+		})
+	}
+}
+
+// suite is one promise: the registry, a client beside it, a subject.
+type suite func(*testing.T, *Registry, *sr.Client, string)
+
+func suitePing(t *testing.T, r *Registry, _ *sr.Client, _ string) {
+	if err := r.Ping(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
+func suiteNewSubject(t *testing.T, r *Registry, raw *sr.Client, subject string) {
+	ctx := t.Context()
+	if v, err := r.Versions(ctx, subject); err != nil || len(v) != 0 {
+		t.Fatalf("Versions before = %v, %v, want none", v, err)
+	}
+	schema := fieldsOf(t, Array, awkwardForm()).Schema()
+	first, err := r.Ensure(ctx, subject, schema)
+	if err != nil || !first.New || first.Version != 1 || first.ID <= 0 {
+		t.Fatalf("Ensure = %+v, %v, want a new version 1", first, err)
+	}
+	for _, got := range raw.Compatibility(ctx, subject) {
+		if got.Err != nil || got.Level != sr.CompatBackwardTransitive {
+			t.Errorf("level = %v, %v, want BACKWARD_TRANSITIVE", got.Level, got.Err)
+		}
+	}
+	again, err := r.Ensure(ctx, subject, schema)
+	if err != nil || again != (Registered{ID: first.ID, Version: 1}) {
+		t.Errorf("Ensure again = %+v, %v, want id %d, version 1, not new", again, err, first.ID)
+	}
+	v, err := r.Versions(ctx, subject)
+	if err != nil || len(v) != 1 || v[0].ID != first.ID || v[0].Version != 1 {
+		t.Fatalf("Versions = %+v, %v", v, err)
+	}
+	back, err := Parse(v[0].Schema)
+	if err != nil || back.Schema() != schema {
+		t.Errorf("what the registry gives back parses to %v, want what it got", err)
+	}
+}
+
+func suiteEvolution(t *testing.T, r *Registry, raw *sr.Client, subject string) {
+	ctx := t.Context()
+	_, schemas := grown(t, Array, evolution()...)
+	ids := map[int]bool{}
+	for i, s := range schemas {
+		got, err := r.Ensure(ctx, subject, s)
+		if err != nil || got.Version != i+1 || !got.New || ids[got.ID] {
+			t.Fatalf("Ensure of version %d = %+v, %v", i+1, got, err)
+		}
+		ids[got.ID] = true
+	}
+	older, err := r.Ensure(ctx, subject, schemas[1])
+	if err != nil || older.New || older.Version != 2 {
+		t.Errorf("Ensure of an older schema = %+v, %v, want version 2 found", older, err)
+	}
+	v, err := r.Versions(ctx, subject)
+	if err != nil || len(v) != len(schemas) {
+		t.Fatalf("Versions = %d, %v, want %d", len(v), err, len(schemas))
+	}
+	var texts []string
+	for _, one := range v {
+		texts = append(texts, one.Schema)
+	}
+	back, err := Parse(texts...)
+	if err != nil || back.Schema() != schemas[len(schemas)-1] {
+		t.Errorf("memory from the registry: %v", err)
+	}
+	for _, got := range raw.SetCompatibility(ctx, sr.SetCompatibility{Level: sr.CompatFullTransitive}, subject) {
+		if got.Err != nil {
+			t.Fatal(got.Err)
+		}
+	}
+	f := fieldsOf(t, Array, evolution()...)
+	f.Add(form(9, text(77, "One more")))
+	if _, err := r.Ensure(ctx, subject, f.Schema()); err != nil {
+		t.Errorf("Ensure at another level = %v", err)
+	}
+	if got := raw.Compatibility(ctx, subject)[0]; got.Err != nil || got.Level != sr.CompatFullTransitive {
+		t.Errorf("level = %v, %v, want the one that was set", got.Level, got.Err)
+	}
+}
+
+func suiteForeign(t *testing.T, r *Registry, raw *sr.Client, subject string) {
+	ctx := t.Context()
+	users := `{"type":"record","name":"User","namespace":"com.example","fields":[{"name":"lead_id","type":"string"}]}`
+	if _, err := raw.RegisterSchema(ctx, subject, sr.Schema{Schema: users}, -1, -1); err != nil {
+		t.Fatal(err)
+	}
+	got, err := r.Ensure(ctx, subject, fieldsOf(t, Array, exampleForm()).Schema())
+	wantIncompatible(t, got, err, subject, "com.example.User")
+	v, err := r.Versions(ctx, subject)
+	if err != nil || len(v) != 1 {
+		t.Errorf("Versions = %d, %v, want the subject as it was", len(v), err)
+	}
+}
+
+func suiteIncompatible(t *testing.T, r *Registry, raw *sr.Client, subject string) {
+	ctx := t.Context()
+	if _, err := r.Ensure(ctx, subject, fieldsOf(t, Joined, exampleForm()).Schema()); err != nil {
+		t.Fatal(err)
+	}
+	for _, got := range raw.SetCompatibility(ctx, sr.SetCompatibility{Level: sr.CompatNone}, subject) {
+		if got.Err != nil {
+			t.Fatal(got.Err)
+		}
+	}
+	got, err := r.Ensure(ctx, subject, fieldsOf(t, Array, exampleForm()).Schema())
+	wantIncompatible(t, got, err, subject, "which_track_interests_you")
+}
+
+func wantIncompatible(t *testing.T, got Registered, err error, subject, shown string) {
+	t.Helper()
+	var e *IncompatibleError
+	if !errors.As(err, &e) || !errors.Is(err, ErrIncompatible) || fault.KindOf(err) != fault.Suspend || got != (Registered{}) {
+		t.Fatalf("Ensure = %+v, %v, want an IncompatibleError that suspends", got, err)
+	}
+	if e.Subject != subject || len(e.Differences) == 0 || !strings.Contains(err.Error(), shown) || !strings.Contains(err.Error(), subject) {
+		t.Errorf("err = %v, want subject and %s in it", err, shown)
+	}
+}
+
+func suiteDeleted(t *testing.T, r *Registry, raw *sr.Client, subject string) {
+	ctx := t.Context()
+	schema := fieldsOf(t, Array, exampleForm()).Schema()
+	if err := r.Delete(ctx, subject, true); err != nil {
+		t.Errorf("Delete of nothing = %v", err)
+	}
+	first, err := r.Ensure(ctx, subject, schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if err := r.Delete(ctx, subject, false); err != nil {
+			t.Fatalf("Delete = %v", err)
+		}
+	}
+	if ok, err := r.Names(ctx, first.ID, schema); err != nil || !ok {
+		t.Errorf("Names after a soft delete = %v, %v: records could not be decoded", ok, err)
+	}
+	if v, err := r.Versions(ctx, subject); err != nil || len(v) != 0 {
+		t.Errorf("Versions after a delete = %v, %v, want none", v, err)
+	}
+	for range 2 {
+		if err := r.Delete(ctx, subject, true); err != nil {
+			t.Fatalf("Delete for good = %v", err)
+		}
+	}
+	if versions, err := raw.SubjectVersions(sr.WithParams(ctx, sr.ShowDeleted), subject); err == nil {
+		t.Errorf("versions after a delete for good = %v", versions)
+	}
+	again, err := r.Ensure(ctx, subject, schema)
+	if err != nil || !again.New {
+		t.Errorf("Ensure after a delete for good = %+v, %v", again, err)
+	}
+}
+
+// suiteTakenBack is not for srfake, which refuses what was deleted softly.
+func suiteTakenBack(t *testing.T, r *Registry, raw *sr.Client, subject string) {
+	ctx := t.Context()
+	schema := fieldsOf(t, Array, exampleForm()).Schema()
+	first, err := r.Ensure(ctx, subject, schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Delete(ctx, subject, false); err != nil {
+		t.Fatal(err)
+	}
+	second, err := r.Ensure(ctx, subject, schema)
+	if err != nil || !second.New || second.ID != first.ID {
+		t.Errorf("Ensure after a soft delete = %+v, %v, want id %d again", second, err, first.ID)
+	}
+	if got := raw.Compatibility(ctx, subject)[0]; got.Err != nil || got.Level != sr.CompatBackwardTransitive {
+		t.Errorf("level = %v, %v, want BACKWARD_TRANSITIVE", got.Level, got.Err)
+	}
+}
+
+func suiteRebuilt(t *testing.T, r *Registry, _ *sr.Client, subject string) {
+	ctx := t.Context()
+	f := fieldsOf(t, Array, exampleForm())
+	got, err := r.Ensure(ctx, subject, f.Schema())
+	if err != nil {
+		t.Fatal(err)
+	}
+	other := New("42", Array).Schema()
+	for name, test := range map[string]struct {
+		id     int
+		schema string
+		want   bool
+	}{
+		"same":           {got.ID, f.Schema(), true},
+		"other schema":   {got.ID, other, false},
+		"unknown id":     {1_000_000, f.Schema(), false},
+		"broken schema":  {got.ID, "{", false},
+		"only texts new": {got.ID, strings.Replace(f.Schema(), "First name", "Vorname", 1), true},
+	} {
+		if ok, err := r.Names(ctx, test.id, test.schema); ok != test.want || err != nil {
+			t.Errorf("%s: Names = %v, %v, want %v", name, ok, err, test.want)
+		}
+	}
+}
