@@ -45,14 +45,15 @@ type form struct {
 	gone            bool   // LinkedIn does not show it
 	// asked is when LinkedIn was last asked for something the form lacked: a
 	// version (as its number) or a question (as its id, negated).
-	asked map[int64]time.Time
-	saved bool // the checkpoint has these fields and this schema id
+	asked    map[int64]time.Time
+	saved    bool // the checkpoint has these fields and this schema id
+	recorded int  // schema id in the checkpoint
 }
 
 func newFormBook(e *epoch, state delivery.State) (*formBook, error) {
 	b := &formBook{epoch: e, forms: map[string]*form{}, unfits: map[string]string{}}
 	for id, saved := range state.Forms {
-		f := &form{id: id, owner: saved.Owner, name: saved.Name, asked: map[int64]time.Time{}, saved: true}
+		f := &form{id: id, owner: saved.Owner, name: saved.Name, asked: map[int64]time.Time{}, saved: true, recorded: saved.SchemaID}
 		f.fields = new(schema.Fields)
 		if err := json.Unmarshal(saved.Fields, f.fields); err != nil {
 			return nil, &checkpoint.UnreadableError{Key: checkpoint.FormKey(id), Err: err}
@@ -264,7 +265,9 @@ func (b *formBook) save(ctx context.Context, forms []*form) error {
 		return fmt.Errorf("committing the names of %d forms: %w", len(records), err)
 	}
 	for _, f := range forms {
-		b.set(f, func() { f.saved = true })
+		if record, ok := records[checkpoint.FormKey(f.id)].(checkpoint.Form); ok {
+			b.set(f, func() { f.saved, f.recorded = true, record.SchemaID })
+		}
 	}
 	return nil
 }
@@ -278,20 +281,23 @@ func (b *formBook) register(ctx context.Context, forms []*form) error {
 		group.Go(func() error {
 			now := b.peek(f)
 			text := now.fields.Schema()
-			if now.codec != nil && now.text == text {
-				b.set(f, func() { f.ready = f.why == nil })
-				return nil
+			id := now.schemaID
+			if now.codec == nil || now.text != text {
+				registered, err := b.epoch.opts.Registry.Ensure(ctx, b.subject(f.id), text)
+				if err != nil {
+					// Also where the registry refuses our password: forms that
+					// need nothing of it go on.
+					return b.bar(ctx, f, fault.As(fault.Suspend, fmt.Errorf("registering the schema of form %s: %w", f.id, err)))
+				}
+				id = registered.ID
 			}
-			registered, err := b.epoch.opts.Registry.Ensure(ctx, b.subject(f.id), text)
-			if err != nil {
-				return b.bar(ctx, f, fmt.Errorf("registering the schema of form %s: %w", f.id, err))
-			}
-			codec, err := schema.Compile(now.fields, registered.ID)
+			codec, err := schema.Compile(now.fields, id)
 			if err != nil {
 				return b.bar(ctx, f, fmt.Errorf("compiling the schema of form %s: %w", f.id, err))
 			}
 			b.set(f, func() {
-				f.codec, f.schemaID, f.text, f.ready, f.saved = codec, registered.ID, text, f.why == nil, false
+				f.saved = f.saved && f.recorded == id
+				f.codec, f.schemaID, f.text, f.ready = codec, id, text, f.why == nil
 			})
 			return nil
 		})

@@ -87,6 +87,7 @@ func (e *epoch) flush(ctx context.Context, j *job, w lead.Window, rows []lead.Re
 			ask := delivery.Ask{Window: w, Fresh: j.fresh, Explicit: j.explicit}
 			verdict, err := p.Missing(ctx, j.lane, ask, sorted.good)
 			if err != nil {
+				refused = err
 				return err
 			}
 			if lacking = e.forms.lacking(verdict.Missing); len(lacking) > 0 {

@@ -169,6 +169,9 @@ func (l *Lane) cover(ctx context.Context, topic string, w lead.Window) error {
 		return nil
 	}
 	if err := l.store.settle(ctx, topic); err != nil {
+		if errors.Is(err, kafka.ErrTopicMissing) {
+			l.store.forget(topic)
+		}
 		return err
 	}
 	next := cover{from: from, to: math.MaxInt64}
@@ -186,6 +189,9 @@ func (l *Lane) cover(ctx context.Context, topic string, w lead.Window) error {
 			}
 		}
 	})
+	if errors.Is(err, kafka.ErrTopicMissing) {
+		l.store.forget(topic)
+	}
 	if err != nil {
 		return fmt.Errorf("reading what topic %s holds since %s: %w", topic, lead.Stamp(w.From), err)
 	}
@@ -286,8 +292,6 @@ type entry struct {
 	at     stamp
 	replay string
 }
-
-var errForeign = errors.New("foreign lead")
 
 // read gives every committed record of a lead topic that can say something of
 // submissions from t on.

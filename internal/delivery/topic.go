@@ -133,7 +133,9 @@ func (s *Store) learn(ctx context.Context, name string, found map[string]kafka.T
 		if err != nil {
 			return fmt.Errorf("describing topic %s: %w", name, err)
 		}
-		info = again[name]
+		if info, existed = again[name]; !existed {
+			return fault.As(fault.Suspend, fmt.Errorf("topic %s exists but is not shown to us: %w", name, kafka.ErrTopicMissing))
+		}
 	} else if created != nil {
 		return fmt.Errorf("creating topic %s: %w", name, created)
 	}
