@@ -74,6 +74,8 @@ type Form struct {
 	Questions []Question
 	Consents  []Consent
 	Hidden    []HiddenField // at most 20
+	// Faults are parts of the form that could not be read and are left out.
+	Faults []Fault
 }
 
 // Question is one field of a form.

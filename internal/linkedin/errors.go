@@ -1,0 +1,234 @@
+package linkedin
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"time"
+	"unicode"
+
+	"leadstream/internal/fault"
+	"leadstream/internal/lead"
+)
+
+// APIError is an answer by which LinkedIn refused a request, after the retries
+// that made sense. It never quotes a body, only the message of LinkedIn's error
+// envelope, shortened.
+//
+// Source: LinkedIn API guide, Error Handling.
+type APIError struct {
+	Endpoint    string
+	Status      int    // HTTP status
+	Code        string // the envelope's code, for example ACCESS_DENIED; may be empty
+	ServiceCode int    // the envelope's serviceErrorCode; 0 when absent
+	Message     string // the envelope's message, for people only; may be empty
+	Parameter   string // the parameter that LinkedIn objects to; may be empty
+	RequestID   string // x-li-uuid, for LinkedIn's support; may be empty
+	// After is the least wait before the same request makes sense; 0 when
+	// LinkedIn asked for none.
+	After time.Duration
+}
+
+// Error names the endpoint, the answer and what to do about it.
+func (e *APIError) Error() string {
+	var b strings.Builder
+	fmt.Fprintf(&b, "LinkedIn's %s answered %d", e.Endpoint, e.Status)
+	if e.Code != "" {
+		fmt.Fprintf(&b, " %s", e.Code)
+	}
+	if e.ServiceCode != 0 {
+		fmt.Fprintf(&b, " (service code %d)", e.ServiceCode)
+	}
+	if e.Parameter != "" {
+		fmt.Fprintf(&b, " about %s", e.Parameter)
+	}
+	if e.Message != "" {
+		fmt.Fprintf(&b, " %q", e.Message)
+	}
+	if e.RequestID != "" {
+		fmt.Fprintf(&b, " [x-li-uuid %s]", e.RequestID)
+	}
+	if todo := e.todo(); todo != "" {
+		b.WriteString("; " + todo)
+	}
+	return b.String()
+}
+
+func (e *APIError) todo() string {
+	switch {
+	case e.Status == http.StatusUpgradeRequired, e.Code == codeVersionMissing:
+		return "set linkedin.version to a version that LinkedIn still serves"
+	case e.denied():
+		return "the authorising member needs the page role, and the token the scope, that this takes"
+	case e.Status == http.StatusUnauthorized:
+		return "the access token is not accepted: run `leadstream auth login`"
+	case e.Status == http.StatusTooManyRequests:
+		return "it is asked again after a pause"
+	case e.Status == http.StatusNotFound, e.Status == http.StatusGone:
+		return "it was deleted, or is hidden from the authorising member"
+	}
+	return ""
+}
+
+const (
+	codeVersionMissing = "VERSION_MISSING"
+	codeAccessDenied   = "ACCESS_DENIED"
+	// serviceAccessDenied is the serviceErrorCode of a missing scope or role.
+	serviceAccessDenied = 100
+)
+
+// denied reports a missing role or scope, which LinkedIn sometimes answers with
+// 401 instead of 403; the codes tell it from a token that is not accepted.
+func (e *APIError) denied() bool {
+	return e.Status == http.StatusForbidden ||
+		e.Status == http.StatusUnauthorized && (e.Code == codeAccessDenied || e.ServiceCode == serviceAccessDenied)
+}
+
+// Fault is Pause for a token or an API version that is not accepted, Suspend
+// for what LinkedIn refuses for good, else Retry.
+func (e *APIError) Fault() fault.Kind {
+	switch {
+	case e.Status == http.StatusUpgradeRequired, e.Code == codeVersionMissing:
+		return fault.Pause
+	case e.denied():
+		return fault.Suspend
+	case e.Status == http.StatusUnauthorized:
+		return fault.Pause
+	case e.Status == http.StatusRequestTimeout, e.Status == http.StatusTooEarly, e.Status == http.StatusTooManyRequests:
+		return fault.Retry
+	case e.Status >= 400 && e.Status < 500:
+		return fault.Suspend
+	}
+	return fault.Retry
+}
+
+// RetryAfter is read by fault.DelayOf.
+func (e *APIError) RetryAfter() time.Duration { return e.After }
+
+// absent reports that the thing asked for is not there, or not for us.
+func (e *APIError) absent() bool {
+	return e.denied() || e.Status == http.StatusNotFound || e.Status == http.StatusGone
+}
+
+// AnswerError is a successful answer that says nothing: an empty, truncated or
+// oversized body, HTML instead of JSON, a list without its elements. It is a
+// failure of the moment and never means "no leads".
+type AnswerError struct {
+	Endpoint  string
+	Status    int
+	Problem   string // what is wrong with the body; never quotes it
+	RequestID string // x-li-uuid; may be empty
+	Err       error  // the cause; may be nil
+}
+
+// Error names the endpoint and what is wrong with its answer.
+func (e *AnswerError) Error() string {
+	b := fmt.Sprintf("LinkedIn's %s answered %d with a body that cannot be used: %s", e.Endpoint, e.Status, e.Problem)
+	if e.RequestID != "" {
+		b += fmt.Sprintf(" [x-li-uuid %s]", e.RequestID)
+	}
+	return b + "; it is asked again later"
+}
+
+// Unwrap is the cause.
+func (e *AnswerError) Unwrap() error { return e.Err }
+
+// Fault is Retry.
+func (e *AnswerError) Fault() fault.Kind { return fault.Retry }
+
+// TransportError is a request that got no answer.
+type TransportError struct {
+	Endpoint string
+	Err      error
+}
+
+// Error names the endpoint and the cause.
+func (e *TransportError) Error() string {
+	return fmt.Sprintf("asking LinkedIn's %s: %v", e.Endpoint, e.Err)
+}
+
+// Unwrap is the cause.
+func (e *TransportError) Unwrap() error { return e.Err }
+
+// Fault is what the cause declares, for example that consent is needed; else Retry.
+func (e *TransportError) Fault() fault.Kind { return fault.KindOf(e.Err) }
+
+// RetryAfter is what the cause asks for.
+func (e *TransportError) RetryAfter() time.Duration { return fault.DelayOf(e.Err) }
+
+// BudgetError says that an endpoint is left alone until the next UTC day:
+// LinkedIn's daily limit is used up, or our own bound of requests is reached.
+// No request was made.
+type BudgetError struct {
+	Endpoint string
+	Until    time.Time // when the endpoint may be asked again, by our clock
+	// Own is our own bound of requests per day, 0 when LinkedIn set the limit.
+	Own int
+}
+
+// Error names the endpoint, the limit and when it ends.
+func (e *BudgetError) Error() string {
+	if e.Own > 0 {
+		return fmt.Sprintf("the daily budget of %d requests to LinkedIn's %s is used up until %s; raise linkedin.daily_budget if that is too soon",
+			e.Own, e.Endpoint, lead.Stamp(e.Until))
+	}
+	return fmt.Sprintf("LinkedIn's daily limit of %s is used up until %s; poll less often, or ask LinkedIn for a higher limit",
+		e.Endpoint, lead.Stamp(e.Until))
+}
+
+// Fault is Retry.
+func (e *BudgetError) Fault() fault.Kind { return fault.Retry }
+
+// RetryAfter is the time left until the endpoint may be asked again.
+func (e *BudgetError) RetryAfter() time.Duration { return max(time.Until(e.Until), 0) }
+
+// TooManyError says that a window holds more rows than the caller allowed. The
+// rows given before it are good; the caller is to cut the window.
+type TooManyError struct {
+	Source  lead.Source
+	Window  lead.Window
+	AtLeast int // rows of the window that were seen
+	// Estimate is how many rows the window holds: LinkedIn's own figure, else
+	// reckoned from the time that the rows seen so far span. At least AtLeast.
+	Estimate int
+}
+
+// Error names the source, the window and the figures.
+func (e *TooManyError) Error() string {
+	return fmt.Sprintf("%s of %s holds too many leads to be read at once: about %d; it must be cut", e.Window, e.Source, e.Estimate)
+}
+
+// TooMany is the number of rows the window is expected to hold.
+func (e *TooManyError) TooMany() int { return e.Estimate }
+
+// Fault is Retry, with shorter windows.
+func (e *TooManyError) Fault() fault.Kind { return fault.Retry }
+
+// ScanError says that a list kept changing while it was read page by page, so
+// that no reading of it is known to be complete.
+type ScanError struct {
+	Endpoint string
+	Scans    int // how often it was read
+}
+
+// Error names the endpoint and how often it was read.
+func (e *ScanError) Error() string {
+	return fmt.Sprintf("the pages of LinkedIn's %s changed under each of %d readings; it is read again later", e.Endpoint, e.Scans)
+}
+
+// Fault is Retry.
+func (e *ScanError) Fault() fault.Kind { return fault.Retry }
+
+// clean makes a text of LinkedIn fit for an error: printable and short.
+func clean(s string) string {
+	s = strings.TrimSpace(strings.Map(func(r rune) rune {
+		if unicode.IsPrint(r) {
+			return r
+		}
+		return ' '
+	}, s))
+	if r := []rune(s); len(r) > 200 {
+		return string(r[:200]) + "…"
+	}
+	return s
+}

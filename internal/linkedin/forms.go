@@ -1,0 +1,176 @@
+package linkedin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"reflect"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"go.uber.org/zap"
+
+	"leadstream/internal/lead"
+)
+
+const formsPath = "/rest/leadForms"
+
+// Forms are the current versions of all forms of an owner. A form without an id
+// is left out, with a warning in the log.
+func (c *Client) Forms(ctx context.Context, owner string) ([]lead.Form, error) {
+	params := []param{{"q", text("owner")}, {"owner", record{{ownerUnion(owner), text(owner)}}}}
+	forms, err := collect(ctx, c, request{EndpointForms, formsPath, params}, func(r *reader) (lead.Form, string) {
+		f := decodeForm(r)
+		return f, f.ID
+	})
+	if err != nil {
+		return nil, fmt.Errorf("listing the forms of %s: %w", owner, err)
+	}
+	return forms, nil
+}
+
+// Form is the current version of a form. One that was deleted, or is not ours to
+// read, is an *APIError of kind Suspend.
+func (c *Client) Form(ctx context.Context, id string) (lead.Form, error) {
+	var f lead.Form
+	err := c.do(ctx, request{endpoint: EndpointForms, path: formsPath + "/" + encodeKey(id)}, func(body []byte) (string, error) {
+		r := newReader(body)
+		object := r.kind() == jsontext.KindBeginObject
+		f = decodeForm(r)
+		if problem, err := whole(r, object); problem != "" {
+			return problem, err
+		}
+		if f.ID != id {
+			return "it is not the form asked for", nil
+		}
+		return "", nil
+	})
+	if err != nil {
+		return lead.Form{}, fmt.Errorf("reading form %s: %w", id, err)
+	}
+	return f, nil
+}
+
+// answeredForm is the projection that has LinkedIn inline the form in a response.
+const answeredForm = mask("versionedLeadGenFormUrn,form:(id,versionId,owner,name,state,creationLocale,hiddenFields,content)")
+
+// FormVersion is the version of a form that a response answered. LinkedIn does
+// not document how to read an older version: it is asked for with the response,
+// then for the form as it is now. What comes back says by its own Version which
+// one it is; when that is not the one asked for, it is the nearest that LinkedIn
+// still shows.
+//
+// A form inlined without its versionId is taken for the version that was
+// answered when it differs from the current one; when it does not, nothing tells
+// the two apart, and it is given as the current one.
+func (c *Client) FormVersion(ctx context.Context, ref lead.FormRef, responseID string) (lead.Form, error) {
+	inlined, err := c.inlinedForm(ctx, ref, responseID)
+	if err != nil {
+		return lead.Form{}, fmt.Errorf("reading form %s with response %s: %w", ref, responseID, err)
+	}
+	if inlined != nil && inlined.Version == ref.Version && ref.Version != 0 {
+		return *inlined, nil
+	}
+	current, err := c.Form(ctx, ref.ID)
+	switch e := (*APIError)(nil); {
+	case inlined == nil:
+		return current, err
+	case errors.As(err, &e) && e.absent(): // only the response still shows it
+		if inlined.Version == 0 {
+			inlined.Version = ref.Version
+		}
+		return *inlined, nil
+	case err != nil:
+		return lead.Form{}, err
+	case ref.Version == 0 || current.Version == ref.Version || sameContent(*inlined, current):
+		return current, nil
+	case inlined.Version == 0:
+		inlined.Version = ref.Version
+	}
+	return *inlined, nil
+}
+
+// inlinedForm reads the form that LinkedIn inlines in the response; nil when it
+// does not, which is no error.
+func (c *Client) inlinedForm(ctx context.Context, ref lead.FormRef, responseID string) (*lead.Form, error) {
+	if responseID == "" {
+		return nil, nil
+	}
+	q := responseRequest(responseID)
+	q.params = []param{{"fields", answeredForm}}
+	var found *lead.Form
+	err := c.do(ctx, q, func(body []byte) (string, error) {
+		found = nil
+		r := newReader(body)
+		object := r.open(jsontext.KindBeginObject)
+		for object && r.more() {
+			if r.name() != "form" || r.kind() != jsontext.KindBeginObject {
+				r.skip()
+				continue
+			}
+			if f := decodeForm(r); f.ID == ref.ID {
+				found = &f
+			}
+		}
+		return whole(r, object)
+	})
+	// A projection that LinkedIn does not take, or a response that is gone.
+	if e := (*APIError)(nil); errors.As(err, &e) && (e.Status == http.StatusBadRequest || e.absent()) {
+		return nil, nil
+	}
+	return found, err
+}
+
+// sameContent reports whether two versions ask the same.
+func sameContent(a, b lead.Form) bool {
+	return a.Name == b.Name && reflect.DeepEqual(a.Questions, b.Questions) &&
+		reflect.DeepEqual(a.Consents, b.Consents) && reflect.DeepEqual(a.Hidden, b.Hidden)
+}
+
+// collect reads all rows of a finder. read gives a row with its identity; one
+// without is left out, with a warning, and of several with the same the last
+// one read counts.
+func collect[T any](ctx context.Context, c *Client, q request, read func(r *reader) (row T, id string)) ([]T, error) {
+	type entry struct {
+		row T
+		id  string
+	}
+	var rows []T
+	at := map[string]int{}
+	s := scan[entry]{
+		endpoint: q.endpoint,
+		fetch: func(ctx context.Context, start, count int) (*page[entry], error) {
+			asked := q
+			asked.params = append(append([]param{}, q.params...),
+				param{"start", number(int64(start))}, param{"count", number(int64(count))})
+			p := &page[entry]{}
+			err := c.do(ctx, asked, func(body []byte) (string, error) {
+				*p = page[entry]{start: start, asked: count}
+				r := newReader(body)
+				r.own = true
+				return decodePage(r, p, func(r *reader) (entry, uint64, bool) {
+					row, id := read(r)
+					return entry{row, id}, rowKey(id), true
+				})
+			})
+			return p, err
+		},
+		give: func(_, _ int, page []entry) error {
+			for _, e := range page {
+				if i, ok := at[e.id]; ok {
+					rows[i] = e.row
+				} else if e.id != "" {
+					at[e.id] = len(rows)
+					rows = append(rows, e.row)
+				} else {
+					c.log.Warn("element without identity left out", zap.String("endpoint", q.endpoint))
+				}
+			}
+			return nil
+		},
+	}
+	if err := s.run(ctx, c); err != nil {
+		return nil, err
+	}
+	return rows, nil
+}

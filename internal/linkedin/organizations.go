@@ -1,0 +1,189 @@
+package linkedin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"leadstream/internal/fault"
+	"leadstream/internal/lead"
+)
+
+// The roles that may read an organization's events and their leads.
+// Source: Lead Sync API, permissions; Event Management API.
+const (
+	roleAdministrator = "ADMINISTRATOR"
+	roleContentAdmin  = "CONTENT_ADMINISTRATOR"
+)
+
+const organizationPrefix = "urn:li:organization:"
+
+// Organizations are the company pages that the authorising member has an
+// approved role on, in the order of their URNs. Problem says of each whether
+// its event leads can be read. A page whose name cannot be read stays without
+// one and hides none of the others; names are kept for a day.
+//
+// Source: Organization Access Control by Role; Organization Lookup API.
+func (c *Client) Organizations(ctx context.Context) ([]lead.Organization, error) {
+	roles, err := c.roles(ctx)
+	if err != nil {
+		return nil, fmt.Errorf("listing the organizations of the authorising member: %w", err)
+	}
+	out := make([]lead.Organization, 0, len(roles))
+	for _, urn := range slices.Sorted(maps.Keys(roles)) {
+		held := roles[urn]
+		slices.Sort(held)
+		out = append(out, lead.Organization{URN: urn, Roles: held, Problem: roleProblem(held)})
+	}
+	// Several at once, as far as the slots allow.
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(c.opts.Concurrency)
+	for i := range out {
+		group.Go(func() (err error) {
+			out[i].Name, err = c.organizationName(ctx, out[i].URN)
+			return err
+		})
+	}
+	if err := group.Wait(); err != nil {
+		return nil, fmt.Errorf("reading the names of organizations: %w", err)
+	}
+	return out, nil
+}
+
+// roleProblem is empty when one of the roles reads event leads.
+func roleProblem(roles []string) string {
+	if slices.Contains(roles, roleAdministrator) || slices.Contains(roles, roleContentAdmin) {
+		return ""
+	}
+	return fmt.Sprintf("the authorising member is %s of this page, which does not read event leads; %s or %s does: "+
+		"a super admin of the page grants it on LinkedIn under Settings, Manage admins",
+		strings.Join(roles, ", "), roleAdministrator, roleContentAdmin)
+}
+
+type role struct{ organization, name, state string }
+
+// roles are the approved roles of the member by organization.
+func (c *Client) roles(ctx context.Context) (map[string][]string, error) {
+	// No decoration: one revoked page would fail the whole answer with 403.
+	q := request{EndpointRoles, "/rest/organizationAcls", []param{{"q", text("roleAssignee")}, {"state", text("APPROVED")}}}
+	rows, err := collect(ctx, c, q, func(r *reader) (role, string) {
+		row := decodeRole(r)
+		if row.organization == "" || row.name == "" {
+			return row, ""
+		}
+		return row, row.organization + " " + row.name + " " + row.state
+	})
+	if err != nil {
+		return nil, err
+	}
+	held := map[string][]string{}
+	for _, row := range rows {
+		if row.state != "APPROVED" && row.state != "" {
+			continue // in case LinkedIn did not heed the parameter
+		}
+		if !slices.Contains(held[row.organization], row.name) {
+			held[row.organization] = append(held[row.organization], row.name)
+		}
+	}
+	return held, nil
+}
+
+func decodeRole(r *reader) role {
+	var row role
+	if !r.open(jsontext.KindBeginObject) {
+		return row
+	}
+	for r.more() {
+		switch r.name() {
+		case "organization", "organizationTarget": // both spellings are in use
+			if urn, what := r.text(); what == "" && strings.HasPrefix(urn, organizationPrefix) {
+				row.organization = urn
+			}
+		case "role":
+			row.name, _ = r.text()
+		case "state":
+			row.state, _ = r.text()
+		default:
+			r.skip()
+		}
+	}
+	return row
+}
+
+// names remembers the names of organizations.
+type names struct {
+	mu    sync.Mutex
+	known map[string]knownName
+}
+
+type knownName struct {
+	name string
+	at   time.Time
+}
+
+const nameLife = 24 * time.Hour
+
+// organizationName is empty when the page refuses to tell its name; only what
+// concerns all pages is an error.
+func (c *Client) organizationName(ctx context.Context, urn string) (string, error) {
+	c.names.mu.Lock()
+	known, ok := c.names.known[urn]
+	c.names.mu.Unlock()
+	if ok && time.Since(known.at) < nameLife {
+		return known.name, nil
+	}
+	name, err := c.readName(ctx, strings.TrimPrefix(urn, organizationPrefix))
+	var budget *BudgetError
+	switch {
+	case err == nil:
+	case ctx.Err() != nil, fault.KindOf(err) == fault.Pause:
+		return "", err
+	case errors.As(err, &budget), fault.KindOf(err) == fault.Retry:
+		return known.name, nil // an old one, if any
+	default:
+		c.log.Debug("organization does not tell its name", zap.String("organization", urn), zap.Error(err))
+	}
+	c.names.mu.Lock()
+	defer c.names.mu.Unlock()
+	if c.names.known == nil {
+		c.names.known = map[string]knownName{}
+	}
+	c.names.known[urn] = knownName{name, time.Now()}
+	return name, nil
+}
+
+func (c *Client) readName(ctx context.Context, id string) (name string, err error) {
+	q := request{endpoint: EndpointOrganizations, path: "/rest/organizations/" + encodeKey(id)}
+	err = c.do(ctx, q, func(body []byte) (string, error) {
+		name = ""
+		var full localized
+		var locale string
+		r := newReader(body)
+		r.own = true
+		object := r.open(jsontext.KindBeginObject)
+		for object && r.more() {
+			switch r.name() {
+			case "localizedName":
+				name, _ = r.text()
+			case "name":
+				full, locale = decodeName(r)
+			default:
+				r.skip()
+			}
+		}
+		if name == "" {
+			name = full.in(locale)
+		}
+		return whole(r, object)
+	})
+	return name, err
+}

@@ -1,0 +1,78 @@
+package linkedin
+
+import (
+	"github.com/cespare/xxhash/v2"
+	"github.com/go-json-experiment/json/jsontext"
+)
+
+// page is one answer of a finder.
+type page[T any] struct {
+	start, asked int
+	total        int // LinkedIn's paging.total; -1 when absent
+	rows         []T
+	keys         []uint64 // of the rows, in order: what makes a row the same row
+}
+
+// errNoElements is the problem of a list without elements.
+const errNoElements = "there are no elements in it"
+
+// decodePage reads a finder's answer. row reads one element, which begins at
+// the reader's position, and gives its key; it may leave an element out (false).
+// The problem is that of an answer that is no page, and empty otherwise.
+func decodePage[T any](r *reader, p *page[T], row func(r *reader) (T, uint64, bool)) (problem string, err error) {
+	p.total = -1
+	found := false
+	if !r.open(jsontext.KindBeginObject) {
+		return "it is not a JSON object", r.failed()
+	}
+	for r.more() {
+		switch r.name() {
+		case "elements":
+			if found = r.open(jsontext.KindBeginArray); !found {
+				continue
+			}
+			for r.more() {
+				if v, key, ok := row(r); ok && r.failed() == nil {
+					p.rows, p.keys = append(p.rows, v), append(p.keys, key)
+				}
+			}
+		case "paging":
+			p.total = decodeTotal(r)
+		default:
+			r.skip()
+		}
+	}
+	if err := r.end(); err != nil {
+		return "it is not JSON from end to end", err
+	}
+	if !found {
+		return errNoElements, nil
+	}
+	return "", nil
+}
+
+func decodeTotal(r *reader) int {
+	total := -1
+	if !r.open(jsontext.KindBeginObject) {
+		return total
+	}
+	for r.more() {
+		if r.name() != "total" {
+			r.skip()
+		} else if n, what := r.integer(); what == "" && n >= 0 && n < 1<<31 {
+			total = int(n)
+		}
+	}
+	return total
+}
+
+// rowKey is the key of a row by the texts that identify it.
+func rowKey(parts ...string) uint64 {
+	var d xxhash.Digest
+	d.Reset()
+	for _, p := range parts {
+		_, _ = d.WriteString(p) // a hash takes everything
+		_, _ = d.WriteString("\x00")
+	}
+	return d.Sum64()
+}

@@ -1,0 +1,252 @@
+package linkedin
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"leadstream/internal/fault"
+)
+
+// request is one question to the API.
+type request struct {
+	endpoint string // label
+	path     string // below APIURL, encoded
+	params   []param
+}
+
+const (
+	tries = 3
+	// patience is the longest Retry-After that is waited for in place.
+	patience = 30 * time.Second
+	// maxQuery is the longest raw query LinkedIn takes; a longer one goes as the
+	// body of a POST. Source: LinkedIn API guide, Query Tunneling.
+	maxQuery = 4 << 10
+	// maxRefusal is how much of a refusal's body is read.
+	maxRefusal = 64 << 10
+	headerUUID = "X-Li-Uuid"
+)
+
+// do asks until there is an answer that parse accepts, a refusal that repeating
+// cannot mend, or three tries have failed for the moment. parse gets the whole
+// body of a 2xx; a problem it reports counts as such a failure. It may be
+// called again, and must then start anew.
+func (c *Client) do(ctx context.Context, q request, parse func(body []byte) (problem string, err error)) error {
+	wait := fault.NewBackoff(500*time.Millisecond, 5*time.Second)
+	for {
+		err := c.try(ctx, q, parse)
+		if err == nil {
+			return nil
+		}
+		if ctx.Err() != nil {
+			return ctx.Err()
+		}
+		least, again := repeatable(err)
+		if !again || wait.Attempts()+1 >= tries {
+			return err
+		}
+		if err := wait.Wait(ctx, least); err != nil {
+			return err
+		}
+	}
+}
+
+// repeatable reports whether the same request may well succeed in a moment, and
+// after what wait at least. The rest is for the caller to schedule.
+func repeatable(err error) (least time.Duration, ok bool) {
+	var budget *BudgetError
+	if errors.As(err, &budget) || fault.KindOf(err) != fault.Retry {
+		return 0, false
+	}
+	least = fault.DelayOf(err)
+	return least, least <= patience
+}
+
+// try asks once, in one of the slots.
+func (c *Client) try(ctx context.Context, q request, parse func([]byte) (string, error)) error {
+	body, answer, err := c.ask(ctx, q)
+	if err != nil {
+		return err
+	}
+	if problem, err := parse(body); problem != "" || err != nil {
+		answer.Problem, answer.Err = problem, err
+		c.debug(q, answer.Status, answer.RequestID, problem)
+		return answer
+	}
+	return nil
+}
+
+// ask gets the body of a successful answer. The AnswerError is for what may be
+// found wrong with it.
+func (c *Client) ask(ctx context.Context, q request) ([]byte, *AnswerError, error) {
+	select {
+	case c.slots <- struct{}{}:
+	case <-ctx.Done():
+		return nil, nil, ctx.Err()
+	}
+	defer func() { <-c.slots }()
+	if err := c.limits.admit(q.endpoint); err != nil {
+		return nil, nil, err
+	}
+	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
+	defer cancel()
+	req, err := c.build(ctx, q)
+	if err != nil {
+		return nil, nil, fmt.Errorf("building a request to LinkedIn's %s: %w", q.endpoint, err)
+	}
+	sent := time.Now()
+	res, err := c.http.Do(req)
+	if err != nil {
+		return nil, nil, c.lost(q, sent, err)
+	}
+	defer func() { _ = res.Body.Close() }() // read to its end or given up on
+	c.tell(res, sent)
+	body, err := c.read(res)
+	c.count(q, res, sent)
+	answer := &AnswerError{Endpoint: q.endpoint, Status: res.StatusCode, RequestID: res.Header.Get(headerUUID)}
+	switch {
+	case res.StatusCode < 200 || res.StatusCode > 299:
+		return nil, nil, c.refused(q, res, sent, body)
+	case err != nil:
+		answer.Problem, answer.Err = "it could not be read to its end", err
+	case len(body) == 0:
+		answer.Problem = "it is empty"
+	case int64(len(body)) > c.opts.MaxAnswerBytes:
+		answer.Problem = fmt.Sprintf("it is longer than %d bytes", c.opts.MaxAnswerBytes)
+	}
+	if answer.Problem != "" {
+		c.debug(q, answer.Status, answer.RequestID, answer.Problem)
+		return nil, nil, answer
+	}
+	return body, answer, nil
+}
+
+// build makes the HTTP request. The query is set as it is encoded.
+func (c *Client) build(ctx context.Context, q request) (*http.Request, error) {
+	query := encodeQuery(q.params)
+	method, target, body := http.MethodGet, c.opts.APIURL+q.path, io.Reader(nil)
+	switch {
+	case len(query) > maxQuery:
+		method, body = http.MethodPost, strings.NewReader(query)
+	case query != "":
+		target += "?" + query
+	}
+	req, err := http.NewRequestWithContext(ctx, method, target, body)
+	if err != nil {
+		return nil, err
+	}
+	if body != nil {
+		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+		req.Header.Set("X-HTTP-Method-Override", http.MethodGet)
+	}
+	req.Header.Set("Accept", "application/json")
+	req.Header.Set("X-Restli-Protocol-Version", "2.0.0")
+	if strings.HasPrefix(q.path, "/rest/") { // the only part with versions
+		req.Header.Set("Linkedin-Version", c.opts.Version)
+	}
+	return req, nil
+}
+
+// read takes the body, up to one byte more than it may have.
+func (c *Client) read(res *http.Response) ([]byte, error) {
+	most := int64(maxRefusal)
+	if res.StatusCode < 300 {
+		most = c.opts.MaxAnswerBytes + 1
+	}
+	size := res.ContentLength
+	if size < 0 {
+		size = c.answerBytes.Load() // pages are much alike
+	}
+	body := make([]byte, 0, min(size+512, most))
+	limited := io.LimitReader(res.Body, most)
+	for {
+		if len(body) == cap(body) {
+			body = append(body, 0)[:len(body)]
+		}
+		n, err := limited.Read(body[len(body):cap(body)])
+		body = body[:len(body)+n]
+		if errors.Is(err, io.EOF) {
+			break
+		}
+		if err != nil {
+			return body, err
+		}
+	}
+	if res.ContentLength < 0 {
+		c.answerBytes.Store(max(int64(len(body)), size*7/8))
+	}
+	return body, nil
+}
+
+// tell sets our idea of LinkedIn's clock by an answer that has just begun.
+// Refusals do not count: they may come from something in between, with a clock
+// of its own.
+func (c *Client) tell(res *http.Response, sent time.Time) {
+	if date, err := http.ParseTime(res.Header.Get("Date")); err == nil && res.StatusCode < 300 {
+		c.clock.observe(date, sent)
+	}
+}
+
+// count keeps the outcome and the duration of an answer.
+func (c *Client) count(q request, res *http.Response, sent time.Time) {
+	c.metrics.requests.WithLabelValues(q.endpoint, strconv.Itoa(res.StatusCode)).Inc()
+	c.metrics.seconds.WithLabelValues(q.endpoint).Observe(time.Since(sent).Seconds())
+	if res.StatusCode != http.StatusTooManyRequests {
+		c.limits.answered(q.endpoint)
+	}
+}
+
+// lost is the error of a request without an answer.
+func (c *Client) lost(q request, sent time.Time, err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err // the address says nothing that the endpoint does not
+	}
+	c.metrics.requests.WithLabelValues(q.endpoint, "error").Inc()
+	c.metrics.seconds.WithLabelValues(q.endpoint).Observe(time.Since(sent).Seconds())
+	c.log.Debug("request to LinkedIn got no answer", zap.String("endpoint", q.endpoint), zap.Error(err))
+	return &TransportError{Endpoint: q.endpoint, Err: err}
+}
+
+// refused is the error of an answer that is not a success.
+func (c *Client) refused(q request, res *http.Response, sent time.Time, body []byte) error {
+	e := decodeRefusal(body)
+	e.Endpoint, e.Status, e.RequestID = q.endpoint, res.StatusCode, res.Header.Get(headerUUID)
+	e.After = retryAfter(res.Header.Get("Retry-After"))
+	c.debug(q, e.Status, e.RequestID, e.Code)
+	if e.Status != http.StatusTooManyRequests {
+		return e
+	}
+	c.metrics.throttled.WithLabelValues(q.endpoint).Inc()
+	after, err := c.limits.throttled(q.endpoint, sent, e.After)
+	if err != nil {
+		c.log.Warn("daily limit of LinkedIn's API is used up", zap.String("endpoint", q.endpoint), zap.Error(err))
+		return err
+	}
+	e.After = after
+	return e
+}
+
+func (c *Client) debug(q request, status int, requestID, problem string) {
+	c.log.Debug("request to LinkedIn failed", zap.String("endpoint", q.endpoint),
+		zap.Int("status", status), zap.String("problem", problem), zap.String("x_li_uuid", requestID))
+}
+
+// retryAfter reads the header's two forms, seconds and a date (RFC 9110 §10.2.3).
+func retryAfter(header string) time.Duration {
+	if n, err := strconv.Atoi(header); err == nil {
+		return min(time.Duration(max(n, 0)), 24*60*60) * time.Second
+	}
+	if at, err := http.ParseTime(header); err == nil {
+		return min(max(time.Until(at), 0), 24*time.Hour)
+	}
+	return 0
+}

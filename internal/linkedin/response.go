@@ -1,0 +1,397 @@
+package linkedin
+
+import (
+	"fmt"
+	"math/bits"
+	"strings"
+	"time"
+
+	"github.com/cespare/xxhash/v2"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"leadstream/internal/lead"
+)
+
+// responses decodes elements of leadFormResponses. Each element, and each part
+// of it, is read for itself: what is broken is marked and hides nothing else.
+// It serves one page, and one goroutine.
+//
+// Source: Lead Sync API, lead-sync-schema, leadFormResponses.
+type responses struct {
+	source  lead.Source // of elements that do not name theirs
+	fetched time.Time
+
+	// Pages repeat a few forms and events: their URNs are parsed once, and are
+	// copies, since callers keep them for longer than a page.
+	forms  map[string]lead.FormRef
+	events map[string]string
+	// The lists of all elements of a page are cut from common blocks.
+	answers  []lead.Answer
+	options  []int64
+	consents []lead.ConsentAnswer
+}
+
+// The places in an element where it can be unreadable altogether.
+const (
+	fieldID           = "id"
+	fieldSubmittedAt  = "submittedAt"
+	fieldForm         = "versionedLeadGenFormUrn"
+	fieldFormResponse = "formResponse"
+	fieldAnswers      = "formResponse.answers"
+	fieldConsents     = "formResponse.consentResponses"
+)
+
+// decode reads the element at the reader's position, with its key: that of its
+// id and time, or of its bytes where it lacks one of them.
+func (d *responses) decode(r *reader) (lead.Response, uint64, bool) {
+	start := r.start()
+	out := lead.Response{Owner: d.source.Owner, Type: d.source.Type, FetchedAt: d.fetched}
+	if kind := r.kind(); kind != jsontext.KindBeginObject {
+		out.Unreadable = "the element is " + kindName(kind) + ", not an object"
+		r.skip()
+	} else {
+		d.element(r, &out)
+	}
+	if r.failed() != nil {
+		return out, 0, false
+	}
+	out.Raw = r.body[start:r.offset():r.offset()]
+	if out.ID == "" || out.SubmittedAt.IsZero() {
+		return out, xxhash.Sum64(out.Raw), true
+	}
+	return out, bits.RotateLeft64(xxhash.Sum64String(out.ID), 17) ^ uint64(out.SubmittedAt.UnixMilli())*0x9E3779B97F4A7C15, true
+}
+
+func (d *responses) element(r *reader, out *lead.Response) {
+	need := [...]struct{ field, problem string }{
+		{fieldID, missing}, {fieldSubmittedAt, missing}, {fieldForm, missing}, {fieldFormResponse, missing},
+	}
+	for r.open(jsontext.KindBeginObject); r.more(); {
+		switch name := r.name(); name {
+		case fieldID:
+			out.ID, need[0].problem = d.id(r)
+		case fieldSubmittedAt:
+			out.SubmittedAt, need[1].problem = d.time(r)
+		case fieldForm:
+			out.Form, need[2].problem = d.form(r)
+		case fieldFormResponse:
+			need[3].field, need[3].problem = d.formResponse(r, out)
+		default:
+			d.detail(r, out, name)
+		}
+	}
+	for _, n := range need {
+		if n.problem == "" {
+			continue
+		}
+		if out.Unreadable != "" {
+			out.Unreadable += "; "
+		}
+		out.Unreadable += n.field + " " + n.problem
+	}
+}
+
+const missing = "is missing"
+
+// detail reads a member that a lead can do without. Members that are not known
+// pass: LinkedIn adds some without a new version of its API.
+func (d *responses) detail(r *reader, out *lead.Response, name string) {
+	if r.kind() == jsontext.KindNull { // as if it were left out
+		r.skip()
+		return
+	}
+	var what string
+	switch name {
+	case "owner":
+		var owner string
+		if owner, what = r.urn("urn:li:"); what == "" && owner == "" {
+			what = "no URN"
+		}
+		if what == "" && owner != out.Owner {
+			out.Owner = owner
+		}
+	case "leadType":
+		var kind string
+		if kind, what = r.text(); kind != "" && kind != out.Type {
+			out.Type = kind
+		}
+	case "submitter":
+		out.Submitter, what = r.text()
+	case "testLead":
+		out.Test, what = r.boolean()
+	case "associatedEntity":
+		// The member's name is not settled, the URN's beginning is.
+		out.Event, what = d.event(r)
+	default:
+		r.skip()
+		return
+	}
+	if what != "" {
+		out.Faults = append(out.Faults, lead.Fault{Field: name, Problem: "is " + what})
+	}
+}
+
+func (d *responses) id(r *reader) (id, problem string) {
+	id, what := r.digits()
+	switch {
+	case what != "":
+		return "", "is " + what
+	case id == "":
+		return "", "is empty"
+	}
+	return id, ""
+}
+
+// lastMillis is the end of the year 9999, the last that RFC 3339 can write.
+const lastMillis = 253402300799999
+
+func (d *responses) time(r *reader) (t time.Time, problem string) {
+	ms, what := r.integer()
+	switch {
+	case what != "":
+		return t, "is " + what
+	case ms <= 0 || ms > lastMillis:
+		return t, "is no time in epoch milliseconds"
+	}
+	return lead.FromMillis(ms), ""
+}
+
+func (d *responses) form(r *reader) (ref lead.FormRef, problem string) {
+	urn, what := r.text()
+	if what != "" {
+		return ref, "is " + what
+	}
+	if ref, ok := d.forms[urn]; ok {
+		return ref, ""
+	}
+	urn = strings.Clone(urn)
+	ref, err := lead.ParseFormURN(urn)
+	if err != nil {
+		return ref, "is not the URN of a lead form"
+	}
+	if d.forms == nil {
+		d.forms = map[string]lead.FormRef{}
+	}
+	d.forms[urn] = ref
+	return ref, ""
+}
+
+func (d *responses) event(r *reader) (urn, what string) {
+	urn, what = r.urn("urn:li:event:")
+	if urn == "" {
+		return "", what
+	}
+	if known, ok := d.events[urn]; ok {
+		return known, ""
+	}
+	if d.events == nil {
+		d.events = map[string]string{}
+	}
+	urn = strings.Clone(urn)
+	d.events[urn] = urn
+	return urn, ""
+}
+
+// formResponse reads the answers and consents. A list of answers that is left
+// out or null is one without answers; anything else but a list is a problem.
+func (d *responses) formResponse(r *reader, out *lead.Response) (field, problem string) {
+	field = fieldFormResponse
+	if k := r.kind(); k != jsontext.KindBeginObject {
+		r.skip()
+		return field, "is " + kindName(k)
+	}
+	for r.open(jsontext.KindBeginObject); r.more(); {
+		name, kind := r.name(), r.kind()
+		switch {
+		case name == "answers" && kind == jsontext.KindBeginArray:
+			d.answerList(r, out)
+		case name == "consentResponses" && kind == jsontext.KindBeginArray:
+			d.consentList(r, out)
+		case name == "answers" && kind != jsontext.KindNull:
+			field, problem = fieldAnswers, "is "+kindName(kind)
+			r.skip()
+		case name == "consentResponses" && kind != jsontext.KindNull:
+			out.Faults = append(out.Faults, lead.Fault{Field: fieldConsents, Problem: "is " + kindName(kind)})
+			r.skip()
+		default:
+			r.skip()
+		}
+	}
+	return field, problem
+}
+
+// block is how many members a block for the lists of a page's elements begins
+// with; append makes more where a list is longer than what is left.
+const block = 512
+
+func (d *responses) answerList(r *reader, out *lead.Response) {
+	if cap(d.answers)-len(d.answers) < 16 {
+		d.answers = make([]lead.Answer, 0, block)
+	}
+	from := len(d.answers)
+	for r.open(jsontext.KindBeginArray); r.more(); {
+		d.answers = append(d.answers, lead.Answer{})
+		d.answer(r, &d.answers[len(d.answers)-1])
+	}
+	out.Answers = d.answers[from:len(d.answers):len(d.answers)]
+}
+
+// answer reads one answer. Without a question it keeps the whole element, so
+// that nothing of it is lost.
+func (d *responses) answer(r *reader, out *lead.Answer) {
+	start := r.start()
+	if k := r.kind(); k != jsontext.KindBeginObject {
+		out.Raw, out.Problem = r.raw(), "the answer is "+kindName(k)
+		return
+	}
+	asked, problem := missing, missing
+	for r.open(jsontext.KindBeginObject); r.more(); {
+		switch r.name() {
+		case "questionId":
+			if out.QuestionID, asked = r.integer(); asked != "" {
+				asked = "is " + asked
+			}
+		case "answerDetails":
+			problem = d.details(r, out)
+		default:
+			r.skip()
+		}
+	}
+	if r.failed() != nil {
+		return
+	}
+	switch {
+	case asked != "":
+		*out = lead.Answer{Raw: r.body[start:r.offset():r.offset()], Problem: "questionId " + asked}
+	case problem != "":
+		*out = lead.Answer{QuestionID: out.QuestionID, Raw: out.Raw, Problem: "answerDetails " + problem}
+	}
+}
+
+// details reads the union answerDetails; with a problem the answer keeps it raw.
+func (d *responses) details(r *reader, out *lead.Answer) (problem string) {
+	start := r.start()
+	if k := r.kind(); k != jsontext.KindBeginObject {
+		out.Raw = r.raw()
+		return "is " + kindName(k)
+	}
+	problem = "holds no known kind of answer"
+	for r.open(jsontext.KindBeginObject); r.more(); {
+		switch r.name() {
+		case "textQuestionAnswer":
+			out.Kind, problem = lead.TextAnswer, d.textAnswer(r, out)
+		case "multipleChoiceAnswer":
+			out.Kind, problem = lead.ChoiceAnswer, d.choiceAnswer(r, out)
+		default:
+			r.skip()
+		}
+	}
+	if problem != "" && r.failed() == nil {
+		out.Raw = r.body[start:r.offset():r.offset()]
+	}
+	return problem
+}
+
+func (d *responses) textAnswer(r *reader, out *lead.Answer) (problem string) {
+	if k := r.kind(); k != jsontext.KindBeginObject {
+		r.skip()
+		return "textQuestionAnswer is " + kindName(k)
+	}
+	problem = "textQuestionAnswer.answer " + missing
+	for r.open(jsontext.KindBeginObject); r.more(); {
+		if r.name() != "answer" {
+			r.skip()
+			continue
+		}
+		var what string
+		if out.Text, what = r.text(); what == "" {
+			problem = ""
+		} else {
+			problem = "textQuestionAnswer.answer is " + what
+		}
+	}
+	return problem
+}
+
+func (d *responses) choiceAnswer(r *reader, out *lead.Answer) (problem string) {
+	if k := r.kind(); k != jsontext.KindBeginObject {
+		r.skip()
+		return "multipleChoiceAnswer is " + kindName(k)
+	}
+	problem = "multipleChoiceAnswer.options " + missing
+	for r.open(jsontext.KindBeginObject); r.more(); {
+		switch name, kind := r.name(), r.kind(); {
+		case name != "options":
+			r.skip()
+		case kind != jsontext.KindBeginArray:
+			problem = "multipleChoiceAnswer.options is " + kindName(kind)
+			r.skip()
+		default:
+			out.Options, problem = d.optionList(r)
+		}
+	}
+	return problem
+}
+
+func (d *responses) optionList(r *reader) (ids []int64, problem string) {
+	if cap(d.options)-len(d.options) < 16 {
+		d.options = make([]int64, 0, block)
+	}
+	from := len(d.options)
+	for r.open(jsontext.KindBeginArray); r.more(); {
+		id, what := r.integer()
+		if what != "" {
+			problem = "multipleChoiceAnswer.options holds " + what
+			continue
+		}
+		d.options = append(d.options, id)
+	}
+	return d.options[from:len(d.options):len(d.options)], problem
+}
+
+func (d *responses) consentList(r *reader, out *lead.Response) {
+	if cap(d.consents)-len(d.consents) < 8 {
+		d.consents = make([]lead.ConsentAnswer, 0, block)
+	}
+	from := len(d.consents)
+	i := -1
+	for r.open(jsontext.KindBeginArray); r.more(); {
+		i++
+		c, problem := decodeConsent(r)
+		if problem != "" {
+			out.Faults = append(out.Faults, lead.Fault{Field: fmt.Sprintf("%s[%d]", fieldConsents, i), Problem: problem})
+			continue
+		}
+		d.consents = append(d.consents, c)
+	}
+	out.Consents = d.consents[from:len(d.consents):len(d.consents)]
+}
+
+func decodeConsent(r *reader) (c lead.ConsentAnswer, problem string) {
+	if k := r.kind(); k != jsontext.KindBeginObject {
+		r.skip()
+		return c, "is " + kindName(k)
+	}
+	id, accepted := missing, missing
+	for r.open(jsontext.KindBeginObject); r.more(); {
+		switch r.name() {
+		case "consentId":
+			if c.ConsentID, id = r.integer(); id != "" {
+				id = "is " + id
+			}
+		case "accepted":
+			if c.Accepted, accepted = r.boolean(); accepted != "" {
+				accepted = "is " + accepted
+			}
+		default:
+			r.skip()
+		}
+	}
+	switch {
+	case id != "":
+		return c, "consentId " + id
+	case accepted != "":
+		return c, "accepted " + accepted
+	}
+	return c, ""
+}
