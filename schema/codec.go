@@ -37,8 +37,9 @@ type question struct {
 	latest       int // of the two, the one that a higher form version has
 }
 
-// Compile prepares the encoder for leads of the form. The id is the schema's
-// in the registry. It fails when the schema would not be valid Avro, which
+// Compile prepares the encoder for leads of the form. The id must be the one
+// under which f.Schema(), as it is now, was registered: records written under
+// the id of an earlier schema could not be decoded. It fails when the schema would not be valid Avro, which
 // says that the memory it came from is damaged.
 func Compile(f *Fields, id int) (*Codec, error) {
 	if id < 0 || id > math.MaxInt32 {

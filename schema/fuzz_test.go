@@ -15,7 +15,7 @@ import (
 	"leadstream/internal/lead"
 )
 
-// choices is a source of decisions: the fuzzer's bytes, then zeros.
+// decisions is a source of decisions: the fuzzer's bytes, then zeros.
 type decisions struct{ left []byte }
 
 func (d *decisions) upTo(n int) int {

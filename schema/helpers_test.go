@@ -156,7 +156,7 @@ func decode(t testing.TB, schema string, id uint32, value []byte) map[string]any
 	return out.(map[string]any)
 }
 
-// answered is the decoded lead without the fixed columns that every test has.
+// answersIn is the decoded lead without the fixed columns that every test has.
 func answersIn(decoded map[string]any) map[string]any {
 	out := maps.Clone(decoded)
 	maps.DeleteFunc(out, func(name string, _ any) bool {
