@@ -58,7 +58,7 @@ func New(cfg Config) (*Cluster, error) {
 	}
 	c := &Cluster{
 		seeds:        slices.Clone(cfg.Brokers),
-		pool:         &pool{dialer: dialer{clientID: cfg.ClientID}, idle: map[string][]*conn{}},
+		pool:         &pool{dialer: dialer{clientID: cfg.ClientID, connect: new(net.Dialer).DialContext}, idle: map[string][]*conn{}},
 		log:          cfg.Log,
 		controller:   -1,
 		topics:       map[string]topicMeta{},

@@ -33,6 +33,7 @@ type dialer struct {
 	clientID  string
 	tls       *tls.Config
 	mechanism sasl.Mechanism
+	connect   func(ctx context.Context, network, addr string) (net.Conn, error)
 }
 
 // pool keeps connections that are not in use, by address. A connection carries
@@ -148,7 +149,7 @@ func (p *pool) close() {
 func (d *dialer) dial(ctx context.Context, addr string) (*conn, error) {
 	ctx, cancel := context.WithTimeout(ctx, dialTimeout)
 	defer cancel()
-	raw, err := new(net.Dialer).DialContext(ctx, "tcp", addr)
+	raw, err := d.connect(ctx, "tcp", addr)
 	if err != nil {
 		return nil, err
 	}

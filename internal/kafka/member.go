@@ -21,6 +21,7 @@ type member struct {
 	cluster *Cluster
 	cfg     GroupConfig
 	work    func(context.Context) error
+	beat    func(context.Context, *kafkago.Generation) bool // asks whether a generation is still ours
 	conns   groupConns
 	claim   sticky
 
@@ -66,7 +67,7 @@ func newMember(c *Cluster, cfg GroupConfig, work func(context.Context) error) *m
 		cfg.OnState = func(bool) {}
 	}
 	cfg.Log = cfg.Log.With(zap.String("group", cfg.ID))
-	m := &member{cluster: c, cfg: cfg, work: work, done: make(chan error, 1)}
+	m := &member{cluster: c, cfg: cfg, work: work, beat: c.beat, done: make(chan error, 1)}
 	m.lost, m.confirm = time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	m.lost.Stop()
 	m.confirm.Stop()
@@ -278,7 +279,7 @@ func (m *member) reconsider(ctx context.Context) {
 	}
 	asking, cancel := context.WithTimeout(ctx, groupTimeout)
 	defer cancel()
-	if !m.cluster.beat(asking, m.generation) {
+	if !m.beat(asking, m.generation) {
 		m.confirm.Reset(m.cfg.Heartbeat)
 		return
 	}

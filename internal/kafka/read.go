@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"slices"
 	"time"
 
 	"leadstream/internal/fault"
@@ -94,7 +93,17 @@ type reader struct {
 	topic   string
 	decoder *decoder
 	fn      func(*Record) error
-	buffer  []byte // of fetch answers
+	buffer  []byte   // of fetch answers
+	spare   [][]byte // memory of batches that were kept, to be used again
+}
+
+// keep copies bytes out of the buffer of fetch answers.
+func (r *reader) keep(b []byte) []byte {
+	var into []byte
+	if n := len(r.spare); n > 0 {
+		into, r.spare = r.spare[n-1], r.spare[:n-1]
+	}
+	return append(into[:0], b...)
 }
 
 // partition reads one partition from offset next to the high watermark end.
@@ -227,25 +236,30 @@ func (p *partitionReader) batch(b *batch) error {
 		if err != nil || !ok {
 			return err
 		}
-		held := p.open[b.producerID]
-		delete(p.open, b.producerID)
-		if !committed {
-			return nil
-		}
-		for i := range held {
-			if err := p.deliver(&held[i]); err != nil {
-				return err
-			}
-		}
-		return nil
+		return p.close(b.producerID, committed)
 	case b.transactional():
 		held := *b
-		held.payload = slices.Clone(b.payload) // the buffer is used again
+		held.payload = p.keep(b.payload)
 		p.open[b.producerID] = append(p.open[b.producerID], held)
 		return nil
 	default:
 		return p.deliver(b)
 	}
+}
+
+// close delivers or drops what was kept of a transaction whose marker came.
+func (p *partitionReader) close(producerID int64, committed bool) error {
+	for i := range p.open[producerID] {
+		held := &p.open[producerID][i]
+		if committed {
+			if err := p.deliver(held); err != nil {
+				return err
+			}
+		}
+		p.spare = append(p.spare, held.payload)
+	}
+	delete(p.open, producerID)
+	return nil
 }
 
 func (p *partitionReader) deliver(b *batch) error {

@@ -1,0 +1,94 @@
+//go:build integration
+
+package kafka
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"strings"
+	"sync"
+	"testing"
+
+	"leadstream/internal/realstack"
+)
+
+// The broker that the tests share. Tests that kill a broker or need another
+// configuration start their own.
+var shared struct {
+	once  sync.Once
+	dir   string
+	kafka *realstack.Kafka
+	err   error
+}
+
+func TestMain(m *testing.M) {
+	if run := os.Getenv(childEnv); run != "" {
+		os.Exit(child(run))
+	}
+	code := m.Run()
+	if shared.kafka != nil {
+		if err := shared.kafka.Stop(); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			code = 1
+		}
+	}
+	if shared.dir != "" {
+		_ = os.RemoveAll(shared.dir) // a temporary directory
+	}
+	os.Exit(code)
+}
+
+// real is a Cluster on the shared broker.
+func real(t testing.TB) *Cluster {
+	t.Helper()
+	return connect(t, Config{Brokers: []string{realAddr(t)}})
+}
+
+func realAddr(t testing.TB) string {
+	t.Helper()
+	shared.once.Do(func() {
+		if shared.dir, shared.err = os.MkdirTemp("", "leadstream-kafka"); shared.err != nil {
+			return
+		}
+		var jars string
+		if jars, shared.err = realstack.Jars(); shared.err != nil {
+			return
+		}
+		shared.kafka, shared.err = realstack.StartKafka(context.Background(), realstack.KafkaOptions{
+			Jars: jars, Dir: shared.dir, Properties: map[string]string{"log.cleaner.backoff.ms": "200"},
+		})
+	})
+	if shared.err != nil {
+		t.Fatal(shared.err)
+	}
+	return shared.kafka.Addr(realstack.PLAINTEXT)
+}
+
+// own starts a broker for one test.
+func own(t testing.TB, o realstack.KafkaOptions) *realstack.Kafka {
+	t.Helper()
+	jars, err := realstack.Jars()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Jars = jars
+	if o.Dir == "" {
+		o.Dir = t.TempDir()
+	}
+	k, err := realstack.StartKafka(t.Context(), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := k.Kill(); err != nil {
+			t.Error(err)
+		}
+	})
+	return k
+}
+
+// name is a topic or an id that no other test uses.
+func name(t testing.TB, suffix string) string {
+	return strings.NewReplacer("/", "-", "#", "-", "=", "-").Replace(t.Name()) + "-" + suffix
+}
