@@ -328,6 +328,15 @@ func (b *formBook) suspend(id string, why error) {
 	f.why, f.ready = why, false
 }
 
+// unready makes the next use of a form prepare it again.
+func (b *formBook) unready(id string) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if f := b.forms[id]; f != nil {
+		f.ready = false
+	}
+}
+
 // suspended is why a form cannot be published to, nil when it can.
 func (b *formBook) suspended(id string) error {
 	b.mu.Lock()

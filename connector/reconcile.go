@@ -73,10 +73,14 @@ func (e *epoch) reconcile(ctx context.Context, j *job, w lead.Window, limit int)
 	return e.flush(ctx, j, w, rows, true)
 }
 
+// maxRounds bounds how often a flush is tried with something else set aside; a
+// transaction names few topics, and most refusals concern one.
+const maxRounds = 100
+
 // flush publishes what is missing of the rows, which are part of window w, and
 // with the last of them the job's progress.
 func (e *epoch) flush(ctx context.Context, j *job, w lead.Window, rows []lead.Response, last bool) error {
-	for {
+	for round := 0; ; round++ {
 		sorted, err := e.sort(ctx, j, rows)
 		if err != nil {
 			return err
@@ -101,7 +105,7 @@ func (e *epoch) flush(ctx context.Context, j *job, w lead.Window, rows []lead.Re
 			if err := e.forms.learn(ctx, lacking); err != nil {
 				return err
 			}
-		case refused != nil && e.setAside(refused):
+		case refused != nil && round < maxRounds && e.setAside(refused):
 			// the form or the lead that was refused is known now: again without it
 		default:
 			return err
@@ -163,7 +167,8 @@ func (e *epoch) setAside(err error) bool {
 		return false
 	}
 	if errors.Is(err, kafka.ErrTopicMissing) {
-		return true // forgotten by the store, and made again
+		e.forms.unready(form) // forgotten by the store; both make it again
+		return true
 	}
 	e.forms.suspend(form, err)
 	return true

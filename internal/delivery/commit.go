@@ -89,6 +89,7 @@ func (s *Store) nextTopics(b *Batch) map[string]checkpoint.Topic {
 				t = known.Topic
 			}
 			t.SchemaID = b.Schemas[l.Form.ID]
+			t.EndOffset++ // the commit's marker
 		}
 		t.Leads++
 		t.EndOffset++

@@ -30,6 +30,7 @@ func (e *ForeignTopicError) Fault() fault.Kind { return fault.Suspend }
 type topicState struct {
 	checkpoint.Topic
 	ready     bool
+	lostNow   bool          // found to be another topic, not recorded yet
 	retention time.Duration // negative: unlimited
 	oldest    time.Time     // of what is left, where something was removed; else zero
 	// written is the last offset by partition of our last commit; a reader sees
@@ -75,6 +76,7 @@ func (s *Store) EnsureTopics(ctx context.Context, forms []string) (map[string]er
 	if err != nil {
 		return nil, err
 	}
+	lost := map[string]any{}
 	for _, name := range names {
 		form := strings.TrimPrefix(name, s.opts.Prefix)
 		if err := s.learn(ctx, name, found, created[name]); err != nil {
@@ -82,9 +84,33 @@ func (s *Store) EnsureTopics(ctx context.Context, forms []string) (map[string]er
 				return nil, err
 			}
 			refused[form] = err
+		} else if t := s.topics[name]; t.lostNow {
+			lost[checkpoint.TopicKey(form)] = t.Topic
 		}
 	}
-	return refused, nil
+	return refused, s.recordLost(ctx, lost)
+}
+
+// recordLost commits what topics that are not what they were have forgotten,
+// before anything is written to them: afterwards their offsets would not tell.
+func (s *Store) recordLost(ctx context.Context, lost map[string]any) error {
+	if len(lost) == 0 {
+		return nil
+	}
+	msgs, err := s.recordMessages(nil, lost)
+	if err != nil {
+		return err
+	}
+	if _, err := s.opts.Producer.Commit(ctx, msgs); err != nil {
+		for _, t := range s.topics {
+			t.ready = t.ready && !t.lostNow
+		}
+		return fmt.Errorf("recording that %d topics were made anew: %w", len(lost), err)
+	}
+	for _, t := range s.topics {
+		t.lostNow = false
+	}
+	return nil
 }
 
 // create makes the topics that were not found; the answer has an entry, nil or
@@ -163,7 +189,7 @@ func (s *Store) learn(ctx context.Context, name string, found map[string]kafka.T
 func (t *topicState) lost(now time.Time) {
 	t.oldest = time.Time{}
 	if t.EndOffset > 0 {
-		t.Horizon, t.EndOffset = now, 0
+		t.Horizon, t.EndOffset, t.lostNow = now, 0, true
 	}
 }
 
