@@ -19,14 +19,13 @@ type Introspection struct {
 	Active bool
 	// Status is active, expired or revoked; empty for a token that LinkedIn
 	// does not know or that belongs to another app.
-	Status    string
-	Scopes    []string
-	AuthType  string // 2L, 3L, Enterprise_User
-	ClientID  string
-	Scoped    bool // whether the answer named the scopes
-	CreatedAt time.Time
-	// AuthorizedAt and ExpiresAt have a resolution of one second.
-	AuthorizedAt, ExpiresAt time.Time
+	Status   string
+	Scopes   []string
+	Scoped   bool   // whether the answer named the scopes
+	AuthType string // 2L, 3L, Enterprise_User
+	ClientID string
+	// The times have a resolution of one second.
+	AuthorizedAt, CreatedAt, ExpiresAt time.Time
 }
 
 // Reason is why an inactive token is of no use.

@@ -250,9 +250,9 @@ func (l *login) serve(ctx context.Context) (served chan result, stop func(), err
 		serving.Go(func() { _ = server.Serve(ln) }) // ends with ErrServerClosed by stop
 	}
 	return served, func() {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
-		if server.Shutdown(ctx) != nil {
+		if server.Shutdown(grace) != nil {
 			_ = server.Close() // a browser that does not read is cut off
 		}
 		serving.Wait()

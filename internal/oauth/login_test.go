@@ -261,7 +261,7 @@ func TestLoginBesideAConnectorNoticesWhatThatStored(t *testing.T) {
 	mux := http.NewServeMux()
 	mux.Handle("/oauth/callback", running.Callback(nil))
 	connector := httptest.NewUnstartedServer(mux)
-	if err := connector.Listener.Close(); err != nil {
+	if err = connector.Listener.Close(); err != nil {
 		t.Fatal(err)
 	}
 	if connector.Listener, err = (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:"+u.Port()); err != nil {

@@ -124,7 +124,7 @@ func (s *Session) deathOf(t Token) Reason {
 // returns the error, so it is logged here, and the next attempt waits: a tenth
 // of what is left, up to 5 minutes, or an hour where a person must act.
 func (s *Session) postpone(old Token, cause error) {
-	if !s.alive(old) {
+	if !s.alive(old) || errors.Is(cause, ErrNoToken) { // then the callers get the error
 		return
 	}
 	wait, level := 5*time.Minute, zap.WarnLevel
