@@ -6,6 +6,9 @@ import (
 	"net"
 
 	"leadstream/config"
+	"leadstream/internal/kafka"
+	"leadstream/internal/oauth"
+	"leadstream/schema"
 )
 
 // The exit codes are part of the public surface. 130 is untilSignal's.
@@ -45,18 +48,28 @@ func usageErrorf(format string, args ...any) error {
 
 // exitCode is the code for the error a command ended with, told by its type.
 func exitCode(err error) int {
-	var coded *exitError
-	var invalid *config.InvalidError
-	var network net.Error
-	switch {
-	case err == nil:
+	if err == nil {
 		return exitDone
-	case errors.As(err, &coded):
+	}
+	if coded, ok := errors.AsType[*exitError](err); ok {
 		return coded.code
-	case errors.As(err, &invalid):
+	}
+	switch {
+	case errors.Is(err, oauth.ErrConsentNeeded):
+		return exitConsent
+	case errors.Is(err, kafka.ErrFenced):
+		return exitFenced
+	case is[*config.InvalidError](err), is[*oauth.AppRefusedError](err), is[*oauth.FileError](err),
+		is[*kafka.AuthenticationError](err), is[*schema.AuthError](err):
 		return exitUsage
-	case errors.As(err, &network):
+	case is[*kafka.UnreachableError](err), is[*oauth.AnswerError](err), is[net.Error](err):
 		return exitUnreachable
 	}
 	return exitUnexpected
+}
+
+// is reports whether an error of type E is in the chain.
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
 }

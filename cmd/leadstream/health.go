@@ -32,9 +32,10 @@ machine. Ends with 0 when it answers 200, else with 5.`,
 				if err != nil {
 					return err
 				}
-				if address, err = healthURL(c.HTTP.Listen); err != nil {
+				if address, err = localURL(c.HTTP.Listen); err != nil {
 					return err
 				}
+				address += "/healthz"
 			}
 			return probe(cmd.Context(), address)
 		},
@@ -43,16 +44,16 @@ machine. Ends with 0 when it answers 200, else with 5.`,
 	return cmd
 }
 
-// healthURL is where a listener's own machine reaches it.
-func healthURL(listen string) (string, error) {
+// localURL is where a listener's own machine reaches it over HTTP.
+func localURL(listen string) (string, error) {
 	host, port, err := net.SplitHostPort(listen)
 	if err != nil {
-		return "", fmt.Errorf("reading http.listen: %w", err)
+		return "", fmt.Errorf("reading the address of the listener: %w", err)
 	}
 	if ip := net.ParseIP(host); host == "" || ip != nil && ip.IsUnspecified() {
 		host = "localhost"
 	}
-	return "http://" + net.JoinHostPort(host, port) + "/healthz", nil
+	return "http://" + net.JoinHostPort(host, port), nil
 }
 
 func probe(ctx context.Context, url string) error {

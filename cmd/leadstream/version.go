@@ -14,8 +14,8 @@ import (
 // -ldflags "-X main.release=v1.2.3". Without it the module's version counts.
 var release string
 
-// build says what this binary was made of.
-type build struct {
+// binary is what this program was made of.
+type binary struct {
 	Version   string   `json:"version"`
 	Commit    string   `json:"commit"`
 	Time      string   `json:"commitTime,omitempty"`
@@ -31,8 +31,8 @@ type module struct {
 }
 
 // readBuild is this binary's build, as the Go tool recorded it.
-func readBuild() build {
-	b := build{Version: release, Commit: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Libraries: []module{}}
+func readBuild() binary {
+	b := binary{Version: release, Commit: "unknown", Go: runtime.Version(), Platform: runtime.GOOS + "/" + runtime.GOARCH, Libraries: []module{}}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		b.Version = cmp.Or(b.Version, "unknown")
@@ -71,7 +71,7 @@ func newVersion(a *app) *cobra.Command {
 	return cmd
 }
 
-func (a *app) showVersion(b build) error {
+func (a *app) showVersion(b binary) error {
 	if a.output == "json" {
 		return printJSON(a.stdout, b)
 	}

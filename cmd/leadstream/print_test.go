@@ -1,0 +1,74 @@
+package main
+
+import (
+	"bytes"
+	"errors"
+	"testing"
+)
+
+type animal struct {
+	Name string `json:"name"`
+	Legs string `json:"legs"`
+}
+
+func printAnimals(format string, rows []animal) (string, error) {
+	var out bytes.Buffer
+	err := printList(&app{process: process{stdout: &out}, output: format}, rows,
+		column[animal]{"name", func(r animal) string { return r.Name }},
+		column[animal]{"legs", func(r animal) string { return r.Legs }},
+	)
+	return out.String(), err
+}
+
+func TestListsAreTablesOrJSON(t *testing.T) {
+	rows := []animal{{"cat", "4"}, {"<snake>", ""}}
+	tests := []struct {
+		name, format string
+		rows         []animal
+		want         string
+	}{
+		{"table", "table", rows, "NAME     LEGS\ncat      4\n<snake>  -\n"},
+		{"json", "json", rows, "[\n  {\n    \"name\": \"cat\",\n    \"legs\": \"4\"\n  },\n  {\n    \"name\": \"<snake>\",\n    \"legs\": \"\"\n  }\n]\n"},
+		{"empty table", "table", nil, "NAME  LEGS\n"},
+		{"empty json", "json", nil, "[]\n"},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			got, err := printAnimals(test.format, test.rows)
+			if err != nil || got != test.want {
+				t.Errorf("got %q, %v, want %q", got, err, test.want)
+			}
+		})
+	}
+}
+
+func TestForeignTextCannotBreakTheTableNorCommandTheTerminal(t *testing.T) {
+	for text, want := range map[string]string{
+		"plain":              "plain",
+		"two\nlines\tand":    "two lines and",
+		"\x1b[31mred":        "\uFFFD[31mred",
+		"\u202Eright":        "\uFFFDright",
+		"Ärger 日本 🎉 e\u0301": "Ärger 日本 🎉 e\u0301",
+		"":                   "-",
+	} {
+		if got := printable(text); got != want {
+			t.Errorf("printable(%q) = %q, want %q", text, got, want)
+		}
+	}
+}
+
+var errFull = errors.New("the disk is full")
+
+type fullDisk struct{}
+
+func (fullDisk) Write([]byte) (int, error) { return 0, errFull }
+
+func TestAResultThatCannotBeWrittenIsAnError(t *testing.T) {
+	for _, format := range []string{"table", "json"} {
+		a := &app{process: process{stdout: fullDisk{}}, output: format}
+		err := printList(a, []animal{{"cat", "4"}}, column[animal]{"name", func(r animal) string { return r.Name }})
+		if !errors.Is(err, errFull) {
+			t.Errorf("%s: error = %v, want %v", format, err, errFull)
+		}
+	}
+}
