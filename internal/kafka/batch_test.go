@@ -289,9 +289,10 @@ func FuzzBatch(f *testing.F) {
 	f.Add([]byte{}, bytes.Repeat([]byte("a"), 1000), "", []byte{}, int64(-5), uint8(200))
 	e, d := testEncoder(f), testDecoder(f)
 	f.Fuzz(func(t *testing.T, key, value []byte, header string, extra []byte, millis int64, n uint8) {
-		if millis < -1<<40 || millis > 1<<45 || n == 0 {
+		if millis < -1<<40 || millis > 1<<45 {
 			return
 		}
+		n = n%16 + 1 // enough for each kind of record
 		var msgs []Message
 		for i := range int(n) {
 			m := Message{Key: key, Value: value, Time: time.UnixMilli(millis + int64(i*i)*int64(1-2*(i%2)))}

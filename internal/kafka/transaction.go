@@ -438,9 +438,11 @@ func (t *transaction) giveUp(ctx context.Context, cause error) error {
 		return lost
 	}
 	if slices.ContainsFunc(t.plan.shares, func(s share) bool { return s.unsure }) {
-		// Aborted for certain, but the next sequence number is not known. The
-		// chain is cut for the same reason as above.
-		return t.lost("writing", 0, errors.New(cause.Error()))
+		// Aborted for certain, but the next sequence number is not known.
+		if _, refused := errors.AsType[*TopicError](cause); refused {
+			cause = errors.New(cause.Error()) // cut off, for the same reason as above
+		}
+		return t.lost("writing", 0, cause)
 	}
 	return cause
 }
