@@ -1,0 +1,121 @@
+package linkedinsim
+
+import (
+	"net/http"
+	"strconv"
+	"sync"
+	"time"
+)
+
+// reply is an answer before it is sent, so that a fault can still spoil it.
+type reply struct {
+	status      int
+	contentType string // default application/json
+	location    string
+	retryAfter  time.Duration
+	body        []byte
+	pooled      *[]byte // body's buffer, to be given back; may be nil
+}
+
+// buffers hold the bodies of pages.
+var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 1<<16); return &b }}
+
+func (r *reply) release() {
+	if r.pooled != nil {
+		*r.pooled = r.body[:0]
+		buffers.Put(r.pooled)
+		r.pooled, r.body = nil, nil
+	}
+}
+
+func jsonReply(v any) *reply { return &reply{status: http.StatusOK, body: mustJSON(v)} }
+
+// envelope is LinkedIn's error body (error handling).
+type envelope struct {
+	Status      int           `json:"status"`
+	ServiceCode int           `json:"serviceErrorCode,omitempty"`
+	Code        string        `json:"code,omitempty"`
+	Message     string        `json:"message"`
+	DetailType  string        `json:"errorDetailType,omitempty"`
+	Details     *errorDetails `json:"errorDetails,omitempty"`
+}
+
+type errorDetails struct {
+	InputErrors []inputError `json:"inputErrors"`
+}
+
+type inputError struct {
+	Description string `json:"description"`
+	Code        string `json:"code"`
+	Input       struct {
+		InputPath struct {
+			FieldPath string `json:"fieldPath"`
+		} `json:"inputPath"`
+	} `json:"input"`
+}
+
+func (e envelope) reply() *reply { return &reply{status: e.Status, body: mustJSON(e)} }
+
+func badParam(name string) *reply {
+	in := inputError{Description: "Invalid query parameter value", Code: "PARAM_INVALID"}
+	in.Input.InputPath.FieldPath = name
+	return envelope{
+		Status: http.StatusBadRequest, Code: "ILLEGAL_ARGUMENT", Message: "Invalid parameter",
+		DetailType: "com.linkedin.common.error.BadRequest", Details: &errorDetails{[]inputError{in}},
+	}.reply()
+}
+
+func badSyntax(name string) *reply {
+	return envelope{Status: http.StatusBadRequest, Message: "java.net.URISyntaxException: Illegal character in query at parameter " + name}.reply()
+}
+
+func notFound(what string) *reply {
+	return envelope{Status: http.StatusNotFound, Code: "RESOURCE_NOT_FOUND", Message: what + " was not found"}.reply()
+}
+
+// refusal answers for something that is not there any more or not for this member.
+func refusal(status int, what string) *reply {
+	switch status {
+	case http.StatusNotFound:
+		return notFound(what)
+	case http.StatusGone:
+		return envelope{Status: status, Code: "GONE", Message: what + " is gone"}.reply()
+	case http.StatusForbidden:
+		return envelope{Status: status, ServiceCode: 100, Code: "ACCESS_DENIED", Message: "Not enough permissions to access " + what}.reply()
+	}
+	return envelope{Status: status, Message: what + " cannot be read"}.reply()
+}
+
+func unauthorized(serviceCode int, code, message string) *reply {
+	return envelope{Status: http.StatusUnauthorized, ServiceCode: serviceCode, Code: code, Message: message}.reply()
+}
+
+func throttled(retryAfter time.Duration) *reply {
+	r := envelope{Status: http.StatusTooManyRequests, ServiceCode: 101, Message: "Resource level throttle limit for calls to this resource is reached."}.reply()
+	r.retryAfter = retryAfter
+	return r
+}
+
+// write sends the reply as it is. A write that fails means that the client has
+// gone; there is nobody to tell.
+func (r *reply) write(w http.ResponseWriter) {
+	r.header(w, len(r.body))
+	_, _ = w.Write(r.body)
+}
+
+func (r *reply) header(w http.ResponseWriter, length int) {
+	h := w.Header()
+	contentType := r.contentType
+	if contentType == "" {
+		contentType = "application/json"
+	}
+	h.Set("Content-Type", contentType)
+	h.Set("Content-Length", strconv.Itoa(length))
+	if r.location != "" {
+		h.Set("Location", r.location)
+	}
+	if r.retryAfter > 0 {
+		h.Set("Retry-After", strconv.Itoa(int((r.retryAfter+time.Second-1)/time.Second)))
+	}
+	w.WriteHeader(r.status)
+}

@@ -1,0 +1,134 @@
+package linkedinsim
+
+import (
+	"encoding/binary"
+	"encoding/hex"
+	"strconv"
+)
+
+// row is a lead, or a filler row that LinkedIn drops after it has cut the page.
+// There can be millions, so it is small and holds no pointer; what does not fit
+// is in an extra. A row's number is its index in World.rows.
+type row struct {
+	submitted int64 // epoch milliseconds
+	visible   int64 // epoch milliseconds; never before submitted unless asked for
+	version   int32 // index into World.versions
+	event     int32 // index into World.events, -1 for none
+	kind      leadType
+	flags     flags
+}
+
+type flags uint8
+
+const (
+	flagFiller flags = 1 << iota
+	flagTest
+	flagDeleted
+	flagReplaced // the same id was submitted again later
+	flagExtra    // World.extras has more about it
+)
+
+func (f flags) has(x flags) bool { return f&x != 0 }
+
+// extra is what only leads made by the control API have. It does not change
+// once the row can be seen.
+type extra struct {
+	id        string // empty: the row's own
+	submitter string // empty: the row's own
+	answers   []Answer
+	consents  []ConsentAnswer
+	malformed Malformation
+}
+
+// leadType is an index into leadTypes.
+type leadType uint8
+
+var leadTypes = []string{"EVENT", "COMPANY", "ORGANIZATION_PRODUCT", "SPONSORED"}
+
+const (
+	kindEvent     leadType = 0
+	kindSponsored leadType = 3
+)
+
+func parseLeadType(s string) (leadType, bool) {
+	for i, name := range leadTypes {
+		if s == name {
+			return leadType(i), true
+		}
+	}
+	return 0, false
+}
+
+func (k leadType) String() string { return leadTypes[k] }
+
+// mix is the finaliser of splitmix64: every bit of the result depends on every
+// bit of x, and different x give different results.
+func mix(x uint64) uint64 {
+	x += 0x9e3779b97f4a7c15
+	x = (x ^ x>>30) * 0xbf58476d1ce4e5b9
+	x = (x ^ x>>27) * 0x94d049bb133111eb
+	return x ^ x>>31
+}
+
+// chance is true for a share of the values of x, which must be well mixed.
+func chance(x uint64, share float64) bool { return float64(x>>11)/(1<<53) < share }
+
+// identity turns a row's number into a lead id and back, so that a million
+// ids need no memory. The first eight hex digits of the id are the number times
+// an odd constant plus another constant; the rest is a hash.
+type identity struct {
+	seed     uint64
+	mul, inv uint32
+	add      uint32
+}
+
+func newIdentity(seed uint64) identity {
+	mul := uint32(mix(seed)) | 1
+	inv := mul
+	for range 4 { // Newton: each step doubles the number of right bits
+		inv *= 2 - mul*inv
+	}
+	return identity{seed: seed, mul: mul, inv: inv, add: uint32(mix(seed + 1))}
+}
+
+const idLength = len("8f0c2b9e-41d7-4c55-9e0b-6a1d2f3c4b5a-6")
+
+// appendTo appends the id of row n: a UUID and "-6", as organic leads have it.
+func (i identity) appendTo(dst []byte, n uint32) []byte {
+	var u [16]byte
+	binary.BigEndian.PutUint32(u[:], n*i.mul+i.add)
+	low := mix(i.seed ^ uint64(n))
+	binary.BigEndian.PutUint32(u[4:], uint32(mix(low)))
+	binary.BigEndian.PutUint64(u[8:], low)
+	u[6] = u[6]&0x0f | 0x40 // UUID version 4
+	u[8] = u[8]&0x3f | 0x80 // variant of RFC 9562
+	var text [36]byte
+	hex.Encode(text[0:8], u[0:4])
+	hex.Encode(text[9:13], u[4:6])
+	hex.Encode(text[14:18], u[6:8])
+	hex.Encode(text[19:23], u[8:10])
+	hex.Encode(text[24:36], u[10:16])
+	text[8], text[13], text[18], text[23] = '-', '-', '-', '-'
+	return append(append(dst, text[:]...), "-6"...)
+}
+
+// row is the number of the row that has this id, if the id was made here.
+func (i identity) row(id string) (uint32, bool) {
+	if len(id) != idLength {
+		return 0, false
+	}
+	first, err := strconv.ParseUint(id[:8], 16, 32)
+	if err != nil {
+		return 0, false
+	}
+	n := (uint32(first) - i.add) * i.inv
+	return n, string(i.appendTo(nil, n)) == id
+}
+
+// appendSix appends n in decimal, six digits at least.
+func appendSix(dst []byte, n uint64) []byte {
+	for limit := uint64(100_000); limit > n && limit > 1; limit /= 10 {
+		dst = append(dst, '0')
+	}
+	return strconv.AppendUint(dst, n, 10)
+}

@@ -1,0 +1,198 @@
+package linkedinsim
+
+import (
+	"errors"
+	"fmt"
+	"time"
+)
+
+// Switches choose among behaviours that LinkedIn does not document or that
+// differ between apps. The zero value of each field is the default, which is
+// what LinkedIn's text or most observations say.
+type Switches struct {
+	// Bounds are of submittedAtTimeRange: "[)" (default), "(]", "[]" or "()".
+	Bounds string `json:"bounds,omitempty"`
+	// OldestFirst lists leads by rising submittedAt; default newest first.
+	OldestFirst bool `json:"oldestFirst,omitempty"`
+	// MaxResponses, MaxEvents, MaxForms and MaxACLs are the greatest count
+	// accepted, default 100, 50, 100 and 100.
+	MaxResponses int `json:"maxResponses,omitempty"`
+	MaxEvents    int `json:"maxEvents,omitempty"`
+	MaxForms     int `json:"maxForms,omitempty"`
+	MaxACLs      int `json:"maxAcls,omitempty"`
+	// Total is paging.total of responses and events: "" counts the rows before
+	// some are dropped, "absent" leaves it out, "low" counts the page's elements
+	// only, "high" is more than there are. Roles never have a total.
+	Total string `json:"total,omitempty"`
+	// Links are paging.links: "" has a next link on full pages only, "none" has
+	// no links, "always" has a next link wherever rows follow.
+	Links string `json:"links,omitempty"`
+
+	// AssociatedEventKey names the event of a lead associatedEvent; default event.
+	AssociatedEventKey bool `json:"associatedEventKey,omitempty"`
+	// AssociatedEntityParam is the form of the associatedEntity parameter: ""
+	// wants the bare URN, "union" wants (event:urn), "both" takes either.
+	AssociatedEntityParam string `json:"associatedEntityParam,omitempty"`
+	// UnversionedEventForm makes an event name its form as urn:li:leadGenForm;
+	// default urn:li:versionedLeadGenForm.
+	UnversionedEventForm bool `json:"unversionedEventForm,omitempty"`
+	// FormFinderDropsPast leaves past and cancelled events out of
+	// organizerLeadGenFormEnabledEvents.
+	FormFinderDropsPast bool `json:"formFinderDropsPast,omitempty"`
+	// DeletedStatus answers the GET of a deleted lead: 404 (default), 403 or 410.
+	DeletedStatus int `json:"deletedStatus,omitempty"`
+	// DeletedListed keeps deleted leads in the finder.
+	DeletedListed bool `json:"deletedListed,omitempty"`
+	// ReplacedVanish takes the earlier submission out of the finder when the same
+	// id is submitted again; default both are listed.
+	ReplacedVanish bool `json:"replacedVanish,omitempty"`
+	// TestLeads is what limitedToTestLeads means besides true: "" lists test leads
+	// when it is false or omitted, "false_excludes" leaves them out when it is
+	// false, "omitted_excludes" when it is false or omitted.
+	TestLeads string `json:"testLeads,omitempty"`
+	// InlinedCurrent makes the form:(…) projection of a response give the form's
+	// current version; default the version that was answered.
+	InlinedCurrent bool `json:"inlinedCurrent,omitempty"`
+	// InfoAlways gives ownerInfo, associatedEntityInfo and leadMetadataInfo
+	// without projection too.
+	InfoAlways bool `json:"infoAlways,omitempty"`
+	// BlankInFormURN prints a blank after the comma of a versioned form's URN.
+	BlankInFormURN bool `json:"blankInFormUrn,omitempty"`
+
+	// RefuseUnknown answers unknown query parameters with 400; default ignored.
+	RefuseUnknown bool `json:"refuseUnknown,omitempty"`
+	// AcceptEncodedUnion takes %28organization%3A…%29 as the union; default 400.
+	AcceptEncodedUnion bool `json:"acceptEncodedUnion,omitempty"`
+	// RefuseFields answers the fields parameter of responses with 400.
+	RefuseFields bool `json:"refuseFields,omitempty"`
+	// VersionMissingBare leaves the code out of the answer to a request without
+	// LinkedIn-Version.
+	VersionMissingBare bool `json:"versionMissingBare,omitempty"`
+	// VanityNameFinder offers organizations?q=vanityName.
+	VanityNameFinder bool `json:"vanityNameFinder,omitempty"`
+
+	// RolesWithoutAdminScope lets organizationAcls answer to a token that has
+	// lead and event scopes only.
+	RolesWithoutAdminScope bool `json:"rolesWithoutAdminScope,omitempty"`
+	// OrganizationTarget names the organization of a role organizationTarget.
+	OrganizationTarget bool `json:"organizationTarget,omitempty"`
+
+	// RetryAfter puts a Retry-After header on 429.
+	RetryAfter bool `json:"retryAfter,omitempty"`
+	// DailyBudget is how many requests one endpoint answers per UTC day before
+	// 429; 0 is no limit.
+	DailyBudget int `json:"dailyBudget,omitempty"`
+
+	// BearerOnly issues no refresh tokens.
+	BearerOnly bool `json:"bearerOnly,omitempty"`
+	// RefreshAnswer is what a refresh says of the refresh token: "" repeats it,
+	// "rotated" gives a new one and kills the old, "absent" leaves it out.
+	RefreshAnswer string `json:"refreshAnswer,omitempty"`
+	// RefreshLifeInMinutes prints refresh_token_expires_in in minutes, as one of
+	// LinkedIn's samples does.
+	RefreshLifeInMinutes bool `json:"refreshLifeInMinutes,omitempty"`
+	// SpacesInScope separates the token answer's scopes by spaces; default commas.
+	SpacesInScope bool `json:"spacesInScope,omitempty"`
+	// FreshTokenLag is how long a new token is answered as revoked.
+	FreshTokenLag time.Duration `json:"freshTokenLag,omitempty"`
+	// IntrospectionBare leaves all but active and status out of the answer about
+	// an expired or revoked token.
+	IntrospectionBare bool `json:"introspectionBare,omitempty"`
+	// IntrospectRefresh answers for refresh tokens as for access tokens; default
+	// they are unknown.
+	IntrospectRefresh bool `json:"introspectRefresh,omitempty"`
+	// SkipConsent shows no consent page to a member who has already granted the
+	// same scopes.
+	SkipConsent bool `json:"skipConsent,omitempty"`
+}
+
+// Variants are the alternatives to the default, each alone, by a name for test
+// output. A client that is right under each of them does not rely on anything
+// that LinkedIn leaves open.
+func Variants() map[string]Switches {
+	return map[string]Switches{
+		"bounds start exclusive, end inclusive": {Bounds: "(]"},
+		"bounds inclusive":                      {Bounds: "[]"},
+		"bounds exclusive":                      {Bounds: "()"},
+		"oldest first":                          {OldestFirst: true},
+		"at most 50 responses":                  {MaxResponses: 50},
+		"at most 100 events":                    {MaxEvents: 100},
+		"at most 25 events":                     {MaxEvents: 25},
+		"at most 50 forms":                      {MaxForms: 50},
+		"at most 50 roles":                      {MaxACLs: 50},
+		"at most 500 roles":                     {MaxACLs: 500},
+		"no total":                              {Total: "absent"},
+		"total too low":                         {Total: "low"},
+		"total too high":                        {Total: "high"},
+		"no links":                              {Links: "none"},
+		"links everywhere":                      {Links: "always"},
+		"associatedEvent":                       {AssociatedEventKey: true},
+		"associatedEntity as union":             {AssociatedEntityParam: "union"},
+		"associatedEntity either way":           {AssociatedEntityParam: "both"},
+		"event names form without version":      {UnversionedEventForm: true},
+		"form finder drops past events":         {FormFinderDropsPast: true},
+		"deleted lead is 403":                   {DeletedStatus: 403},
+		"deleted lead is 410":                   {DeletedStatus: 410},
+		"deleted lead stays listed":             {DeletedListed: true},
+		"replaced submission vanishes":          {ReplacedVanish: true},
+		"limitedToTestLeads=false excludes":     {TestLeads: "false_excludes"},
+		"test leads only when asked for":        {TestLeads: "omitted_excludes"},
+		"projected form is the current version": {InlinedCurrent: true},
+		"info fields always":                    {InfoAlways: true},
+		"blank in form URN":                     {BlankInFormURN: true},
+		"unknown parameters refused":            {RefuseUnknown: true},
+		"encoded union accepted":                {AcceptEncodedUnion: true},
+		"fields refused":                        {RefuseFields: true},
+		"missing version without code":          {VersionMissingBare: true},
+		"vanityName finder":                     {VanityNameFinder: true},
+		"roles without admin scope":             {RolesWithoutAdminScope: true},
+		"organizationTarget":                    {OrganizationTarget: true},
+		"Retry-After on 429":                    {RetryAfter: true},
+		"no refresh token":                      {BearerOnly: true},
+		"refresh token rotates":                 {RefreshAnswer: "rotated"},
+		"refresh token not repeated":            {RefreshAnswer: "absent"},
+		"refresh life in minutes":               {RefreshLifeInMinutes: true},
+		"scopes by spaces":                      {SpacesInScope: true},
+		"fresh tokens lag":                      {FreshTokenLag: 3 * time.Second},
+		"introspection is bare":                 {IntrospectionBare: true},
+		"refresh tokens can be introspected":    {IntrospectRefresh: true},
+		"consent page skipped":                  {SkipConsent: true},
+	}
+}
+
+func (s Switches) validate() error {
+	var problems []error
+	oneOf := func(name, v string, allowed ...string) {
+		for _, a := range allowed {
+			if v == a {
+				return
+			}
+		}
+		problems = append(problems, fmt.Errorf("switch %s is %q, must be one of %q", name, v, allowed))
+	}
+	oneOf("bounds", s.Bounds, "", "[)", "(]", "[]", "()")
+	oneOf("total", s.Total, "", "absent", "low", "high")
+	oneOf("links", s.Links, "", "none", "always")
+	oneOf("associatedEntityParam", s.AssociatedEntityParam, "", "union", "both")
+	oneOf("testLeads", s.TestLeads, "", "false_excludes", "omitted_excludes")
+	oneOf("refreshAnswer", s.RefreshAnswer, "", "rotated", "absent")
+	switch s.DeletedStatus {
+	case 0, 403, 404, 410:
+	default:
+		problems = append(problems, fmt.Errorf("switch deletedStatus is %d, must be 404, 403 or 410", s.DeletedStatus))
+	}
+	for _, n := range []int{s.MaxResponses, s.MaxEvents, s.MaxForms, s.MaxACLs, s.DailyBudget, int(s.FreshTokenLag)} {
+		if n < 0 {
+			problems = append(problems, fmt.Errorf("a switch is %d, must not be negative", n))
+		}
+	}
+	return errors.Join(problems...)
+}
+
+// orDefault is n, or the default when n is 0.
+func orDefault(n, otherwise int) int {
+	if n == 0 {
+		return otherwise
+	}
+	return n
+}
