@@ -86,6 +86,7 @@ depends on cannot be reached, 6 differences were found.`,
 		newAuth(a),
 		newConfig(a),
 		newHealth(a),
+		newSimulate(a),
 		newVersion(a),
 	)
 	a.watchStart(root)
