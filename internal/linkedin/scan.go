@@ -118,8 +118,7 @@ func (s *scan[T]) read(ctx context.Context, size, width int) (reading, error) {
 	a := &ahead[T]{fetch: s.fetch, size: size, most: width, width: 1, total: -1}
 	ctx, cancel := context.WithCancel(ctx)
 	defer a.stop(cancel)
-	var prev *page[T] // the last one with rows
-	empty := 0        // pages without, since
+	var prev, end *page[T] // the last page with rows, and the first without since
 	for {
 		p, err := a.next(ctx)
 		if err != nil {
@@ -127,12 +126,14 @@ func (s *scan[T]) read(ctx context.Context, size, width int) (reading, error) {
 		}
 		seen.add(p.start, p.keys)
 		if len(p.rows) == 0 {
-			empty++
-			if p.total > p.start && empty == 1 {
-				continue // LinkedIn says there is more: one page further
+			if end == nil {
+				if end = p; p.total > p.start {
+					continue // LinkedIn says there is more: one page further
+				}
 			}
-			seen.whole = seen.whole && ended(prev, p)
-			return seen, nil
+			proven, err := s.ended(ctx, prev, end)
+			seen.whole = seen.whole && proven
+			return seen, err
 		}
 		known := 0
 		if prev != nil {
@@ -143,7 +144,7 @@ func (s *scan[T]) read(ctx context.Context, size, width int) (reading, error) {
 		if err := s.give(p.start, p.total, p.rows[known:]); err != nil {
 			return seen, err
 		}
-		prev, empty = p, 0
+		prev, end = p, nil
 	}
 }
 
@@ -166,11 +167,25 @@ func joint[T any](a, b *page[T]) (known int, fits bool) {
 	return n, b.start == a.start+a.asked-overlap && n <= overlap && n >= overlap-hidden
 }
 
-// ended reports whether an empty page is where the list can end, after the last
-// page that had rows: that one must lack the rows that the two would share, and
-// its total must not tell of rows behind it.
-func ended[T any](a, b *page[T]) bool {
-	return a == nil || a.asked-len(a.keys) >= overlap && a.total <= b.start
+// ended reports whether an empty page is where the list ended all along, and
+// rows did not move up before it from behind the last page that had some. Either
+// that page told that no rows were behind it, or it lacks the rows that the two
+// would share and still reads the same.
+func (s *scan[T]) ended(ctx context.Context, last, empty *page[T]) (bool, error) {
+	if last == nil {
+		return true, nil
+	}
+	if last.total >= last.start+len(last.rows) && last.total <= empty.start {
+		return true, nil
+	}
+	if last.asked-len(last.rows) < overlap {
+		return false, nil
+	}
+	again, err := s.fetch(ctx, last.start, last.asked)
+	if err != nil {
+		return false, err
+	}
+	return slices.Equal(again.keys, last.keys), nil
 }
 
 // ahead fetches the pages of a list ahead of their reader, and hands them out
