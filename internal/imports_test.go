@@ -57,7 +57,7 @@ var forTests = []string{"internal/linkedinsim", "internal/embedded", "internal/r
 var fences = map[string][]string{
 	"github.com/segmentio/kafka-go":      {"internal/kafka"},
 	"github.com/hamba/avro":              {"schema"},
-	"github.com/twmb/avro":               {"cmd/leadstream"}, // tail and demo read as a consumer does
+	"github.com/twmb/avro":               {"schema"}, // decodes what hamba/avro encoded
 	"github.com/twmb/franz-go/pkg/sr":    {"schema", "internal/embedded"},
 	"github.com/twmb/franz-go/pkg/kfake": {"internal/embedded"},
 	"github.com/twmb/franz-go/pkg/kgo":   nil, // transactions go through kafka-go
