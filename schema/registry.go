@@ -170,6 +170,15 @@ func (r *Registry) Names(ctx context.Context, id int, schema string) (bool, erro
 	return sameSchema(s.Schema, schema), nil
 }
 
+// byID is the schema that an id names.
+func (r *Registry) byID(ctx context.Context, id int) (string, error) {
+	s, err := r.client.SchemaByID(ctx, id)
+	if err != nil {
+		return "", r.fail(fmt.Sprintf("reading schema id %d", id), "", err)
+	}
+	return s.Schema, nil
+}
+
 // Delete removes a subject with all its versions: softly, so that ids keep
 // decoding, or for good. A subject that is gone is no error.
 func (r *Registry) Delete(ctx context.Context, subject string, permanent bool) error {

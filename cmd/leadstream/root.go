@@ -85,8 +85,11 @@ depends on cannot be reached, 6 differences were found.`,
 	root.AddCommand(
 		newAuth(a),
 		newConfig(a),
+		newDemo(a),
 		newHealth(a),
+		newRun(a),
 		newSimulate(a),
+		newTail(a),
 		newVersion(a),
 	)
 	a.watchStart(root)

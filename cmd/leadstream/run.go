@@ -65,6 +65,12 @@ func runConnector(ctx context.Context, c *config.Config, log *zap.Logger, base c
 		return err
 	}
 	defer s.close()
+	return s.operate(ctx, base)
+}
+
+// operate is runConnector over parts that are there.
+func (s *system) operate(ctx context.Context, base connector.Options) error {
+	c, log := s.config, s.log
 	work := s.newConnector(base)
 	log.Info("starting", zap.String("name", c.Name), zap.Strings("brokers", c.Kafka.Brokers), zap.String("version", readBuild().Version))
 	group, ctx := errgroup.WithContext(ctx)
@@ -97,6 +103,7 @@ func (s *system) prepare(ctx context.Context, once bool) error {
 	for {
 		err := delivery.EnsureInternal(ctx, s.storeOptions())
 		if err == nil {
+			s.reached.Store(true)
 			if wait.Attempts() > 0 {
 				s.log.Info("Kafka is there")
 			}

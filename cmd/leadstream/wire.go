@@ -3,7 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
-	"net/http"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -33,6 +33,8 @@ type system struct {
 	registry *schema.Registry
 	session  *oauth.Session
 	linkedin *linkedin.Client
+	// reached: Kafka has answered since the start.
+	reached atomic.Bool
 }
 
 // build makes the parts that a command which reads LinkedIn and Kafka needs.
@@ -51,9 +53,9 @@ func build(c *config.Config, log *zap.Logger) (*system, error) {
 	}
 	s.linkedin, err = linkedin.New(linkedin.Options{
 		APIURL: c.LinkedIn.APIURL, Version: c.LinkedIn.Version,
-		HTTP:        s.session.Transport(apiTransport(c.Poll.Concurrency)),
+		HTTP:        s.session.Transport(linkedin.NewTransport(c.Poll.Concurrency)),
 		Concurrency: c.Poll.Concurrency, PageSize: c.Poll.PageSize, DailyBudget: c.LinkedIn.DailyBudget,
-		Log: log.Named("linkedin"), Metrics: s.metrics,
+		Log: log.Named("linkedin"), Registerer: s.metrics,
 	})
 	if err != nil {
 		return nil, fmt.Errorf("setting up the LinkedIn client: %w", err)
@@ -65,13 +67,6 @@ func (s *system) close() {
 	s.session.Close()
 	s.registry.Close()
 	s.cluster.Close()
-}
-
-// apiTransport keeps as many connections open as there are requests at once.
-func apiTransport(concurrency int) *http.Transport {
-	t := http.DefaultTransport.(*http.Transport).Clone()
-	t.MaxIdleConnsPerHost = concurrency + 1
-	return t
 }
 
 // newCluster is the Kafka cluster of the configuration.

@@ -52,6 +52,14 @@ type Range struct {
 // Window is what is left of the range.
 func (r Range) Window() lead.Window { return lead.Window{From: r.Next, To: r.To} }
 
+// Ratio is the part of the range that is done, 0 to 1, by submission time.
+func (r Range) Ratio() float64 {
+	if whole := r.To.Sub(r.From); whole > 0 {
+		return float64(r.Next.Sub(r.From)) / float64(whole)
+	}
+	return 1
+}
+
 // Start is the progress of a source's first start at now: live polling begins
 // there, and the time before it, as far as backfill reaches, is backlog.
 func Start(now time.Time, backfill time.Duration, ladder Ladder) Progress {
