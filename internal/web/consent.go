@@ -2,8 +2,23 @@ package web
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
+	"net/http"
 	"net/url"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+)
+
+const (
+	callbackPath = "/oauth/callback"
+
+	// consentLife is how long LinkedIn's code and our state live.
+	consentLife = 30 * time.Minute
+	// callbackTime is what a callback may take: LinkedIn is asked meanwhile.
+	callbackTime = 45 * time.Second
 )
 
 // Consent does the consent at LinkedIn. Its methods are called concurrently.
@@ -30,12 +45,121 @@ var ErrForeignState = errors.New("the callback does not belong to a consent begu
 // ConsentError says in words for the browser why there is no consent.
 type ConsentError struct {
 	Problem string // a sentence
-	Todo    string // what to do, a sentence
+	Todo    string // what to do, a sentence; may be empty
 	Err     error  // the cause; may be nil
 }
 
 // Error is the problem and what to do.
-func (e *ConsentError) Error() string { return e.Problem + " " + e.Todo }
+func (e *ConsentError) Error() string { return strings.TrimSpace(e.Problem + " " + e.Todo) }
 
 // Unwrap is the cause.
 func (e *ConsentError) Unwrap() error { return e.Err }
+
+type noticePage struct {
+	frame
+	Text, Todo string
+	// Again offers another consent.
+	Again bool
+}
+
+// connectForm shows the button that begins a consent. A GET begins none, so
+// that no foreign page can.
+func (s *Server) connectForm(w http.ResponseWriter, r *http.Request) {
+	if s.elsewhere(w, r) {
+		return
+	}
+	s.render(w, http.StatusOK, "connect.html", s.frame("Connect LinkedIn", "../"))
+}
+
+// connect begins a consent: it binds it to this browser and sends it to
+// LinkedIn.
+func (s *Server) connect(w http.ResponseWriter, r *http.Request) {
+	if s.elsewhere(w, r) {
+		return
+	}
+	binding := rand.Text()
+	to, err := s.opts.Consent.AuthorizeURL(binding)
+	if err != nil {
+		s.fail(w, "beginning a consent", err)
+		return
+	}
+	s.setCookie(w, r, "consent", binding, int(consentLife.Seconds()))
+	redirect(w, to)
+}
+
+// elsewhere sends a browser that came by another name of this server to the
+// one that LinkedIn will send it back to: the cookie would not follow it there.
+// It does so once, for a proxy may hide the name that the browser knows.
+func (s *Server) elsewhere(w http.ResponseWriter, r *http.Request) bool {
+	if s.redirect == nil || hostname(r.Host) == s.redirect.Hostname() || r.URL.Query().Has("here") {
+		return false
+	}
+	prefix, ours := strings.CutSuffix(s.redirect.Path, callbackPath)
+	if !ours {
+		return false
+	}
+	u := url.URL{Scheme: s.redirect.Scheme, Host: s.redirect.Host, Path: prefix + "/oauth/login", RawQuery: "here"}
+	redirect(w, u.String())
+	return true
+}
+
+// callback is where LinkedIn sends the browser with its answer.
+func (s *Server) callback(w http.ResponseWriter, r *http.Request) {
+	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(callbackTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		s.log.Debug("giving a callback more time", zap.Error(err))
+	}
+	binding := ""
+	if cookie, err := r.Cookie(s.cookieName("consent")); err == nil {
+		binding = cookie.Value
+	}
+	err := s.opts.Consent.Callback(r.Context(), r.URL.Query(), binding)
+	if err == nil {
+		s.setCookie(w, r, "consent", "", -1)
+		s.log.Info("LinkedIn connected in the browser")
+		s.notice(w, http.StatusOK, noticePage{frame: s.frame("Connected to LinkedIn", "../"),
+			Text: "leadstream reads the leads from here on, and catches up on those it missed.", Todo: "You can close this page."})
+		return
+	}
+	s.refused(w, err)
+}
+
+// refused tells the browser, and the log, why a callback gave no connection.
+func (s *Server) refused(w http.ResponseWriter, err error) {
+	var told *ConsentError
+	page := noticePage{frame: s.frame("Not connected", "../"), Again: true}
+	switch {
+	case errors.Is(err, ErrForeignState):
+		s.log.Warn("a callback that belongs to no consent begun here was refused", zap.Error(err))
+		page.Title = "This link is not valid"
+		page.Text = "It belongs to no consent that this browser began here, was used before, or is older than 30 minutes. Nothing has changed."
+		page.Todo = "Begin again from here."
+		s.notice(w, http.StatusUnauthorized, page)
+	case errors.As(err, &told):
+		s.log.Warn("no consent was given", zap.Error(err))
+		page.Text, page.Todo = told.Problem, told.Todo
+		s.notice(w, http.StatusForbidden, page)
+	default:
+		s.log.Error("finishing a consent", zap.Error(err))
+		page.Text, page.Todo = "The consent could not be finished.", "Try again. If that does not help: the cause stands in the program's log."
+		s.notice(w, http.StatusBadGateway, page)
+	}
+}
+
+// disconnectForm asks whether it is really meant.
+func (s *Server) disconnectForm(w http.ResponseWriter, _ *http.Request) {
+	s.render(w, http.StatusOK, "disconnect.html", s.frame("Disconnect LinkedIn?", "../"))
+}
+
+// disconnect removes the connection.
+func (s *Server) disconnect(w http.ResponseWriter, r *http.Request) {
+	if err := s.opts.Consent.Disconnect(r.Context()); err != nil {
+		s.fail(w, "disconnecting LinkedIn", err)
+		return
+	}
+	s.log.Info("LinkedIn disconnected in the browser")
+	redirect(w, "../")
+}
+
+func (s *Server) notice(w http.ResponseWriter, status int, page noticePage) {
+	s.render(w, status, "notice.html", page)
+}

@@ -1,39 +1,168 @@
 package web
 
 import (
-	"bytes"
+	"cmp"
 	"embed"
 	"html/template"
 	"net/http"
-
-	"go.uber.org/zap"
+	"slices"
+	"strings"
+	"time"
 )
 
 //go:embed assets
 var assets embed.FS
 
-var pages = template.Must(template.ParseFS(assets, "assets/*.html"))
+var pages = template.Must(template.New("").Funcs(template.FuncMap{
+	"span": spanSeconds, "stamp": stamp, "machine": machine, "number": number, "count": count,
+	"percent": percent, "sentence": sentence, "badge": badgeOf, "join": strings.Join,
+}).ParseFS(assets, "assets/*.html"))
+
+// formsShown bounds the size of the page.
+const formsShown = 500
+
+// frame is what every page has.
+type frame struct {
+	Title string
+	// Root leads from the page to the status page, relatively.
+	Root string
+	// Logout offers to end the session.
+	Logout bool
+}
+
+func (s *Server) frame(title, root string) frame {
+	return frame{Title: title, Root: root}
+}
+
+// statusPage is the status page in the words and order in which it is shown.
+type statusPage struct {
+	frame
+	View
+	Degraded  []Degradation
+	Connect   bool // the consent can be done here
+	Chart     chart
+	Groups    []group
+	Hidden    int // forms beyond formsShown
+	Lag       float64
+	HasLag    bool
+	Unmended  int // errors that are not over
+	TasksOpen int
+}
+
+// group is an organization with its sources and forms.
+type group struct {
+	Organization
+	// Known: the organization was discovered; else only forms name it.
+	Known   bool
+	Sources []Source
+	Forms   []Form
+}
 
 // page is the status page.
 func (s *Server) page(w http.ResponseWriter, r *http.Request) {
-	ready := s.opts.Ready()
-	s.render(w, http.StatusOK, "status.html", struct {
-		View
-		Ready Readiness
-	}{s.view(r), ready})
+	s.render(w, http.StatusOK, "status.html", s.statusPage(s.view(r), s.opts.Ready()))
 }
 
-func (s *Server) render(w http.ResponseWriter, status int, name string, data any) {
-	var body bytes.Buffer
-	if err := pages.ExecuteTemplate(&body, name, data); err != nil {
-		s.log.Error("rendering a page", zap.String("page", name), zap.Error(err))
-		http.Error(w, "the page could not be made; the cause stands in the log", http.StatusInternalServerError)
-		return
+func (s *Server) statusPage(v View, ready Readiness) statusPage {
+	p := statusPage{frame: s.frame("", ""), View: v, Degraded: ready.Degraded, Connect: s.opts.Consent != nil,
+		Chart: chartOf(v.Hours, v.Time)}
+	p.Logout = s.sessions != nil
+	p.Title = "leadstream"
+	if v.Name != "" && v.Name != "leadstream" {
+		p.Title = v.Name + " · leadstream"
 	}
-	h := w.Header()
-	h.Set("Content-Type", "text/html; charset=utf-8")
-	h.Set("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'")
-	h.Set("Cache-Control", "no-store")
-	h.Set("X-Content-Type-Options", "nosniff")
-	s.write(w, status, body.Bytes())
+	if n := len(p.Degraded); n > 0 {
+		p.Title = count(int64(n), "problem", "problems") + " · " + p.Title
+	}
+	p.Groups, p.Hidden = groups(v)
+	for _, src := range v.Sources {
+		if !src.Live.IsZero() {
+			p.Lag, p.HasLag = max(p.Lag, src.LagSeconds), true
+		}
+	}
+	for _, e := range v.Errors {
+		if !e.Over {
+			p.Unmended++
+		}
+	}
+	for _, t := range v.Tasks {
+		if !t.Done {
+			p.TasksOpen++
+		}
+	}
+	return p
+}
+
+// groups sorts sources and forms to their organizations; those that need a
+// person come first. Owners that were not discovered follow at the end.
+func groups(v View) ([]group, int) {
+	forms := slices.Clone(v.Forms)
+	slices.SortStableFunc(forms, func(a, b Form) int {
+		return cmp.Or(urgency(b.State)-urgency(a.State), strings.Compare(strings.ToLower(a.Name), strings.ToLower(b.Name)), strings.Compare(a.ID, b.ID))
+	})
+	hidden := max(len(forms)-formsShown, 0)
+	forms = forms[:len(forms)-hidden]
+	list := make([]group, 0, len(v.Organizations))
+	at := map[string]int{}
+	of := func(owner string) *group {
+		i, known := at[owner]
+		if !known {
+			i = len(list)
+			at[owner] = i
+			list = append(list, group{Organization: Organization{URN: owner, Name: owner}})
+		}
+		return &list[i]
+	}
+	for _, o := range v.Organizations {
+		g := of(o.URN)
+		g.Organization, g.Known = o, true
+		if g.Name == "" {
+			g.Name = o.URN
+		}
+	}
+	for _, src := range v.Sources {
+		g := of(src.Owner)
+		g.Sources = append(g.Sources, src)
+	}
+	for _, f := range forms {
+		g := of(f.Owner)
+		g.Forms = append(g.Forms, f)
+	}
+	slices.SortStableFunc(list, func(a, b group) int { return urgency(b.Access) - urgency(a.Access) })
+	return list, hidden
+}
+
+// urgency orders states by how soon a person should look.
+func urgency(s State) int {
+	switch s {
+	case Failing:
+		return 2
+	case Warning:
+		return 1
+	case OK, Waiting:
+	}
+	return 0
+}
+
+// Ago is how long t is past when the page is made; "never" without a time.
+func (p statusPage) Ago(t time.Time) string {
+	if t.IsZero() {
+		return "never"
+	}
+	return ago(t, p.Time)
+}
+
+// Left is how long until t.
+func (p statusPage) Left(t time.Time) string { return left(t, p.Time) }
+
+// Near is how urgent it is that t comes: within 30 days Warning, within 7
+// Failing.
+func (p statusPage) Near(t time.Time) State {
+	switch d := t.Sub(p.Time); {
+	case d < 7*day:
+		return Failing
+	case d < 30*day:
+		return Warning
+	}
+	return OK
 }

@@ -2,13 +2,18 @@ package web
 
 import (
 	"bytes"
-	"encoding/json"
 	"log"
 	"net/http"
 
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 )
+
+// forPrograms marks a route that no person opens: without the password it is
+// answered with 401 instead of the login page.
+const forPrograms = "api"
 
 // routes is the whole surface.
 func (s *Server) routes() http.Handler {
@@ -16,15 +21,31 @@ func (s *Server) routes() http.Handler {
 	mux.HandleFunc("GET /healthz", s.health)
 	mux.HandleFunc("GET /readyz", s.ready)
 	mux.Handle("GET /metrics", s.opts.Metrics)
-	mux.HandleFunc("GET /api/status", s.status)
-	mux.HandleFunc("GET /{$}", s.page)
-	return mux
+
+	mux.HandleFunc("GET /{$}", s.member("", s.page))
+	mux.HandleFunc("GET /api/status", s.member(forPrograms, s.status))
+	mux.HandleFunc("GET /login", s.login)
+	mux.HandleFunc("POST /login", s.loggedIn)
+	mux.HandleFunc("POST /logout", s.logout)
+	for _, name := range []string{"style.css", "page.js", "icon.svg"} {
+		mux.HandleFunc("GET /"+name, asset(name))
+	}
+
+	if s.opts.Consent != nil {
+		mux.HandleFunc("GET /oauth/login", s.member("consent", s.connectForm))
+		mux.HandleFunc("POST /oauth/login", s.member("consent", s.connect))
+		mux.HandleFunc("GET /oauth/disconnect", s.member("disconnect", s.disconnectForm))
+		mux.HandleFunc("POST /oauth/disconnect", s.member("disconnect", s.disconnect))
+		// Without a session: LinkedIn's answer may be to leadstream auth login,
+		// and its state proves more than a session would.
+		mux.HandleFunc("GET "+callbackPath, s.callback)
+	}
+	return s.guard(mux)
 }
 
 // health says that the process is alive, which an answer proves.
 func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
-	w.Header().Set("Cache-Control", "no-store")
 	s.write(w, http.StatusOK, []byte("ok\n"))
 }
 
@@ -32,9 +53,6 @@ func (s *Server) health(w http.ResponseWriter, _ *http.Request) {
 // anything at all is amiss.
 func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 	ready := s.opts.Ready()
-	if ready.Degraded == nil {
-		ready.Degraded = []Degradation{}
-	}
 	status := http.StatusOK
 	if !ready.Ready || r.URL.Query().Get("strict") == "1" && len(ready.Degraded) > 0 {
 		status = http.StatusServiceUnavailable
@@ -55,24 +73,45 @@ func (s *Server) view(r *http.Request) View {
 	return v
 }
 
+// writeJSON answers with a value; an empty list stands as [], never as null.
 func (s *Server) writeJSON(w http.ResponseWriter, status int, value any) {
-	var body bytes.Buffer
-	encoder := json.NewEncoder(&body)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(value); err != nil {
-		s.log.Error("encoding an answer as JSON", zap.Error(err))
-		http.Error(w, "the answer could not be encoded; the cause stands in the log", http.StatusInternalServerError)
+	body, err := json.Marshal(value, jsontext.WithIndent("  "))
+	if err != nil {
+		s.fail(w, "encoding an answer as JSON", err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	w.Header().Set("Cache-Control", "no-store")
-	s.write(w, status, body.Bytes())
+	s.write(w, status, append(body, '\n'))
+}
+
+// refuse answers with a plain sentence and what to do.
+func (s *Server) refuse(w http.ResponseWriter, status int, problem, todo string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	s.write(w, status, []byte(problem+"\n"+todo+"\n"))
 }
 
 func (s *Server) write(w http.ResponseWriter, status int, body []byte) {
 	w.WriteHeader(status)
 	if _, err := w.Write(body); err != nil {
 		s.log.Debug("answering a request", zap.Error(err)) // the client has gone
+	}
+}
+
+// render answers with a page, whole or not at all.
+func (s *Server) render(w http.ResponseWriter, status int, name string, data any) {
+	var body bytes.Buffer
+	if err := pages.ExecuteTemplate(&body, name, data); err != nil {
+		s.fail(w, "making the page "+name, err)
+		return
+	}
+	w.Header().Set("Content-Type", "text/html; charset=utf-8")
+	s.write(w, status, body.Bytes())
+}
+
+// asset serves one embedded file.
+func asset(name string) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFileFS(w, r, assets, "assets/"+name)
 	}
 }
 

@@ -18,6 +18,7 @@ import (
 	"net"
 	"net/http"
 	"net/url"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
@@ -70,6 +71,10 @@ type Server struct {
 	log      *zap.Logger
 	now      func() time.Time
 	redirect *url.URL // of RedirectURL; nil without one
+	hosts    map[string]bool
+	policy   string
+	sessions *sessions // nil without a password
+	guesses  *guesses
 	handler  http.Handler
 
 	listening chan struct{} // closed once addr is set
@@ -82,12 +87,49 @@ func New(o Options) (*Server, error) {
 	if o.View == nil || o.Ready == nil || o.Metrics == nil || o.Log == nil {
 		return nil, errors.New("making the HTTP server: View, Ready, Metrics and Log are required")
 	}
-	s := &Server{opts: o, log: o.Log, now: o.Now, listening: make(chan struct{})}
+	host, _, err := net.SplitHostPort(o.Listen)
+	if err != nil {
+		return nil, fmt.Errorf("reading http.listen %q: %w", o.Listen, err)
+	}
+	s := &Server{opts: o, log: o.Log, now: o.Now, hosts: map[string]bool{}, guesses: newGuesses(), listening: make(chan struct{})}
 	if s.now == nil {
 		s.now = time.Now
 	}
+	if s.redirect, err = absolute("linkedin.redirect_url", o.RedirectURL); err != nil {
+		return nil, err
+	}
+	auth, err := absolute("linkedin.auth_url", o.AuthURL)
+	if err != nil {
+		return nil, err
+	}
+	s.policy = policy(auth, s.redirect)
+	if s.redirect != nil {
+		s.hosts[s.redirect.Hostname()] = true
+	}
+	for _, name := range append([]string{host}, o.Hosts...) {
+		s.hosts[strings.ToLower(name)] = name != ""
+	}
+	if o.Password != "" {
+		s.sessions = newSessions(o.Password)
+	}
 	s.handler = s.routes()
 	return s, nil
+}
+
+// absolute reads the URL of a setting, nil when it is not set.
+func absolute(setting, text string) (*url.URL, error) {
+	if text == "" {
+		return nil, nil
+	}
+	u, err := url.Parse(text)
+	if err != nil {
+		return nil, fmt.Errorf("reading %s: %w", setting, err)
+	}
+	if u.Scheme != "http" && u.Scheme != "https" || u.Hostname() == "" {
+		return nil, fmt.Errorf("reading %s %q: it must begin with http:// or https:// and name a host", setting, text)
+	}
+	u.Host = strings.ToLower(u.Host)
+	return u, nil
 }
 
 // Handler is everything the server serves, for tests and for mounting elsewhere.
@@ -117,6 +159,9 @@ func (s *Server) Run(ctx context.Context) error {
 	close(s.listening)
 	server := s.server(ctx)
 	s.log.Info("serving HTTP", zap.Stringer("address", s.addr))
+	if s.opts.Password == "" && !onLoopback(s.addr) {
+		s.log.Info("the status page and the consent are served to this machine only: set http.password to reach them from elsewhere")
+	}
 	broken := make(chan error, 1)
 	go func() { broken <- server.Serve(listener) }()
 	select {
@@ -127,7 +172,14 @@ func (s *Server) Run(ctx context.Context) error {
 	return s.stop(server, broken)
 }
 
+// onLoopback tells whether only this machine can reach an address.
+func onLoopback(a net.Addr) bool {
+	tcp, ok := a.(*net.TCPAddr)
+	return ok && tcp.IP.IsLoopback()
+}
+
 func (s *Server) server(ctx context.Context) *http.Server {
+	open := newConnections(maxConnections, s.now)
 	return &http.Server{
 		Handler:           s.handler,
 		ReadHeaderTimeout: headerTime,
@@ -136,6 +188,8 @@ func (s *Server) server(ctx context.Context) *http.Server {
 		IdleTimeout:       idleTime,
 		MaxHeaderBytes:    maxHeader,
 		ErrorLog:          stdLog(s.log),
+		ConnContext:       open.accept,
+		ConnState:         open.follow,
 		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
 	}
 }

@@ -40,7 +40,7 @@ type Process struct {
 	Started time.Time `json:"started,omitzero"`
 	// Other names the active process while this one stands by; empty when
 	// nobody knows.
-	Other string `json:"other,omitempty"`
+	Other string `json:"other,omitzero"`
 }
 
 // State is how a part of the work fares. The page shows each with a word and a
@@ -61,9 +61,9 @@ type Connection struct {
 	State State `json:"state"`
 	// Problem and Todo say what is wrong and what to do; Note deserves attention
 	// although it works.
-	Problem string `json:"problem,omitempty"`
-	Todo    string `json:"todo,omitempty"`
-	Note    string `json:"note,omitempty"`
+	Problem string `json:"problem,omitzero"`
+	Todo    string `json:"todo,omitzero"`
+	Note    string `json:"note,omitzero"`
 	// Stored: there is a token, whatever its health.
 	Stored bool `json:"stored"`
 	// AuthorizedAt is when the member consented.
@@ -85,8 +85,8 @@ type Organization struct {
 	Roles []string `json:"roles"`
 	// Access: OK when its leads can be read.
 	Access  State  `json:"access"`
-	Problem string `json:"problem,omitempty"`
-	Todo    string `json:"todo,omitempty"`
+	Problem string `json:"problem,omitzero"`
+	Todo    string `json:"todo,omitzero"`
 }
 
 // Source is an owner's leads of one type, polled together.
@@ -99,8 +99,8 @@ type Source struct {
 	LastSuccess time.Time `json:"last_success,omitzero"`
 	// LagSeconds is how far Live stays behind the clock.
 	LagSeconds float64 `json:"lag_seconds"`
-	Problem    string  `json:"problem,omitempty"`
-	Todo       string  `json:"todo,omitempty"`
+	Problem    string  `json:"problem,omitzero"`
+	Todo       string  `json:"todo,omitzero"`
 }
 
 // Form is one lead form with its topic.
@@ -111,9 +111,9 @@ type Form struct {
 	Events []string `json:"events"`
 	Topic  string   `json:"topic"`
 	// SchemaID and SchemaVersion are the registry's, 0 while there is none.
-	SchemaID      int       `json:"schema_id,omitempty"`
-	SchemaVersion int       `json:"schema_version,omitempty"`
-	Fields        int       `json:"fields,omitempty"`
+	SchemaID      int       `json:"schema_id,omitzero"`
+	SchemaVersion int       `json:"schema_version,omitzero"`
+	Fields        int       `json:"fields,omitzero"`
 	Leads         int64     `json:"leads"`
 	LastLead      time.Time `json:"last_lead,omitzero"`
 	// LagSeconds is that of the form's source.
@@ -121,11 +121,11 @@ type Form struct {
 	State      State   `json:"state"`
 	// Label is the state in the connector's own word (active, suspended, …);
 	// empty for the page's default.
-	Label   string `json:"label,omitempty"`
-	Problem string `json:"problem,omitempty"`
-	Todo    string `json:"todo,omitempty"`
+	Label   string `json:"label,omitzero"`
+	Problem string `json:"problem,omitzero"`
+	Todo    string `json:"todo,omitzero"`
 	// Owed: leads wait for this form to be mended.
-	Owed bool `json:"owed,omitempty"`
+	Owed bool `json:"owed,omitzero"`
 }
 
 // Task is work with an end: a backfill, a replay, a repair.
@@ -139,7 +139,7 @@ type Task struct {
 	// Ratio is the part that is done, 0 to 1.
 	Ratio float64 `json:"ratio"`
 	Done  bool    `json:"done"`
-	Leads int64   `json:"leads,omitempty"` // published by it
+	Leads int64   `json:"leads,omitzero"` // published by it
 }
 
 // Hour is the number of leads committed in the hour that begins at Start.
@@ -162,7 +162,7 @@ type Budget struct {
 	Resets time.Time `json:"resets,omitzero"`
 	// Paced: requests are spread because a limit was met.
 	Paced     bool       `json:"paced"`
-	Note      string     `json:"note,omitempty"`
+	Note      string     `json:"note,omitzero"`
 	Endpoints []Endpoint `json:"endpoints"`
 }
 
@@ -171,8 +171,8 @@ type Endpoint struct {
 	Name string `json:"name"`
 	Used int64  `json:"used"`
 	// Limit is 0 when none is known.
-	Limit     int64 `json:"limit,omitempty"`
-	Throttled int64 `json:"throttled,omitempty"`
+	Limit     int64 `json:"limit,omitzero"`
+	Throttled int64 `json:"throttled,omitzero"`
 }
 
 // DeadLetters are the responses that could not be published.
@@ -191,14 +191,14 @@ type Reason struct {
 
 // Error is something that went wrong, with what to do about it.
 type Error struct {
-	Time  time.Time `json:"time"`            // the last time
-	First time.Time `json:"first,omitzero"`  // the first time, when repeated
-	Count int       `json:"count,omitempty"` // how often; 0 counts as 1
-	Part  string    `json:"part"`            // kafka, registry, linkedin, a form, …
+	Time  time.Time `json:"time"`           // the last time
+	First time.Time `json:"first,omitzero"` // the first time, when repeated
+	Count int       `json:"count,omitzero"` // how often; 0 counts as 1
+	Part  string    `json:"part"`           // kafka, registry, linkedin, a form, …
 	Text  string    `json:"text"`
-	Todo  string    `json:"todo,omitempty"`
+	Todo  string    `json:"todo,omitzero"`
 	// Over: it has mended since.
-	Over bool `json:"over,omitempty"`
+	Over bool `json:"over,omitzero"`
 }
 
 // Readiness is the answer to /readyz. It is served to everyone who can reach
@@ -215,5 +215,5 @@ type Readiness struct {
 type Degradation struct {
 	Part   string `json:"part"` // kafka, registry, consent, role, form, source
 	Reason string `json:"reason"`
-	Todo   string `json:"todo,omitempty"`
+	Todo   string `json:"todo,omitzero"`
 }

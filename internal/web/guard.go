@@ -1,0 +1,144 @@
+package web
+
+import (
+	"net"
+	"net/http"
+	"net/netip"
+	"net/url"
+	"strings"
+)
+
+// probes are served to whoever reaches the port: an orchestrator and Prometheus
+// ask by address, by service name and without a password.
+var probes = map[string]bool{"/healthz": true, "/readyz": true, "/metrics": true}
+
+// forwarding are headers by which a proxy says that the request is not its own.
+var forwarding = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"}
+
+// guard is what stands before every route. It decides by the connection, the
+// Host header and the password who may come in at all.
+func (s *Server) guard(next http.Handler) http.Handler {
+	changes := http.NewCrossOriginProtection()
+	changes.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		s.refuse(w, http.StatusForbidden, "This request came from another site and was refused.",
+			"Open the status page itself and try again there.")
+	}))
+	next = changes.Handler(next)
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		defer enter(r.Context())()
+		s.protect(w.Header())
+		local := fromLoopback(r)
+		probe := probes[r.URL.Path]
+		switch {
+		case probe && !local:
+		case !s.knows(r.Host, local):
+			s.refuse(w, http.StatusMisdirectedRequest, "This server is not known under the name it was asked by.",
+				"Ask it by its address, or by the host of linkedin.redirect_url.")
+			return
+		case !probe && s.opts.Password == "" && !s.private(r, local):
+			s.refuse(w, http.StatusForbidden, "Without a password this is served on the machine itself only.",
+				"Set http.password to reach it from elsewhere. /healthz, /readyz and /metrics are always served.")
+			return
+		}
+		r.Body = http.MaxBytesReader(w, r.Body, maxBody)
+		next.ServeHTTP(w, r)
+	})
+}
+
+// protect sets the headers that every answer carries. The policy allows what is
+// embedded here and nothing else; form-action names LinkedIn because browsers
+// apply it to the redirect that answers the Connect button as well.
+func (s *Server) protect(h http.Header) {
+	h.Set("Content-Security-Policy", s.policy)
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	h.Set("X-Frame-Options", "DENY")
+	h.Set("Referrer-Policy", "same-origin") // no-referrer would blank the Origin of our own forms
+	h.Set("Cross-Origin-Opener-Policy", "same-origin")
+	h.Set("Cross-Origin-Resource-Policy", "same-origin")
+}
+
+// policy is the Content-Security-Policy.
+func policy(formTargets ...*url.URL) string {
+	forms := "form-action 'self'"
+	for _, u := range formTargets {
+		if u != nil {
+			forms += " " + u.Scheme + "://" + u.Host
+		}
+	}
+	return "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
+		forms + "; frame-ancestors 'none'; base-uri 'none'"
+}
+
+// fromLoopback tells whether the other end of the connection is this machine.
+func fromLoopback(r *http.Request) bool {
+	return remote(r).IsLoopback()
+}
+
+// remote is the address at the other end of the connection; the zero Addr when
+// it is none of IP.
+func remote(r *http.Request) netip.Addr {
+	address, err := netip.ParseAddrPort(r.RemoteAddr)
+	if err != nil {
+		return netip.Addr{}
+	}
+	return address.Addr().Unmap()
+}
+
+// knows tells whether the server may be asked under this Host header. A web
+// page that has its own name point at our address (DNS rebinding) comes with
+// that name: so names must be ours, while an address may be any.
+func (s *Server) knows(hostport string, local bool) bool {
+	host := hostname(hostport)
+	if s.hosts[host] || s.hosts[strings.ToLower(hostport)] {
+		return true
+	}
+	if _, err := netip.ParseAddr(host); err == nil {
+		return true
+	}
+	return local && isLocalhost(host)
+}
+
+// private tells whether a request may come in without any password: from this
+// machine, to this machine, not passed on by a proxy. A callback may be passed
+// on, since its state is proof enough.
+func (s *Server) private(r *http.Request, local bool) bool {
+	if !local {
+		return false
+	}
+	if r.URL.Path == callbackPath || s.redirect != nil && r.URL.Path == s.redirect.Path {
+		return true
+	}
+	for _, name := range forwarding {
+		if r.Header.Get(name) != "" {
+			return false
+		}
+	}
+	host := hostname(r.Host)
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.Unmap().IsLoopback() || isLocalhost(host)
+}
+
+// isLocalhost tells the names that always mean this machine (RFC 6761, 6.3).
+func isLocalhost(host string) bool {
+	return host == "localhost" || strings.HasSuffix(host, ".localhost")
+}
+
+// hostname is the Host header without its port, in lower case, without the
+// brackets of an IPv6 address and the dot of a full name.
+func hostname(hostport string) string {
+	host, _, err := net.SplitHostPort(hostport)
+	if err != nil {
+		host = hostport // without a port
+	}
+	host = strings.TrimPrefix(strings.TrimSuffix(host, "]"), "[")
+	return strings.ToLower(strings.TrimSuffix(host, "."))
+}
+
+// secure tells whether the browser speaks HTTPS, to us or to the proxy in front
+// of us, so that cookies may be limited to it. Whoever forges the header only
+// loses his own cookie.
+func (s *Server) secure(r *http.Request) bool {
+	return r.TLS != nil || r.Header.Get("X-Forwarded-Proto") == "https" ||
+		s.redirect != nil && s.redirect.Scheme == "https" && hostname(r.Host) == s.redirect.Hostname()
+}

@@ -1,0 +1,96 @@
+package web
+
+import (
+	"fmt"
+	"time"
+)
+
+// noon is the sample's clock.
+var noon = time.Date(2026, 11, 23, 12, 20, 30, 0, time.UTC)
+
+const (
+	alpen = "urn:li:organization:5509810"
+	nord  = "urn:li:organization:7731284"
+)
+
+// sampleView is an installation in full work, in which nothing is wrong.
+func sampleView() View {
+	v := View{
+		Name: "marketing", Version: "1.4.0", Time: noon,
+		Process: Process{ID: "leads-7c9d-x2k4p", Active: true, Since: noon.Add(-52 * time.Hour), Started: noon.Add(-53 * time.Hour)},
+		Connection: Connection{State: OK, Stored: true, Refreshable: true, AuthorizedAt: noon.Add(-12 * day),
+			AccessExpiresAt: noon.Add(48 * day), RefreshExpiresAt: noon.Add(353 * day), CheckedAt: noon.Add(-4 * time.Minute),
+			Scopes: []string{"r_marketing_leadgen_automation", "r_events", "r_organization_admin"}},
+		Organizations: []Organization{
+			{URN: alpen, Name: "Alpenblick Seminare", Roles: []string{"ADMINISTRATOR"}, Access: OK},
+			{URN: nord, Name: "Nordwind Analytics", Roles: []string{"CONTENT_ADMINISTRATOR", "ANALYST"}, Access: OK},
+		},
+		Sources: []Source{
+			{Owner: alpen, LeadType: "EVENT", State: OK, Live: noon.Add(-34 * time.Second), LastSuccess: noon.Add(-31 * time.Second), LagSeconds: 34},
+			{Owner: nord, LeadType: "EVENT", State: OK, Live: noon.Add(-12 * time.Second), LastSuccess: noon.Add(-9 * time.Second), LagSeconds: 12},
+		},
+		Latency:     Latency{P50Seconds: 0.62, P99Seconds: 1.34, Leads: 812},
+		DeadLetters: DeadLetters{Topic: "marketing.deadletters"},
+		Budget: Budget{Resets: noon.Truncate(day).Add(day), Endpoints: []Endpoint{
+			{Name: "leadFormResponses", Used: 1480, Limit: 5000}, {Name: "leadForms", Used: 96}, {Name: "events", Used: 48}}},
+		Tasks: []Task{{Kind: "backfill", Name: "Alpenblick Seminare", From: noon.Add(-365 * day), To: noon.Add(-2 * day), Ratio: 0.634, Leads: 48211}},
+	}
+	for i, name := range []string{"Frühjahrstagung: Anmeldung", "Webinar registration", "Product tour"} {
+		v.Forms = append(v.Forms, Form{ID: fmt.Sprint(3000 + i), Name: name, Owner: []string{alpen, nord, nord}[i],
+			Events: [][]string{{"Frühjahrstagung 2027"}, {"Webinar: Forecasting with little data", "Webinar: Encore"}, nil}[i],
+			Topic:  fmt.Sprintf("linkedin.leads.%d", 3000+i), SchemaID: 41 + i, SchemaVersion: 1 + i, Fields: 19 + i,
+			Leads: int64(18211 * (i + 1)), LastLead: noon.Add(-time.Duration(i*i*50+3) * time.Minute), LagSeconds: 34, State: OK})
+	}
+	for i := range hoursShown {
+		v.Hours = append(v.Hours, Hour{Start: noon.Truncate(time.Hour).Add(time.Duration(i-hoursShown+1) * time.Hour), Leads: int64((i*i*7 + i*13) % 97)})
+	}
+	return v
+}
+
+// troubledView is one in which much is wrong.
+func troubledView() View {
+	v := sampleView()
+	v.Connection.RefreshExpiresAt = noon.Add(6 * day)
+	v.Connection.State, v.Connection.Note = Warning, "the refresh token ends on 29 November 2026: reconnect before"
+	v.Organizations[1].Access, v.Organizations[1].Roles = Failing, []string{"ANALYST"}
+	v.Organizations[1].Problem = "the role ADMINISTRATOR or CONTENT_ADMINISTRATOR is missing"
+	v.Organizations[1].Todo = "have an administrator of the LinkedIn page give it under Admin tools, Manage admins"
+	v.Sources[1].State, v.Sources[1].LagSeconds, v.Sources[1].LastSuccess = Failing, 8040, noon.Add(-134*time.Minute)
+	v.Sources[1].Problem = "LinkedIn answered 403 ACCESS_DENIED"
+	v.Forms[1].State, v.Forms[1].Label, v.Forms[1].Owed, v.Forms[1].LagSeconds = Failing, "Suspended", true, 8040
+	v.Forms[1].Problem = "the subject linkedin.leads.3001-value holds a schema that readers of the new one cannot read: field `email` was removed"
+	v.Forms[1].Todo = "see `leadstream schema diff 3001`, then delete or rename the foreign subject"
+	v.DeadLetters.Total, v.DeadLetters.Last = 3, noon.Add(-40*time.Minute)
+	v.DeadLetters.Reasons = []Reason{{"unreadable response", 2}, {"record too large", 1}}
+	v.Budget.Paced, v.Budget.Note = true, "LinkedIn's daily limit was met yesterday after 5,120 calls: today is paced to 4,608"
+	v.Budget.Endpoints[0].Used, v.Budget.Endpoints[0].Limit, v.Budget.Endpoints[0].Throttled = 4310, 4608, 2
+	v.Tasks = append(v.Tasks, Task{Kind: "replay", Name: "7d", From: noon.Add(-7 * day), To: noon, Ratio: 1, Done: true, Leads: 1204})
+	v.Errors = []Error{
+		{Time: noon.Add(-20 * time.Second), First: noon.Add(-134 * time.Minute), Count: 134, Part: nord, Text: "reading the events: LinkedIn answered 403 ACCESS_DENIED",
+			Todo: "give the member who connected the role ADMINISTRATOR or CONTENT_ADMINISTRATOR on the page"},
+		{Time: noon.Add(-5 * time.Hour), Count: 4, Part: "kafka", Text: "broker-2:9092: connection refused", Over: true},
+	}
+	return v
+}
+
+// troubles is what /readyz says of troubledView.
+func troubles() []Degradation {
+	return []Degradation{
+		{Part: "role", Reason: "Nordwind Analytics cannot be read: the role ADMINISTRATOR or CONTENT_ADMINISTRATOR is missing", Todo: "have an administrator of the LinkedIn page give it under Admin tools, Manage admins"},
+		{Part: "form", Reason: "the form Webinar registration is suspended", Todo: "see `leadstream schema diff 3001`"},
+	}
+}
+
+// disconnectedView is one that nobody has connected yet.
+func disconnectedView() View {
+	return View{Name: "marketing", Version: "1.4.0", Time: noon, Process: Process{ID: "leads-0", Active: true, Since: noon, Started: noon},
+		Connection: Connection{State: Failing}}
+}
+
+// standbyView is a process that waits.
+func standbyView() View {
+	v := sampleView()
+	v.Process = Process{ID: "leads-7c9d-q8w1z", Since: noon.Add(-time.Hour), Started: noon.Add(-time.Hour), Other: "leads-7c9d-x2k4p"}
+	v.Organizations, v.Sources, v.Forms, v.Hours, v.Tasks, v.Latency = nil, nil, nil, nil, nil, Latency{}
+	return v
+}
