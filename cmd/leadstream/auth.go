@@ -68,7 +68,7 @@ func login(ctx context.Context, a *app, c *config.Config, log *zap.Logger, o oau
 	defer session.Close()
 	token, err := session.Login(ctx, o)
 	if err != nil {
-		return connectionExit(fmt.Errorf("connecting to LinkedIn: %w", err))
+		return fmt.Errorf("connecting to LinkedIn: %w", err)
 	}
 	kept := "not encrypted, token.passphrase is not set"
 	if c.Token.Passphrase.IsSet() {
@@ -104,7 +104,7 @@ act, with 5 when LinkedIn could not be asked.`,
 			defer session.Close()
 			status, err := session.Status(cmd.Context())
 			if err != nil {
-				return connectionExit(err)
+				return err
 			}
 			return a.printStatus(status)
 		},
@@ -194,7 +194,7 @@ connector stops reading LinkedIn within seconds and waits for a new login.`,
 				return a.print("There is no token in " + c.Token.File + ".\n")
 			}
 			if err != nil {
-				return connectionExit(err)
+				return err
 			}
 			return a.print(logoutText(c.Token.File, token))
 		},
@@ -239,24 +239,6 @@ func newSession(c *config.Config, log *zap.Logger) (*oauth.Session, error) {
 		return nil, exitWith(exitUsage, err)
 	}
 	return session, nil
-}
-
-// connectionExit gives an error of the connection to LinkedIn its exit code:
-// 3 when only a new consent helps, 2 for settings and the token file, 5 when
-// LinkedIn cannot be reached.
-func connectionExit(err error) error {
-	var app *oauth.AppRefusedError
-	var file *oauth.FileError
-	var answer *oauth.AnswerError
-	switch {
-	case errors.Is(err, oauth.ErrConsentNeeded):
-		return exitWith(exitConsent, err)
-	case errors.As(err, &app), errors.As(err, &file):
-		return exitWith(exitUsage, err)
-	case errors.As(err, &answer):
-		return exitWith(exitUnreachable, err)
-	}
-	return err // exitCode knows those of the network
 }
 
 // print writes a result that is a text.

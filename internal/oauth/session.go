@@ -121,8 +121,11 @@ func (s *Session) reload(ctx context.Context) (Token, error) {
 	before := s.token
 	s.mu.Unlock()
 	t := s.adopt(held)
-	if !t.Equal(before) {
-		s.log.Info("using the stored LinkedIn token", zap.Object("token", t))
+	switch {
+	case before.IsZero():
+		s.log.Debug("using the stored LinkedIn token", zap.Object("token", t))
+	case !t.Equal(before):
+		s.log.Info("using a newer LinkedIn token, stored by another process", zap.Object("token", t))
 	}
 	return t, nil
 }
