@@ -3,20 +3,24 @@ package linkedin
 import (
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
+	"testing/iotest"
 	"time"
 
 	"leadstream/internal/lead"
 )
 
 // inProcess serves requests by a handler, without a network, so that tests run
-// under virtual time.
+// under virtual time. An answer shorter than it promises ends in an error, as on
+// a connection that was cut.
 type inProcess struct{ handler http.Handler }
 
 func (p inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
@@ -29,7 +33,11 @@ func (p inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
 	if err := req.Context().Err(); err != nil {
 		return nil, err
 	}
-	return w.Result(), nil
+	res := w.Result()
+	if promised, err := strconv.Atoi(res.Header.Get("Content-Length")); err == nil && promised > w.Body.Len() {
+		res.Body = io.NopCloser(io.MultiReader(res.Body, iotest.ErrReader(io.ErrUnexpectedEOF)))
+	}
+	return res, nil
 }
 
 // roundTrip is a transport of one function.
@@ -161,4 +169,23 @@ func (g *gathered) repeated() (n int) {
 		n += times - 1
 	}
 	return n
+}
+
+// countingServer serves over TCP and counts the connections.
+type countingServer struct {
+	*httptest.Server
+	opened atomic.Int64
+}
+
+func startServer(t *testing.T, h http.Handler) *countingServer {
+	t.Helper()
+	s := &countingServer{Server: httptest.NewUnstartedServer(h)}
+	s.Config.ConnState = func(_ net.Conn, state http.ConnState) {
+		if state == http.StateNew {
+			s.opened.Add(1)
+		}
+	}
+	s.Start()
+	t.Cleanup(s.Close)
+	return s
 }
