@@ -91,7 +91,7 @@ func TestReadFrom(t *testing.T) {
 	c, _ := fake(t)
 	create(t, c, 1, "a")
 	p := producer(t, c, "tx")
-	at := time.Now().Add(time.Minute) // markers have the time at which they were written
+	at := time.Now().Add(time.Minute)                 // markers have the time at which they were written
 	for i, minutes := range []int{0, 10, 20, 5, 30} { // the fourth is late
 		m := message("a", fmt.Sprint(i))
 		m.Time = at.Add(time.Duration(minutes) * time.Minute)
