@@ -109,12 +109,12 @@ func (s *setting) parseInt(text string) (value reflect.Value, reason string) {
 }
 
 func (s *setting) parseList(v raw) (value reflect.Value, reason string) {
-	items := v.list
-	switch v.shape {
-	case scalar:
-		items = splitList(v.text)
-	case mapping:
+	if v.shape == mapping {
 		return value, "is a list" + s.orBound()
+	}
+	items := v.list
+	if v.shape == scalar {
+		items = splitList(v.text)
 	}
 	if len(items) == 0 && s.Default != "" {
 		return value, "must not be empty" + s.orBound()
@@ -135,15 +135,15 @@ func (s *setting) parseList(v raw) (value reflect.Value, reason string) {
 }
 
 func (s *setting) parseMap(v raw) (value reflect.Value, reason string) {
+	if v.shape == list {
+		return value, "is a map, key: value, not a list"
+	}
 	pairs := v.pairs
-	switch v.shape {
-	case scalar:
+	if v.shape == scalar {
 		var bad string
 		if pairs, bad = splitPairs(v.text); bad != "" {
 			return value, fmt.Sprintf("is a list k=v,k=v with each k once; %q does not fit", clip(bad))
 		}
-	case list:
-		return value, "is a map, key: value, not a list"
 	}
 	for _, k := range slices.Sorted(maps.Keys(pairs)) {
 		if reason := s.checkText(k); reason != "" {

@@ -162,14 +162,14 @@ func consentAsMember(ctx context.Context, session *oauth.Session) error {
 	if err != nil {
 		return fmt.Errorf("asking for consent: %w", err)
 	}
-	if err := answer.Body.Close(); err != nil {
+	if err = answer.Body.Close(); err != nil {
 		return fmt.Errorf("asking for consent: %w", err)
 	}
 	target, err := answer.Location()
 	if err != nil {
 		return fmt.Errorf("LinkedIn answered the request for consent with %s instead of a redirect: %w", answer.Status, err)
 	}
-	if _, err := session.Complete(ctx, target.Query()); err != nil {
+	if _, err = session.Complete(ctx, target.Query()); err != nil {
 		return fmt.Errorf("completing the consent: %w", err)
 	}
 	return nil

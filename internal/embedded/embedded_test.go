@@ -44,10 +44,10 @@ func TestKafkaKeepsWhatATransactionCommits(t *testing.T) {
 		t.Fatalf("CreateTopics = %v, %v", refused, err)
 	}
 	producer := cluster.NewProducer("test", 15*time.Second)
-	if err := producer.Init(ctx); err != nil {
+	if err = producer.Init(ctx); err != nil {
 		t.Fatalf("Init: %v", err)
 	}
-	if _, err := producer.Commit(ctx, []kafka.Message{{Topic: "leads", Key: []byte("1"), Value: []byte("one"), Time: time.Now()}}); err != nil {
+	if _, err = producer.Commit(ctx, []kafka.Message{{Topic: "leads", Key: []byte("1"), Value: []byte("one"), Time: time.Now()}}); err != nil {
 		t.Fatalf("Commit: %v", err)
 	}
 	var got []string
