@@ -24,6 +24,7 @@ type call struct {
 	at      location
 	r       *http.Request
 	sw      Switches
+	raw     string // the query, also of a tunnelled request
 	version string
 	token   *token
 	action  string // GET, BATCH_GET, FINDER-name
@@ -64,8 +65,8 @@ var handlers = map[string]handler{
 // api answers a request under /rest or /v2.
 func (s *Server) api(at location, h http.Header, r *http.Request) *reply {
 	c := &call{s: s, at: at, r: r, sw: s.Switches()}
-	raw, refused := c.tunnel()
-	if refused != nil {
+	var refused *reply
+	if c.raw, refused = c.tunnel(); refused != nil {
 		return refused
 	}
 	if refused := c.authenticate(); refused != nil {
@@ -80,7 +81,7 @@ func (s *Server) api(at location, h http.Header, r *http.Request) *reply {
 	if at.endpoint == endpointUnknown || at.deeper {
 		return notFound("Resource " + at.endpoint)
 	}
-	values, fault, syntax := splitQuery(raw)
+	values, fault, syntax := splitQuery(c.raw)
 	switch {
 	case syntax:
 		return badSyntax(fault)

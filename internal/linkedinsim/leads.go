@@ -242,9 +242,12 @@ func (w *World) DeleteNewest(organization int64, count int) int {
 	w.reveal()
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	first := slices.Clone(w.lists[source{w.orgIndex(organization), kindEvent}])
+	if !w.switches.Load().OldestFirst {
+		slices.Reverse(first)
+	}
 	deleted := 0
-	list := slices.Clone(w.lists[source{w.orgIndex(organization), kindEvent}])
-	for _, n := range slices.Backward(list) {
+	for _, n := range first {
 		if deleted < count && w.drop(n) {
 			deleted++
 		}

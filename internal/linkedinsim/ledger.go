@@ -145,7 +145,7 @@ func (w *World) appendEntry(dst []byte, v view, r ledgerRow) []byte {
 	dst = append(strconv.AppendInt(append(dst, `,"formId":"`...), version.form.ID, 10), `","formVersion":`...)
 	dst = append(strconv.AppendInt(dst, int64(version.form.VersionID), 10), `,"testLead":`...)
 	dst = append(strconv.AppendBool(dst, r.flags.has(flagTest)), `,"submitter":`...)
-	dst = append(append(dst, v.submitter(r.pageRow)...), `,"answers":[`...)
+	dst = append(v.appendSubmitter(dst, r.pageRow), `,"answers":[`...)
 	dst = append(v.answers(dst, r.pageRow, true), `],"consents":[`...)
 	dst = append(v.consents(dst, r.pageRow), `],"listed":`...)
 	dst = append(strconv.AppendBool(dst, r.listed), `,"deleted":`...)

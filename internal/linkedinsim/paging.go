@@ -71,7 +71,7 @@ func (c *call) links(dst []byte, s span, given, total int) []byte {
 func (c *call) link(rel string, start, count int) []byte {
 	var href strings.Builder
 	href.WriteString(c.r.URL.EscapedPath() + "?")
-	for pair := range strings.SplitSeq(c.r.URL.RawQuery, "&") {
+	for pair := range strings.SplitSeq(c.raw, "&") {
 		if !strings.HasPrefix(pair, "start=") && !strings.HasPrefix(pair, "count=") {
 			href.WriteString(pair + "&")
 		}

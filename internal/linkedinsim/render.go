@@ -116,7 +116,7 @@ func (r *renderer) head(dst []byte, p pageRow, m Malformation) []byte {
 		dst = append(append(append(dst, `"owner":`...), v.ownerJSON...), ',')
 	}
 	if has(fieldSubmitter) && m != NoSubmitter {
-		dst = append(append(append(dst, `"submitter":`...), r.submitter(p)...), ',')
+		dst = append(r.appendSubmitter(append(dst, `"submitter":`...), p), ',')
 	}
 	if has(fieldLeadType) {
 		dst = append(append(append(dst, `"leadType":"`...), p.kind.String()...), `",`...)
@@ -178,12 +178,12 @@ func (r view) appendID(dst []byte, p pageRow) []byte {
 	return r.world.ids.appendTo(dst, p.n)
 }
 
-// submitter is the URN of the member as a JSON string.
-func (r view) submitter(p pageRow) []byte {
+// appendSubmitter appends the URN of the member as a JSON string.
+func (r view) appendSubmitter(dst []byte, p pageRow) []byte {
 	if p.x != nil && p.x.submitter != "" {
-		return mustJSON(p.x.submitter)
+		return append(dst, mustJSON(p.x.submitter)...)
 	}
-	return append(appendSix([]byte(`"urn:li:person:SimLead`), uint64(p.n)+1), '"')
+	return append(appendSix(append(dst, `"urn:li:person:SimLead`...), uint64(p.n)+1), '"')
 }
 
 func (r *renderer) formResponse(dst []byte, p pageRow, m Malformation) []byte {
