@@ -6,7 +6,9 @@ import (
 	"net"
 
 	"leadstream/config"
+	"leadstream/internal/delivery"
 	"leadstream/internal/kafka"
+	"leadstream/internal/linkedin"
 	"leadstream/internal/oauth"
 	"leadstream/schema"
 )
@@ -60,9 +62,9 @@ func exitCode(err error) int {
 	case errors.Is(err, kafka.ErrFenced):
 		return exitFenced
 	case is[*config.InvalidError](err), is[*oauth.AppRefusedError](err), is[*oauth.FileError](err),
-		is[*kafka.AuthenticationError](err), is[*schema.AuthError](err):
+		is[*kafka.AuthenticationError](err), is[*schema.AuthError](err), is[*delivery.PolicyError](err):
 		return exitUsage
-	case is[*kafka.UnreachableError](err), is[*oauth.AnswerError](err), is[net.Error](err):
+	case is[*kafka.UnreachableError](err), is[*oauth.AnswerError](err), is[*linkedin.TransportError](err), is[net.Error](err):
 		return exitUnreachable
 	}
 	return exitUnexpected

@@ -69,8 +69,11 @@ func TestUsageErrorsExitWith2AndSayWhatToDo(t *testing.T) {
 
 func TestHelpIsThereForEveryCommand(t *testing.T) {
 	walkCommands(func(c *cobra.Command) {
-		if c.Short == "" || c.RunE == nil || c.Args == nil {
-			t.Errorf("%s: short text %q; RunE set: %t; Args set: %t", c.CommandPath(), c.Short, c.RunE != nil, c.Args != nil)
+		if c.Short == "" || c.RunE == nil {
+			t.Errorf("%s: short text %q; RunE set: %t", c.CommandPath(), c.Short, c.RunE != nil)
+		}
+		if takesNone := !strings.Contains(c.Use, " "); takesNone && c.ValidateArgs([]string{"extra"}) == nil {
+			t.Errorf("%s ignores arguments that it does not know", c.CommandPath())
 		}
 		args := append(strings.Fields(c.CommandPath())[1:], "--help")
 		if got := execute(t.Context(), t, nil, args...); got.code != 0 || !strings.Contains(got.stdout, "Usage:") || got.stderr != "" {

@@ -157,19 +157,19 @@ func (a *app) tail(ctx context.Context, c *config.Config, from *consumer, forms 
 	for first := true; ; first = false {
 		topics, err := tailTopics(ctx, c, from.cluster, forms)
 		if err != nil {
-			return exitUnreachableOr(err)
+			return err
 		}
 		for _, topic := range topics {
 			if first && !beginning {
 				if err := from.skip(ctx, topic); err != nil {
-					return exitUnreachableOr(err)
+					return err
 				}
 			}
 			if err := from.read(ctx, topic, func(r consumed) error { return out.Encode(r) }); err != nil {
 				if ctx.Err() != nil {
 					return nil
 				}
-				return exitUnreachableOr(err)
+				return err
 			}
 		}
 		if fault.Sleep(ctx, tailInterval) != nil {
@@ -192,14 +192,4 @@ func tailTopics(ctx context.Context, c *config.Config, cluster *kafka.Cluster, f
 		topics = append(topics, c.Kafka.TopicPrefix+strings.TrimPrefix(form, c.Kafka.TopicPrefix))
 	}
 	return topics, nil
-}
-
-// exitUnreachableOr gives the error of a command that ends its exit code: 5
-// where something could not be reached.
-func exitUnreachableOr(err error) error {
-	var away *kafka.UnreachableError
-	if errors.As(err, &away) {
-		return exitWith(exitUnreachable, err)
-	}
-	return err
 }

@@ -28,6 +28,8 @@ func (s *Store) Publish(fn func(*Publication) error) error {
 type Batch struct {
 	Leads       []Lead // in order of submission
 	DeadLetters []DeadLetter
+	// Resolved are the keys of dead letters that have been dealt with.
+	Resolved []string
 	// Records are checkpoint records by key; a nil value removes the key.
 	Records map[string]any
 	// Schemas is the schema id by form of the leads.
@@ -36,7 +38,7 @@ type Batch struct {
 
 // Empty reports whether there is nothing to commit.
 func (b *Batch) Empty() bool {
-	return len(b.Leads) == 0 && len(b.DeadLetters) == 0 && len(b.Records) == 0
+	return len(b.Leads) == 0 && len(b.DeadLetters) == 0 && len(b.Resolved) == 0 && len(b.Records) == 0
 }
 
 // Commit makes the batch durable in one transaction. Memory of what the topics
@@ -51,6 +53,9 @@ func (p *Publication) Commit(ctx context.Context, b Batch) error {
 	msgs := s.messages(b.Leads, make([]kafka.Message, 0, len(b.Leads)+len(b.DeadLetters)+len(b.Records)+8))
 	for _, d := range b.DeadLetters {
 		msgs = append(msgs, s.deadMessage(d))
+	}
+	for _, key := range b.Resolved {
+		msgs = append(msgs, kafka.Message{Topic: s.DeadLetterTopic(), Key: []byte(key), Time: s.opts.Now()})
 	}
 	topics := s.nextTopics(&b)
 	records := make(map[string]any, len(b.Records)+len(topics))
@@ -146,10 +151,14 @@ func (s *Store) committed(b *Batch, topics map[string]checkpoint.Topic, written 
 			lane.add(s.TopicName(l.Form.ID), l.ID, submitted(l.SubmittedAt.UnixMilli()), l.Replay)
 		}
 	}
+	if s.dead == nil {
+		return
+	}
 	for i := range b.DeadLetters {
-		if s.dead != nil {
-			s.dead[b.DeadLetters[i].Key()] = struct{}{}
-		}
+		s.dead[b.DeadLetters[i].Key()] = struct{}{}
+	}
+	for _, key := range b.Resolved {
+		delete(s.dead, key)
 	}
 }
 

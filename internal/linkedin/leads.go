@@ -160,6 +160,19 @@ func (c *Client) Response(ctx context.Context, id string) (lead.Response, error)
 	return out, nil
 }
 
+// Parse reads an element of leadFormResponses that was kept as it came. It
+// never fails: what cannot be read is told by the Response itself, which shares
+// the element's memory.
+func Parse(element []byte) lead.Response {
+	d := responses{fetched: time.Now().UTC()}
+	r := newReader(element)
+	out, _, _ := d.decode(r)
+	if r.end() != nil {
+		out.Raw, out.Unreadable = element, "the element is not JSON from end to end"
+	}
+	return out
+}
+
 // whole is the problem of a body that should be one JSON object.
 func whole(r *reader, object bool) (problem string, err error) {
 	if err := r.end(); err != nil {

@@ -1,0 +1,195 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"leadstream/config"
+	"leadstream/internal/checkpoint"
+	"leadstream/internal/delivery"
+	"leadstream/internal/kafka"
+)
+
+// checkpointRow is one record of the checkpoint topic.
+type checkpointRow struct {
+	Key   string          `json:"key"`
+	Value json.RawMessage `json:"value"`
+}
+
+// newCheckpoints is "leadstream checkpoints".
+func newCheckpoints(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "checkpoints",
+		Short: "Read and change the progress",
+		Args:  noArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	list := &cobra.Command{
+		Use:   "list [PREFIX…]",
+		Short: "The records of the checkpoint topic",
+		Long: `Lists the records of <name>.checkpoints: source/… is the progress of a source,
+replay/… of a replay, debt/… what a suspended form is owed, form/… and topic/…
+what is known of a form and its topic, requests the API calls of today. With
+prefixes only the records whose keys begin so.`,
+		RunE: func(cmd *cobra.Command, prefixes []string) error { return a.listCheckpoints(cmd.Context(), prefixes) },
+	}
+	a.addOutput(list)
+	set := &cobra.Command{
+		Use:   "set KEY JSON",
+		Short: "Write one record",
+		Long: `Writes one record of the checkpoint topic; it is checked first. To change a
+record, take it from "checkpoints list -o json". Refused while a connector of
+this name is running. To read a window again use run --replay-from instead: it
+needs no change of progress.`,
+		Args: cobra.ExactArgs(2),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			return a.setCheckpoint(cmd.Context(), args[0], args[1])
+		},
+	}
+	var all bool
+	reset := &cobra.Command{
+		Use:   "reset KEY…",
+		Short: "Remove records",
+		Long: `Removes records of the checkpoint topic, with --all every one: the next start
+is then a first start, and still repeats nothing that the topics hold. Refused
+while a connector of this name is running.`,
+		RunE: func(cmd *cobra.Command, keys []string) error { return a.resetCheckpoints(cmd.Context(), keys, all) },
+	}
+	reset.Flags().BoolVar(&all, "all", false, "remove every record")
+	cmd.AddCommand(list, set, reset)
+	return cmd
+}
+
+// checkpoints is what the commands of this file share: the configuration, the
+// cluster and the records.
+func (a *app) checkpoints(ctx context.Context) (*config.Config, *kafka.Cluster, map[string][]byte, error) {
+	c, log, err := a.load()
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	cluster, err := newCluster(c, log)
+	if err != nil {
+		return nil, nil, nil, err
+	}
+	records, err := delivery.ReadCheckpoints(ctx, cluster, c.Name)
+	if err != nil {
+		cluster.Close()
+		return nil, nil, nil, err
+	}
+	return c, cluster, records, nil
+}
+
+func (a *app) listCheckpoints(ctx context.Context, prefixes []string) error {
+	_, cluster, records, err := a.checkpoints(ctx)
+	if err != nil {
+		return err
+	}
+	defer cluster.Close()
+	var rows []checkpointRow
+	for _, key := range slices.Sorted(maps.Keys(records)) {
+		wanted := func(prefix string) bool { return strings.HasPrefix(key, prefix) }
+		if len(prefixes) > 0 && !slices.ContainsFunc(prefixes, wanted) {
+			continue
+		}
+		value := json.RawMessage(records[key])
+		if !json.Valid(value) { // it is shown all the same, so that it can be removed
+			quoted, err := json.Marshal(string(value))
+			if err != nil {
+				return fmt.Errorf("showing record %s: %w", key, err)
+			}
+			value = quoted
+		}
+		rows = append(rows, checkpointRow{key, value})
+	}
+	return printList(a, rows,
+		column[checkpointRow]{"key", func(r checkpointRow) string { return r.Key }},
+		column[checkpointRow]{"value", func(r checkpointRow) string { return string(r.Value) }},
+	)
+}
+
+func (a *app) setCheckpoint(ctx context.Context, key, text string) error {
+	value, err := checkpointValue(key, text)
+	if err != nil {
+		return err
+	}
+	c, cluster, _, err := a.checkpoints(ctx)
+	if err != nil {
+		return err
+	}
+	defer cluster.Close()
+	return writeCheckpoints(ctx, c, cluster, map[string][]byte{key: value})
+}
+
+// checkpointValue checks a record by reading it as its kind, and writes it anew.
+func checkpointValue(key, text string) ([]byte, error) {
+	kind, _, _ := strings.Cut(key, "/")
+	records := map[string]any{
+		checkpoint.KindSource: &checkpoint.Progress{}, checkpoint.KindReplay: &checkpoint.Replay{},
+		checkpoint.KindDebt: &checkpoint.Debt{}, checkpoint.KindForm: &checkpoint.Form{},
+		checkpoint.KindTopic: &checkpoint.Topic{}, checkpoint.KindRequests: &checkpoint.Requests{},
+	}
+	record, ok := records[kind]
+	if !ok {
+		return nil, usageErrorf("key %q is of no kind that is known: %s", key, strings.Join(slices.Sorted(maps.Keys(records)), ", "))
+	}
+	if err := checkpoint.Decode(key, []byte(text), record); err != nil {
+		return nil, exitWith(exitUsage, err)
+	}
+	return checkpoint.Encode(record)
+}
+
+func (a *app) resetCheckpoints(ctx context.Context, keys []string, all bool) error {
+	if all == (len(keys) > 0) {
+		return usageErrorf("name the keys to remove, or --all")
+	}
+	c, cluster, records, err := a.checkpoints(ctx)
+	if err != nil {
+		return err
+	}
+	defer cluster.Close()
+	if all {
+		keys = slices.Collect(maps.Keys(records))
+	}
+	gone := map[string][]byte{}
+	for _, key := range keys {
+		if _, ok := records[key]; !ok {
+			return usageErrorf("there is no record %q; see leadstream checkpoints list", key)
+		}
+		gone[key] = nil
+	}
+	if len(gone) == 0 {
+		return nil
+	}
+	return writeCheckpoints(ctx, c, cluster, gone)
+}
+
+// writeCheckpoints commits records, nil values as removals, as the only writer:
+// initialising the producer fences a connector that is just starting.
+func writeCheckpoints(ctx context.Context, c *config.Config, cluster *kafka.Cluster, records map[string][]byte) error {
+	if err := refuseWhileRunning(ctx, cluster, c.Name); err != nil {
+		return err
+	}
+	producer := cluster.NewProducer(c.Name, transactionTimeout)
+	if err := producer.Init(ctx); err != nil {
+		return fmt.Errorf("starting the transactional producer: %w", err)
+	}
+	var msgs []kafka.Message
+	for _, key := range slices.Sorted(maps.Keys(records)) {
+		msgs = append(msgs, kafka.Message{Topic: delivery.CheckpointTopic(c.Name), Key: []byte(key), Value: records[key], Time: time.Now()})
+	}
+	if _, err := producer.Commit(ctx, msgs); err != nil {
+		if errors.Is(err, kafka.ErrTopicMissing) {
+			return usageErrorf("there is no checkpoint topic %s yet: start the connector once", delivery.CheckpointTopic(c.Name))
+		}
+		return fmt.Errorf("writing %d records: %w", len(msgs), err)
+	}
+	return nil
+}

@@ -1,0 +1,221 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"leadstream/connector"
+	"leadstream/internal/delivery"
+	"leadstream/internal/fault"
+	"leadstream/internal/kafka"
+	"leadstream/internal/lead"
+	"leadstream/internal/linkedin"
+)
+
+// deadLetter is one dead letter, without its element.
+type deadLetter struct {
+	Key     string    `json:"key"`
+	Time    time.Time `json:"time"`
+	Topic   string    `json:"topic,omitempty"`
+	Owner   string    `json:"owner,omitempty"`
+	Stage   string    `json:"stage"`
+	Class   string    `json:"class"`
+	Message string    `json:"message"`
+	Bytes   int       `json:"bytes"`
+	element []byte
+}
+
+// newDeadLetters is "leadstream deadletters".
+func newDeadLetters(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "deadletters",
+		Short: "What could not be published, why, and another try",
+		Args:  noArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	list := &cobra.Command{
+		Use:   "list",
+		Short: "What could not be published and why",
+		Long: `Lists the dead letters with the reason for each. The elements themselves are
+personal data and stay in the topic <name>.deadletters.`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.listDeadLetters(cmd.Context()) },
+	}
+	a.addOutput(list)
+	retry := &cobra.Command{
+		Use:   "retry [KEY…]",
+		Short: "Fetch dead letters again and send them through",
+		Long: `Fetches each lead again from LinkedIn, or takes the stored element where
+LinkedIn does not have it, and publishes it. A dead letter that has gone out is
+removed. Without keys all are tried. Refused while a connector of this name is
+running. Ends with 6 when some could not be published.`,
+		RunE: func(cmd *cobra.Command, keys []string) error { return a.retryDeadLetters(cmd.Context(), keys) },
+	}
+	a.addOutput(retry)
+	cmd.AddCommand(list, retry)
+	return cmd
+}
+
+// readDeadLetters is what the dead letter topic holds, oldest first.
+func readDeadLetters(ctx context.Context, cluster *kafka.Cluster, name string) ([]deadLetter, error) {
+	latest := map[string]deadLetter{}
+	err := cluster.Read(ctx, delivery.DeadLetterTopic(name), kafka.From{}, func(r *kafka.Record) error {
+		if r.Value == nil {
+			delete(latest, string(r.Key))
+			return nil
+		}
+		d := deadLetter{Key: string(r.Key), Time: r.Time.UTC(), Bytes: len(r.Value), element: slices.Clone(r.Value)}
+		for _, h := range r.Headers {
+			switch h.Key {
+			case delivery.HeaderErrorTopic:
+				d.Topic = string(h.Value)
+			case delivery.HeaderOwner:
+				d.Owner = string(h.Value)
+			case delivery.HeaderErrorStage:
+				d.Stage = string(h.Value)
+			case delivery.HeaderErrorException:
+				d.Class = string(h.Value)
+			case delivery.HeaderErrorMessage:
+				d.Message = string(h.Value)
+			}
+		}
+		latest[d.Key] = d
+		return nil
+	})
+	if err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
+		return nil, fmt.Errorf("reading the dead letters: %w", err)
+	}
+	return slices.SortedFunc(maps.Values(latest), func(x, y deadLetter) int { return x.Time.Compare(y.Time) }), nil
+}
+
+func (a *app) listDeadLetters(ctx context.Context) error {
+	c, log, err := a.load()
+	if err != nil {
+		return err
+	}
+	cluster, err := newCluster(c, log)
+	if err != nil {
+		return err
+	}
+	defer cluster.Close()
+	letters, err := readDeadLetters(ctx, cluster, c.Name)
+	if err != nil {
+		return err
+	}
+	return printList(a, letters,
+		column[deadLetter]{"key", func(d deadLetter) string { return d.Key }},
+		column[deadLetter]{"time", func(d deadLetter) string { return lead.Stamp(d.Time) }},
+		column[deadLetter]{"stage", func(d deadLetter) string { return d.Stage }},
+		column[deadLetter]{"class", func(d deadLetter) string { return d.Class }},
+		column[deadLetter]{"topic", func(d deadLetter) string { return d.Topic }},
+		column[deadLetter]{"message", func(d deadLetter) string { return d.Message }},
+	)
+}
+
+func (a *app) retryDeadLetters(ctx context.Context, keys []string) error {
+	c, log, err := a.load("linkedin.client_id", "linkedin.client_secret", "registry.url")
+	if err != nil {
+		return err
+	}
+	s, err := build(c, log)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	if err := refuseWhileRunning(ctx, s.cluster, c.Name); err != nil {
+		return err
+	}
+	letters, err := readDeadLetters(ctx, s.cluster, c.Name)
+	if err != nil {
+		return err
+	}
+	chosen, err := choose(letters, keys)
+	if err != nil {
+		return err
+	}
+	again, err := s.fetchAgain(ctx, chosen)
+	if err != nil {
+		return err
+	}
+	outcomes, err := s.newConnector(connector.Options{Once: true}).Republish(ctx, again)
+	if err != nil {
+		return err
+	}
+	err = printList(a, outcomes,
+		column[connector.Outcome]{"key", func(o connector.Outcome) string { return o.Key }},
+		column[connector.Outcome]{"result", func(o connector.Outcome) string {
+			if o.Problem == "" {
+				return "published"
+			}
+			return o.Problem
+		}},
+	)
+	if err != nil {
+		return err
+	}
+	for _, o := range outcomes {
+		if o.Problem != "" {
+			return exitWith(exitDifferences, nil)
+		}
+	}
+	return nil
+}
+
+// choose is the letters of the keys, all without keys.
+func choose(letters []deadLetter, keys []string) ([]deadLetter, error) {
+	if len(keys) == 0 {
+		return letters, nil
+	}
+	var chosen []deadLetter
+	for _, key := range keys {
+		i := slices.IndexFunc(letters, func(d deadLetter) bool { return d.Key == key })
+		if i < 0 {
+			return nil, usageErrorf("there is no dead letter %q; see leadstream deadletters list", key)
+		}
+		chosen = append(chosen, letters[i])
+	}
+	return chosen, nil
+}
+
+// fetchAgain reads each lead anew; the stored element serves where LinkedIn has
+// none, or has another submission under the id by now.
+func (s *system) fetchAgain(ctx context.Context, letters []deadLetter) ([]connector.Letter, error) {
+	var out []connector.Letter
+	for _, d := range letters {
+		stored := linkedin.Parse(d.element)
+		if stored.Owner == "" {
+			stored.Owner = d.Owner
+		}
+		r := stored
+		if stored.ID != "" {
+			fetched, err := s.linkedin.Response(ctx, stored.ID)
+			switch {
+			case err == nil && (stored.SubmittedAt.IsZero() || fetched.SubmittedAt.Equal(stored.SubmittedAt)):
+				r = fetched
+			case err != nil && fault.KindOf(err) != fault.Suspend:
+				return nil, err
+			}
+		}
+		out = append(out, connector.Letter{Key: d.Key, Response: r})
+	}
+	return out, nil
+}
+
+// refuseWhileRunning is for commands that change what a running connector
+// relies on.
+func refuseWhileRunning(ctx context.Context, cluster *kafka.Cluster, name string) error {
+	members, err := cluster.GroupMembers(ctx, name)
+	if err != nil {
+		return fmt.Errorf("asking whether a connector is running: %w", err)
+	}
+	if members > 0 {
+		return usageErrorf("%d connector(s) named %q are running; stop them first (after a kill it takes up to 10 s until Kafka notices)", members, name)
+	}
+	return nil
+}

@@ -1,0 +1,153 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"github.com/spf13/cobra"
+
+	"leadstream/internal/delivery"
+	"leadstream/internal/fault"
+	"leadstream/schema"
+)
+
+// newSchema is "leadstream schema".
+func newSchema(a *app) *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "schema",
+		Short: "The Avro schema of a form, and what a change on LinkedIn will do to it",
+		Args:  noArgs,
+		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	show := &cobra.Command{
+		Use:   "show FORM",
+		Short: "Print the Avro schema of a form",
+		Long: `Prints the schema that the form's leads are encoded with: the registered one, or,
+for a form without leads, the one that its first lead will register.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.showSchema(cmd.Context(), args[0]) },
+	}
+	diff := &cobra.Command{
+		Use:   "diff FORM",
+		Short: "Show what the form's current version on LinkedIn changes in its schema",
+		Long: `Compares the schema in use with the one that the form's current version on
+LinkedIn leads to. Ends with 0 when they are the same, else with 6.`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return a.diffSchema(cmd.Context(), args[0]) },
+	}
+	a.addOutput(diff)
+	cmd.AddCommand(show, diff)
+	return cmd
+}
+
+// schemas is the form's fields as the installation knows them, nil when it does
+// not, and as they are with LinkedIn's current version.
+func (a *app) schemas(ctx context.Context, id string) (known, current *schema.Fields, err error) {
+	c, log, err := a.load("linkedin.client_id", "linkedin.client_secret", "registry.url")
+	if err != nil {
+		return nil, nil, err
+	}
+	s, err := build(c, log)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer s.close()
+	state, err := delivery.ReadState(ctx, s.cluster, c.Name)
+	if err != nil {
+		return nil, nil, err
+	}
+	if saved, ok := state.Forms[id]; ok {
+		if known, err = savedFields(id, saved); err != nil {
+			return nil, nil, err
+		}
+		current = known.Clone()
+	} else {
+		current = schema.New(id, schema.Choice(c.Schema.MultipleChoice))
+	}
+	form, err := s.linkedin.Form(ctx, id)
+	switch {
+	case err == nil:
+		current.Add(form)
+	case known == nil || fault.KindOf(err) != fault.Suspend:
+		return nil, nil, fmt.Errorf("reading form %s: %w", id, err)
+	}
+	return known, current, nil
+}
+
+func (a *app) showSchema(ctx context.Context, id string) error {
+	known, current, err := a.schemas(ctx, id)
+	if err != nil {
+		return err
+	}
+	if known == nil {
+		known = current
+	}
+	var text bytes.Buffer
+	if err := json.Indent(&text, []byte(known.Schema()), "", "  "); err != nil {
+		return fmt.Errorf("printing the schema: %w", err)
+	}
+	_, err = fmt.Fprintln(a.stdout, text.String())
+	return err
+}
+
+// change is one difference between two schemas of a form.
+type change struct {
+	Column string `json:"column"`
+	Change string `json:"change"`
+}
+
+func (a *app) diffSchema(ctx context.Context, id string) error {
+	known, current, err := a.schemas(ctx, id)
+	if err != nil {
+		return err
+	}
+	changes := compareColumns(known, current)
+	err = printList(a, changes,
+		column[change]{"column", func(c change) string { return c.Column }},
+		column[change]{"change", func(c change) string { return c.Change }},
+	)
+	if err == nil && len(changes) > 0 {
+		return exitWith(exitDifferences, nil)
+	}
+	return err
+}
+
+// compareColumns lists the columns that are new, have another text or options,
+// or are not asked for any more. Columns are never removed.
+func compareColumns(known, current *schema.Fields) []change {
+	before := map[string]schema.Column{}
+	if known != nil {
+		for _, c := range known.Describe() {
+			before[c.Name] = c
+		}
+	}
+	var changes []change
+	for _, c := range current.Describe() {
+		old, had := before[c.Name]
+		switch {
+		case !had:
+			changes = append(changes, change{c.Name, "new, " + c.Type})
+		case old.Current && !c.Current:
+			changes = append(changes, change{c.Name, "no longer asked; the column stays"})
+		case old.Doc != c.Doc:
+			changes = append(changes, change{c.Name, "another text"})
+		case !sameOptions(old.Options, c.Options):
+			changes = append(changes, change{c.Name, "other options"})
+		}
+	}
+	return changes
+}
+
+func sameOptions(a, b []schema.Option) bool {
+	if len(a) != len(b) {
+		return false
+	}
+	for i := range a {
+		if a[i] != b[i] {
+			return false
+		}
+	}
+	return true
+}
