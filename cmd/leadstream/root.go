@@ -85,6 +85,7 @@ depends on cannot be reached, 6 differences were found.`,
 	root.AddCommand(
 		newAuth(a),
 		newConfig(a),
+		newCheck(a),
 		newCheckpoints(a),
 		newDeadLetters(a),
 		newDemo(a),
