@@ -4,9 +4,6 @@ package web
 
 import (
 	"context"
-	"encoding/json"
-	"fmt"
-	"net/http"
 	"net/http/httptest"
 	"os"
 	"os/exec"
@@ -16,17 +13,18 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
-	"go.uber.org/zap/zaptest"
 )
 
 // These tests need Chromium (LEADSTREAM_TEST_CHROMIUM, else the one on the
-// path) and the script of axe-core (LEADSTREAM_TEST_AXE); they fail without.
-// LEADSTREAM_TEST_SCREENSHOTS is where the pictures go, testdata/screenshots
-// beside this file when not set.
+// path) and the script of axe-core (LEADSTREAM_TEST_AXE, its axe.min.js); they
+// fail without. Screenshots go to LEADSTREAM_TEST_SCREENSHOTS, else to the
+// test's artifacts (go test -artifacts).
 
-const browserTime = 60 * time.Second
+const (
+	browserTime = 3 * time.Minute
+	stepTime    = 20 * time.Second
+)
 
 // chromium starts a browser for the test.
 func chromium(t *testing.T) context.Context {
@@ -41,11 +39,11 @@ func chromium(t *testing.T) context.Context {
 	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.ExecPath(path), chromedp.NoSandbox, chromedp.DisableGPU,
 		chromedp.NoFirstRun, chromedp.Flag("disable-quic", true), chromedp.Flag("disable-background-networking", true),
 		chromedp.Flag("disable-component-update", true), chromedp.Flag("disable-sync", true))
-	ctx, cancel := chromedp.NewExecAllocator(t.Context(), options...)
+	ctx, cancel := context.WithTimeout(t.Context(), browserTime)
+	t.Cleanup(cancel)
+	ctx, cancel = chromedp.NewExecAllocator(ctx, options...)
 	t.Cleanup(cancel)
 	ctx, cancel = chromedp.NewContext(ctx)
-	t.Cleanup(cancel)
-	ctx, cancel = context.WithTimeout(ctx, browserTime)
 	t.Cleanup(cancel)
 	return ctx
 }
@@ -64,111 +62,126 @@ var screens = []screen{
 	{"wide-dark", 1440, 900, "dark"},
 }
 
-func (s screen) show() chromedp.Action {
-	return chromedp.Tasks{
-		emulation.SetDeviceMetricsOverride(s.width, s.height, 1, s.width < 500),
-		emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: s.scheme}}),
+// look opens an address on the screen.
+func (s screen) look(t *testing.T, ctx context.Context, address string) {
+	t.Helper()
+	media := emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: s.scheme}}}
+	if _, err := chromedp.Call(ctx, emulation.SetEmulatedMedia, media); err != nil {
+		t.Fatalf("choosing the colour scheme: %v", err)
+	}
+	do(t, ctx, chromedp.EmulateViewport(s.width, s.height), chromedp.Navigate(address), chromedp.WaitVisible(chromedp.CSS("h1")))
+}
+
+func do(t *testing.T, ctx context.Context, steps ...chromedp.Action[chromedp.Void]) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(ctx, stepTime)
+	defer cancel()
+	if err := chromedp.Do(ctx, steps...); err != nil {
+		t.Fatalf("driving the browser: %v", err)
 	}
 }
 
-// picture keeps the whole page as it looks.
-func picture(t *testing.T, name string) chromedp.Action {
-	return chromedp.ActionFunc(func(ctx context.Context) error {
-		directory := os.Getenv("LEADSTREAM_TEST_SCREENSHOTS")
-		if directory == "" {
-			directory = filepath.Join("testdata", "screenshots")
-		}
-		if err := os.MkdirAll(directory, 0o755); err != nil {
-			return err
-		}
-		bytes, err := page.CaptureScreenshot().WithCaptureBeyondViewport(true).Do(ctx)
-		if err != nil {
-			return err
-		}
-		path := filepath.Join(directory, name+".png")
-		t.Logf("screenshot: %s", path)
-		return os.WriteFile(path, bytes, 0o644)
-	})
+// eval is the value of a JavaScript expression in the page.
+func eval[T any](t *testing.T, ctx context.Context, expression string) T {
+	t.Helper()
+	v, err := chromedp.Run(ctx, chromedp.Evaluate[T](expression, chromedp.EvalAwaitPromise))
+	if err != nil {
+		t.Fatalf("evaluating %.80q: %v", expression, err)
+	}
+	return v
 }
 
-// violations are what axe-core finds against WCAG 2.2, levels A and AA.
-func violations(t *testing.T, found *[]string) chromedp.Action {
+// wait waits until a JavaScript expression is true.
+func wait(t *testing.T, ctx context.Context, expression string) {
 	t.Helper()
-	path := os.Getenv("LEADSTREAM_TEST_AXE")
-	axe, err := os.ReadFile(path)
+	if _, err := chromedp.Run(ctx, chromedp.Poll[bool](expression)); err != nil {
+		t.Fatalf("waiting for %s: %v", expression, err)
+	}
+}
+
+// picture keeps the whole page as it looks, for a person.
+func picture(t *testing.T, ctx context.Context, name string) {
+	t.Helper()
+	directory := os.Getenv("LEADSTREAM_TEST_SCREENSHOTS")
+	if directory == "" {
+		directory = t.ArtifactDir()
+	}
+	if err := os.MkdirAll(directory, 0o755); err != nil {
+		t.Fatal(err)
+	}
+	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
+	if err != nil {
+		t.Fatalf("taking a screenshot: %v", err)
+	}
+	path := filepath.Join(directory, name+".png")
+	if err := os.WriteFile(path, png, 0o644); err != nil {
+		t.Fatal(err)
+	}
+	t.Logf("screenshot: %s", path)
+}
+
+// accessible holds the page to WCAG 2.2, levels A and AA, as far as axe-core
+// can tell.
+func accessible(t *testing.T, ctx context.Context) {
+	t.Helper()
+	axe, err := os.ReadFile(os.Getenv("LEADSTREAM_TEST_AXE"))
 	if err != nil {
 		t.Fatalf("these tests need LEADSTREAM_TEST_AXE, the path of axe-core's axe.min.js: %v", err)
 	}
-	const run = `axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]})
-		.then(r => JSON.stringify({passes: r.passes.length, violations: r.violations.map(v => v.id + ": " + v.help + " at " + v.nodes.map(n => n.html + " (" + n.any.map(c => c.message) + ")").join(", "))}))`
-	return chromedp.ActionFunc(func(ctx context.Context) error {
-		var text string
-		if err := chromedp.Evaluate(string(axe)+"\n;0", nil).Do(ctx); err != nil {
-			return fmt.Errorf("loading axe-core: %w", err)
-		}
-		if err := chromedp.Evaluate(run, &text, awaited).Do(ctx); err != nil {
-			return fmt.Errorf("running axe-core: %w", err)
-		}
-		var result struct {
-			Passes     int
-			Violations []string
-		}
-		if err := json.Unmarshal([]byte(text), &result); err != nil {
-			return err
-		}
-		if result.Passes == 0 {
-			return fmt.Errorf("axe-core checked nothing")
-		}
-		*found = result.Violations
-		return nil
-	})
+	const run = `axe.run(document, {runOnly: ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa"]}).then(r => ({
+		passes: r.passes.length,
+		violations: r.violations.map(v => v.id + ": " + v.help + "\n" + v.nodes.map(n => "  " + n.html + "\n  " + n.failureSummary).join("\n")),
+	}))`
+	eval[int](t, ctx, string(axe)+"\n;0")
+	found := eval[struct {
+		Passes     int      `json:"passes"`
+		Violations []string `json:"violations"`
+	}](t, ctx, run)
+	if found.Passes == 0 {
+		t.Error("axe-core checked nothing")
+	}
+	if len(found.Violations) > 0 {
+		t.Errorf("axe-core finds\n%s", strings.Join(found.Violations, "\n"))
+	}
 }
 
 func TestPagesAreAccessibleAndFitEveryScreen(t *testing.T) {
 	ctx := chromium(t)
+	consent := []Degradation{{Part: "consent", Reason: "no token is stored", Todo: "connect LinkedIn on this page"}}
 	for _, state := range []struct {
-		name  string
-		path  string
-		view  View
-		ready []Degradation
-		pass  string // the password
+		name     string
+		path     string
+		view     View
+		degraded []Degradation
+		password string
 	}{
 		{name: "works", path: "/", view: sampleView()},
-		{name: "troubled", path: "/", view: troubledView(), ready: troubles()},
-		{name: "disconnected", path: "/", view: disconnectedView(), ready: []Degradation{{Part: "consent", Reason: "no token is stored", Todo: "connect LinkedIn on this page"}}},
+		{name: "troubled", path: "/", view: troubledView(), degraded: troubles()},
+		{name: "disconnected", path: "/", view: disconnectedView(), degraded: consent},
 		{name: "standby", path: "/", view: standbyView()},
-		{name: "login", path: "/login", pass: "open sesame"},
+		{name: "login", path: "/login", password: "open sesame"},
 		{name: "connect", path: "/oauth/login", view: sampleView()},
 		{name: "disconnect", path: "/oauth/disconnect", view: sampleView()},
 		{name: "foreign-callback", path: "/oauth/callback?state=x&code=y", view: sampleView()},
 	} {
 		s := newTestServer(t, func(o *Options) {
 			o.View = func(context.Context) View { return state.view }
-			o.Ready = func() Readiness { return Readiness{Ready: true, Degraded: state.ready} }
-			o.Password = state.pass
+			o.Ready = func() Readiness { return Readiness{Ready: true, Degraded: state.degraded} }
+			o.Password = state.password
+			o.RedirectURL = "http://127.0.0.1/oauth/callback"
 			o.Consent = &fakeConsent{callback: ErrForeignState}
-			o.Log = zaptest.NewLogger(t)
 		})
 		site := httptest.NewServer(s.Handler())
 		for _, screen := range screens {
 			t.Run(state.name+"/"+screen.name, func(t *testing.T) {
-				var found []string
-				var overflow int
-				if err := chromedp.Run(ctx, screen.show(), chromedp.Navigate(site.URL+state.path), chromedp.WaitVisible("h1"),
-					chromedp.Evaluate(`document.documentElement.scrollWidth - document.documentElement.clientWidth`, &overflow),
-					picture(t, state.name+"-"+screen.name), violations(t, &found)); err != nil {
-					t.Fatal(err)
+				screen.look(t, ctx, site.URL+state.path)
+				picture(t, ctx, state.name+"-"+screen.name)
+				if over := eval[int](t, ctx, `document.documentElement.scrollWidth - document.documentElement.clientWidth`); over > 0 {
+					t.Errorf("the page is %d pixels wider than the screen", over)
 				}
-				if len(found) > 0 {
-					t.Errorf("axe-core finds\n%s", strings.Join(found, "\n"))
-				}
-				if overflow > 0 {
-					t.Errorf("the page is %d pixels wider than the screen", overflow)
-				}
+				accessible(t, ctx)
 			})
 		}
 		site.Close()
 	}
 }
-
-var _ = http.StatusOK

@@ -8,7 +8,7 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest"
 )
 
 // newTestServer is a server on loopback over the sample; change may change it.
@@ -19,7 +19,7 @@ func newTestServer(t *testing.T, change func(*Options)) *Server {
 		View:    func(context.Context) View { return sampleView() },
 		Ready:   func() Readiness { return Readiness{Ready: true} },
 		Metrics: http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("leadstream_active 1\n")) }),
-		Consent: &fakeConsent{}, Log: zap.NewNop(),
+		Consent: &fakeConsent{}, Log: zaptest.NewLogger(t),
 		Now: func() time.Time { return noon },
 	}
 	if change != nil {
