@@ -2,6 +2,7 @@ package connector
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"slices"
 	"strconv"
@@ -9,13 +10,11 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/avro"
-	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/sr/srfake"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
 	"leadstream/internal/delivery"
+	"leadstream/internal/embedded"
 	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
@@ -170,7 +169,6 @@ type world struct {
 	linkedin *fakeLinkedIn
 	cluster  *kafka.Cluster
 	registry *schema.Registry
-	subjects *srfake.Registry
 	opts     Options
 	store    delivery.Options
 	offset   time.Duration // our clock against LinkedIn's
@@ -179,24 +177,26 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	broker, err := kfake.NewCluster(kfake.NumBrokers(1))
+	stack, err := embedded.Start(t.Context(), embedded.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(broker.Close)
-	cluster, err := kafka.New(kafka.Config{Brokers: broker.ListenAddrs(), Log: zap.NewNop()})
+	t.Cleanup(func() {
+		if err := stack.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	cluster, err := kafka.New(kafka.Config{Brokers: stack.Brokers, Log: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	fakeRegistry := srfake.New()
-	t.Cleanup(fakeRegistry.Close)
-	registry, err := schema.NewRegistry(schema.RegistryOptions{URL: fakeRegistry.URL()})
+	registry, err := schema.NewRegistry(schema.RegistryOptions{URL: stack.RegistryURL})
 	if err != nil {
 		t.Fatal(err)
 	}
 	core, logs := observer.New(zap.DebugLevel)
-	w := &world{t: t, cluster: cluster, registry: registry, subjects: fakeRegistry, logs: logs}
+	w := &world{t: t, cluster: cluster, registry: registry, logs: logs}
 	w.linkedin = &fakeLinkedIn{clock: time.Now().UTC().Truncate(time.Millisecond), forms: map[string]map[int]lead.Form{formID: {1: formVersion(1)}},
 		onEvents: []string{formID}, formDown: map[string]error{},
 		orgs: []lead.Organization{{URN: owner, Name: "Sim", Roles: []string{"ADMINISTRATOR"}}}}
@@ -270,7 +270,7 @@ type published struct {
 func (w *world) topic(form string) []published {
 	w.t.Helper()
 	var records []published
-	schemas := map[int]*avro.Schema{}
+	decoder := schema.NewDecoder(w.registry)
 	err := w.cluster.Read(w.t.Context(), "linkedin.leads."+form, kafka.From{}, func(r *kafka.Record) error {
 		p := published{id: string(r.Key)}
 		for _, h := range r.Headers {
@@ -288,7 +288,13 @@ func (w *world) topic(form string) []published {
 			}
 		}
 		if r.Value != nil {
-			p.value = w.decode(schemas, form, r.Value)
+			text, err := decoder.Decode(w.t.Context(), r.Value)
+			if err != nil {
+				return err
+			}
+			if err := json.Unmarshal(text, &p.value); err != nil {
+				return err
+			}
 		}
 		records = append(records, p)
 		return nil
@@ -297,31 +303,6 @@ func (w *world) topic(form string) []published {
 		w.t.Fatal(err)
 	}
 	return records
-}
-
-func (w *world) decode(schemas map[int]*avro.Schema, form string, value []byte) map[string]any {
-	w.t.Helper()
-	id := int(value[1])<<24 | int(value[2])<<16 | int(value[3])<<8 | int(value[4])
-	s, ok := schemas[id]
-	if !ok {
-		versions, err := w.registry.Versions(w.t.Context(), "linkedin.leads."+form+"-value")
-		if err != nil {
-			w.t.Fatal(err)
-		}
-		for _, v := range versions {
-			if v.ID == id {
-				if s, err = avro.Parse(v.Schema); err != nil {
-					w.t.Fatal(err)
-				}
-			}
-		}
-		schemas[id] = s
-	}
-	var decoded map[string]any
-	if _, err := s.Decode(value[5:], &decoded); err != nil {
-		w.t.Fatalf("decoding a record with schema %d: %v", id, err)
-	}
-	return decoded
 }
 
 // ids is what the records are, in order.

@@ -7,10 +7,10 @@ import (
 	"testing"
 	"time"
 
-	"github.com/twmb/franz-go/pkg/kfake"
 	"go.uber.org/zap"
 
 	"leadstream/internal/checkpoint"
+	"leadstream/internal/embedded"
 	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
@@ -33,12 +33,16 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	broker, err := kfake.NewCluster(kfake.NumBrokers(1))
+	stack, err := embedded.Start(t.Context(), embedded.Options{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(broker.Close)
-	cluster, err := kafka.New(kafka.Config{Brokers: broker.ListenAddrs(), Log: zap.NewNop()})
+	t.Cleanup(func() {
+		if err := stack.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	cluster, err := kafka.New(kafka.Config{Brokers: stack.Brokers, Log: zap.NewNop()})
 	if err != nil {
 		t.Fatal(err)
 	}
