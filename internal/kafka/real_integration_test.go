@@ -90,5 +90,5 @@ func own(t testing.TB, o realstack.KafkaOptions) *realstack.Kafka {
 
 // name is a topic or an id that no other test uses.
 func name(t testing.TB, suffix string) string {
-	return strings.NewReplacer("/", "-", "#", "-", "=", "-").Replace(t.Name()) + "-" + suffix
+	return strings.NewReplacer("/", "-", "#", "-", "=", "-", ",", "-", " ", "-").Replace(t.Name()) + "-" + suffix
 }
