@@ -168,18 +168,14 @@ func joint[T any](a, b *page[T]) (known int, fits bool) {
 }
 
 // ended reports whether an empty page is where the list ended all along, and
-// rows did not move up before it from behind the last page that had some. Either
-// that page told that no rows were behind it, or it lacks the rows that the two
-// would share and still reads the same.
+// rows did not move up before it from behind the last page that had some: either
+// that page told that none were behind it, or it still reads the same.
 func (s *scan[T]) ended(ctx context.Context, last, empty *page[T]) (bool, error) {
 	if last == nil {
 		return true, nil
 	}
 	if last.total >= last.start+len(last.rows) && last.total <= empty.start {
 		return true, nil
-	}
-	if last.asked-len(last.rows) < overlap {
-		return false, nil
 	}
 	again, err := s.fetch(ctx, last.start, last.asked)
 	if err != nil {

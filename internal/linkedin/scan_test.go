@@ -111,6 +111,7 @@ func TestRowsThatMoveAreNotLost(t *testing.T) {
 		{"three rows vanish", 500, 1, vanish(3, 3), 0, true},
 		{"four rows vanish", 500, 1, vanish(3, 4), 0, true},
 		{"two pages vanish", 500, 1, vanish(3, 200), 0, true},
+		{"rows vanish behind a short page", 110, 1, vanish(2, 20), 25, true},
 		{"rows vanish before the empty page", 105, 1, vanish(2, 10), 0, true},
 		{"rows vanish beside hidden ones", 500, 1, vanish(4, 50), 25, true},
 		{"rows vanish, four pages at once", 900, 4, vanish(5, 40), 0, true},
@@ -123,35 +124,37 @@ func TestRowsThatMoveAreNotLost(t *testing.T) {
 		{"short pages, four at once", 900, 4, nil, 25, false},
 	}
 	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			synctest.Test(t, func(t *testing.T) {
-				l := newFakeList(tt.rows)
-				l.total = exactTotal
-				if tt.hidden > 0 {
-					hide(l, tt.hidden)
-				}
-				l.before = tt.before
-				c := newTestClient(t, l, Options{Concurrency: tt.width})
-				var g gathered
-				if err := c.Responses(t.Context(), testSource, testWindow, 0, g.take); err != nil {
-					t.Fatal(err)
-				}
-				for _, row := range l.rows {
-					if !row.hidden && g.times[row.n] == 0 {
-						t.Errorf("row %d was never given", row.n)
+		for _, total := range []func(*fakeList) int{exactTotal, nil} {
+			t.Run(fmt.Sprintf("%s, total %v", tt.name, total != nil), func(t *testing.T) {
+				synctest.Test(t, func(t *testing.T) {
+					l := newFakeList(tt.rows)
+					l.total = total
+					if tt.hidden > 0 {
+						hide(l, tt.hidden)
 					}
-				}
-				first := 0
-				for _, start := range l.requests {
-					if start == 0 {
-						first++
+					l.before = tt.before
+					c := newTestClient(t, l, Options{Concurrency: tt.width})
+					var g gathered
+					if err := c.Responses(t.Context(), testSource, testWindow, 0, g.take); err != nil {
+						t.Fatal(err)
 					}
-				}
-				if again := first > 1; again != tt.again {
-					t.Errorf("the list was read %d times, want again: %v", first, tt.again)
-				}
+					for _, row := range l.rows {
+						if !row.hidden && g.times[row.n] == 0 {
+							t.Errorf("row %d was never given", row.n)
+						}
+					}
+					first := 0
+					for _, start := range l.requests {
+						if start == 0 {
+							first++
+						}
+					}
+					if again := first > 1; again != tt.again {
+						t.Errorf("the list was read %d times, want again: %v", first, tt.again)
+					}
+				})
 			})
-		})
+		}
 	}
 }
 
