@@ -15,7 +15,7 @@ var assets embed.FS
 
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"span": spanSeconds, "stamp": stamp, "machine": machine, "number": number, "count": count,
-	"percent": percent, "sentence": sentence, "badge": badgeOf, "join": strings.Join,
+	"percent": percent, "prose": prose, "capital": capital, "badge": badgeOf, "join": strings.Join,
 }).ParseFS(assets, "assets/*.html"))
 
 // formsShown bounds the size of the page.
@@ -150,6 +150,16 @@ func (p statusPage) Ago(t time.Time) string {
 		return "never"
 	}
 	return ago(t, p.Time)
+}
+
+// Named is the name of the organization that part is the URN of, else part.
+func (p statusPage) Named(part string) string {
+	for _, o := range p.Organizations {
+		if o.URN == part && o.Name != "" {
+			return o.Name
+		}
+	}
+	return capital(part)
 }
 
 // Left is how long until t.

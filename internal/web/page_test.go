@@ -39,7 +39,7 @@ func TestPageSaysWhatTheViewHolds(t *testing.T) {
 			want: []string{"Everything works", "marketing", "Reconnect LinkedIn", "Alpenblick Seminare", "34 s behind", "linkedin.leads.3001", "18,211", "353 days left"},
 			none: []string{"Nobody has connected", "No lead was published"}},
 		{name: "much is wrong", view: troubledView(), ready: troubles(),
-			want: []string{"2 things need attention", "Nordwind Analytics cannot be read", "No access", "Suspended", "leads are kept for it", "Slowed down", "3 responses could not", "134 times", "Reconnect soon"},
+			want: []string{"2 things need attention", "Nordwind Analytics cannot be read", "No access", "Suspended", "its leads are kept", "Slowed down", "3 responses could not", "134 times", "Reconnect soon"},
 			none: []string{"Everything works"}},
 		{name: "nobody connected", view: disconnectedView(),
 			want: []string{"Connect LinkedIn", "Nobody has connected", "No lead was published in the last 24 hours", "Organizations appear here once"},

@@ -2,6 +2,7 @@ package web
 
 import (
 	"fmt"
+	"html/template"
 	"strconv"
 	"strings"
 	"time"
@@ -104,12 +105,38 @@ func sentence(text string) string {
 		return ""
 	}
 	if first, _, _ := strings.Cut(text, " "); first != "leadstream" && strings.IndexFunc(first, notLower) < 0 {
-		text = strings.ToUpper(text[:1]) + text[1:]
+		text = capital(text)
 	}
 	if strings.ContainsAny(text[len(text)-1:], ".!?") || strings.HasSuffix(text, "…") {
 		return text
 	}
 	return text + "."
+}
+
+// prose is sentence for a page: what stands between backquotes is code.
+func prose(text string) template.HTML {
+	var b strings.Builder
+	parts := strings.Split(sentence(text), "`")
+	for i, part := range parts {
+		escaped := template.HTMLEscapeString(part)
+		switch {
+		case i%2 == 0:
+			b.WriteString(escaped)
+		case i == len(parts)-1: // opened and never closed
+			b.WriteString("`" + escaped)
+		default:
+			b.WriteString("<code>" + escaped + "</code>")
+		}
+	}
+	return template.HTML(b.String()) // every part was escaped above
+}
+
+// capital begins a name or a word with a capital letter.
+func capital(word string) string {
+	if word == "" || notLower(rune(word[0])) {
+		return word
+	}
+	return strings.ToUpper(word[:1]) + word[1:]
 }
 
 // notLower tells what is not an ASCII lower-case letter.
