@@ -2,6 +2,9 @@ package main
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"net/url"
 	"os"
 	"sync"
 	"time"
@@ -9,22 +12,61 @@ import (
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 
 	"leadstream/connector"
+	"leadstream/internal/oauth"
 	"leadstream/internal/web"
 )
 
 // serve runs the HTTP server beside the connector until ctx ends.
 func (s *system) serve(ctx context.Context, work *connector.Connector) error {
+	store, err := newTokenStore(s.config)
+	if err != nil {
+		return err
+	}
 	v := &viewer{system: s, work: work, started: time.Now().UTC()}
 	server, err := web.New(web.Options{
 		Listen: s.config.HTTP.Listen, Password: s.config.HTTP.Password.Reveal(),
 		RedirectURL: s.config.LinkedIn.RedirectURL, AuthURL: s.config.LinkedIn.AuthURL,
 		View: v.view, Ready: v.ready,
+		Consent: &webConsent{s.session, store},
 		Metrics: promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}), Log: s.log.Named("http"),
 	})
 	if err != nil {
 		return exitWith(exitUsage, err)
 	}
 	return server.Run(ctx)
+}
+
+// webConsent is the consent in the browser, over the session.
+type webConsent struct {
+	session *oauth.Session
+	store   oauth.Store
+}
+
+// AuthorizeURL implements web.Consent.
+func (c *webConsent) AuthorizeURL(browserBinding string) (string, error) {
+	return c.session.AuthorizeURLFor(browserBinding), nil
+}
+
+// Callback implements web.Consent.
+func (c *webConsent) Callback(ctx context.Context, params url.Values, browserBinding string) error {
+	_, err := c.session.CompleteFor(ctx, params, browserBinding)
+	var needed *oauth.ConsentNeededError
+	switch {
+	case errors.Is(err, oauth.ErrState):
+		return fmt.Errorf("%w: %w", web.ErrForeignState, err)
+	case errors.As(err, &needed):
+		return &web.ConsentError{Problem: "LinkedIn gave no consent: " + string(needed.Reason) + ".", Todo: needed.Todo(), Err: err}
+	}
+	return err
+}
+
+// Disconnect implements web.Consent.
+func (c *webConsent) Disconnect(ctx context.Context) error {
+	_, err := oauth.Logout(ctx, c.store)
+	if errors.Is(err, oauth.ErrNoToken) {
+		return nil
+	}
+	return err
 }
 
 // viewer makes what the HTTP server shows from the parts' own snapshots.

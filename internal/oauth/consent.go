@@ -14,7 +14,13 @@ import (
 // own that is good for 30 minutes and for one consent, in every process that
 // has the same app secret.
 func (s *Session) AuthorizeURL() string {
-	return s.oauth.AuthCodeURL(s.states.issue(s.now()))
+	return s.AuthorizeURLFor("")
+}
+
+// AuthorizeURLFor is AuthorizeURL for one browser: binding is an unguessable
+// text that only it will send along with the callback.
+func (s *Session) AuthorizeURLFor(binding string) string {
+	return s.oauth.AuthCodeURL(s.states.issue(s.now(), binding))
 }
 
 // Complete finishes a consent from the parameters with which LinkedIn sent the
@@ -23,7 +29,13 @@ func (s *Session) AuthorizeURL() string {
 // 401; nothing has changed), a *ConsentNeededError that says what the member
 // or LinkedIn refused, or one of AccessToken's.
 func (s *Session) Complete(ctx context.Context, callback url.Values) (Token, error) {
-	if err := s.states.take(callback.Get("state"), s.now()); err != nil {
+	return s.CompleteFor(ctx, callback, "")
+}
+
+// CompleteFor is Complete for a callback that came with a binding. A state that
+// was issued without one (the login of a command) is good with any.
+func (s *Session) CompleteFor(ctx context.Context, callback url.Values, binding string) (Token, error) {
+	if err := s.states.take(callback.Get("state"), binding, s.now()); err != nil {
 		return Token{}, err
 	}
 	if code := callback.Get("error"); code != "" {

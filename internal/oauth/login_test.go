@@ -214,7 +214,7 @@ func TestLoginSaysInWordsWhatWasRefused(t *testing.T) {
 
 func TestLoginWithAWrongSecretNamesTheSetting(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.ClientSecret = planted + "-wrong" })
-	state := w.states.issue(begin)
+	state := w.states.issue(begin, "")
 	_, err := w.Complete(t.Context(), url.Values{"state": {state}, "code": {code}})
 	var app *AppRefusedError
 	if !errors.As(err, &app) || !strings.Contains(err.Error(), "linkedin.client_secret") || fault.KindOf(err) != fault.Pause {

@@ -20,7 +20,9 @@ const (
 	// stateSkew is how far ahead the clock of the issuing process may be.
 	stateSkew = 2 * time.Minute
 
+	// The version says whether a state is bound to the browser it was issued to.
 	stateVersion = 1
+	boundVersion = 2
 	nonceSize    = 16
 	headSize     = 1 + 8 + nonceSize // version, issue time, nonce
 	stateSize    = headSize + sha256.Size
@@ -64,31 +66,39 @@ func newStateSigner(clientID, clientSecret string) (*stateSigner, error) {
 	return &stateSigner{key: key, used: map[[nonceSize]byte]time.Time{}}, nil
 }
 
-// issue makes a state: URL-safe, without padding.
-func (s *stateSigner) issue(now time.Time) string {
+// issue makes a state: URL-safe, without padding. With a binding, a text that
+// only one browser knows, it is good together with that alone.
+func (s *stateSigner) issue(now time.Time, binding string) string {
 	raw := make([]byte, headSize, stateSize)
 	raw[0] = stateVersion
+	if binding != "" {
+		raw[0] = boundVersion
+	}
 	binary.BigEndian.PutUint64(raw[1:], uint64(now.Unix()))
 	_, _ = rand.Read(raw[9:headSize]) // crypto/rand never fails since Go 1.24
-	return base64.RawURLEncoding.EncodeToString(s.sign(raw))
+	return base64.RawURLEncoding.EncodeToString(s.sign(raw, binding))
 }
 
-func (s *stateSigner) sign(head []byte) []byte {
+func (s *stateSigner) sign(head []byte, binding string) []byte {
 	mac := hmac.New(sha256.New, s.key)
 	mac.Write(head)
+	if head[0] == boundVersion {
+		mac.Write([]byte(binding))
+	}
 	return mac.Sum(head[:headSize:headSize])
 }
 
 // take accepts a state that was issued under this key within stateLife and
 // that this process has not taken before; else the error is a *StateError.
-func (s *stateSigner) take(state string, now time.Time) error {
+// A bound state is good only with its binding.
+func (s *stateSigner) take(state, binding string, now time.Time) error {
 	raw, err := base64.RawURLEncoding.DecodeString(state)
-	if err != nil || len(raw) != stateSize || raw[0] != stateVersion ||
+	if err != nil || len(raw) != stateSize || raw[0] != stateVersion && raw[0] != boundVersion ||
 		base64.RawURLEncoding.EncodeToString(raw) != state { // the decoder passes over line breaks and spare bits
 		return &StateError{Why: "malformed"}
 	}
-	if !hmac.Equal(raw, s.sign(raw[:headSize])) { // constant time
-		return &StateError{Why: "forged, or signed with another app secret"}
+	if !hmac.Equal(raw, s.sign(raw[:headSize], binding)) { // constant time
+		return &StateError{Why: "forged, begun in another browser, or signed with another app secret"}
 	}
 	issued := time.Unix(int64(binary.BigEndian.Uint64(raw[1:9])), 0)
 	if now.Before(issued.Add(-stateSkew)) || now.After(issued.Add(stateLife)) {
