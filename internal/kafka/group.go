@@ -135,14 +135,21 @@ func (c *Cluster) beat(ctx context.Context, gen *kafkago.Generation) bool {
 	return err == nil && msg.(*heartbeat.Response).ErrorCode == 0
 }
 
-// depart tells the coordinator that a member is gone. kafka-go does not in two
-// cases: when its join was cut off, and when it was closed while it had an
-// error to report.
+// depart tells the coordinator that a member is gone. kafka-go tries once, and
+// not at all when its join was cut off or when it is closed while it has an
+// error to report. A member that the coordinator does not know is gone too.
 func (c *Cluster) depart(ctx context.Context, group, member string) error {
-	_, err := c.askCoordinator(ctx, coordinatorKey{id: group}, &leavegroup.Request{
+	leftCode := func(m protocol.Message) Code { return Code(m.(*leavegroup.Response).ErrorCode) }
+	msg, err := c.askCoordinator(ctx, coordinatorKey{id: group}, &leavegroup.Request{
 		GroupID: group, MemberID: member, Members: []leavegroup.RequestMember{{MemberID: member}},
-	}, func(m protocol.Message) Code { return Code(m.(*leavegroup.Response).ErrorCode) })
-	return err
+	}, leftCode)
+	if err != nil {
+		return err
+	}
+	if code := leftCode(msg); code.retriable() {
+		return &codeError{op: "leaving group " + group, code: code}
+	}
+	return nil
 }
 
 // groupConns are the connections that kafka-go's group opened. It can not be

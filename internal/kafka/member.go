@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"sync"
 	"time"
 
 	kafkago "github.com/segmentio/kafka-go"
@@ -22,13 +23,15 @@ type member struct {
 	cfg     GroupConfig
 	work    func(context.Context) error
 	beat    func(context.Context, *kafkago.Generation) bool // asks whether a generation is still ours
+	depart  func(ctx context.Context, member string) error  // says that a member is gone
 	conns   groupConns
 	claim   sticky
 
 	// generation is the current one, nil between two; held says whether the
 	// last one gave us the work.
 	generation *kafkago.Generation
-	id         string // the last member id, to leave with
+	id         string         // the member id, to leave with; empty when there is none
+	ghosts     sync.WaitGroup // on the way to say that former ids are gone
 	held       bool
 	lost       *time.Timer // fires when the group has been silent for too long
 	confirm    *time.Timer // fires when it is time to ask whether the work is still ours
@@ -68,6 +71,7 @@ func newMember(c *Cluster, cfg GroupConfig, work func(context.Context) error) *m
 	}
 	cfg.Log = cfg.Log.With(zap.String("group", cfg.ID))
 	m := &member{cluster: c, cfg: cfg, work: work, beat: c.beat, done: make(chan error, 1)}
+	m.depart = func(ctx context.Context, member string) error { return c.depart(ctx, cfg.ID, member) }
 	m.lost, m.confirm = time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	m.lost.Stop()
 	m.confirm.Stop()
@@ -83,10 +87,11 @@ func (m *member) run(ctx context.Context, group *kafkago.ConsumerGroup) error {
 		defer close(watcher)
 		watch(watching, group, events)
 	}()
-	err := m.loop(ctx, events)
+	err := m.loop(ctx, watching, events)
 	stop()
 	m.leave(ctx, group)
 	<-watcher
+	m.ghosts.Wait()
 	return err
 }
 
@@ -160,7 +165,7 @@ func (m *member) reached() {
 
 // loop handles one event after another; it returns once the membership is over
 // and no work is running.
-func (m *member) loop(ctx context.Context, events <-chan groupEvent) error {
+func (m *member) loop(ctx, watching context.Context, events <-chan groupEvent) error {
 	stopping := ctx.Done()
 	for !m.over || m.cancel != nil {
 		select {
@@ -169,6 +174,9 @@ func (m *member) loop(ctx context.Context, events <-chan groupEvent) error {
 			m.end(nil)
 		case e := <-events:
 			m.observe(ctx, e)
+			if e.err != nil && !errors.Is(e.err, kafkago.RebalanceInProgress) {
+				m.abandon(watching)
+			}
 		case <-m.lost.C:
 			m.held = false
 			m.claim.held.Store(0)
@@ -213,6 +221,25 @@ func (m *member) observe(ctx context.Context, e groupEvent) {
 		m.lost.Stop()
 		m.joined(ctx, e.began)
 	}
+}
+
+// abandon has the coordinator forget our member id. After a failure kafka-go
+// joins under a new one, and a broker that comes back still knows the old one:
+// everybody would wait until its session is over.
+func (m *member) abandon(ctx context.Context) {
+	if m.id == "" {
+		return
+	}
+	id := m.id
+	m.id = ""
+	m.ghosts.Go(func() {
+		pause := fault.NewBackoff(10*time.Millisecond, time.Second)
+		for m.depart(ctx, id) != nil {
+			if pause.Wait(ctx, 0) != nil {
+				return
+			}
+		}
+	})
 }
 
 // joined takes in a new generation.
@@ -319,7 +346,7 @@ func (m *member) leave(ctx context.Context, group *kafkago.ConsumerGroup) {
 	}
 	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
 	defer cancel()
-	if err := errors.Join(err, m.cluster.depart(leaving, m.cfg.ID, m.id)); err != nil {
+	if err := errors.Join(err, m.depart(leaving, m.id)); err != nil {
 		m.cfg.Log.Warn("leaving the consumer group failed; the others wait for the session to pass", zap.Error(err))
 	}
 }

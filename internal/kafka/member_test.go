@@ -25,10 +25,11 @@ type script struct {
 	events chan groupEvent
 	beats  atomic.Bool // what the group says to a heartbeat
 
-	mu     sync.Mutex
-	runs   int // how often the work was begun
-	ended  []error
-	active []bool
+	mu       sync.Mutex
+	runs     int // how often the work was begun
+	ended    []error
+	active   []bool
+	departed []string
 
 	finish chan error // has the work return
 	result chan error
@@ -47,10 +48,11 @@ func playWith(t *testing.T, log *zap.Logger, work func(context.Context) error, s
 			work = s.work
 		}
 		s.m = newMember(&Cluster{}, GroupConfig{ID: "g", Topic: "t", Log: log, OnState: s.state}, work)
+		s.m.depart = s.depart
 		s.m.beat = func(context.Context, *kafkago.Generation) bool { return s.beats.Load() }
 		ctx, cancel := context.WithCancel(t.Context())
 		s.cancel = cancel
-		go func() { s.result <- s.m.loop(ctx, s.events) }()
+		go func() { s.result <- s.m.loop(ctx, ctx, s.events) }()
 		steps(s)
 		cancel()
 		synctest.Wait()
@@ -58,6 +60,17 @@ func playWith(t *testing.T, log *zap.Logger, work func(context.Context) error, s
 			t.Error("the work is still running at the end")
 		}
 	})
+}
+
+// depart fails twice before the coordinator is back.
+func (s *script) depart(_ context.Context, member string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.departed = append(s.departed, member)
+	if len(s.departed)%3 != 0 {
+		return errors.New("connection refused")
+	}
+	return nil
 }
 
 func (s *script) state(active bool) {
@@ -300,6 +313,26 @@ func TestWorkDecidesTheEnd(t *testing.T) {
 			s.rebalance(false, 0)
 			s.over(func(err error) bool { return errors.Is(err, broken) })
 		})
+	})
+}
+
+// TestFormerIdIsTakenBack: after a failure kafka-go joins under a new id, and
+// nobody shall wait for the old one.
+func TestFormerIdIsTakenBack(t *testing.T) {
+	play(t, func(s *script) {
+		s.begin(true)
+		for range 3 {
+			s.events <- groupEvent{err: errors.New("connection refused")}
+		}
+		time.Sleep(time.Minute)
+		s.events <- groupEvent{err: kafkago.RebalanceInProgress}
+		s.rebalance(true, time.Second)
+		synctest.Wait()
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if want := []string{"me", "me", "me"}; !slices.Equal(s.departed, want) {
+			t.Errorf("departed %v, want %v: until it is heard, and no more", s.departed, want)
+		}
 	})
 }
 

@@ -271,7 +271,7 @@ func TestBrokerKilledOverAndOver(t *testing.T) {
 	done := make(chan error, 1)
 	go func() {
 		for range 4 {
-			err := sleep(t.Context(), 700*time.Millisecond)
+			err := sleep(t.Context(), 2*time.Second)
 			if err == nil {
 				err = k.Kill()
 			}
