@@ -37,6 +37,7 @@ var allowed = map[string][]string{
 	"internal/linkedinsim": {},
 	"internal/embedded":    {},
 	"internal/realstack":   {},
+	"e2e":                  {},
 }
 
 // commands may import everything: they put the parts together. The one who
