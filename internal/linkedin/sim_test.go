@@ -178,7 +178,7 @@ func TestEveryReadingOfTheAPIGivesTheSame(t *testing.T) {
 	for name, sw := range variants {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				cfg := simConfig(700)
+				cfg := simConfig(300)
 				cfg.Switches = sw
 				s, c := simulate(t, cfg, Options{})
 				for _, m := range linkedinsim.Malformations() {
@@ -211,7 +211,7 @@ func checkBounds(t *testing.T, s *linkedinsim.Server, c *Client, orgs []string) 
 		}
 	}
 	slices.Sort(times)
-	for _, at := range []int{10, 300} {
+	for _, at := range []int{10, 150} {
 		w := lead.Window{From: lead.FromMillis(times[at]), To: lead.FromMillis(times[at+5])}
 		want := map[identity]bool{}
 		for e := range s.Ledger() {
@@ -319,7 +319,7 @@ func TestAScanUnderDriftGivesEveryLeadThatStays(t *testing.T) {
 		for after := range 9 {
 			t.Run(fmt.Sprintf("total %q, after %d requests", total, after), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					cfg := simConfig(900)
+					cfg := simConfig(700)
 					cfg.Switches.Total = total
 					s, c := simulate(t, cfg, Options{Concurrency: 1 + after%3})
 					orgs := owners(t, c)
