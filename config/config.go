@@ -58,7 +58,7 @@ type Poll struct {
 	DiscoveryInterval time.Duration `key:"discovery_interval" default:"15m" min:"1s" max:"24h" doc:"Between looks for organizations, events and forms."`
 	Lookback          time.Duration `key:"lookback" default:"168h" min:"1m" max:"8760h" doc:"How late a lead may appear in the API and still be found by itself (certain up to a third of it)."`
 	Backfill          time.Duration `key:"backfill" default:"8760h" min:"0s" max:"8760h" doc:"How far back the first start reads; LinkedIn keeps leads for 365 days."`
-	PageSize          int           `key:"page_size" default:"100" min:"1" max:"100" doc:"Leads asked for per request."`
+	PageSize          int           `key:"page_size" default:"100" min:"10" max:"100" doc:"Leads asked for per request."`
 	Concurrency       int           `key:"concurrency" default:"4" min:"1" max:"64" doc:"API requests under way at once."`
 }
 

@@ -52,7 +52,7 @@ func TestTheExampleLoadsAndListsEveryKey(t *testing.T) {
 // the way the table of the settings says.
 func TestTheDocumentationHoldsTheTable(t *testing.T) {
 	const begin, end = "<!-- settings: begin -->\n", "<!-- settings: end -->"
-	for _, path := range []string{"../docs/configuration.md"} {
+	for _, path := range []string{"../docs/configuration.md", "../README.md"} {
 		text, err := os.ReadFile(path)
 		if err != nil {
 			t.Fatal(err)

@@ -270,7 +270,7 @@ func TestWhatACommandRequiresIsReportedWithTheRest(t *testing.T) {
 	require := []string{"linkedin.client_id", "linkedin.client_secret", "registry.url", "kafka.brokers"}
 	_, _, err := Load(LoadOptions{NoFile: true, Require: require, Environ: []string{"LEADSTREAM_REGISTRY_URL=nowhere", "LEADSTREAM_POLL_PAGE_SIZE=0"}})
 	equal(t, "problems", problemsOf(t, err), []string{
-		`poll.page_size = "0": must be 1 to 100 (environment LEADSTREAM_POLL_PAGE_SIZE)`,
+		`poll.page_size = "0": must be 10 to 100 (environment LEADSTREAM_POLL_PAGE_SIZE)`,
 		`registry.url = "nowhere": must be an http or https URL without user, query and fragment (environment LEADSTREAM_REGISTRY_URL)`,
 		"linkedin.client_id: is needed; set it in the file, or as LEADSTREAM_LINKEDIN_CLIENT_ID",
 		"linkedin.client_secret: is needed; set it in the file, or as LEADSTREAM_LINKEDIN_CLIENT_SECRET, or put it into a file and name that in linkedin.client_secret_file",
