@@ -13,8 +13,9 @@ import (
 
 // Fault is something that goes wrong at LinkedIn. There are two sorts. One
 // spoils the answers to requests (SpoilingFaults). The other is a deed
-// (DeedFaults): something happens, such as a role that is lost, once; at once,
-// or, with Endpoint or After, just before a matching request is answered.
+// (DeedFaults): something happens, such as a role that is lost. It happens at
+// once or, with Endpoint or After, just before each matching request that it
+// meets, by default one, is answered.
 type Fault struct {
 	Kind FaultKind `json:"kind"`
 

@@ -6,9 +6,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
-	"math"
 	"strconv"
-	"time"
 )
 
 // LedgerEntry is what the simulator knows of one submission: what a reader of
@@ -171,22 +169,4 @@ func (w *World) Leads() int {
 		}
 	}
 	return leads
-}
-
-// Listed is how many rows, leads alone, the finder can list of an organization's
-// event leads with from <= submittedAt < to; a zero time is no bound.
-func (w *World) Listed(organization int64, from, to time.Time) int {
-	sel := selection{from: math.MinInt64, to: math.MaxInt64}
-	if !from.IsZero() {
-		sel.from = from.UnixMilli()
-	}
-	if !to.IsZero() {
-		sel.to = to.UnixMilli()
-	}
-	sel.keep = func(r pageRow) bool { return !r.flags.has(flagFiller) }
-	w.mu.RLock()
-	src := source{w.orgIndex(organization), kindEvent}
-	w.mu.RUnlock()
-	_, total, _ := w.page(src, sel)
-	return total
 }
