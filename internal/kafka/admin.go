@@ -129,9 +129,9 @@ func (c *Cluster) awaitTopics(ctx context.Context, names []string) error {
 			}); len(names) == 0 {
 				return nil
 			}
-			err = &TopicError{Topic: names[0], Index: -1, Reason: "created, but without a leader so far"}
+			err = &codeError{op: "waiting for topic " + names[0], code: codeLeaderNotAvailable}
 		}
-		if time.Since(start) > visibleWithin {
+		if !retriable(err) || time.Since(start) > visibleWithin {
 			return settled("waiting for the topics just created", err)
 		}
 		if waited := pause.Wait(ctx, 0); waited != nil {

@@ -248,6 +248,10 @@ func retriable(err error) bool {
 
 // settled turns what is left after the retries into one of the exported types.
 func settled(op string, err error) error {
+	var typed interface{ Fault() fault.Kind }
+	if errors.As(err, &typed) {
+		return fmt.Errorf("%s: %w", op, err)
+	}
 	if transport, ok := errors.AsType[*transportError](err); ok {
 		return &UnreachableError{Op: op, Hint: transport.hint(), Err: err}
 	}

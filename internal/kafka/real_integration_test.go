@@ -92,3 +92,6 @@ func own(t testing.TB, o realstack.KafkaOptions) *realstack.Kafka {
 func name(t testing.TB, suffix string) string {
 	return strings.NewReplacer("/", "-", "#", "-", "=", "-", ",", "-", " ", "-").Replace(t.Name()) + "-" + suffix
 }
+
+// workNothing is work that is done at once.
+func workNothing(context.Context) error { return nil }

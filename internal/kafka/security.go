@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"syscall"
 
@@ -87,7 +88,8 @@ func tlsRefused(broker string, err error) error {
 		}
 		return &AuthenticationError{Broker: broker, Hint: hint, Err: err}
 	}
-	if _, ok := errors.AsType[tls.AlertError](err); ok {
+	// crypto/tls has no exported type for an alert of the other side.
+	if alert, ok := errors.AsType[*net.OpError](err); ok && alert.Op == "remote error" {
 		return &AuthenticationError{Broker: broker, Hint: "check kafka.tls: the broker does not accept our certificate, or asks for one", Err: err}
 	}
 	return err
