@@ -42,8 +42,9 @@ func (s *Server) deedPossible(f Fault) error {
 		return needs(!versionFormat.MatchString(f.Version), "version (YYYYMM)")
 	case ShiftClock:
 		return needs(f.Shift == 0, "shift")
+	default:
+		return nil
 	}
-	return nil
 }
 
 // do carries out a deed.
@@ -84,6 +85,8 @@ func (s *Server) do(f Fault) error {
 		return s.SetVersion(f.Version, f.Kind == ActivateVersion)
 	case ShiftClock:
 		s.clock.offset.Add(int64(f.Shift))
+	default:
+		return fmt.Errorf("fault %s is not a deed", f.Kind)
 	}
 	return nil
 }
@@ -98,13 +101,14 @@ func (s *Server) doForm(f Fault) error {
 		return s.RefuseForm(id, orDefault(f.Status, http.StatusNotFound))
 	case RestoreForm:
 		return s.RefuseForm(id, 0)
+	default: // ChangeForm
+		change := FormChange{}
+		if f.Change != nil {
+			change = *f.Change
+		}
+		_, err := s.ReviseForm(id, change.apply)
+		return err
 	}
-	change := FormChange{}
-	if f.Change != nil {
-		change = *f.Change
-	}
-	_, err := s.ReviseForm(id, change.apply)
-	return err
 }
 
 // apply changes a form.

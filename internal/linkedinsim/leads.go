@@ -72,7 +72,7 @@ func (w *World) target(s LeadSpec) (target, error) {
 		if owner != 0 && w.orgs[e.org].ID != owner || event != 0 && e.ID != event || form != 0 && event == 0 && e.form != form {
 			continue
 		}
-		if _, err := w.versionIndex(e.form, s.FormVersion); form == 0 && err != nil {
+		if _, missing := w.versionIndex(e.form, s.FormVersion); form == 0 && missing != nil {
 			continue
 		}
 		t.events = append(t.events, i)

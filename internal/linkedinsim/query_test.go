@@ -80,8 +80,9 @@ func (v value) write() string {
 			parts = append(parts, item.write())
 		}
 		return "List(" + strings.Join(parts, ",") + ")"
+	default: // stringValue
+		return escape(v.text)
 	}
-	return escape(v.text)
 }
 
 func escape(s string) string {

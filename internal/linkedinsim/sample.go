@@ -114,8 +114,9 @@ func (c *compiledQuestion) appendText(dst []byte, n uint32, r uint64) []byte {
 		return append(appendSix(append(dst, `"+1 555 0100 `...), number), '"')
 	case sampleProfile:
 		return append(appendSix(append(dst, `"https://www.linkedin.example/in/lead-`...), number), '"')
+	default: // samplePool
+		return append(dst, c.pool[r%uint64(len(c.pool))]...)
 	}
-	return append(dst, c.pool[r%uint64(len(c.pool))]...)
 }
 
 // chosen reports whether the lead with hash r chose the option at i: one of

@@ -104,8 +104,8 @@ func (w *World) single(id string) (r pageRow, v view, found, deleted bool) {
 	defer w.mu.RUnlock()
 	now := w.clock.millis()
 	for _, n := range w.locate(id) {
-		row := w.rows[n]
-		if row.visible > now || row.submitted < now-retention.Milliseconds() || found && row.submitted < r.submitted {
+		candidate := w.rows[n]
+		if candidate.visible > now || candidate.submitted < now-retention.Milliseconds() || found && candidate.submitted < r.submitted {
 			continue
 		}
 		r, found = w.pageRow(n), true

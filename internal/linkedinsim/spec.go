@@ -126,8 +126,10 @@ func (m Malformation) bend(answers []Answer, f *Form) []Answer {
 		}
 		options := append(slices.Clone(answers[i].Options), 99)
 		answers[i] = Answer{QuestionID: answers[i].QuestionID, Options: options, OptionTexts: f.optionTexts(answers[i].QuestionID, options)}
+		return answers
+	default: // the defect lies elsewhere in the element
+		return answers
 	}
-	return answers
 }
 
 // optionTexts are the texts of the options that the question has.

@@ -15,8 +15,9 @@ func (f *Fault) replaces() bool {
 	switch f.Kind {
 	case StatusFault, HTML, Empty, NoElements, Throttle, Budget:
 		return true
+	default:
+		return false
 	}
-	return false
 }
 
 // reply is the answer of a fault that replaces the API's.
@@ -36,14 +37,15 @@ func (f *Fault) reply(s *Server) *reply {
 	case Budget:
 		c := call{sw: s.Switches()}
 		return throttled(c.retryAfter(untilMidnight(s.Now())))
+	default: // StatusFault
+		status := orDefault(f.Status, http.StatusInternalServerError)
+		r := refusalEnvelope(status).reply()
+		if f.Body != "" {
+			r = &reply{status: status, body: []byte(f.Body)}
+		}
+		r.contentType, r.retryAfter = f.ContentType, f.RetryAfter
+		return r
 	}
-	status := orDefault(f.Status, http.StatusInternalServerError)
-	r := refusalEnvelope(status).reply()
-	if f.Body != "" {
-		r = &reply{status: status, body: []byte(f.Body)}
-	}
-	r.contentType, r.retryAfter = f.ContentType, f.RetryAfter
-	return r
 }
 
 // refusalEnvelope is LinkedIn's body for a status, where it says nothing else.

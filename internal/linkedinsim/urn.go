@@ -52,7 +52,7 @@ var versionedForm = regexp.MustCompile(`^urn:li:versionedLeadGenForm:\(urn:li:le
 
 // parseFormURN reads both URNs of a form; version is 0 when none is named.
 func parseFormURN(urn string) (id int64, version int, ok bool) {
-	if id, ok := parseURN(urn, formPrefix); ok {
+	if id, ok = parseURN(urn, formPrefix); ok {
 		return id, 0, true
 	}
 	m := versionedForm.FindStringSubmatch(urn)
