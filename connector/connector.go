@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 	"golang.org/x/sync/errgroup"
 
 	"leadstream/internal/checkpoint"
@@ -115,6 +116,8 @@ type epoch struct {
 	sources  map[lead.Source]*sourceState
 	orgs     []lead.Organization
 	events   map[string][]lead.Event // by owner
+	// discovered: discovery has been through all organizations once.
+	discovered bool
 
 	group *errgroup.Group
 	// wake is closed and replaced when there may be new work for a backlog.
@@ -262,12 +265,20 @@ func (c *Connector) persist(ctx context.Context, what string, work func(context.
 			return err
 		}
 		if wait.Attempts() == 0 {
-			c.log.Warn("waiting to try again", zap.String("work", what), zap.Stringer("kind", fault.KindOf(err)), zap.Error(err))
+			c.log.Log(level(err), "waiting to try again", zap.String("work", what), zap.Stringer("kind", fault.KindOf(err)), zap.Error(err))
 		}
 		if err := wait.Wait(ctx, c.pause(err)); err != nil {
 			return err
 		}
 	}
+}
+
+// level is Error where a person must act, Warn where time may mend it.
+func level(err error) zapcore.Level {
+	if kind := fault.KindOf(err); kind == fault.Pause || kind == fault.Suspend {
+		return zapcore.ErrorLevel
+	}
+	return zapcore.WarnLevel
 }
 
 // pause is the least wait before an error's work is tried again.
@@ -302,8 +313,8 @@ func (e *epoch) untilFinished(ctx context.Context) error {
 func (e *epoch) finished() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if e.orgs == nil {
-		return false // discovery has not answered yet
+	if !e.discovered {
+		return false
 	}
 	for src, s := range e.sources {
 		if s.problem == "" && (!s.polled || len(e.progress[src].Backlog) > 0) {

@@ -63,6 +63,9 @@ func (e *epoch) discover(ctx context.Context) error {
 		e.log.Warn("asking the registry whether it still knows the schemas", zap.Error(err))
 	}
 	e.opts.Metrics.countForms(e.forms.states())
+	e.mu.Lock()
+	e.discovered = true
+	e.mu.Unlock()
 	return first
 }
 

@@ -419,3 +419,24 @@ func TestALostEpochWritesNothingMore(t *testing.T) {
 	}
 	w.expectIDs(formID)
 }
+
+func TestACheckpointTopicRemovedWhileRunningIsAFirstStart(t *testing.T) {
+	w := newWorld(t)
+	w.opts.Backfill = 24 * time.Hour
+	w.linkedin.submit("old", w.now().Add(-time.Hour))
+	e := w.start()
+	w.tick(e, time.Minute)
+	w.catchUp(e)
+	if err := w.cluster.DeleteTopics(t.Context(), []string{"leadstream.checkpoints"}); err != nil {
+		t.Fatal(err)
+	}
+	w.linkedin.submit("new", w.now().Add(time.Second))
+	w.linkedin.clock = w.linkedin.clock.Add(time.Minute)
+	if err := e.poll(t.Context(), src); !endsEpoch(err) {
+		t.Fatalf("poll = %v, want the end of the epoch", err)
+	}
+	e = w.start()
+	w.tick(e, time.Minute)
+	w.catchUp(e)
+	w.expectIDs(formID, "old", "new")
+}

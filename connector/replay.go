@@ -2,6 +2,7 @@ package connector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -34,15 +35,35 @@ func (e *epoch) replayLoop(ctx context.Context) error {
 			e.opts.Metrics.replay.Set(1)
 			return nil
 		}
-		for _, src := range e.replaySources(r) {
-			if err := e.replaySource(ctx, r, src); err != nil {
-				return err
-			}
-		}
-		e.log.Info("replay done", zap.String("replay", o.ID))
-		return nil
+		return e.replayAll(ctx, r)
 	})
 	return err
+}
+
+// replayAll replays every source that is not done; one that cannot be read now
+// does not keep the others waiting.
+func (e *epoch) replayAll(ctx context.Context, r checkpoint.Replay) error {
+	var first error
+	for _, src := range e.replaySources(r) {
+		err := e.replaySource(ctx, r, src)
+		if err != nil && (ctx.Err() != nil || endsEpoch(err)) {
+			return err
+		}
+		if first == nil {
+			first = err
+		}
+	}
+	e.mu.Lock()
+	done := e.replays[e.opts.Replay.ID].Done()
+	e.mu.Unlock()
+	switch {
+	case first != nil:
+		return first
+	case !done:
+		return errors.New("an organization that was there when the replay began is not there now")
+	}
+	e.log.Info("replay done", zap.String("replay", e.opts.Replay.ID))
+	return nil
 }
 
 // beginReplay is the replay's progress; one that starts now fixes its bounds.

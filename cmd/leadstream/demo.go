@@ -8,7 +8,6 @@ import (
 	"fmt"
 	"net"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"time"
@@ -141,7 +140,7 @@ func (d *demonstration) run(ctx context.Context) error {
 		return err
 	}
 	defer s.close()
-	if err := s.consentTo(ctx); err != nil {
+	if err := consentAsMember(ctx, s.session); err != nil {
 		return err
 	}
 	fmt.Fprintf(d.stderr, "simulated LinkedIn  %s\nstatus page         http://%s/\nKafka               %v\nregistry            %s\n\n",
@@ -161,31 +160,6 @@ func (d *demonstration) run(ctx context.Context) error {
 		return d.watch(ctx, newConsumer(s.cluster, s.registry), stopLeads)
 	})
 	return group.Wait()
-}
-
-// consentTo gives the consent as a browser would, of a LinkedIn that does not
-// ask again.
-func (s *system) consentTo(ctx context.Context) error {
-	client := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, s.session.AuthorizeURL(), nil)
-	if err != nil {
-		return fmt.Errorf("asking for consent: %w", err)
-	}
-	answer, err := client.Do(request)
-	if err != nil {
-		return fmt.Errorf("asking for consent: %w", err)
-	}
-	if err := answer.Body.Close(); err != nil {
-		return fmt.Errorf("asking for consent: %w", err)
-	}
-	callback, err := url.Parse(answer.Header.Get("Location"))
-	if err != nil {
-		return fmt.Errorf("reading the answer to the consent: %w", err)
-	}
-	if _, err := s.session.Complete(ctx, callback.Query()); err != nil {
-		return fmt.Errorf("completing the consent: %w", err)
-	}
-	return nil
 }
 
 // demoGrace is how long, at the end, the last leads may take to arrive.

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 
 	"leadstream/config"
 	"leadstream/internal/delivery"
@@ -64,6 +65,8 @@ func exitCode(err error) int {
 	case is[*config.InvalidError](err), is[*oauth.AppRefusedError](err), is[*oauth.FileError](err),
 		is[*kafka.AuthenticationError](err), is[*schema.AuthError](err), is[*delivery.PolicyError](err):
 		return exitUsage
+	case retired(err):
+		return exitUsage
 	case is[*kafka.UnreachableError](err), is[*oauth.AnswerError](err), is[*linkedin.TransportError](err), is[net.Error](err):
 		return exitUnreachable
 	}
@@ -74,4 +77,10 @@ func exitCode(err error) int {
 func is[E error](err error) bool {
 	_, ok := errors.AsType[E](err)
 	return ok
+}
+
+// retired reports whether LinkedIn has switched off the configured version.
+func retired(err error) bool {
+	refused, ok := errors.AsType[*linkedin.APIError](err)
+	return ok && refused.Status == http.StatusUpgradeRequired
 }

@@ -74,6 +74,10 @@ func (p *Publication) Commit(ctx context.Context, b Batch) error {
 		var refused *kafka.TopicError
 		if errors.As(err, &refused) && errors.Is(err, kafka.ErrTopicMissing) {
 			s.forget(refused.Topic)
+			if refused.Topic == CheckpointTopic(s.opts.Name) || refused.Topic == s.DeadLetterTopic() {
+				// Somebody removed it: what a new epoch reads of it counts.
+				return &kafka.EpochLostError{TransactionalID: s.opts.Name, Op: "writing to " + refused.Topic, Err: err}
+			}
 		}
 		return fmt.Errorf("committing %d leads and %d dead letters: %w", len(b.Leads), len(b.DeadLetters), err)
 	}

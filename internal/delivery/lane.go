@@ -85,6 +85,7 @@ func (l *Lane) Close() {
 	l.store.mu.Lock()
 	defer l.store.mu.Unlock()
 	delete(l.store.lanes, l)
+	delete(l.store.kept, l)
 }
 
 // Missing finds which of the responses are not in the topics of the forms they
