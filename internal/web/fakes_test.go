@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"fmt"
 	"net/http"
 	"net/url"
 	"sync"
@@ -28,6 +29,9 @@ func newTestServer(t *testing.T, change func(*Options)) *Server {
 	s, err := New(o)
 	if err != nil {
 		t.Fatalf("New = %v", err)
+	}
+	if o.Password != "" {
+		s.sessions = newSessions(o.Password, 1) // tests have no time to be slow
 	}
 	return s
 }
@@ -63,3 +67,6 @@ func (f *fakeConsent) Disconnect(context.Context) error {
 	f.disconnected++
 	return f.disconnect
 }
+
+// anyText is a logged value as text.
+func anyText(v any) string { return fmt.Sprint(v) }

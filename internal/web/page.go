@@ -38,8 +38,10 @@ func (s *Server) frame(title, root string) frame {
 type statusPage struct {
 	frame
 	View
-	Degraded  []Degradation
-	Connect   bool // the consent can be done here
+	Degraded []Degradation
+	Connect  bool // the consent can be done here
+	// Informed: this process knows how the work goes, since it does it or did.
+	Informed  bool
 	Chart     chart
 	Groups    []group
 	Hidden    int // forms beyond formsShown
@@ -75,6 +77,7 @@ func (s *Server) statusPage(v View, ready Readiness) statusPage {
 		p.Title = count(int64(n), "problem", "problems") + " · " + p.Title
 	}
 	p.Groups, p.Hidden = groups(v)
+	p.Informed = v.Process.Active || len(p.Groups) > 0
 	for _, src := range v.Sources {
 		if !src.Live.IsZero() {
 			p.Lag, p.HasLag = max(p.Lag, src.LagSeconds), true

@@ -76,6 +76,7 @@ type Server struct {
 	sessions *sessions // nil without a password
 	guesses  *guesses
 	handler  http.Handler
+	limit    int // of connections
 
 	listening chan struct{} // closed once addr is set
 	addr      net.Addr
@@ -91,7 +92,8 @@ func New(o Options) (*Server, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading http.listen %q: %w", o.Listen, err)
 	}
-	s := &Server{opts: o, log: o.Log, now: o.Now, hosts: map[string]bool{}, guesses: newGuesses(), listening: make(chan struct{})}
+	s := &Server{opts: o, log: o.Log, now: o.Now, hosts: map[string]bool{}, guesses: newGuesses(),
+		limit: maxConnections, listening: make(chan struct{})}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -110,7 +112,7 @@ func New(o Options) (*Server, error) {
 		s.hosts[strings.ToLower(name)] = name != ""
 	}
 	if o.Password != "" {
-		s.sessions = newSessions(o.Password)
+		s.sessions = newSessions(o.Password, keyRounds)
 	}
 	s.handler = s.routes()
 	return s, nil
@@ -179,7 +181,7 @@ func onLoopback(a net.Addr) bool {
 }
 
 func (s *Server) server(ctx context.Context) *http.Server {
-	open := newConnections(maxConnections, s.now)
+	open := newConnections(s.limit, s.now)
 	return &http.Server{
 		Handler:           s.handler,
 		ReadHeaderTimeout: headerTime,

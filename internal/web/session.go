@@ -36,12 +36,12 @@ type sessions struct {
 }
 
 // newSessions derives the key at its first use, since that takes a moment of
-// CPU that a start should not wait for.
-func newSessions(password string) *sessions {
+// CPU that a start should not wait for: rounds says how long.
+func newSessions(password string, rounds int) *sessions {
 	return &sessions{
 		digest: sha256.Sum256([]byte(password)),
 		key: sync.OnceValues(func() ([]byte, error) {
-			slow, err := pbkdf2.Key(sha256.New, password, []byte("leadstream session"), keyRounds, sha256.Size)
+			slow, err := pbkdf2.Key(sha256.New, password, []byte("leadstream session"), rounds, sha256.Size)
 			if err != nil {
 				return nil, fmt.Errorf("deriving the key for sessions: %w", err)
 			}

@@ -1,0 +1,181 @@
+package web
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+)
+
+// from makes a request come from an address and ask for a host.
+func from(remote, host string, headers ...string) func(*http.Request) {
+	return func(r *http.Request) {
+		r.RemoteAddr, r.Host = remote, host
+		for i := 0; i < len(headers); i += 2 {
+			r.Header.Set(headers[i], headers[i+1])
+		}
+	}
+}
+
+func TestWithoutPasswordOnlyTheMachineItselfSeesMoreThanTheProbes(t *testing.T) {
+	const far, near = "192.0.2.7:40000", "127.0.0.1:40000"
+	s := newTestServer(t, nil)
+	for _, c := range []struct {
+		name  string
+		path  string
+		from  func(*http.Request)
+		wants int
+	}{
+		{"page at home", "/", from(near, "localhost:8480"), 200},
+		{"page at home by address", "/", from(near, "127.0.0.1:8480"), 200},
+		{"page at home by IPv6", "/", from("[::1]:40000", "[::1]:8480"), 200},
+		{"page at home by mapped IPv4", "/", from("[::ffff:127.0.0.1]:40000", "127.0.0.1:8480"), 200},
+		{"page at home by a localhost name", "/", from(near, "leads.localhost:8480"), 200},
+		{"page from afar", "/", from(far, "198.51.100.1:8480"), 403},
+		{"page from afar that says localhost", "/", from(far, "localhost:8480"), 403},
+		{"status from afar", "/api/status", from(far, "198.51.100.1:8480"), 403},
+		{"consent from afar", "/oauth/login", from(far, "198.51.100.1:8480"), 403},
+		{"callback from afar", "/oauth/callback", from(far, "198.51.100.1:8480"), 403},
+		{"style from afar", "/style.css", from(far, "198.51.100.1:8480"), 403},
+		{"nothing from afar", "/nothing", from(far, "198.51.100.1:8480"), 403},
+		{"alive from afar", "/healthz", from(far, "198.51.100.1:8480"), 200},
+		{"ready from afar by service name", "/readyz", from(far, "leadstream.default.svc:8480"), 200},
+		{"metrics from afar by service name", "/metrics", from(far, "leadstream:8480"), 200},
+		{"page through a proxy at home", "/", from(near, "localhost:8480", "X-Forwarded-For", "192.0.2.7"), 403},
+		{"page through a standard proxy at home", "/", from(near, "localhost:8480", "Forwarded", "for=192.0.2.7"), 403},
+		{"page by the public name through a proxy", "/", from(near, "leads.example.com"), 403},
+		{"callback through a proxy at home", "/oauth/callback", from(near, "leads.example.com", "X-Forwarded-For", "192.0.2.7"), 200},
+		{"page from no address", "/", from("@", "localhost:8480"), 403},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			s := s
+			if strings.Contains(c.name, "proxy") {
+				s = newTestServer(t, func(o *Options) { o.RedirectURL = "https://leads.example.com/oauth/callback" })
+			}
+			if w := get(t, s, c.path, c.from); w.Code != c.wants {
+				t.Errorf("GET %s = %d %q, want %d", c.path, w.Code, w.Body, c.wants)
+			}
+		})
+	}
+}
+
+func TestForeignHostNamesAreRefused(t *testing.T) {
+	s := newTestServer(t, func(o *Options) {
+		o.Password, o.Hosts = "open sesame", []string{"Status.example.com", "ported.example.com:8480"}
+		o.RedirectURL = "https://leads.example.com/oauth/callback"
+		o.Listen = "leads.internal:8480"
+	})
+	for _, c := range []struct {
+		remote, host string
+		known        bool
+	}{
+		{"192.0.2.7:1", "leads.example.com", true},
+		{"192.0.2.7:1", "LEADS.example.com.:443", true},
+		{"192.0.2.7:1", "status.example.com:9999", true},
+		{"192.0.2.7:1", "ported.example.com:8480", true},
+		{"192.0.2.7:1", "ported.example.com:8481", false},
+		{"192.0.2.7:1", "leads.internal:8480", true},
+		{"192.0.2.7:1", "198.51.100.1:8480", true},
+		{"192.0.2.7:1", "[2001:db8::1]:8480", true},
+		{"192.0.2.7:1", "evil.example.net", false},
+		{"192.0.2.7:1", "localhost:8480", false},
+		{"192.0.2.7:1", "leads.example.com.evil.example.net", false},
+		{"192.0.2.7:1", "", false},
+		{"127.0.0.1:1", "localhost:8480", true},
+		{"127.0.0.1:1", "evil.example.net", false},
+		{"127.0.0.1:1", "evillocalhost", false},
+	} {
+		w := get(t, s, "/login", from(c.remote, c.host))
+		if known := w.Code != http.StatusMisdirectedRequest; known != c.known {
+			t.Errorf("from %s, Host %q: answered %d, want known %v", c.remote, c.host, w.Code, c.known)
+		}
+	}
+	// A page that had its name point at this machine must not read the probes.
+	if w := get(t, s, "/metrics", from("127.0.0.1:1", "evil.example.net")); w.Code != http.StatusMisdirectedRequest {
+		t.Errorf("metrics on loopback under a foreign name = %d, want 421", w.Code)
+	}
+}
+
+func TestChangesFromOtherSitesAreRefused(t *testing.T) {
+	for _, path := range []string{"/oauth/login", "/oauth/disconnect", "/login", "/logout"} {
+		for _, c := range []struct {
+			name    string
+			headers []string
+			refused bool
+		}{
+			{"from another site", []string{"Sec-Fetch-Site", "cross-site"}, true},
+			{"from a sibling", []string{"Sec-Fetch-Site", "same-site"}, true},
+			{"from another origin, older browser", []string{"Origin", "https://evil.example.net"}, true},
+			{"from nowhere", []string{"Origin", "null"}, true},
+			{"from our page", []string{"Sec-Fetch-Site", "same-origin"}, false},
+			{"from our page, older browser", []string{"Origin", "http://localhost:8480"}, false},
+		} {
+			consent := &fakeConsent{}
+			s := newTestServer(t, func(o *Options) { o.Consent = consent })
+			w := ask(t, s, http.MethodPost, path, from("127.0.0.1:1", "localhost:8480", c.headers...))
+			if refused := w.Code == http.StatusForbidden; refused != c.refused {
+				t.Errorf("POST %s %s = %d, want refused %v", path, c.name, w.Code, c.refused)
+			}
+			if c.refused && (consent.disconnected > 0 || len(consent.begun) > 0) {
+				t.Errorf("POST %s %s was refused and still done", path, c.name)
+			}
+		}
+	}
+}
+
+func TestEveryAnswerIsProtected(t *testing.T) {
+	s := newTestServer(t, nil)
+	for _, path := range []string{"/", "/healthz", "/readyz", "/metrics", "/api/status", "/style.css", "/page.js", "/icon.svg",
+		"/oauth/login", "/oauth/callback", "/oauth/disconnect", "/nothing"} {
+		w := get(t, s, path, nil)
+		for name, want := range map[string]string{
+			"Content-Security-Policy": "default-src 'none'", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff",
+			"X-Frame-Options": "DENY", "Referrer-Policy": "same-origin", "Cross-Origin-Resource-Policy": "same-origin",
+		} {
+			if got := w.Header().Get(name); !strings.HasPrefix(got, want) {
+				t.Errorf("GET %s: %s = %q, want it to begin with %q", path, name, got, want)
+			}
+		}
+		if csp := w.Header().Get("Content-Security-Policy"); strings.Contains(csp, "unsafe") || strings.Contains(csp, "*") {
+			t.Errorf("GET %s: the policy %q is not strict", path, csp)
+		}
+	}
+	csp := get(t, s, "/", nil).Header().Get("Content-Security-Policy")
+	if want := "form-action 'self' https://www.linkedin.com http://localhost:8480;"; !strings.Contains(csp, want) {
+		t.Errorf("the policy is %q, want it to hold %q", csp, want)
+	}
+}
+
+func TestPagesHoldNothingThatThePolicyForbids(t *testing.T) {
+	s := newTestServer(t, nil)
+	for _, path := range []string{"/", "/oauth/login", "/oauth/disconnect", "/oauth/callback"} {
+		body := get(t, s, path, nil).Body.String()
+		for _, forbidden := range []string{"<style", " style=", " onclick=", " onload=", "javascript:", "http://", "https://", "//cdn"} {
+			if strings.Contains(body, forbidden) {
+				t.Errorf("GET %s holds %q", path, forbidden)
+			}
+		}
+	}
+}
+
+func TestOnlyTheMethodsThatAreMeantAreServed(t *testing.T) {
+	s := newTestServer(t, nil)
+	for _, c := range []struct{ method, path string }{
+		{http.MethodPost, "/"}, {http.MethodPost, "/healthz"}, {http.MethodDelete, "/api/status"}, {http.MethodGet, "/logout"}, {http.MethodPost, "/oauth/callback"},
+	} {
+		if w := ask(t, s, c.method, c.path, nil); w.Code != http.StatusMethodNotAllowed {
+			t.Errorf("%s %s = %d, want 405", c.method, c.path, w.Code)
+		}
+	}
+}
+
+func TestWithoutConsentThereIsNoConsentToFind(t *testing.T) {
+	s := newTestServer(t, func(o *Options) { o.Consent = nil })
+	for _, path := range []string{"/oauth/login", "/oauth/callback", "/oauth/disconnect"} {
+		if w := get(t, s, path, nil); w.Code != http.StatusNotFound {
+			t.Errorf("GET %s = %d, want 404", path, w.Code)
+		}
+	}
+	if body := get(t, s, "/", nil).Body.String(); strings.Contains(body, "oauth/") {
+		t.Error("the page offers a consent that cannot be done here")
+	}
+}
