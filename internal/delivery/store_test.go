@@ -26,6 +26,7 @@ var (
 // world is an embedded broker with a clock of the test's.
 type world struct {
 	t       *testing.T
+	brokers []string
 	cluster *kafka.Cluster
 	now     time.Time
 	opts    Options
@@ -47,7 +48,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	t.Cleanup(cluster.Close)
-	w := &world{t: t, cluster: cluster, now: time.Now().UTC().Truncate(time.Millisecond)}
+	w := &world{t: t, brokers: stack.Brokers, cluster: cluster, now: time.Now().UTC().Truncate(time.Millisecond)}
 	w.opts = Options{Cluster: cluster, Name: "leadstream", Prefix: "linkedin.leads.", Partitions: 1, ReplicationFactor: 1,
 		Lookback: 168 * time.Hour, Now: func() time.Time { return w.now }, Log: zap.NewNop()}
 	return w
