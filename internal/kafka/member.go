@@ -33,6 +33,7 @@ type member struct {
 	id         string         // the member id, to leave with; empty when there is none
 	ghosts     sync.WaitGroup // on the way to say that former ids are gone
 	held       bool
+	waits      bool        // stands by, and has said so
 	lost       *time.Timer // fires when the group has been silent for too long
 	confirm    *time.Timer // fires when it is time to ask whether the work is still ours
 
@@ -248,9 +249,14 @@ func (m *member) joined(ctx context.Context, gen *kafkago.Generation) {
 	m.held = len(gen.Assignments[m.cfg.Topic]) > 0
 	if !m.held {
 		m.claim.held.Store(0)
+		if m.cancel == nil && !m.waits {
+			m.cfg.Log.Info("standing by", zap.String("reason", "another member has the work"))
+		}
+		m.waits = true
 		m.yield("another member has the work")
 		return
 	}
+	m.waits = false
 	m.claim.held.Store(gen.ID)
 	m.doubted = false // asked anew, and the work is ours
 	m.start(ctx)

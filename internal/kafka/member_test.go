@@ -174,6 +174,21 @@ func TestWorkGivenToAnotherIsYielded(t *testing.T) {
 	})
 }
 
+// TestStandingByIsSaid: once, however often the group is joined anew meanwhile.
+func TestStandingByIsSaid(t *testing.T) {
+	log, logs := observed()
+	playWith(t, log, nil, func(s *script) {
+		s.begin(false)
+		s.rebalance(false, time.Second)
+		s.rebalance(true, time.Second)
+		s.rebalance(false, time.Second)
+		s.rebalance(false, time.Second)
+	})
+	if said := logs.FilterMessage("standing by").Len(); said != 2 {
+		t.Errorf("standing by was said %d times, want 2", said)
+	}
+}
+
 // TestSilenceBeyondTheSessionYields: another member may be active by then.
 func TestSilenceBeyondTheSessionYields(t *testing.T) {
 	play(t, func(s *script) {
@@ -352,7 +367,8 @@ func TestUnreachableGroupIsSaidOnce(t *testing.T) {
 	for _, e := range logs.All() {
 		said = append(said, e.Level.String())
 	}
-	if want := []string{"warn", "info", "warn", "info"}; !slices.Equal(said, want) {
+	// The second info is that it stands by.
+	if want := []string{"warn", "info", "info", "warn", "info"}; !slices.Equal(said, want) {
 		t.Errorf("log levels = %v, want %v", said, want)
 	}
 }
