@@ -185,7 +185,7 @@ func (c *Connector) open(ctx context.Context) (*epoch, error) {
 		return nil, err
 	}
 	if c.opts.RestoreRequests != nil && state.Requests.Counters != nil {
-		if err := c.opts.RestoreRequests(state.Requests.Counters); err != nil {
+		if err = c.opts.RestoreRequests(state.Requests.Counters); err != nil {
 			return nil, fault.As(fault.Fatal, fmt.Errorf("restoring the request counters: %w", err))
 		}
 	}
@@ -267,7 +267,7 @@ func (c *Connector) persist(ctx context.Context, what string, work func(context.
 		if wait.Attempts() == 0 {
 			c.log.Log(level(err), "waiting to try again", zap.String("work", what), zap.Stringer("kind", fault.KindOf(err)), zap.Error(err))
 		}
-		if err := wait.Wait(ctx, c.pause(err)); err != nil {
+		if err = wait.Wait(ctx, c.pause(err)); err != nil {
 			return err
 		}
 	}
@@ -284,7 +284,7 @@ func level(err error) zapcore.Level {
 // pause is the least wait before an error's work is tried again.
 func (c *Connector) pause(err error) time.Duration {
 	least := fault.DelayOf(err)
-	switch fault.KindOf(err) {
+	switch fault.KindOf(err) { //nolint:exhaustive // the other kinds have no wait of their own
 	case fault.Suspend: // an organization without access: looked at with each discovery
 		least = max(least, c.opts.Discovery)
 	case fault.Pause: // a person must act
@@ -301,7 +301,7 @@ func endsEpoch(err error) bool {
 // untilFinished ends the epoch when everything that --once asks for is done.
 func (e *epoch) untilFinished(ctx context.Context) error {
 	for {
-		if err := fault.Sleep(ctx, 50*time.Millisecond); err != nil {
+		if fault.Sleep(ctx, 50*time.Millisecond) != nil {
 			return nil
 		}
 		if e.finished() {

@@ -19,7 +19,7 @@ func (e *epoch) discoverLoop(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := fault.Sleep(ctx, e.opts.Discovery); err != nil {
+		if fault.Sleep(ctx, e.opts.Discovery) != nil {
 			return nil
 		}
 	}

@@ -12,9 +12,7 @@ import (
 
 // publication is one flush on its way into Kafka.
 type publication struct {
-	epoch   *epoch
 	job     *job
-	window  lead.Window
 	sorted  sorted
 	verdict delivery.Verdict
 	last    bool

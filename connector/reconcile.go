@@ -81,36 +81,38 @@ const maxRounds = 100
 // with the last of them the job's progress.
 func (e *epoch) flush(ctx context.Context, j *job, w lead.Window, rows []lead.Response, last bool) error {
 	for round := 0; ; round++ {
-		sorted, err := e.sort(ctx, j, rows)
-		if err != nil {
-			return err
-		}
-		var lacking []*lead.Response
-		var refused error
-		err = e.store.Publish(func(p *delivery.Publication) error {
-			ask := delivery.Ask{Window: w, Fresh: j.fresh, Explicit: j.explicit}
-			verdict, err := p.Missing(ctx, j.lane, ask, sorted.good)
-			if err != nil {
-				refused = err
-				return err
-			}
-			if lacking = e.forms.lacking(verdict.Missing); len(lacking) > 0 {
-				return nil
-			}
-			refused = e.publish(ctx, p, &publication{epoch: e, job: j, window: w, sorted: sorted, verdict: verdict, last: last})
-			return refused
-		})
+		lacking, err := e.attempt(ctx, j, w, rows, last)
 		switch {
 		case len(lacking) > 0:
-			if err := e.forms.learn(ctx, lacking); err != nil {
+			if err = e.forms.learn(ctx, lacking); err != nil {
 				return err
 			}
-		case refused != nil && round < maxRounds && e.setAside(refused):
+		case err != nil && round < maxRounds && e.setAside(err):
 			// the form or the lead that was refused is known now: again without it
 		default:
 			return err
 		}
 	}
+}
+
+// attempt is one try of a flush. It publishes nothing when there are responses
+// that lack something of their form, which must be fetched first.
+func (e *epoch) attempt(ctx context.Context, j *job, w lead.Window, rows []lead.Response, last bool) (lacking []*lead.Response, err error) {
+	parts, err := e.sort(ctx, j, rows)
+	if err != nil {
+		return nil, err
+	}
+	err = e.store.Publish(func(p *delivery.Publication) error {
+		verdict, err := p.Missing(ctx, j.lane, delivery.Ask{Window: w, Fresh: j.fresh, Explicit: j.explicit}, parts.good)
+		if err != nil {
+			return err
+		}
+		if lacking = e.forms.lacking(verdict.Missing); len(lacking) > 0 {
+			return nil
+		}
+		return e.publish(ctx, p, &publication{job: j, sorted: parts, verdict: verdict, last: last})
+	})
+	return lacking, err
 }
 
 // sorted are the rows of a flush by what can be done with them.

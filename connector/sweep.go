@@ -127,7 +127,7 @@ func (e *epoch) scan(ctx context.Context, src lead.Source, w lead.Window, emit f
 	if errors.As(err, &many) {
 		rows = nil // read again in parts, oldest first
 		for _, part := range cut(w, many.TooMany()) {
-			if err := e.scan(ctx, src, part, emit); err != nil {
+			if err = e.scan(ctx, src, part, emit); err != nil {
 				return err
 			}
 		}
@@ -216,7 +216,7 @@ const retained = 365 * 24 * time.Hour
 func (e *epoch) debtLoop(ctx context.Context) error {
 	wait := fault.NewBackoff(time.Second, max(e.opts.Discovery/4, time.Second))
 	for {
-		if err := wait.Wait(ctx, 0); err != nil {
+		if wait.Wait(ctx, 0) != nil {
 			return nil
 		}
 		mended, err := e.forms.mend(ctx)
