@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 	"testing"
 	"time"
 )
@@ -99,9 +100,26 @@ func (l *linkedin) control(path string, request, answer any) error {
 
 type object = map[string]any
 
-func (l *linkedin) must(path string, request object) {
+// goWrong schedules a fault.
+func (l *linkedin) goWrong(fault object) {
 	l.t.Helper()
-	if err := l.control(path, request, nil); err != nil {
+	if err := l.control("/sim/faults", fault, nil); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// mend forgets all faults.
+func (l *linkedin) mend() {
+	l.t.Helper()
+	req, err := http.NewRequest(http.MethodDelete, l.url+"/sim/faults", nil)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	res, err := http.DefaultClient.Do(req)
+	if err == nil {
+		_, err = body(res)
+	}
+	if err != nil {
 		l.t.Fatal(err)
 	}
 }
@@ -219,9 +237,13 @@ func (l *linkedin) stream(each int, pause time.Duration) (stop func() int) {
 			made += each
 		}
 	}()
-	return func() int {
+	end := sync.OnceFunc(func() {
 		close(quit)
 		<-done
+	})
+	l.t.Cleanup(end) // before the simulated LinkedIn ends
+	return func() int {
+		end()
 		return made
 	}
 }

@@ -5,6 +5,7 @@ package e2e
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -24,7 +25,12 @@ var stack struct {
 	python   string
 	kafka    *realstack.Kafka
 	registry *realstack.Registry
+	// wires stand before further listeners of Kafka, one for each scenario that
+	// needs one.
+	wires map[string]*tripwire
 }
+
+const wireOfKills, wireOfZombie = "KILLS", "ZOMBIE"
 
 func TestMain(m *testing.M) {
 	code, err := runAll(m)
@@ -42,6 +48,11 @@ func runAll(m *testing.M) (code int, err error) {
 	defer os.RemoveAll(stack.dir) //nolint:errcheck // a leftover in the temporary directory is harmless
 	if err := startStack(); err != nil {
 		return 1, errors.Join(err, stopStack())
+	}
+	// Most of a scenario's time is waiting: for sessions to pass, for polls.
+	flag.Parse()
+	if err := flag.Set("test.parallel", "4"); err != nil {
+		return 1, err
 	}
 	code = m.Run()
 	return code, stopStack()
@@ -82,9 +93,17 @@ func startKafka() (err error) {
 	if err := os.Mkdir(dir, 0o755); err != nil {
 		return err
 	}
+	listeners, advertised := map[string]string{"SASL": "SASL_PLAINTEXT"}, map[string]string{}
+	stack.wires = map[string]*tripwire{}
+	for _, name := range []string{wireOfKills, wireOfZombie} {
+		wire, err := newTripwire()
+		if err != nil {
+			return err
+		}
+		stack.wires[name], listeners[name], advertised[name] = wire, "PLAINTEXT", wire.addr()
+	}
 	stack.kafka, err = realstack.NewKafka(realstack.KafkaOptions{
-		Jars: stack.jars, Dir: dir,
-		Listeners: map[string]string{"SASL": "SASL_PLAINTEXT"},
+		Jars: stack.jars, Dir: dir, Listeners: listeners, Advertised: advertised,
 		Properties: map[string]string{
 			"authorizer.class.name":   "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
 			"super.users":             "User:ANONYMOUS",
@@ -95,6 +114,10 @@ func startKafka() (err error) {
 	})
 	if err != nil {
 		return err
+	}
+	for name, wire := range stack.wires {
+		wire.target = stack.kafka.Addr(name)
+		go wire.serve()
 	}
 	return stack.kafka.Start(context.Background())
 }
@@ -112,6 +135,9 @@ func startRegistry() (err error) {
 
 func stopStack() error {
 	var errs []error
+	for _, wire := range stack.wires {
+		errs = append(errs, wire.listener.Close())
+	}
 	if stack.kafka != nil {
 		errs = append(errs, stack.kafka.Kill()) // its data is not needed any more
 	}

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
@@ -234,4 +235,44 @@ func (w *world) await(within time.Duration) {
 		}
 		return nil
 	})
+}
+
+// pair starts two processes, of which one has the work.
+func (w *world) pair() (active, standby *connector) {
+	w.t.Helper()
+	first := w.runAs("a")
+	first.awaitActive(30 * time.Second)
+	second := w.runAs("b")
+	second.says(10*time.Second, `"standing by"`)
+	return oneActive(w.t, 30*time.Second, first, second)
+}
+
+// oneActive waits until exactly one of two has the work, and gives it first.
+func oneActive(t testing.TB, within time.Duration, a, b *connector) (active, standby *connector) {
+	t.Helper()
+	eventually(t, within, func() error {
+		for _, c := range []*connector{a, b} {
+			if !c.running() {
+				t.Fatalf("%s ended with %d", c.name, c.cmd.ProcessState.ExitCode())
+			}
+		}
+		if a.active() == b.active() {
+			return fmt.Errorf("%s is active: %v, %s is active: %v", a.name, a.active(), b.name, b.active())
+		}
+		return nil
+	})
+	if b.active() {
+		return b, a
+	}
+	return a, b
+}
+
+// within holds durations to a limit and tells them.
+func within(t testing.TB, what string, took []time.Duration, limit time.Duration) {
+	t.Helper()
+	slices.Sort(took)
+	t.Logf("%s: %d times, median %v, slowest %v", what, len(took), took[len(took)/2].Round(time.Millisecond), took[len(took)-1].Round(time.Millisecond))
+	if slowest := took[len(took)-1]; slowest > limit {
+		t.Errorf("%s took up to %v, want at most %v", what, slowest, limit)
+	}
 }

@@ -1,6 +1,7 @@
 package realstack
 
 import (
+	"cmp"
 	"context"
 	"encoding/binary"
 	"errors"
@@ -25,9 +26,17 @@ type KafkaOptions struct {
 	Dir  string // for configuration, data and log; exists
 	// Properties are added to the server's and win over them.
 	Properties map[string]string
+	// QuickRestart has a broker that was killed come back in seconds instead of
+	// half a minute: the controller waits for the session of its earlier life
+	// to end. On a loaded machine such a broker may lose its session for want
+	// of a heartbeat, so it is for tests that kill.
+	QuickRestart bool
 	// Listeners are further ones: name to security protocol (SASL_PLAINTEXT,
 	// SSL, SASL_SSL).
 	Listeners map[string]string
+	// Advertised is the host:port that clients of a listener are told to use,
+	// where it is not the broker's own: something stands in between.
+	Advertised map[string]string
 	// SCRAM users to create: mechanism to user to password.
 	SCRAM map[string]map[string]string
 	JVM   []string // further options, for example -Xmx1g
@@ -117,9 +126,7 @@ appender.out.layout.type=PatternLayout
 appender.out.layout.pattern=%d %p %c: %m%n
 `
 
-// properties are those of a single node. Two of them make a killed broker come
-// back in seconds instead of half a minute: the controller waits for the
-// session of the broker's earlier life to end.
+// properties are those of a single node.
 func (k *Kafka) properties(o KafkaOptions, names []string) []byte {
 	p := map[string]string{
 		"process.roles":                                    "broker,controller",
@@ -137,20 +144,25 @@ func (k *Kafka) properties(o KafkaOptions, names []string) []byte {
 		"transaction.state.log.num.partitions":             "4",
 		"share.coordinator.state.topic.replication.factor": "1",
 		"share.coordinator.state.topic.min.isr":            "1",
-		"broker.session.timeout.ms":                        "2000",
-		"broker.heartbeat.interval.ms":                     "500",
 	}
-	listeners, protocols := []string{}, []string{}
+	listeners, advertised, protocols := []string{}, []string{}, []string{}
 	for _, name := range names {
 		security := o.Listeners[name]
 		if security == "" {
 			security = "PLAINTEXT"
 		}
 		listeners = append(listeners, name+"://"+k.addrs[name])
+		if name != "CONTROLLER" { // Kafka refuses it there
+			advertised = append(advertised, name+"://"+cmp.Or(o.Advertised[name], k.addrs[name]))
+		}
 		protocols = append(protocols, name+":"+security)
 	}
 	p["listeners"] = strings.Join(listeners, ",")
+	p["advertised.listeners"] = strings.Join(advertised, ",")
 	p["listener.security.protocol.map"] = strings.Join(protocols, ",")
+	if o.QuickRestart {
+		p["broker.session.timeout.ms"], p["broker.heartbeat.interval.ms"] = "2000", "500"
+	}
 	maps.Copy(p, o.Properties)
 	var out []byte
 	for _, key := range slices.Sorted(maps.Keys(p)) {
