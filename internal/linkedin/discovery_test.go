@@ -98,7 +98,7 @@ func TestTheTextOfALocale(t *testing.T) {
 		r := newReader([]byte(tt.raw))
 		text, _ := decodeLocalized(r)
 		if got := text.in(tt.locale); got != tt.want || r.end() != nil {
-			t.Errorf("%s in %s = %q (%v), want %q", tt.raw, tt.locale, got, r.failed(), tt.want)
+			t.Errorf("%s in %s = %q (%v), want %q", tt.raw, tt.locale, got, r.end(), tt.want)
 		}
 	}
 	for raw, want := range map[string]string{`{"country":"US","language":"en"}`: "en_US", `"de_DE"`: "de_DE", `{"language":"en"}`: "en", `{"country":"US"}`: "", `7`: ""} {

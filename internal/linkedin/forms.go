@@ -35,11 +35,10 @@ func (c *Client) Form(ctx context.Context, id string) (lead.Form, error) {
 	var f lead.Form
 	err := c.do(ctx, request{endpoint: EndpointForms, path: formsPath + "/" + encodeKey(id)}, func(body []byte) (string, error) {
 		r := newReader(body)
-		object := r.kind() == jsontext.KindBeginObject
-		f = decodeForm(r)
-		if problem, err := whole(r, object); problem != "" {
+		if problem, err := r.object(); problem != "" {
 			return problem, err
 		}
+		f = decodeForm(r)
 		if f.ID != id {
 			return "it is not the form asked for", nil
 		}
@@ -102,8 +101,10 @@ func (c *Client) inlinedForm(ctx context.Context, ref lead.FormRef, responseID s
 	err := c.do(ctx, q, func(body []byte) (string, error) {
 		found = nil
 		r := newReader(body)
-		object := r.open(jsontext.KindBeginObject)
-		for object && r.more() {
+		if problem, err := r.object(); problem != "" {
+			return problem, err
+		}
+		for r.open(jsontext.KindBeginObject); r.more(); {
 			if r.name() != "form" || r.kind() != jsontext.KindBeginObject {
 				r.skip()
 				continue
@@ -112,7 +113,7 @@ func (c *Client) inlinedForm(ctx context.Context, ref lead.FormRef, responseID s
 				found = &f
 			}
 		}
-		return whole(r, object)
+		return "", nil
 	})
 	// A projection that LinkedIn does not take, or a response that is gone.
 	if e := (*APIError)(nil); errors.As(err, &e) && (e.Status == http.StatusBadRequest || e.absent()) {
@@ -148,9 +149,9 @@ func collect[T any](ctx context.Context, c *Client, q request, read func(r *read
 				*p = page[entry]{start: start, asked: count}
 				r := newReader(body)
 				r.own = true
-				return decodePage(r, p, func(r *reader) (entry, uint64, bool) {
+				return decodePage(r, p, func(r *reader) (entry, uint64) {
 					row, id := read(r)
-					return entry{row, id}, rowKey(id), true
+					return entry{row, id}, rowKey(id)
 				})
 			})
 			return p, err

@@ -8,8 +8,6 @@ import (
 	"strings"
 	"time"
 
-	"github.com/go-json-experiment/json/jsontext"
-
 	"leadstream/internal/lead"
 )
 
@@ -150,9 +148,11 @@ func (c *Client) Response(ctx context.Context, id string) (lead.Response, error)
 	err := c.do(ctx, responseRequest(id), func(body []byte) (string, error) {
 		d := responses{fetched: time.Now().UTC()}
 		r := newReader(body)
-		object := r.kind() == jsontext.KindBeginObject
-		out, _, _ = d.decode(r)
-		return whole(r, object)
+		if problem, err := r.object(); problem != "" {
+			return problem, err
+		}
+		out, _ = d.decode(r)
+		return "", nil
 	})
 	if err != nil {
 		return lead.Response{}, fmt.Errorf("reading response %s: %w", id, err)
@@ -166,22 +166,11 @@ func (c *Client) Response(ctx context.Context, id string) (lead.Response, error)
 func Parse(element []byte) lead.Response {
 	d := responses{fetched: time.Now().UTC()}
 	r := newReader(element)
-	out, _, _ := d.decode(r)
+	out, _ := d.decode(r)
 	if r.end() != nil {
 		out.Raw, out.Unreadable = element, "the element is not JSON from end to end"
 	}
 	return out
-}
-
-// whole is the problem of a body that should be one JSON object.
-func whole(r *reader, object bool) (problem string, err error) {
-	if err := r.end(); err != nil {
-		return "it is not JSON from end to end", err
-	}
-	if !object {
-		return "it is not a JSON object", nil
-	}
-	return "", nil
 }
 
 func responseRequest(id string) request {

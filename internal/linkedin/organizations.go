@@ -169,8 +169,10 @@ func (c *Client) readName(ctx context.Context, id string) (name string, err erro
 		var locale string
 		r := newReader(body)
 		r.own = true
-		object := r.open(jsontext.KindBeginObject)
-		for object && r.more() {
+		if problem, err := r.object(); problem != "" {
+			return problem, err
+		}
+		for r.open(jsontext.KindBeginObject); r.more(); {
 			switch r.name() {
 			case "localizedName":
 				name, _ = r.text()
@@ -183,7 +185,7 @@ func (c *Client) readName(ctx context.Context, id string) (name string, err erro
 		if name == "" {
 			name = full.in(locale)
 		}
-		return whole(r, object)
+		return "", nil
 	})
 	return name, err
 }

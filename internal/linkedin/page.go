@@ -17,24 +17,23 @@ type page[T any] struct {
 const errNoElements = "there are no elements in it"
 
 // decodePage reads a finder's answer. row reads one element, which begins at
-// the reader's position, and gives its key; it may leave an element out (false).
-// The problem is that of an answer that is no page, and empty otherwise.
-func decodePage[T any](r *reader, p *page[T], row func(r *reader) (T, uint64, bool)) (problem string, err error) {
+// the reader's position, and gives its key. The problem is that of an answer
+// that is no page, and empty otherwise.
+func decodePage[T any](r *reader, p *page[T], row func(r *reader) (T, uint64)) (problem string, err error) {
 	p.total = -1
 	found := false
-	if !r.open(jsontext.KindBeginObject) {
-		return "it is not a JSON object", r.failed()
+	if problem, err := r.object(); problem != "" {
+		return problem, err
 	}
-	for r.more() {
+	for r.open(jsontext.KindBeginObject); r.more(); {
 		switch r.name() {
 		case "elements":
 			if found = r.open(jsontext.KindBeginArray); !found {
 				continue
 			}
 			for r.more() {
-				if v, key, ok := row(r); ok && r.failed() == nil {
-					p.rows, p.keys = append(p.rows, v), append(p.keys, key)
-				}
+				v, key := row(r)
+				p.rows, p.keys = append(p.rows, v), append(p.keys, key)
 			}
 		case "paging":
 			p.total = decodeTotal(r)
@@ -42,11 +41,20 @@ func decodePage[T any](r *reader, p *page[T], row func(r *reader) (T, uint64, bo
 			r.skip()
 		}
 	}
-	if err := r.end(); err != nil {
-		return "it is not JSON from end to end", err
-	}
 	if !found {
 		return errNoElements, nil
+	}
+	return "", nil
+}
+
+// object looks whether the text is the object that an answer should be; else
+// there is a problem.
+func (r *reader) object() (problem string, err error) {
+	switch {
+	case r.err != nil:
+		return "it is not JSON from end to end", r.err
+	case r.kind() != jsontext.KindBeginObject:
+		return "it is not a JSON object", nil
 	}
 	return "", nil
 }

@@ -43,7 +43,7 @@ const (
 
 // decode reads the element at the reader's position, with its key: that of its
 // id and time, or of its bytes where it lacks one of them.
-func (d *responses) decode(r *reader) (lead.Response, uint64, bool) {
+func (d *responses) decode(r *reader) (lead.Response, uint64) {
 	start := r.start()
 	out := lead.Response{Owner: d.source.Owner, Type: d.source.Type, FetchedAt: d.fetched}
 	if kind := r.kind(); kind != jsontext.KindBeginObject {
@@ -52,14 +52,11 @@ func (d *responses) decode(r *reader) (lead.Response, uint64, bool) {
 	} else {
 		d.element(r, &out)
 	}
-	if r.failed() != nil {
-		return out, 0, false
-	}
-	out.Raw = r.body[start:r.offset():r.offset()]
+	out.Raw = r.since(start)
 	if out.ID == "" || out.SubmittedAt.IsZero() {
-		return out, xxhash.Sum64(out.Raw), true
+		return out, xxhash.Sum64(out.Raw)
 	}
-	return out, bits.RotateLeft64(xxhash.Sum64String(out.ID), 17) ^ uint64(out.SubmittedAt.UnixMilli())*0x9E3779B97F4A7C15, true
+	return out, bits.RotateLeft64(xxhash.Sum64String(out.ID), 17) ^ uint64(out.SubmittedAt.UnixMilli())*0x9E3779B97F4A7C15
 }
 
 func (d *responses) element(r *reader, out *lead.Response) {
@@ -257,12 +254,9 @@ func (d *responses) answer(r *reader, out *lead.Answer) {
 			r.skip()
 		}
 	}
-	if r.failed() != nil {
-		return
-	}
 	switch {
 	case asked != "":
-		*out = lead.Answer{Raw: r.body[start:r.offset():r.offset()], Problem: "questionId " + asked}
+		*out = lead.Answer{Raw: r.since(start), Problem: "questionId " + asked}
 	case problem != "":
 		*out = lead.Answer{QuestionID: out.QuestionID, Raw: out.Raw, Problem: "answerDetails " + problem}
 	}
@@ -286,8 +280,8 @@ func (d *responses) details(r *reader, out *lead.Answer) (problem string) {
 			r.skip()
 		}
 	}
-	if problem != "" && r.failed() == nil {
-		out.Raw = r.body[start:r.offset():r.offset()]
+	if problem != "" {
+		out.Raw = r.since(start)
 	}
 	return problem
 }
