@@ -1,0 +1,280 @@
+//go:build browser
+
+package web
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"strings"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/emulation"
+	"github.com/chromedp/cdproto/page"
+	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
+)
+
+// site is a running server whose view a test changes.
+type site struct {
+	port     string
+	view     atomic.Pointer[View]
+	degraded atomic.Pointer[[]Degradation]
+	away     atomic.Bool // it answers 503
+	server   *Server
+}
+
+// newSite starts a server over the sample.
+func newSite(t *testing.T, change func(*Options)) *site {
+	t.Helper()
+	s := &site{}
+	v := sampleView()
+	s.view.Store(&v)
+	s.degraded.Store(&[]Degradation{})
+	listening := httptest.NewUnstartedServer(nil)
+	_, port, err := net.SplitHostPort(listening.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.port = port
+	s.server = newTestServer(t, func(o *Options) {
+		o.Now = time.Now
+		o.RedirectURL = "http://localhost:" + port + "/oauth/callback"
+		o.View = func(context.Context) View { return *s.view.Load() }
+		o.Ready = func() Readiness { return Readiness{Ready: true, Degraded: *s.degraded.Load()} }
+		if change != nil {
+			change(o)
+		}
+	})
+	listening.Config.Handler = http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if s.away.Load() {
+			w.WriteHeader(http.StatusServiceUnavailable)
+			return
+		}
+		s.server.Handler().ServeHTTP(w, r)
+	})
+	listening.Start()
+	t.Cleanup(listening.Close)
+	return s
+}
+
+func (s *site) at(host, path string) string { return "http://" + host + ":" + s.port + path }
+
+// linkedIn asks for the consent as LinkedIn does, at an origin of its own. It
+// asks nobody when the consent was given before.
+func linkedIn(t *testing.T, asks bool, back *string) string {
+	t.Helper()
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		to := *back + "?code=c&state=" + url.QueryEscape(r.URL.Query().Get("state"))
+		if !asks {
+			http.Redirect(w, r, to, http.StatusFound)
+			return
+		}
+		w.Header().Set("Content-Type", "text/html")
+		_, _ = fmt.Fprintf(w, `<!DOCTYPE html><title>LinkedIn</title><h1>Allow leadstream?</h1><a id="allow" href="%s">Allow</a>`, to)
+	}))
+	t.Cleanup(server.Close)
+	return server.URL
+}
+
+// boundConsent takes a callback whose state is the binding of its browser.
+type boundConsent struct {
+	address func() string
+	done    atomic.Int32
+}
+
+func (c *boundConsent) AuthorizeURL(binding string) (string, error) {
+	return c.address() + "/oauth/v2/authorization?state=" + binding, nil
+}
+
+func (c *boundConsent) Callback(_ context.Context, params url.Values, binding string) error {
+	if binding == "" || params.Get("state") != binding {
+		return ErrForeignState
+	}
+	c.done.Add(1)
+	return nil
+}
+
+func (c *boundConsent) Disconnect(context.Context) error { return nil }
+
+func TestConsentFromTheFirstClickToTheLast(t *testing.T) {
+	for _, c := range []struct {
+		name string
+		host string // by which the page is opened; LinkedIn knows localhost
+		asks bool
+		pass string
+	}{
+		{name: "by the right name", host: "localhost", asks: true},
+		{name: "by address", host: "127.0.0.1", asks: true},
+		{name: "consented before", host: "localhost"},
+		{name: "with a password", host: "localhost", asks: true, pass: secret},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			ctx := chromium(t)
+			var back string
+			consent := &boundConsent{}
+			provider := linkedIn(t, c.asks, &back)
+			consent.address = func() string { return provider }
+			s := newSite(t, func(o *Options) {
+				o.Consent, o.AuthURL, o.Password = consent, provider, c.pass
+				back = o.RedirectURL
+			})
+			screens[0].look(t, ctx, s.at(c.host, "/"))
+			if c.pass != "" {
+				do(t, ctx, chromedp.SendKeys(chromedp.CSS("#password"), c.pass+kb.Enter), chromedp.WaitVisible(chromedp.CSS("#connect")))
+			}
+			do(t, ctx, chromedp.Click(chromedp.CSS("#connect")))
+			if c.host != "localhost" { // sent to the name that LinkedIn knows, where it is asked once more
+				wait(t, ctx, `location.hostname === "localhost" && document.readyState === "complete"`)
+				do(t, ctx, chromedp.Click(chromedp.CSS("button.primary")))
+			}
+			if c.asks {
+				do(t, ctx, chromedp.WaitVisible(chromedp.CSS("#allow")), chromedp.Click(chromedp.CSS("#allow")))
+			}
+			wait(t, ctx, `document.querySelector("h1")?.textContent === "Connected to LinkedIn"`)
+			picture(t, ctx, "connected")
+			if n := consent.done.Load(); n != 1 {
+				t.Errorf("%d consents were finished, want 1", n)
+			}
+			if address := eval[string](t, ctx, `location.href`); strings.Contains(address, "code=") {
+				t.Errorf("the address bar keeps the code: %s", address)
+			}
+			do(t, ctx, chromedp.Click(chromedp.CSS(`a[href="../"]`)), chromedp.WaitVisible(chromedp.CSS("#h-now")))
+		})
+	}
+}
+
+// hurry makes the page's timers run a hundred times as fast.
+func hurry(t *testing.T, ctx context.Context) {
+	t.Helper()
+	const source = `{ const slow = window.setTimeout; window.setTimeout = (f, ms) => slow(f, ms / 100); }`
+	if _, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: source}); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func TestPageKeepsItselfFreshAndTheReaderWhereSheIs(t *testing.T) {
+	ctx := chromium(t)
+	hurry(t, ctx)
+	s := newSite(t, nil)
+	screens[0].look(t, ctx, s.at("localhost", "/"))
+	do(t, ctx, chromedp.Click(chromedp.CSS("summary")), chromedp.Focus(chromedp.CSS("#connect")))
+	eval[bool](t, ctx, `window.scrollTo(0, 300) === undefined`)
+
+	v, d := troubledView(), troubles()
+	s.view.Store(&v)
+	s.degraded.Store(&d)
+	wait(t, ctx, `document.querySelector("main").textContent.includes("2 things need attention")`)
+	for _, holds := range []string{
+		`document.querySelector("details").open`,
+		`document.activeElement.id === "connect"`,
+		`window.scrollY === 300`,
+		`document.title.startsWith("2 problems")`,
+		`document.getElementById("change").textContent.includes("2 things need attention")`,
+	} {
+		if !eval[bool](t, ctx, holds) {
+			t.Errorf("after the page has refreshed itself, %s does not hold", holds)
+		}
+	}
+	if found := violations(t, ctx); len(found) > 0 {
+		t.Errorf("axe-core finds\n%s", strings.Join(found, "\n"))
+	}
+}
+
+func TestPageSaysWhenNobodyAnswersAndWhenSomebodyDoesAgain(t *testing.T) {
+	ctx := chromium(t)
+	hurry(t, ctx)
+	s := newSite(t, nil)
+	screens[0].look(t, ctx, s.at("localhost", "/"))
+	s.away.Store(true)
+	wait(t, ctx, `document.getElementById("news").textContent.includes("does not answer")`)
+	picture(t, ctx, "away")
+	s.away.Store(false)
+	wait(t, ctx, `document.getElementById("news").textContent === ""`)
+}
+
+func TestUpdatesCanBePaused(t *testing.T) {
+	ctx := chromium(t)
+	hurry(t, ctx)
+	s := newSite(t, nil)
+	screens[0].look(t, ctx, s.at("localhost", "/"))
+	wait(t, ctx, `[...document.querySelectorAll("button")].some(b => b.textContent === "Pause updates")`)
+	eval[bool](t, ctx, `[...document.querySelectorAll("button")].find(b => b.textContent === "Pause updates").click() === undefined`)
+	v := standbyView()
+	s.view.Store(&v)
+	// Ten of the page's hurried intervals.
+	if eval[bool](t, ctx, `new Promise(r => setTimeout(() => r(document.body.textContent.includes("stands by")), 100000))`) {
+		t.Error("the page has updated itself although paused")
+	}
+	eval[bool](t, ctx, `[...document.querySelectorAll("button")].find(b => b.textContent === "Resume updates").click() === undefined`)
+	wait(t, ctx, `document.body.textContent.includes("stands by")`)
+}
+
+func TestAnEndedSessionLeadsToTheLogin(t *testing.T) {
+	ctx := chromium(t)
+	hurry(t, ctx)
+	var shift atomic.Int64
+	s := newSite(t, func(o *Options) {
+		o.Password = secret
+		o.Now = func() time.Time { return time.Now().Add(time.Duration(shift.Load())) }
+	})
+	screens[2].look(t, ctx, s.at("localhost", "/"))
+	do(t, ctx, chromedp.SendKeys(chromedp.CSS("#password"), "wrong"+kb.Enter), chromedp.WaitVisible(chromedp.CSS("#problem")))
+	picture(t, ctx, "wrong-password")
+	if found := violations(t, ctx); len(found) > 0 {
+		t.Errorf("axe-core finds\n%s", strings.Join(found, "\n"))
+	}
+	do(t, ctx, chromedp.SendKeys(chromedp.CSS("#password"), secret+kb.Enter), chromedp.WaitVisible(chromedp.CSS("#h-now")))
+	picture(t, ctx, "logged-in")
+	shift.Store(int64(sessionLife))
+	wait(t, ctx, `document.getElementById("password") !== null`)
+}
+
+func TestPageIsWholeWithoutScripts(t *testing.T) {
+	ctx := chromium(t)
+	s := newSite(t, nil)
+	if _, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
+		t.Fatal(err)
+	}
+	screens[0].look(t, ctx, s.at("localhost", "/"))
+	v := standbyView()
+	s.view.Store(&v)
+	do(t, ctx, chromedp.Click(chromedp.CSS("#refresh")))
+	body, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("main")))
+	for err == nil && !strings.Contains(body, "stands by") && ctx.Err() == nil {
+		body, err = chromedp.Run(ctx, chromedp.Text(chromedp.CSS("main")))
+	}
+	if err != nil || !strings.Contains(body, "stands by") {
+		t.Fatalf("after Refresh the page says %q (%v), want the new state", body, err)
+	}
+	do(t, ctx, chromedp.Click(chromedp.CSS("#disconnect")), chromedp.WaitVisible(chromedp.CSS("button.danger")), chromedp.Click(chromedp.CSS("button.danger")),
+		chromedp.WaitVisible(chromedp.CSS("#h-now")))
+	if n := s.server.opts.Consent.(*fakeConsent).disconnected; n != 1 {
+		t.Errorf("disconnected %d times, want once", n)
+	}
+}
+
+func TestEverythingIsReachedByKeyboard(t *testing.T) {
+	ctx := chromium(t)
+	s := newSite(t, nil)
+	screens[2].look(t, ctx, s.at("localhost", "/"))
+	reached := map[string]bool{}
+	for range 12 {
+		do(t, ctx, chromedp.KeyEvent(kb.Tab))
+		name := eval[string](t, ctx, `document.activeElement.id || document.activeElement.textContent.trim()`)
+		reached[name] = true
+		if name == "disconnect" && eval[string](t, ctx, `getComputedStyle(document.activeElement).outlineStyle`) == "none" {
+			t.Error("the focus cannot be seen")
+		}
+	}
+	for _, name := range []string{"Pause updates", "refresh", "connect", "disconnect", "As a table", "status as JSON"} {
+		if !reached[name] {
+			t.Errorf("%q is not reached with the Tab key, only %v", name, reached)
+		}
+	}
+}
