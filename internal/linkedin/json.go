@@ -108,7 +108,7 @@ func (r *reader) raw() []byte {
 func (r *reader) skip() {
 	switch r.kind() {
 	case jsontext.KindString:
-		r.skipString()
+		r.quoted()
 	case jsontext.KindBeginObject, jsontext.KindBeginArray:
 		r.skipNested()
 	default: // up to what ends a number, true, false or null
@@ -120,31 +120,29 @@ func (r *reader) skip() {
 
 var ends = [256]bool{' ': true, '\t': true, '\r': true, '\n': true, ',': true, ':': true, '}': true, ']': true}
 
-// skipString passes a string: up to a quote with an even number of backslashes
-// before it.
-func (r *reader) skipString() {
-	for r.at++; r.at < len(r.body); r.at++ {
-		quote := bytes.IndexByte(r.body[r.at:], '"')
-		if quote < 0 {
-			break
-		}
-		escapes := 0
-		for escapes < quote && r.body[r.at+quote-1-escapes] == '\\' {
-			escapes++
-		}
-		if r.at += quote; escapes%2 == 0 {
-			r.at++
-			return
+// quoted passes a string and gives what stands between its quotes, and whether
+// that holds escapes. Most are short: a plain loop beats bytes.IndexByte.
+func (r *reader) quoted() (inner []byte, escaped bool) {
+	start := r.at + 1
+	for i := start; i < len(r.body); i++ {
+		switch r.body[i] {
+		case '"':
+			r.at = i + 1
+			return r.body[start:i:i], escaped
+		case '\\':
+			escaped = true
+			i++ // whatever it escapes, it is no end
 		}
 	}
 	r.at = len(r.body)
+	return nil, false
 }
 
 func (r *reader) skipNested() {
 	for depth := 0; r.at < len(r.body); {
 		switch r.body[r.at] {
 		case '"':
-			r.skipString()
+			r.quoted()
 			continue
 		case '{', '[':
 			depth++
@@ -158,7 +156,12 @@ func (r *reader) skipNested() {
 }
 
 // name is the name of an object's next member, to be used at once.
-func (r *reader) name() string { return r.unquote(r.raw()) }
+func (r *reader) name() string {
+	if r.kind() != jsontext.KindString {
+		return "" // at the end of the text
+	}
+	return r.string()
+}
 
 // text reads a string. Anything else is skipped: what names its kind then, and
 // is empty for a string.
@@ -167,7 +170,7 @@ func (r *reader) text() (s, what string) {
 		r.skip()
 		return "", kindName(k)
 	}
-	return r.unquote(r.raw()), ""
+	return r.string(), ""
 }
 
 // digits reads an id, which LinkedIn writes as a number or as a string: both are
@@ -175,9 +178,9 @@ func (r *reader) text() (s, what string) {
 func (r *reader) digits() (s, what string) {
 	switch k := r.kind(); k {
 	case jsontext.KindString:
-		return r.unquote(r.raw()), ""
+		return r.string(), ""
 	case jsontext.KindNumber:
-		return r.string(r.raw()), ""
+		return r.share(r.raw()), ""
 	default:
 		r.skip()
 		return "", kindName(k)
@@ -215,7 +218,7 @@ func (r *reader) boolean() (b bool, what string) {
 func (r *reader) urn(prefix string) (s, what string) {
 	switch k := r.kind(); k {
 	case jsontext.KindString:
-		if s = r.unquote(r.raw()); !strings.HasPrefix(s, prefix) {
+		if s = r.string(); !strings.HasPrefix(s, prefix) {
 			s = ""
 		}
 	case jsontext.KindBeginObject:
@@ -232,21 +235,20 @@ func (r *reader) urn(prefix string) (s, what string) {
 	return s, what
 }
 
-// unquote is the text of a JSON string. It is part of the body where the string
-// holds no escapes.
-func (r *reader) unquote(quoted []byte) string {
-	if len(quoted) < 2 {
-		return "" // at the end of the text
-	}
-	if bytes.IndexByte(quoted, '\\') < 0 {
-		return r.string(quoted[1 : len(quoted)-1])
+// string is the text of the JSON string that comes next. It is part of the body
+// where it holds no escapes.
+func (r *reader) string() string {
+	start := r.at
+	inner, escaped := r.quoted()
+	if !escaped {
+		return r.share(inner)
 	}
 	// The error can only be a lone surrogate, which is U+FFFD in the text.
-	s, _ := jsontext.AppendUnquote(make([]byte, 0, len(quoted)), quoted)
+	s, _ := jsontext.AppendUnquote(make([]byte, 0, len(inner)), r.since(start))
 	return alias(s)
 }
 
-func (r *reader) string(b []byte) string {
+func (r *reader) share(b []byte) string {
 	if r.own {
 		return string(b)
 	}
