@@ -15,12 +15,12 @@ import (
 // reader walks a JSON text value by value. A value of another shape than asked
 // for is skipped and reported, so that one broken member never hides the next.
 //
-// Syntax is jsontext's business: it checks the whole text first, at almost a
-// gigabyte a second, and the walk relies on that. Together that takes a tenth of
-// what encoding/json takes to fill structs, and next to no memory, since texts
-// are not copied; jsontext's own token decoder takes twice as long for the walk
-// (the benchmarks beside it compare with encoding/json). Unions whose members
-// LinkedIn may extend would be awkward as structs anyway.
+// Syntax is jsontext's business: it checks the whole text first, and the walk
+// relies on that. Together that takes a fifth of the time of encoding/json into
+// structs and 30 allocations a page instead of 5,300, since texts are not copied
+// (BenchmarkDecodePage); walking by jsontext's tokens takes an eighth longer and
+// has to expect an error at every step. Unions whose members LinkedIn may extend
+// would be awkward as structs anyway.
 //
 // A text that is no JSON has no values: every question about it is answered as
 // at its end, and end reports it.
@@ -84,8 +84,9 @@ func (r *reader) more() bool {
 		return false
 	case jsontext.KindInvalid:
 		return false
+	default:
+		return true
 	}
-	return true
 }
 
 // start is the position of the next value.

@@ -173,7 +173,10 @@ func validate(o Options) error {
 // NewTransport is a transport fit to carry a Client's requests: it keeps a
 // connection for each of them. Its owner puts the access token on top.
 func NewTransport(concurrency int) *http.Transport {
-	t := http.DefaultTransport.(*http.Transport).Clone()
+	t := &http.Transport{Proxy: http.ProxyFromEnvironment, ForceAttemptHTTP2: true, IdleConnTimeout: 90 * time.Second}
+	if standard, ok := http.DefaultTransport.(*http.Transport); ok {
+		t = standard.Clone()
+	}
 	t.MaxIdleConnsPerHost = max(concurrency, 1) + 1
 	t.MaxIdleConns = max(t.MaxIdleConns, t.MaxIdleConnsPerHost)
 	return t

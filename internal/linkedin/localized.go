@@ -63,8 +63,8 @@ func (t localized) read(r *reader) {
 
 func decodeRawText(r *reader) (s string, ok bool) {
 	if r.kind() != jsontext.KindBeginObject {
-		s, what := r.text()
-		return s, what == ""
+		bare, what := r.text()
+		return bare, what == ""
 	}
 	for r.open(jsontext.KindBeginObject); r.more(); {
 		if r.name() != "rawText" {

@@ -148,7 +148,7 @@ func (c *Client) organizationName(ctx context.Context, urn string) (string, erro
 	case ctx.Err() != nil, fault.KindOf(err) == fault.Pause:
 		return "", err
 	case errors.As(err, &budget), fault.KindOf(err) == fault.Retry:
-		return known.name, nil // an old one, if any
+		return known.name, nil //nolint:nilerr // a page does without its name: an old one, if any
 	default:
 		c.log.Debug("organization does not tell its name", zap.String("organization", urn), zap.Error(err))
 	}
@@ -161,16 +161,17 @@ func (c *Client) organizationName(ctx context.Context, urn string) (string, erro
 	return name, nil
 }
 
-func (c *Client) readName(ctx context.Context, id string) (name string, err error) {
+func (c *Client) readName(ctx context.Context, id string) (string, error) {
+	var name string
 	q := request{endpoint: EndpointOrganizations, path: "/rest/organizations/" + encodeKey(id)}
-	err = c.do(ctx, q, func(body []byte) (string, error) {
+	err := c.do(ctx, q, func(body []byte) (string, error) {
 		name = ""
 		var full localized
 		var locale string
 		r := newReader(body)
 		r.own = true
-		if problem, err := r.object(); problem != "" {
-			return problem, err
+		if problem, broken := r.object(); problem != "" {
+			return problem, broken
 		}
 		for r.open(jsontext.KindBeginObject); r.more(); {
 			switch r.name() {

@@ -158,8 +158,8 @@ func (d *responses) form(r *reader) (ref lead.FormRef, problem string) {
 	if what != "" {
 		return ref, "is " + what
 	}
-	if ref, ok := d.forms[urn]; ok {
-		return ref, ""
+	if known, ok := d.forms[urn]; ok {
+		return known, ""
 	}
 	urn = strings.Clone(urn)
 	ref, err := lead.ParseFormURN(urn)
