@@ -20,7 +20,8 @@ const (
 	// and all of them share one timeout.
 	topicsPerRequest = 100
 	adminTimeout     = 8 * time.Second // below requestTimeout, so that the broker's answer comes first
-	// visibleWithin is how long to wait until topics just created have leaders.
+	// visibleWithin is how long to wait for one more of the topics just created
+	// to have its leaders: a busy broker takes 10 ms for each.
 	visibleWithin = 10 * time.Second
 )
 
@@ -118,20 +119,25 @@ func (c *Cluster) awaitTopics(ctx context.Context, names []string) error {
 	if len(names) == 0 {
 		return nil
 	}
-	start := time.Now()
+	progress := time.Now()
 	pause := fault.NewBackoff(5*time.Millisecond, 500*time.Millisecond)
 	for {
 		topics, err := c.describe(ctx, names, 0)
 		if err == nil {
-			if names = slices.DeleteFunc(names, func(n string) bool {
+			waiting := len(names)
+			names = slices.DeleteFunc(names, func(n string) bool {
 				meta, ok := topics[n]
 				return ok && !slices.Contains(meta.leaders, -1)
-			}); len(names) == 0 {
+			})
+			if len(names) == 0 {
 				return nil
+			}
+			if len(names) < waiting {
+				progress = time.Now()
 			}
 			err = &codeError{op: "waiting for topic " + names[0], code: codeLeaderNotAvailable}
 		}
-		if !retriable(err) || time.Since(start) > visibleWithin {
+		if !retriable(err) || time.Since(progress) > visibleWithin {
 			return settled("waiting for the topics just created", err)
 		}
 		if waited := pause.Wait(ctx, 0); waited != nil {

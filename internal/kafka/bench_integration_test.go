@@ -64,10 +64,6 @@ func BenchmarkCommit(b *testing.B) {
 			b.ReportMetric(float64(took[len(took)/2].Microseconds())/1e3, "p50-ms")
 			b.ReportMetric(float64(took[len(took)*99/100].Microseconds())/1e3, "p99-ms")
 			b.ReportMetric(float64(len(msgs))/b.Elapsed().Seconds()*float64(b.N), "records/s")
-			b.StopTimer()
-			if err := c.DeleteTopics(b.Context(), append(topics, progress)); err != nil {
-				b.Fatal(err)
-			}
 		})
 	}
 }

@@ -131,7 +131,7 @@ func TestTakingTurnsUnderKills(t *testing.T) {
 // TestBrokerRestartsUnderMembers: the group and the transactions find back by
 // themselves.
 func TestBrokerRestartsUnderMembers(t *testing.T) {
-	k := own(t, realstack.KafkaOptions{})
+	k := own(t, realstack.KafkaOptions{QuickRestart: true})
 	c := connect(t, Config{Brokers: []string{k.Addr(realstack.PLAINTEXT)}})
 	topic := name(t, "progress")
 	create(t, c, 1, topic)

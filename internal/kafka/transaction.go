@@ -20,10 +20,15 @@ import (
 
 const (
 	// MaxPartitions is the most partitions that one transaction should touch.
-	// More work, but the time to add and to mark them nears the transaction
-	// timeout on a busy cluster.
-	MaxPartitions = 1000
+	// Over 1,000 a transaction takes a quarter of a second on a broker at
+	// leisure, but its markers were seen to take more than ten on a busy one
+	// that wrote to these partitions for the first time; and no other
+	// transaction of the id can begin before all are written.
+	MaxPartitions = 200
 
+	// openWithin is how long to wait until the transaction before has its
+	// markers. None is open meanwhile, so the transaction timeout has no say.
+	openWithin     = 30 * time.Second
 	produceTimeout = 5 * time.Second // for the in-sync replicas to have a batch
 	// requestBytes bounds one Produce request; brokers close the connection at
 	// socket.request.max.bytes, 100 MiB, without a word.
@@ -34,7 +39,8 @@ const (
 	settleWithin = 5 * time.Second
 )
 
-// errTimeUp ends the attempts of a transaction that would outlive its timeout.
+// errTimeUp ends the attempts to open a transaction, and those of one that
+// would outlive its timeout.
 var errTimeUp = errors.New("the time for the transaction is up")
 
 // Commit writes all messages in ONE transaction and returns the offset of the
@@ -43,7 +49,7 @@ var errTimeUp = errors.New("the time for the transaction is up")
 // all of them as soon as the markers are written, a few milliseconds later.
 //
 // Retries happen inside, with the same bytes, until the context ends or two
-// thirds of the transaction timeout have passed. Errors:
+// thirds of the transaction timeout have passed since it was opened. Errors:
 //   - ErrEpochLost: call Init and read back what the topics hold. Only with
 //     InDoubt may the transaction have been committed.
 //   - *TopicError: one topic refuses; nothing was written, the producer is good.
@@ -93,7 +99,8 @@ func (e *batchTooLarge) Error() string {
 // transaction is one attempt to write a plan.
 type transaction struct {
 	*Producer
-	plan  *plan
+	plan *plan
+	// begun is when the broker's clock may have begun to run.
 	begun time.Time
 	// open: the coordinator may have added a partition, so that there is
 	// something to end.
@@ -106,14 +113,8 @@ func (p *Producer) transact(ctx context.Context, msgs []Message) (map[TopicParti
 		return nil, err
 	}
 	t := &transaction{Producer: p, plan: pl, begun: time.Now()}
-	work, cancel := context.WithDeadlineCause(ctx, t.begun.Add(p.timeout*2/3), errTimeUp)
-	defer cancel()
-	err = t.add(work)
-	for round := 0; err == nil && round < pl.rounds; round++ {
-		err = t.produce(work, round)
-	}
-	if err == nil {
-		err = context.Cause(work) // the last moment to turn back
+	if err = t.add(ctx); err == nil {
+		err = t.write(ctx)
 	}
 	if errors.Is(err, errTimeUp) {
 		err = &UnreachableError{Op: "writing a transaction", Err: err}
@@ -129,6 +130,18 @@ func (p *Producer) transact(ctx context.Context, msgs []Message) (map[TopicParti
 		last[pl.shares[i].tp] = pl.shares[i].offset // rounds in turn
 	}
 	return last, nil
+}
+
+// write writes all batches within the time that the broker gives.
+func (t *transaction) write(ctx context.Context) error {
+	ctx, cancel := context.WithDeadlineCause(ctx, t.begun.Add(t.timeout*2/3), errTimeUp)
+	defer cancel()
+	for round := range t.plan.rounds {
+		if err := t.produce(ctx, round); err != nil {
+			return err
+		}
+	}
+	return context.Cause(ctx) // the last moment to turn back
 }
 
 // repeat does one step of the transaction until its error is not one that the
@@ -159,7 +172,12 @@ func (t *transaction) add(ctx context.Context) error {
 		}
 		req.Topics[i].Partitions = append(req.Topics[i].Partitions, int32(tp.Partition))
 	}
+	ctx, cancel := context.WithTimeoutCause(ctx, openWithin, errTimeUp)
+	defer cancel()
 	return t.repeat(ctx, "adding partitions to the transaction", func(ctx context.Context) error {
+		if !t.open {
+			t.begun = time.Now()
+		}
 		msg, err := t.ask(ctx, req, func(m protocol.Message) Code {
 			_, code := refusedAdd(m.(*addpartitionstotxn.Response))
 			return code
