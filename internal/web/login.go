@@ -2,7 +2,6 @@ package web
 
 import (
 	"errors"
-	"fmt"
 	"math"
 	"net"
 	"net/http"
@@ -173,6 +172,6 @@ func redirect(w http.ResponseWriter, to string) {
 
 // fail answers what went wrong on our side.
 func (s *Server) fail(w http.ResponseWriter, doing string, err error) {
-	s.log.Error(fmt.Sprintf("%s went wrong", doing), zap.Error(err))
+	s.log.Error("answering a request went wrong", zap.String("doing", doing), zap.Error(err))
 	s.refuse(w, http.StatusInternalServerError, "Something went wrong here.", "The cause stands in the program's log.")
 }

@@ -39,6 +39,7 @@ type statusPage struct {
 	frame
 	View
 	Degraded []Degradation
+	Starting bool // not ready yet
 	Connect  bool // the consent can be done here
 	// Informed: this process knows how the work goes, since it does it or did.
 	Informed  bool
@@ -47,7 +48,6 @@ type statusPage struct {
 	Hidden    int // forms beyond formsShown
 	Lag       float64
 	HasLag    bool
-	Unmended  int // errors that are not over
 	TasksOpen int
 }
 
@@ -66,7 +66,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) statusPage(v View, ready Readiness) statusPage {
-	p := statusPage{frame: s.frame("", ""), View: v, Degraded: ready.Degraded, Connect: s.opts.Consent != nil,
+	p := statusPage{frame: s.frame("", ""), View: v, Degraded: ready.Degraded, Starting: !ready.Ready, Connect: s.opts.Consent != nil,
 		Chart: chartOf(v.Hours, v.Time)}
 	p.Logout = s.sessions != nil
 	p.Title = "leadstream"
@@ -81,11 +81,6 @@ func (s *Server) statusPage(v View, ready Readiness) statusPage {
 	for _, src := range v.Sources {
 		if !src.Live.IsZero() {
 			p.Lag, p.HasLag = max(p.Lag, src.LagSeconds), true
-		}
-	}
-	for _, e := range v.Errors {
-		if !e.Over {
-			p.Unmended++
 		}
 	}
 	for _, t := range v.Tasks {

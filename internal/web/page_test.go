@@ -135,6 +135,14 @@ func TestWhatNeedsAPersonComesFirst(t *testing.T) {
 	}
 }
 
+func TestWhatIsNotReadyDoesNotClaimToWork(t *testing.T) {
+	s := newTestServer(t, func(o *Options) { o.Ready = func() Readiness { return Readiness{} } })
+	body := get(t, s, "/", nil).Body.String()
+	if strings.Contains(body, "Everything works") || !strings.Contains(body, "Kafka has not been reached yet") {
+		t.Error("the page of a process that never reached Kafka does not say so")
+	}
+}
+
 func TestFormsOfUnknownOwnersAreShown(t *testing.T) {
 	v := View{Process: Process{Active: true}, Forms: []Form{{ID: "1", Owner: "urn:li:organization:1"}}, Sources: []Source{{Owner: "urn:li:organization:2", LeadType: "EVENT"}}}
 	list, _ := groups(v)

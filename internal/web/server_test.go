@@ -226,6 +226,24 @@ func TestSlowClientsNeverKeepOthersOut(t *testing.T) {
 	}
 }
 
+func TestAThousandSlowConnectionsAreNothing(t *testing.T) {
+	address, _ := running(t, nil, 0)
+	for range 1000 {
+		if _, err := io.WriteString(dial(t, address), "GET / HTTP/1.1\r\nX: "); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 20 {
+		begun := time.Now()
+		if status, _ := fetch(t, "http://"+address+"/healthz"); status != http.StatusOK {
+			t.Fatalf("/healthz = %d, want 200", status)
+		}
+		if took := time.Since(begun); took > time.Second { // far above what it takes, for a busy machine
+			t.Errorf("/healthz took %v, want it at once", took)
+		}
+	}
+}
+
 func TestTheLongestWaitingConnectionMakesRoom(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		open := newConnections(3, time.Now)
