@@ -54,7 +54,7 @@ func main() {
 	flag.StringVar(&o.kafka, "kafka", "", "`ADDRESS` of a Kafka that runs already; needs -registry")
 	flag.StringVar(&o.registry, "registry", "", "`URL` of a registry that runs already")
 	flag.StringVar(&o.leadstream, "leadstream", "", "`FILE`, a binary of leadstream to measure instead of building one")
-	flag.StringVar(&o.dir, "dir", "", "`DIRECTORY` for data and logs, kept; empty is a temporary one")
+	flag.StringVar(&o.dir, "dir", "", "`DIRECTORY` to make one in for data and logs, and keep it; empty is a temporary one")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -76,10 +76,11 @@ func run(ctx context.Context, o options) (err error) {
 			return fmt.Errorf("there is no part %q; see -help", name)
 		}
 	}
-	if o.dir == "" {
-		if o.dir, err = os.MkdirTemp("", "leadstream-bench-"); err != nil {
-			return fmt.Errorf("making a directory: %w", err)
-		}
+	keep := o.dir != ""
+	if o.dir, err = os.MkdirTemp(o.dir, "leadstream-bench-"); err != nil {
+		return fmt.Errorf("making a directory: %w", err)
+	}
+	if !keep {
 		defer func() { err = errors.Join(err, os.RemoveAll(o.dir)) }()
 	}
 	b, err := newBench(ctx, o)
