@@ -72,7 +72,9 @@ func (e *epoch) sweep(ctx context.Context, j *job, w lead.Window, progress func(
 			return fmt.Errorf("reading %s of %s: %w", s.window, j.src, s.err)
 		}
 		length = nextLength(s.window.Length(), s.rows)
-		j.lane.Forget(s.window.To)
+		if j.lane != e.live {
+			j.lane.Forget(s.window.To) // the sweep does not come back
+		}
 	}
 	return nil
 }
@@ -187,8 +189,11 @@ func (e *epoch) backlogLoop(ctx context.Context, src lead.Source) error {
 
 // work reconciles one range of the backlog.
 func (e *epoch) work(ctx context.Context, src lead.Source, r checkpoint.Range) error {
-	lane := e.store.Lane("")
-	defer lane.Close()
+	lane := e.live // knows the look-back, which is where most catching up is
+	if r.Next.Before(e.opts.Now().Add(-e.opts.Lookback)) {
+		lane = e.store.Lane("")
+		defer lane.Close()
+	}
 	j := &job{src: src, lane: lane, fresh: r.Fresh, via: freshVia(r.Fresh, delivery.ViaLive, delivery.ViaLate)}
 	if r.Kind == checkpoint.Backfill {
 		j.via = func(time.Time) delivery.Via { return delivery.ViaBackfill }

@@ -23,8 +23,8 @@ const clockMargin = time.Hour
 // Lane is one line of work (live polling, one source's backlog, one replay) and
 // what it knows of the topics. What a lane has read from a topic it does not
 // read again while its windows move forward; what any lane commits enters all
-// of them. A Lane is used by one goroutine at a time; its fields are guarded by
-// the store's mutex.
+// of them. Everything a Lane does happens while its store's mutex is held, so
+// several goroutines may share one.
 type Lane struct {
 	store   *Store
 	ids     held
