@@ -78,11 +78,8 @@ func (s *Server) statusPage(v View, ready Readiness) statusPage {
 	}
 	p.Groups, p.Hidden = groups(v)
 	p.Informed = v.Process.Active || len(p.Groups) > 0
-	for _, src := range v.Sources {
-		if !src.Live.IsZero() {
-			p.Lag, p.HasLag = max(p.Lag, src.LagSeconds), true
-		}
-	}
+	p.Lag = furthest(v.Sources)
+	p.HasLag = slices.ContainsFunc(v.Sources, func(src Source) bool { return !src.Live.IsZero() })
 	for _, t := range v.Tasks {
 		if !t.Done {
 			p.TasksOpen++
@@ -124,10 +121,23 @@ func groups(v View) ([]group, int) {
 	}
 	for _, f := range forms {
 		g := of(f.Owner)
+		f.LagSeconds = cmp.Or(f.LagSeconds, furthest(g.Sources))
 		g.Forms = append(g.Forms, f)
 	}
 	slices.SortStableFunc(list, func(a, b group) int { return urgency(b.Access) - urgency(a.Access) })
 	return list, hidden
+}
+
+// furthest is the lag of the source that is furthest behind, 0 when none was
+// read yet.
+func furthest(sources []Source) float64 {
+	lag := 0.0
+	for _, src := range sources {
+		if !src.Live.IsZero() {
+			lag = max(lag, src.LagSeconds)
+		}
+	}
+	return lag
 }
 
 // urgency orders states by how soon a person should look.
@@ -157,7 +167,7 @@ func (p statusPage) Named(part string) string {
 			return o.Name
 		}
 	}
-	return capital(part)
+	return part
 }
 
 // Left is how long until t.

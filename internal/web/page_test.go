@@ -170,6 +170,30 @@ func TestThePageStaysBoundedAndFastWithAThousandForms(t *testing.T) {
 	}
 }
 
+func TestAFormIsAsFarBehindAsItsOwner(t *testing.T) {
+	v := sampleView()
+	v.Sources = append(v.Sources, Source{Owner: alpen, LeadType: "COMPANY", LagSeconds: 1e9}) // never read
+	for i := range v.Forms {
+		v.Forms[i].LagSeconds = float64(i)
+	}
+	list, _ := groups(v)
+	if got := list[0].Forms[0].LagSeconds; got != 34 {
+		t.Errorf("a form without a lag of its own is %v s behind, want its owner's 34", got)
+	}
+	if got := list[1].Forms[0].LagSeconds; got != 2 {
+		t.Errorf("a form with a lag of its own is %v s behind, want 2", got)
+	}
+}
+
+func TestURNsAreShownAsNames(t *testing.T) {
+	p := statusPage{View: sampleView()}
+	for part, want := range map[string]string{alpen: "Alpenblick Seminare", "urn:li:organization:1": "urn:li:organization:1", "7d": "7d", "": ""} {
+		if got := p.Named(part); got != want {
+			t.Errorf("Named(%q) = %q, want %q", part, got, want)
+		}
+	}
+}
+
 func TestTheEndOfTheRefreshTokenIsAnnounced(t *testing.T) {
 	for _, c := range []struct {
 		left time.Duration

@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -187,7 +188,7 @@ func TestOversizedRequestsAreRefused(t *testing.T) {
 	address, _ := running(t, func(o *Options) { o.Password = secret }, 0)
 	for _, c := range []struct{ name, request, want string }{
 		{"header", "GET /healthz HTTP/1.1\r\nHost: localhost\r\nX: " + strings.Repeat("a", 2*maxHeader) + "\r\n\r\n", " 431 "},
-		{"body", "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: 100000\r\n\r\npassword=" + strings.Repeat("a", 2*maxBody), " 400 "},
+		{"body", "POST /login HTTP/1.1\r\nHost: localhost\r\nContent-Type: application/x-www-form-urlencoded\r\nContent-Length: " + strconv.Itoa(2*maxBody) + "\r\n\r\n" + strings.Repeat("a", 2*maxBody), " 400 "},
 		{"nonsense", "\x16\x03\x01\x02\x00\x01\r\n\r\n", " 400 "},
 		{"no host", "GET / HTTP/1.1\r\n\r\n", " 400 "},
 	} {
@@ -264,14 +265,16 @@ func TestTheLongestWaitingConnectionMakesRoom(t *testing.T) {
 		time.Sleep(time.Second)
 		fresh, freshCtx := accept()
 
-		if _, _ = accept(); !cut(waiting) || cut(busy) || cut(fresh) {
+		leaveFresh := enter(freshCtx)
+		time.Sleep(time.Second)
+		late, _ := accept()
+		if !cut(waiting) || cut(busy) || cut(fresh) {
 			t.Error("want the one that waits longest cut, and it alone")
 		}
-		leaveFresh := enter(freshCtx)
 		time.Sleep(patience)
-		leave() // answered just now: the fresh one's request is the oldest, but the fourth waits
-		enter(ctx)
-		if _, _ = accept(); cut(busy) || cut(fresh) {
+		leave()
+		enter(ctx) // so that the fresh one's request is the oldest, and older than the late one's wait
+		if _, _ = accept(); !cut(late) || cut(busy) || cut(fresh) {
 			t.Error("want no request cut while a connection only waits")
 		}
 		leaveFresh()

@@ -116,7 +116,8 @@ type Form struct {
 	Fields        int       `json:"fields,omitzero"`
 	Leads         int64     `json:"leads"`
 	LastLead      time.Time `json:"last_lead,omitzero"`
-	// LagSeconds is that of the form's source.
+	// LagSeconds is that of the form's source; with 0 the page shows that of
+	// its owner's sources.
 	LagSeconds float64 `json:"lag_seconds"`
 	State      State   `json:"state"`
 	// Label is the state in the connector's own word (active, suspended, …);
