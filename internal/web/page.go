@@ -42,13 +42,15 @@ type statusPage struct {
 	Starting bool // not ready yet
 	Connect  bool // the consent can be done here
 	// Informed: this process knows how the work goes, since it does it or did.
-	Informed  bool
-	Chart     chart
-	Groups    []group
-	Hidden    int // forms beyond formsShown
-	Lag       float64
-	HasLag    bool
-	TasksOpen int
+	Informed bool
+	// Counted and Asked: somebody counted the leads and the requests.
+	Counted, Asked bool
+	Chart          chart
+	Groups         []group
+	Hidden         int // forms beyond formsShown
+	Lag            float64
+	HasLag         bool
+	TasksOpen      int
 }
 
 // group is an organization with its sources and forms.
@@ -76,6 +78,7 @@ func (s *Server) statusPage(v View, ready Readiness) statusPage {
 	if n := len(p.Degraded); n > 0 {
 		p.Title = count(int64(n), "problem", "problems") + " · " + p.Title
 	}
+	p.Counted, p.Asked = v.Hours != nil, v.Budget.Endpoints != nil
 	p.Groups, p.Hidden = groups(v)
 	p.Informed = v.Process.Active || len(p.Groups) > 0
 	p.Lag = furthest(v.Sources)

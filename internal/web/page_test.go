@@ -48,6 +48,9 @@ func TestPageSaysWhatTheViewHolds(t *testing.T) {
 		{name: "nobody connected", view: disconnectedView(),
 			want: []string{"Connect LinkedIn", "Nobody has connected", "No lead was published in the last 24 hours", "Organizations appear here once"},
 			none: []string{"Disconnect…", "Reconnect LinkedIn"}},
+		{name: "nobody counted", view: View{Name: "leadstream", Process: Process{Active: true}},
+			want: []string{"not counted yet", "No organization has been found yet"},
+			none: []string{"No lead was published", "LinkedIn was not asked", "None: every lead", `class="name"`}},
 		{name: "stands by", view: standbyView(), want: []string{"stands by", "leads-7c9d-x2k4p"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {

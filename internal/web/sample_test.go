@@ -84,7 +84,7 @@ func troubles() []Degradation {
 // disconnectedView is one that nobody has connected yet.
 func disconnectedView() View {
 	return View{Name: "marketing", Version: "1.4.0", Time: noon, Process: Process{ID: "leads-0", Active: true, Since: noon, Started: noon},
-		Connection: Connection{State: Failing}}
+		Connection: Connection{State: Failing}, Hours: []Hour{}, Budget: Budget{Endpoints: []Endpoint{}}, DeadLetters: DeadLetters{Topic: "marketing.deadletters"}}
 }
 
 // standbyView is a process that waits.

@@ -19,7 +19,8 @@ type View struct {
 	Sources       []Source       `json:"sources"`
 	Forms         []Form         `json:"forms"`
 	Tasks         []Task         `json:"tasks"`
-	// Hours are the leads committed in each hour of the last day, oldest first.
+	// Hours are the leads committed in each hour of the last day, oldest first;
+	// nil when nobody counted them, and then the page claims nothing.
 	Hours       []Hour      `json:"hours"`
 	Latency     Latency     `json:"latency"`
 	Budget      Budget      `json:"budget"`
@@ -120,8 +121,8 @@ type Form struct {
 	// its owner's sources.
 	LagSeconds float64 `json:"lag_seconds"`
 	State      State   `json:"state"`
-	// Label is the state in the connector's own word (active, suspended, …);
-	// empty for the page's default.
+	// Label is the state in the connector's own word (suspended, …); with none,
+	// or "ok", the page chooses one.
 	Label   string `json:"label,omitzero"`
 	Problem string `json:"problem,omitzero"`
 	Todo    string `json:"todo,omitzero"`
@@ -162,8 +163,9 @@ type Budget struct {
 	// Resets is when the counting starts again.
 	Resets time.Time `json:"resets,omitzero"`
 	// Paced: requests are spread because a limit was met.
-	Paced     bool       `json:"paced"`
-	Note      string     `json:"note,omitzero"`
+	Paced bool   `json:"paced"`
+	Note  string `json:"note,omitzero"`
+	// Endpoints are those that were asked today; nil when nobody counted.
 	Endpoints []Endpoint `json:"endpoints"`
 }
 
@@ -176,7 +178,8 @@ type Endpoint struct {
 	Throttled int64 `json:"throttled,omitzero"`
 }
 
-// DeadLetters are the responses that could not be published.
+// DeadLetters are the responses that could not be published. Without a Topic
+// they are not known.
 type DeadLetters struct {
 	Topic   string    `json:"topic"`
 	Total   int64     `json:"total"`
