@@ -29,10 +29,10 @@ func TestThrottlingEndsInAPauseUntilMidnight(t *testing.T) {
 			}
 			asked := len(s.asked)
 			time.Sleep(fault.DelayOf(err) / 3)
-			if err := idle(t.Context(), c); fault.DelayOf(err) == 0 || len(s.asked) != asked {
+			if err = idle(t.Context(), c); fault.DelayOf(err) == 0 || len(s.asked) != asked {
 				t.Fatalf("during the pause: %v, %d requests", err, len(s.asked)-asked)
 			}
-			time.Sleep(fault.DelayOf(err))
+			time.Sleep(fault.DelayOf(err)) // what is left of it
 		}
 		err := idle(t.Context(), c)
 		var budget *BudgetError

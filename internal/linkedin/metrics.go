@@ -18,7 +18,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 	m := &metrics{
 		requests: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "leadstream_api_requests_total",
-			Help: "Requests to LinkedIn's API, repeated ones included.",
+			Help: "Requests to LinkedIn's API, repeated ones included, by HTTP status; code error is one without an answer.",
 		}, []string{"endpoint", "code"}),
 		seconds: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "leadstream_api_request_seconds",

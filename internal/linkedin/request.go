@@ -198,6 +198,7 @@ func (c *Client) tell(res *http.Response, sent time.Time) {
 // count keeps the outcome and the duration of an answer.
 func (c *Client) count(q request, res *http.Response, sent time.Time) {
 	c.metrics.requests.WithLabelValues(q.endpoint, strconv.Itoa(res.StatusCode)).Inc()
+	c.metrics.throttled.WithLabelValues(q.endpoint) // at 0 until it happens
 	c.metrics.seconds.WithLabelValues(q.endpoint).Observe(time.Since(sent).Seconds())
 	if res.StatusCode != http.StatusTooManyRequests {
 		c.limits.answered(q.endpoint)

@@ -33,7 +33,7 @@ func TestFaultsOfTheMomentAreRiddenOut(t *testing.T) {
 		for _, count := range []int{1, 2} {
 			t.Run(fmt.Sprintf("%s %d %d times", f.Kind, f.Status, count), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					s, c := simulate(t, simConfig(300), Options{MaxAnswerBytes: 1 << 20})
+					s, c := simulate(t, simConfig(220), Options{MaxAnswerBytes: 1 << 20})
 					orgs := owners(t, c)
 					f.Endpoint, f.After, f.Count = EndpointResponses, 1, count
 					if err := s.Schedule(f); err != nil {

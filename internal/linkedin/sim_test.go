@@ -172,7 +172,7 @@ func TestEveryReadingOfTheAPIGivesTheSame(t *testing.T) {
 	for name, sw := range variants {
 		t.Run(name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				cfg := simConfig(300)
+				cfg := simConfig(230)
 				cfg.Switches = sw
 				s, c := simulate(t, cfg, Options{})
 				for _, m := range linkedinsim.Malformations() {
@@ -198,17 +198,18 @@ func TestEveryReadingOfTheAPIGivesTheSame(t *testing.T) {
 // checkBounds cuts windows at the very milliseconds of leads.
 func checkBounds(t *testing.T, s *linkedinsim.Server, c *Client, orgs []string) {
 	t.Helper()
+	ledger := slices.Collect(s.Ledger())
 	var times []int64
-	for e := range s.Ledger() {
+	for _, e := range ledger {
 		if e.Malformed == "" && e.Listed {
 			times = append(times, e.SubmittedAt)
 		}
 	}
 	slices.Sort(times)
-	for _, at := range []int{10, 150} {
+	for _, at := range []int{10, 120} {
 		w := lead.Window{From: lead.FromMillis(times[at]), To: lead.FromMillis(times[at+5])}
 		want := map[identity]bool{}
-		for e := range s.Ledger() {
+		for _, e := range ledger {
 			if e.Malformed == "" && e.Listed && w.Contains(lead.FromMillis(e.SubmittedAt)) {
 				want[identity{e.ID, e.SubmittedAt}] = true
 			}
@@ -313,7 +314,7 @@ func TestAScanUnderDriftGivesEveryLeadThatStays(t *testing.T) {
 		for after := range 9 {
 			t.Run(fmt.Sprintf("total %q, after %d requests", total, after), func(t *testing.T) {
 				synctest.Test(t, func(t *testing.T) {
-					cfg := simConfig(700)
+					cfg := simConfig(450)
 					cfg.Switches.Total = total
 					s, c := simulate(t, cfg, Options{Concurrency: 1 + after%3})
 					orgs := owners(t, c)
