@@ -98,7 +98,9 @@ func New(o Options) *Connector {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
-	return &Connector{opts: o, ladder: checkpoint.NewLadder(o.Interval, o.Lookback), log: o.Log}
+	c := &Connector{opts: o, ladder: checkpoint.NewLadder(o.Interval, o.Lookback), log: o.Log}
+	o.Metrics.state.connector.Store(c)
+	return c
 }
 
 // epoch is the work of one producer epoch: everything that memory knows dies

@@ -62,7 +62,6 @@ func (e *epoch) discover(ctx context.Context) error {
 		}
 		e.log.Warn("asking the registry whether it still knows the schemas", zap.Error(err))
 	}
-	e.opts.Metrics.countForms(e.forms.states())
 	e.mu.Lock()
 	e.discovered = true
 	e.mu.Unlock()
@@ -167,23 +166,19 @@ func (b *formBook) discovered(ctx context.Context, listed []lead.Form, onEvents 
 	return nil
 }
 
-// states counts the forms by state: ok, suspended, gone.
-func (b *formBook) states() map[string]int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	n := map[string]int{"ok": 0, "suspended": 0, "gone": 0}
-	for _, f := range b.forms {
-		n[f.state()]++
-	}
-	return n
-}
+// The states of a form.
+const (
+	formOK        = "ok"
+	formSuspended = "suspended" // what it is owed is recorded
+	formGone      = "gone"      // LinkedIn no longer shows it
+)
 
 func (f *form) state() string {
 	switch {
 	case f.why != nil:
-		return "suspended"
+		return formSuspended
 	case f.gone:
-		return "gone"
+		return formGone
 	}
-	return "ok"
+	return formOK
 }

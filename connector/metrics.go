@@ -2,84 +2,150 @@ package connector
 
 import (
 	"errors"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
 	"leadstream/internal/delivery"
 	"leadstream/internal/kafka"
-	"leadstream/internal/lead"
 )
 
-// Metrics are the connector's Prometheus metrics.
+// Metrics are the connector's Prometheus metrics. Counters whose labels are
+// known stand at 0 from the start, so that the first event is an increase.
 type Metrics struct {
 	leads        *prometheus.CounterVec
 	latency      prometheus.Histogram
-	lag, success *prometheus.GaugeVec
 	active       prometheus.Gauge
 	deadLetters  *prometheus.CounterVec
 	fieldErrors  *prometheus.CounterVec
-	forms        *prometheus.GaugeVec
 	transactions *prometheus.CounterVec
-	replay       prometheus.Gauge
+	state        *stateCollector
 }
 
+// The outcomes of a transaction. One is lost when a newer producer has taken
+// over before it could be committed.
+const (
+	outcomeCommitted = "committed"
+	outcomeAborted   = "aborted"
+	outcomeLost      = "lost"
+)
+
 // NewMetrics makes the metrics and registers them; a nil registerer leaves them
-// unregistered.
+// unregistered. They belong to one Connector.
 func NewMetrics(r prometheus.Registerer) *Metrics {
 	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
 		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
 	}
-	gauge := func(name, help string, labels ...string) *prometheus.GaugeVec {
-		return prometheus.NewGaugeVec(prometheus.GaugeOpts{Name: name, Help: help}, labels)
-	}
 	m := &Metrics{
-		leads: counter("leadstream_leads_total", "Leads published, by how they came to be.", "owner", "form", "delivery"),
+		leads: counter("leadstream_leads_total", "Leads published, by owner, form and how they came to be.", "owner", "form", "delivery"),
 		latency: prometheus.NewHistogram(prometheus.HistogramOpts{
-			Name: "leadstream_lead_latency_seconds", Help: "Time from a lead's submission to its commit, live and push.",
-			Buckets: []float64{.1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600, 14400, 86400},
+			Name: "leadstream_lead_latency_seconds",
+			Help: "Time from a lead's submission to its commit, of leads that arrive live or by push.",
+			// From a push on a near network to a lead that waited for a day.
+			Buckets: []float64{.05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 120, 300, 900, 3600, 14400, 86400},
 		}),
-		lag:          gauge("leadstream_source_lag_seconds", "How far a source's live position is behind the clock.", "owner", "lead_type"),
-		success:      gauge("leadstream_last_success_timestamp_seconds", "When a source was last polled successfully, Unix time.", "owner", "lead_type"),
-		active:       prometheus.NewGauge(prometheus.GaugeOpts{Name: "leadstream_active", Help: "1 while this process does the work, 0 while it stands by."}),
-		deadLetters:  counter("leadstream_dead_letters_total", "Elements written to the dead letters.", "reason"),
-		fieldErrors:  counter("leadstream_field_errors_total", "Fields that could not be read and are null in their lead.", "form"),
-		forms:        gauge("leadstream_forms", "Forms known, by state.", "state"),
-		transactions: counter("leadstream_transactions_total", "Kafka transactions, by outcome.", "outcome"),
-		replay:       prometheus.NewGauge(prometheus.GaugeOpts{Name: "leadstream_replay_progress_ratio", Help: "How much of the replay is done, 0 to 1."}),
+		active: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "leadstream_active", Help: "1 while this process does the work, 0 while it stands by.",
+		}),
+		deadLetters:  counter("leadstream_dead_letters_total", "Elements written to the dead letters, by reason.", "reason"),
+		fieldErrors:  counter("leadstream_field_errors_total", "Fields that could not be read and are null in their lead, by form.", "form"),
+		transactions: counter("leadstream_transactions_total", "Kafka transactions, by outcome: committed, aborted, or lost to a newer producer.", "outcome"),
+		state:        newStateCollector(),
+	}
+	for _, reason := range []string{reasonUnreadable, reasonNotEncodable, reasonRefused} {
+		m.deadLetters.WithLabelValues(reason)
+	}
+	for _, outcome := range []string{outcomeCommitted, outcomeAborted, outcomeLost} {
+		m.transactions.WithLabelValues(outcome)
 	}
 	if r != nil {
-		r.MustRegister(m.leads, m.latency, m.lag, m.success, m.active, m.deadLetters, m.fieldErrors, m.forms, m.transactions, m.replay)
+		r.MustRegister(m.leads, m.latency, m.active, m.deadLetters, m.fieldErrors, m.transactions, m.state)
 	}
 	return m
 }
 
 func (m *Metrics) published(l *delivery.Lead, now time.Time) {
 	m.leads.WithLabelValues(l.Owner, l.Form.ID, string(l.Via)).Inc()
-	if l.Via == delivery.ViaLive {
+	m.fieldErrors.WithLabelValues(l.Form.ID) // at 0 until there is one
+	switch l.Via {
+	case delivery.ViaBackfill, delivery.ViaLate, delivery.ViaReplay: // old before anybody could have read them
+	default:
 		m.latency.Observe(max(now.Sub(l.SubmittedAt), 0).Seconds())
 	}
 }
 
-func (m *Metrics) polled(src lead.Source, now, live time.Time) {
-	m.success.WithLabelValues(src.Owner, src.Type).Set(float64(now.UnixMilli()) / 1000)
-	m.lag.WithLabelValues(src.Owner, src.Type).Set(max(now.Sub(live), 0).Seconds())
-}
-
-func (m *Metrics) countForms(states map[string]int) {
-	for state, n := range states {
-		m.forms.WithLabelValues(state).Set(float64(n))
-	}
-}
-
 func (m *Metrics) transaction(err error) {
-	outcome := "committed"
+	outcome := outcomeAborted
 	switch {
 	case err == nil:
+		outcome = outcomeCommitted
 	case errors.Is(err, kafka.ErrEpochLost):
-		outcome = "lost"
-	default:
-		outcome = "aborted"
+		outcome = outcomeLost
 	}
 	m.transactions.WithLabelValues(outcome).Inc()
+}
+
+// stateCollector makes the gauges of sources, forms and the replay from the
+// connector's status at the moment they are asked for: a lag grows while polls
+// fail, and a process that stands by claims nothing about work it does not do.
+// Safe for concurrent use.
+type stateCollector struct {
+	connector                   atomic.Pointer[Connector]
+	lag, success, forms, replay *prometheus.Desc
+}
+
+func newStateCollector() *stateCollector {
+	return &stateCollector{
+		lag: prometheus.NewDesc("leadstream_source_lag_seconds",
+			"How far the position up to which a source is in Kafka is behind the clock.", []string{"owner", "lead_type"}, nil),
+		success: prometheus.NewDesc("leadstream_last_success_timestamp_seconds",
+			"When a source was last polled successfully by this process, Unix time.", []string{"owner", "lead_type"}, nil),
+		forms: prometheus.NewDesc("leadstream_forms", "Forms known, by state: ok, suspended, or gone from LinkedIn.", []string{"state"}, nil),
+		replay: prometheus.NewDesc("leadstream_replay_progress_ratio",
+			"How much of the replay that was asked for is done, 0 to 1; 1 when none was.", nil, nil),
+	}
+}
+
+// Describe implements prometheus.Collector.
+func (s *stateCollector) Describe(descs chan<- *prometheus.Desc) {
+	for _, d := range []*prometheus.Desc{s.lag, s.success, s.forms, s.replay} {
+		descs <- d
+	}
+}
+
+// Collect implements prometheus.Collector.
+func (s *stateCollector) Collect(metrics chan<- prometheus.Metric) {
+	c := s.connector.Load()
+	if c == nil {
+		return
+	}
+	status := c.Status()
+	if !status.Active {
+		return
+	}
+	gauge := func(d *prometheus.Desc, value float64, labels ...string) {
+		metrics <- prometheus.MustNewConstMetric(d, prometheus.GaugeValue, value, labels...)
+	}
+	now := c.opts.Now()
+	for _, src := range status.Sources {
+		if !src.Live.IsZero() {
+			gauge(s.lag, max(now.Sub(src.Live), 0).Seconds(), src.Owner, src.LeadType)
+		}
+		if !src.Success.IsZero() {
+			gauge(s.success, float64(src.Success.UnixMilli())/1000, src.Owner, src.LeadType)
+		}
+	}
+	forms := map[string]int{formOK: 0, formSuspended: 0, formGone: 0}
+	for _, f := range status.Forms {
+		forms[f.State]++
+	}
+	for state, n := range forms {
+		gauge(s.forms, float64(n), state)
+	}
+	done := 1.0
+	if status.Replay != nil {
+		done = status.Replay.Ratio
+	}
+	gauge(s.replay, done)
 }

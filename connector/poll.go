@@ -61,7 +61,6 @@ func (e *epoch) outcome(src lead.Source, err error) {
 	}
 	if err == nil {
 		s.polled, s.problem, s.success = true, "", e.opts.Now()
-		e.opts.Metrics.polled(src, s.success, e.progress[src].Live)
 	} else if fault.KindOf(err) == fault.Suspend || fault.KindOf(err) == fault.Pause {
 		s.problem = err.Error()
 	}

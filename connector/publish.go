@@ -58,11 +58,18 @@ const (
 	maxTopics = kafka.MaxPartitions - 2
 )
 
+// The reasons for a dead letter, as they stand in its headers.
+const (
+	reasonUnreadable   = "UnreadableElement"
+	reasonNotEncodable = "NotEncodable"
+	reasonRefused      = "RecordRefused"
+)
+
 // unreadable makes dead letters of the elements that are no leads.
 func (pub *publication) unreadable() []delivery.DeadLetter {
 	var letters []delivery.DeadLetter
 	for _, r := range pub.sorted.bad {
-		letters = append(letters, delivery.DeadLetter{Response: r, Stage: "DECODE", Reason: "UnreadableElement", Error: r.Unreadable})
+		letters = append(letters, delivery.DeadLetter{Response: r, Stage: "DECODE", Reason: reasonUnreadable, Error: r.Unreadable})
 	}
 	return letters
 }
@@ -70,11 +77,11 @@ func (pub *publication) unreadable() []delivery.DeadLetter {
 // encode makes the record of a response, or the dead letter it becomes.
 func (e *epoch) encode(r *lead.Response, j *job) (delivery.Lead, *delivery.DeadLetter) {
 	if why := e.forms.unfit(r); why != "" {
-		return delivery.Lead{}, &delivery.DeadLetter{Response: r, Stage: "PRODUCE", Reason: "RecordRefused", Error: why}
+		return delivery.Lead{}, &delivery.DeadLetter{Response: r, Stage: "PRODUCE", Reason: reasonRefused, Error: why}
 	}
 	value, faults, err := e.forms.encode(r)
 	if err != nil {
-		return delivery.Lead{}, &delivery.DeadLetter{Response: r, Stage: "ENCODE", Reason: "NotEncodable", Error: err.Error()}
+		return delivery.Lead{}, &delivery.DeadLetter{Response: r, Stage: "ENCODE", Reason: reasonNotEncodable, Error: err.Error()}
 	}
 	if len(faults) > 0 {
 		e.opts.Metrics.fieldErrors.WithLabelValues(r.Form.ID).Add(float64(len(faults)))

@@ -32,7 +32,6 @@ func (e *epoch) replayLoop(ctx context.Context) error {
 		}
 		if r.Done() {
 			e.log.Info("this replay is done; nothing to do (use another --replay-id to repeat it)", zap.String("replay", o.ID))
-			e.opts.Metrics.replay.Set(1)
 			return nil
 		}
 		return e.replayAll(ctx, r)
@@ -141,5 +140,4 @@ func (e *epoch) setReplay(r checkpoint.Replay) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.replays[e.opts.Replay.ID] = r
-	e.opts.Metrics.replay.Set(r.Ratio())
 }
