@@ -124,7 +124,7 @@ func startMember(t *testing.T, addr, group, topic, id string) *memberProcess {
 func (m *memberProcess) await(what string) time.Duration {
 	m.t.Helper()
 	start := time.Now()
-	limit := time.After(40 * time.Second)
+	limit := time.After(90 * time.Second)
 	for {
 		select {
 		case line, ok := <-m.lines:

@@ -105,7 +105,7 @@ func values(t testing.TB, c *Cluster, topic string, from From) []string {
 // decided it, not written its markers.
 func eventually(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for !ok() {
 		select {

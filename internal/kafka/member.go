@@ -165,7 +165,7 @@ func (m *member) reached() {
 }
 
 // loop handles one event after another; it returns once the membership is over
-// and no work is running.
+// and no work is running. ctx is the caller's; watching lasts until then.
 func (m *member) loop(ctx, watching context.Context, events <-chan groupEvent) error {
 	stopping := ctx.Done()
 	for !m.over || m.cancel != nil {

@@ -363,7 +363,7 @@ func TestEndOfContextAborts(t *testing.T) {
 func TestTimeUpIsAnAbort(t *testing.T) {
 	c, f := fake(t)
 	create(t, c, 1, "a")
-	p := c.NewProducer("tx", 300*time.Millisecond)
+	p := c.NewProducer("tx", 1500*time.Millisecond) // a second of it is used
 	if err := p.Init(t.Context()); err != nil {
 		t.Fatal(err)
 	}
