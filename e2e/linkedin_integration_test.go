@@ -100,12 +100,18 @@ func (l *linkedin) control(path string, request, answer any) error {
 
 type object = map[string]any
 
+// post is control for what answers nothing of interest.
+func (l *linkedin) post(path string, request object) {
+	l.t.Helper()
+	if err := l.control(path, request, nil); err != nil {
+		l.t.Fatal(err)
+	}
+}
+
 // goWrong schedules a fault.
 func (l *linkedin) goWrong(fault object) {
 	l.t.Helper()
-	if err := l.control("/sim/faults", fault, nil); err != nil {
-		l.t.Fatal(err)
-	}
+	l.post("/sim/faults", fault)
 }
 
 // mend forgets all faults.

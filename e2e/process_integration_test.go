@@ -3,7 +3,6 @@
 package e2e
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -13,7 +12,6 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -21,13 +19,12 @@ import (
 
 // program is one run of a command, with its output in a file.
 type program struct {
-	t      testing.TB
-	name   string
-	cmd    *exec.Cmd
-	stdout *bytes.Buffer // read it after the end
-	log    string        // the file that holds what it wrote to standard error
-	ended  chan struct{} // closed when it is over
-	once   sync.Once
+	t     testing.TB
+	name  string
+	cmd   *exec.Cmd
+	out   string        // the file that holds its results
+	log   string        // the file that holds what it wrote to standard error
+	ended chan struct{} // closed when it is over
 }
 
 // environment is a process's, in the form of os.Environ.
@@ -45,24 +42,27 @@ func environment(settings map[string]string) []string {
 }
 
 // launch starts a command that ends with the test at the latest. Runs of the
-// same name share a log.
-func launch(t testing.TB, logs, name string, env map[string]string, stdin io.Reader, args ...string) *program {
+// same name share their files.
+func launch(t testing.TB, dir, name string, env map[string]string, stdin io.Reader, args ...string) *program {
 	t.Helper()
-	p := &program{t: t, name: name, stdout: &bytes.Buffer{}, log: filepath.Join(logs, name+".log"), ended: make(chan struct{})}
-	file, err := os.OpenFile(p.log, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644)
-	if err != nil {
-		t.Fatal(err)
+	p := &program{t: t, name: name, out: filepath.Join(dir, name+".out"), log: filepath.Join(dir, name+".log"), ended: make(chan struct{})}
+	files := make([]*os.File, 2)
+	for i, path := range []string{p.out, p.log} {
+		var err error
+		if files[i], err = os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o644); err != nil {
+			t.Fatal(err)
+		}
 	}
 	p.cmd = exec.Command(args[0], args[1:]...)
-	p.cmd.Dir, p.cmd.Env = logs, environment(env)
-	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = stdin, p.stdout, file
+	p.cmd.Dir, p.cmd.Env = dir, environment(env)
+	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = stdin, files[0], files[1]
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("starting %s: %v", name, err)
 	}
 	go func() {
 		_ = p.cmd.Wait() // how it ended is in its state
-		_ = file.Close()
+		_ = errors.Join(files[0].Close(), files[1].Close())
 		close(p.ended)
 	}()
 	t.Cleanup(p.kill)
@@ -77,7 +77,7 @@ func (p *program) signal(s os.Signal) {
 
 // kill ends it as a crash would, and waits until it is gone.
 func (p *program) kill() {
-	p.once.Do(func() { p.signal(syscall.SIGKILL) })
+	p.signal(syscall.SIGKILL)
 	<-p.ended
 }
 
@@ -110,9 +110,14 @@ func (p *program) running() bool {
 }
 
 // text is what it, and earlier runs of its name, wrote to standard error.
-func (p *program) text() string {
+func (p *program) text() string { return p.read(p.log) }
+
+// results are what it, and earlier runs of its name, printed.
+func (p *program) results() string { return p.read(p.out) }
+
+func (p *program) read(path string) string {
 	p.t.Helper()
-	b, err := os.ReadFile(p.log)
+	b, err := os.ReadFile(path)
 	if err != nil {
 		p.t.Fatal(err)
 	}
