@@ -125,10 +125,15 @@ func (d *demonstration) configure(ctx context.Context, dir string, stack *embedd
 	c.Poll.Interval, c.Poll.DiscoveryInterval = time.Second, 10*time.Second
 	c.Kafka.Brokers, c.Registry.URL = stack.Brokers, stack.RegistryURL
 	c.Log.Level = d.flags.level
-	if probe, err := (&net.ListenConfig{}).Listen(ctx, "tcp", c.HTTP.Listen); err != nil {
-		c.HTTP.Listen = "127.0.0.1:0" // another leadstream has the usual port
-	} else {
+	for _, address := range []string{c.HTTP.Listen, "127.0.0.1:0"} { // another leadstream may have the usual port
+		probe, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
+		if err != nil {
+			continue
+		}
+		c.HTTP.Listen = probe.Addr().String()
+		c.LinkedIn.RedirectURL = "http://" + c.HTTP.Listen + "/oauth/callback"
 		_ = probe.Close() // the server takes it in a moment
+		break
 	}
 	d.config = c
 }
