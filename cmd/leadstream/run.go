@@ -77,6 +77,7 @@ func (s *system) operate(ctx context.Context, base connector.Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	group.Go(func() error { return s.serve(ctx, work) })
+	group.Go(func() error { return s.watchConnection(ctx) })
 	group.Go(func() error {
 		defer cancel() // the server ends with the work
 		if err := s.prepare(ctx, base.Once); err != nil {

@@ -137,7 +137,7 @@ func (v *viewer) connection(ctx context.Context) web.Connection {
 	if time.Since(v.asked) < connectionAge {
 		return v.conn
 	}
-	st, err := v.session.Status(ctx)
+	st, err := v.connectionStatus(ctx)
 	if err != nil {
 		return web.Connection{State: web.Failing, Problem: err.Error()}
 	}

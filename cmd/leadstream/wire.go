@@ -33,14 +33,16 @@ type system struct {
 	registry *schema.Registry
 	session  *oauth.Session
 	linkedin *linkedin.Client
+	// connection tells Prometheus of the session.
+	connection *connectionMetrics
 	// reached: Kafka has answered since the start.
 	reached atomic.Bool
 }
 
 // build makes the parts that a command which reads LinkedIn and Kafka needs.
 func build(c *config.Config, log *zap.Logger) (*system, error) {
-	s := &system{config: c, log: log, metrics: prometheus.NewRegistry()}
-	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
+	s := &system{config: c, log: log, metrics: prometheus.NewRegistry(), connection: newConnectionMetrics()}
+	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(), s.connection)
 	var err error
 	if s.cluster, err = newCluster(c, log); err != nil {
 		return nil, err
