@@ -122,6 +122,8 @@ type epoch struct {
 	discovered bool
 
 	group *errgroup.Group
+	// debtWork lets one round of settling debts run at a time.
+	debtWork sync.Mutex
 	// wake is closed and replaced when there may be new work for a backlog.
 	wake chan struct{}
 }
@@ -307,7 +309,7 @@ func (e *epoch) untilFinished(ctx context.Context) error {
 			return nil
 		}
 		if e.finished() {
-			return errFinished
+			return e.lastRound(ctx)
 		}
 	}
 }

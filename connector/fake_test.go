@@ -37,6 +37,8 @@ type fakeLinkedIn struct {
 	onEvents []string
 	orgs     []lead.Organization
 	down     error            // every answer
+	silent   bool             // nothing was answered yet, so the clock is not known
+	asked    chan struct{}    // gets one for each look at the clock, unless it is full
 	formDown map[string]error // by form id
 	requests int
 	read     []lead.Window // windows that were asked for
@@ -56,7 +58,11 @@ func (e manyError) TooMany() int  { return int(e) }
 func (f *fakeLinkedIn) Now() (time.Time, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.clock, true
+	select {
+	case f.asked <- struct{}{}:
+	default:
+	}
+	return f.clock, !f.silent
 }
 
 func (f *fakeLinkedIn) Responses(_ context.Context, src lead.Source, w lead.Window, limit int, fn func([]lead.Response) error) error {

@@ -26,6 +26,9 @@ const (
 // pollLoop polls a source at once, and then at every interval, a little
 // scattered so that several sources and processes spread out.
 func (e *epoch) pollLoop(ctx context.Context, src lead.Source) error {
+	if e.awaitClock(ctx) != nil {
+		return nil
+	}
 	next := time.Now()
 	for {
 		err := e.persist(ctx, "polling "+src.String(), func(ctx context.Context) error {
@@ -39,6 +42,19 @@ func (e *epoch) pollLoop(ctx context.Context, src lead.Source) error {
 		scatter := time.Duration((rand.Float64() - 0.5) * 0.1 * float64(e.opts.Interval))
 		next = later(next.Add(e.opts.Interval), time.Now())
 		if err := fault.Sleep(ctx, time.Until(next)+scatter); err != nil {
+			return err
+		}
+	}
+}
+
+// awaitClock waits for LinkedIn's first answer, which tells its time. Discovery
+// asks for it, and says what is wrong when none comes.
+func (e *epoch) awaitClock(ctx context.Context) error {
+	for {
+		if _, ok := e.opts.LinkedIn.Now(); ok {
+			return nil
+		}
+		if err := fault.Sleep(ctx, 10*time.Millisecond); err != nil {
 			return err
 		}
 	}

@@ -224,12 +224,9 @@ func (e *epoch) debtLoop(ctx context.Context) error {
 		if wait.Wait(ctx, 0) != nil {
 			return nil
 		}
-		mended, err := e.forms.mend(ctx)
+		mended, err := e.debtRound(ctx)
 		if err == nil && mended {
 			wait.Reset()
-		}
-		if err == nil {
-			err = e.settle(ctx)
 		}
 		if err != nil {
 			if ctx.Err() != nil {
@@ -241,6 +238,17 @@ func (e *epoch) debtLoop(ctx context.Context) error {
 			e.log.Warn("settling debts", zap.Error(err))
 		}
 	}
+}
+
+// debtRound tries to mend the suspended forms and to deliver what the others
+// are owed, once.
+func (e *epoch) debtRound(ctx context.Context) (mended bool, err error) {
+	e.debtWork.Lock()
+	defer e.debtWork.Unlock()
+	if mended, err = e.forms.mend(ctx); err != nil {
+		return mended, err
+	}
+	return mended, e.settle(ctx)
 }
 
 // settle delivers what forms that are not suspended any more are owed.
@@ -257,6 +265,9 @@ func (e *epoch) settle(ctx context.Context) error {
 		}
 		if err := e.pay(ctx, id, debt); err != nil {
 			return fmt.Errorf("delivering what form %s is owed: %w", id.Form, err)
+		}
+		if e.forms.suspended(id.Form) != nil {
+			continue // it was met for the first time since a restart, and cannot go out
 		}
 		e.log.Info("delivered what a form was owed", zap.String("form", id.Form), zap.Stringer("window", debt.Window()))
 	}
