@@ -82,10 +82,15 @@ func parseSource(s string) (lead.Source, bool) {
 // Debt is what a suspended form is owed: its leads submitted in [From, To) are
 // not in its topic yet.
 type Debt struct {
-	From   time.Time `json:"from"`
-	To     time.Time `json:"to"`
-	Since  time.Time `json:"since"`
-	Reason string    `json:"reason"`
+	From time.Time `json:"from"`
+	To   time.Time `json:"to"`
+	// Fresh is the first moment that was not reconciled before the debt arose;
+	// what lies before it was looked at again, and may have been delivered once.
+	Fresh time.Time `json:"fresh,omitzero"`
+	// Explicit: a replay asked for it, beyond what the topic remembers too.
+	Explicit bool      `json:"explicit,omitempty"`
+	Since    time.Time `json:"since"`
+	Reason   string    `json:"reason"`
 }
 
 // Window is the window that the debt covers.
@@ -128,6 +133,9 @@ type Replay struct {
 
 // Done reports whether every source has been replayed.
 func (r Replay) Done() bool {
+	if len(r.Next) == 0 {
+		return false
+	}
 	for _, t := range r.Next {
 		if t.Before(r.To) {
 			return false
@@ -181,9 +189,11 @@ type Topic struct {
 	// Horizon, when set, is the moment before which the topic is not sure to
 	// remember what was published to it.
 	Horizon time.Time `json:"horizon,omitzero"`
-	// Existed says that the topic was there before this installation's first
-	// lead to it.
-	Existed bool `json:"existed,omitempty"`
+	// Existed says that the topic held something before this installation's
+	// first lead to it. What was submitted before Seen, when it was first met,
+	// may have been among that.
+	Existed bool      `json:"existed,omitempty"`
+	Seen    time.Time `json:"seen,omitzero"`
 }
 
 // Requests are the API requests made on one UTC day, by endpoint; owned by the

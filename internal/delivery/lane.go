@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/maphash"
+	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -33,7 +34,7 @@ type Lane struct {
 	// replayed holds, for a replay in mode all, which submissions have gone out
 	// under its id.
 	replay   string
-	replayed map[string]map[uint64]struct{}
+	replayed map[string]map[uint64]int64 // to the time of submission, in epoch milliseconds
 }
 
 // cover is the submission time for which everything that a topic holds is in
@@ -72,7 +73,7 @@ type Verdict struct {
 func (s *Store) Lane(replay string) *Lane {
 	l := &Lane{store: s, covered: map[string]cover{}, seeds: map[string]maphash.Seed{}, replay: replay}
 	if replay != "" {
-		l.replayed = map[string]map[uint64]struct{}{}
+		l.replayed = map[string]map[uint64]int64{}
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -169,19 +170,24 @@ func (l *Lane) cover(ctx context.Context, topic string, w lead.Window) error {
 	if c, ok := l.covered[topic]; ok && c.holds(from, to) {
 		return nil
 	}
-	if err := l.store.settle(ctx, topic); err != nil {
+	err := l.store.settle(ctx, topic)
+	if err == nil {
+		err = l.store.again(ctx, topic)
+	}
+	if err != nil {
 		if errors.Is(err, kafka.ErrTopicMissing) {
 			l.store.forget(topic)
+			return &kafka.TopicError{Topic: topic, Index: -1, Err: err}
 		}
 		return err
 	}
 	next := cover{from: from, to: math.MaxInt64}
 	if l.replay != "" {
-		l.replayed[topic] = map[uint64]struct{}{}
+		l.replayed[topic] = map[uint64]int64{}
 	}
-	err := l.store.read(ctx, topic, w.From, func(id []byte, e entry) {
+	err = l.store.read(ctx, topic, w.From, func(id []byte, e entry) {
 		if e.replay != "" && e.replay == l.replay {
-			l.replayed[topic][l.submissionHash(topic, string(id), e.at.millis())] = struct{}{}
+			l.replayed[topic][l.submissionHash(topic, string(id), e.at.millis())] = e.at.millis()
 		}
 		if ms := e.at.millis(); ms >= next.from && ms < next.to {
 			l.ids.put(l.hashBytes(topic, id), e.at)
@@ -247,7 +253,7 @@ func (l *Lane) add(topic, id string, at stamp, replay string) {
 		return
 	}
 	if l.replay != "" && replay == l.replay {
-		l.replayed[topic][l.submissionHash(topic, id, at.millis())] = struct{}{}
+		l.replayed[topic][l.submissionHash(topic, id, at.millis())] = at.millis()
 	}
 	l.ids.put(l.hash(topic, id), at)
 }
@@ -261,6 +267,9 @@ func (l *Lane) Forget(t time.Time) {
 		return
 	}
 	floor := t.UnixMilli()
+	for _, done := range l.replayed {
+		maps.DeleteFunc(done, func(_ uint64, at int64) bool { return at < floor })
+	}
 	l.ids.keep(func(s stamp) bool { return s.millis() >= floor })
 	for topic, c := range l.covered {
 		if c.from < floor {

@@ -2,17 +2,20 @@ package delivery
 
 import (
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"io"
 	"net"
 	"testing"
 	"time"
 
+	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
 )
 
 // deleteRecords is DeleteRecords of the Kafka protocol (API key 21, version 0),
 // which kafka-go does not have: everything before the offset goes.
-func (w *world) deleteRecords(topic string, offset int64) {
+func (w *world) deleteRecords(topic string, partition int, offset int64) {
 	w.t.Helper()
 	be := binary.BigEndian
 	body := be.AppendUint16(nil, 21)
@@ -22,7 +25,7 @@ func (w *world) deleteRecords(topic string, offset int64) {
 	body = be.AppendUint32(body, 1)
 	body = append(be.AppendUint16(body, uint16(len(topic))), topic...)
 	body = be.AppendUint32(body, 1)
-	body = be.AppendUint32(body, 0) // partition
+	body = be.AppendUint32(body, uint32(partition))
 	body = be.AppendUint64(body, uint64(offset))
 	body = be.AppendUint32(body, 5000)
 	conn, err := net.Dial("tcp", w.brokers[0])
@@ -57,16 +60,129 @@ func TestRecordsDeletedByHandDoNotComeBackByThemselves(t *testing.T) {
 	}
 	w.now = begin
 	old := []*lead.Response{response(lead.Stamp(at(60)), at(60)), response(lead.Stamp(at(40)), at(40)), response(lead.Stamp(at(20)), at(20))}
-	w.deleteRecords(topic, 4) // two leads and their markers
+	w.deleteRecords(topic, 0, 4) // two leads and their markers
 	s, _ = w.epoch()
 	a := w.window(-2*time.Hour, time.Minute)
 	a.Fresh = w.now
 	late := response("late", at(10))
 	expect(t, ask(t, s, s.Lane(""), a, append([]*lead.Response{late, response("new", w.now)}, old...)...), 2, 1, 2, 0)
 
-	w.deleteRecords(topic, -1) // all of it
+	w.deleteRecords(topic, 0, -1) // all of it
 	s, _ = w.epoch()
 	expect(t, ask(t, s, s.Lane(""), a, append([]*lead.Response{late, response("new", w.now)}, old...)...), 1, 0, 4, 0)
 	a.Explicit = true
 	expect(t, ask(t, s, s.Lane(""), a, old...), 3, 0, 0, 0)
+}
+
+func TestWhatIsRemovedWhileWeRunDoesNotComeBackEither(t *testing.T) {
+	for name, remove := range map[string]func(w *world){
+		"records deleted by hand": func(w *world) { w.deleteRecords(topic, 0, -1) },
+		"topic deleted and made again by hand": func(w *world) {
+			if err := w.cluster.DeleteTopics(w.t.Context(), []string{topic}); err != nil {
+				w.t.Fatal(err)
+			}
+			w.create(nil)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			s, _ := w.epoch()
+			old := w.now.Add(-2 * time.Hour)
+			publish(t, s, "", response("a", old))
+			s, _ = w.epoch()
+			l := s.Lane("")
+			expect(t, ask(t, s, l, w.window(-time.Minute, 0), response("n", w.now.Add(-time.Second))), 1, 0, 0, 0)
+			remove(w)
+			wide := w.window(-4*time.Hour, 0)
+			wide.Fresh = w.now.Add(-time.Minute)
+			expect(t, w.askAgain(s, l, wide, response("a", old)), 0, 0, 1, 0)
+		})
+	}
+}
+
+// askAgain is ask with the second try that the connector makes when a topic
+// turns out to be another one.
+func (w *world) askAgain(s *Store, l *Lane, a Ask, rs ...*lead.Response) Verdict {
+	w.t.Helper()
+	for range 3 {
+		if _, err := s.EnsureTopics(w.t.Context(), []string{formID}); err != nil {
+			w.t.Fatal(err)
+		}
+		var v Verdict
+		err := s.Publish(func(p *Publication) (err error) {
+			v, err = p.Missing(w.t.Context(), l, a, rs)
+			return err
+		})
+		if err == nil {
+			return v
+		}
+		if !errors.Is(err, kafka.ErrTopicMissing) {
+			w.t.Fatal(err)
+		}
+	}
+	w.t.Fatal("the topic stays missing")
+	return Verdict{}
+}
+
+func TestAPartitionThatWasEmptiedByHandGivesNothingBack(t *testing.T) {
+	w := newWorld(t)
+	w.opts.Partitions = 2
+	s, _ := w.epoch()
+	var rs []*lead.Response
+	for i := range 20 {
+		rs = append(rs, response(fmt.Sprint(i), w.now))
+	}
+	publish(t, s, "", rs...)
+	w.now = w.now.Add(time.Hour)
+	w.deleteRecords(topic, 1, -1)
+	s, _ = w.epoch()
+	a := w.window(-4*time.Hour, 0)
+	a.Fresh = w.now
+	if v := ask(t, s, s.Lane(""), a, rs...); len(v.Missing) != 0 || v.Held == 20 {
+		t.Errorf("%s; want none missing, and some of them expired", v.counts())
+	}
+}
+
+func TestANewLeadThatFindsItsTopicDeletedGoesOut(t *testing.T) {
+	w := newWorld(t)
+	s, _ := w.epoch()
+	if _, err := s.EnsureTopics(t.Context(), []string{formID}); err != nil {
+		t.Fatal(err)
+	}
+	s, _ = w.epoch() // restarted before the topic's first lead
+	publish(t, s, "", response("a", w.now.Add(-time.Hour)))
+	if err := w.cluster.DeleteTopics(t.Context(), []string{topic}); err != nil {
+		t.Fatal(err)
+	}
+	s, _ = w.epoch()
+	v := ask(t, s, s.Lane(""), w.window(-time.Minute, 0), response("new", w.now.Add(-10*time.Second)))
+	expect(t, v, 1, 0, 0, 0)
+}
+
+func TestACrashInATopicsFirstTransactionHidesNoBackfill(t *testing.T) {
+	w := newWorld(t)
+	w.opts.TopicConfig = map[string]string{"retention.ms": "86400000"}
+	s, _ := w.epoch()
+	if _, err := s.EnsureTopics(t.Context(), []string{formID}); err != nil {
+		t.Fatal(err)
+	}
+	w.foreign(kafka.Message{Topic: topic, Key: []byte("x"), Value: []byte("x"), Time: w.now}) // what an aborted transaction leaves
+	s, _ = w.epoch()
+	v := ask(t, s, s.Lane(""), w.window(-300*24*time.Hour, 0), response("never published", w.now.Add(-200*24*time.Hour)))
+	expect(t, v, 1, 0, 0, 0)
+}
+
+func TestATopicMadeAgainDoesNotHoldEverythingUp(t *testing.T) {
+	w := newWorld(t)
+	w.opts.SettleTime = 50 * time.Millisecond
+	s, _ := w.epoch()
+	old := w.now.Add(-time.Hour)
+	publish(t, s, "", response("a", old), response("b", old))
+	if err := w.cluster.DeleteTopics(t.Context(), []string{topic}); err != nil {
+		t.Fatal(err)
+	}
+	w.create(nil)
+	a := w.window(-2*time.Hour, 0)
+	a.Fresh = w.now
+	expect(t, w.askAgain(s, s.Lane(""), a, response("a", old)), 0, 0, 1, 0)
 }

@@ -48,8 +48,11 @@ type Options struct {
 	MaxHeld int
 	// MaxDeadLetter bounds the value of a dead letter in bytes; 0 is 512 KiB.
 	MaxDeadLetter int
-	Now           func() time.Time
-	Log           *zap.Logger
+	// SettleTime is how long the marker of an acknowledged commit may take to
+	// show before the topic counts as another one; 0 is 10 s.
+	SettleTime time.Duration
+	Now        func() time.Time
+	Log        *zap.Logger
 }
 
 // Store is the Kafka side of one producer epoch. Its methods are safe for
@@ -76,6 +79,9 @@ func New(o Options) *Store {
 	}
 	if o.MaxDeadLetter == 0 {
 		o.MaxDeadLetter = 512 << 10
+	}
+	if o.SettleTime == 0 {
+		o.SettleTime = 10 * time.Second
 	}
 	if o.Now == nil {
 		o.Now = time.Now

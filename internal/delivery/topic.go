@@ -30,7 +30,7 @@ func (e *ForeignTopicError) Fault() fault.Kind { return fault.Suspend }
 type topicState struct {
 	checkpoint.Topic
 	ready     bool
-	lostNow   bool          // found to be another topic, not recorded yet
+	changed   bool          // learnt something that is not recorded yet
 	retention time.Duration // negative: unlimited
 	oldest    time.Time     // of what is left, where something was removed; else zero
 	// written is the last offset by partition of our last commit; a reader sees
@@ -41,8 +41,8 @@ type topicState struct {
 // beyondHorizon reports whether the topic might have held a lead of that time
 // and lost it. fresh is the first moment that was never reconciled.
 func (t *topicState) beyondHorizon(at, fresh, now time.Time) bool {
-	if !at.Before(fresh) {
-		return t.Existed && at.Before(t.Horizon)
+	if !at.Before(fresh) { // never reconciled: only somebody before us may have published it
+		return t.Existed && at.Before(t.Horizon) && at.Before(t.Seen)
 	}
 	if at.Before(t.Horizon) || at.Before(t.oldest) {
 		return true
@@ -76,7 +76,7 @@ func (s *Store) EnsureTopics(ctx context.Context, forms []string) (map[string]er
 	if err != nil {
 		return nil, err
 	}
-	lost := map[string]any{}
+	changed := map[string]any{}
 	for _, name := range names {
 		form := strings.TrimPrefix(name, s.opts.Prefix)
 		if err := s.learn(ctx, name, found, created[name]); err != nil {
@@ -84,31 +84,32 @@ func (s *Store) EnsureTopics(ctx context.Context, forms []string) (map[string]er
 				return nil, err
 			}
 			refused[form] = err
-		} else if t := s.topics[name]; t.lostNow {
-			lost[checkpoint.TopicKey(form)] = t.Topic
+		} else if t := s.topics[name]; t.changed {
+			changed[checkpoint.TopicKey(form)] = t.Topic
 		}
 	}
-	return refused, s.recordLost(ctx, lost)
+	return refused, s.recordTopics(ctx, changed)
 }
 
-// recordLost commits what topics that are not what they were have forgotten,
-// before anything is written to them: afterwards their offsets would not tell.
-func (s *Store) recordLost(ctx context.Context, lost map[string]any) error {
-	if len(lost) == 0 {
+// recordTopics commits what was learnt of topics before anything is written to
+// them: what they were on first sight, and what those that are not what they
+// were have forgotten. Afterwards their offsets would not tell.
+func (s *Store) recordTopics(ctx context.Context, changed map[string]any) error {
+	if len(changed) == 0 {
 		return nil
 	}
-	msgs, err := s.recordMessages(nil, lost)
+	msgs, err := s.recordMessages(nil, changed)
 	if err != nil {
 		return err
 	}
 	if _, err := s.opts.Producer.Commit(ctx, msgs); err != nil {
 		for _, t := range s.topics {
-			t.ready = t.ready && !t.lostNow
+			t.ready = t.ready && !t.changed
 		}
-		return fmt.Errorf("recording that %d topics were made anew: %w", len(lost), err)
+		return fmt.Errorf("recording the state of %d topics: %w", len(changed), err)
 	}
 	for _, t := range s.topics {
-		t.lostNow = false
+		t.changed = false
 	}
 	return nil
 }
@@ -168,8 +169,7 @@ func (s *Store) learn(ctx context.Context, name string, found map[string]kafka.T
 	t := s.topics[name]
 	firstSight := t == nil
 	if firstSight {
-		t = &topicState{Topic: checkpoint.Topic{Topic: name}}
-		t.Existed = existed
+		t = &topicState{Topic: checkpoint.Topic{Topic: name, Seen: s.opts.Now().UTC()}, changed: true}
 	}
 	t.retention = retentionOf(info, existed, s.leadTopic(name))
 	if existed {
@@ -189,7 +189,7 @@ func (s *Store) learn(ctx context.Context, name string, found map[string]kafka.T
 func (t *topicState) lost(now time.Time) {
 	t.oldest = time.Time{}
 	if t.EndOffset > 0 {
-		t.Horizon, t.EndOffset, t.lostNow = now, 0, true
+		t.Horizon, t.EndOffset, t.changed = now, 0, true
 	}
 }
 
@@ -203,16 +203,15 @@ func (s *Store) remembers(ctx context.Context, name string, t *topicState, first
 	now := s.opts.Now()
 	var end int64
 	t.oldest = time.Time{}
+	removed := false
 	for _, o := range offsets {
 		end += o.End
-		if o.First == 0 {
-			continue
-		}
-		oldest, err := s.oldest(ctx, name, now)
-		if err != nil {
+		removed = removed || o.First > 0
+	}
+	if removed {
+		if t.oldest, err = s.oldest(ctx, name, offsets, now); err != nil {
 			return err
 		}
-		t.oldest = oldest
 	}
 	if end < t.EndOffset {
 		t.lost(now)
@@ -221,37 +220,29 @@ func (s *Store) remembers(ctx context.Context, name string, t *topicState, first
 	if !firstSight || end == 0 {
 		return nil
 	}
+	t.Existed = true
 	if t.Horizon = t.oldest; t.retention >= 0 && t.Horizon.Before(now.Add(-t.retention)) {
 		t.Horizon = now.Add(-t.retention)
 	}
 	return s.checkOwner(ctx, name, offsets)
 }
 
-var errSeen = errors.New("seen")
-
-// oldest is the latest of the partitions' oldest record times, now for one
-// without records.
-func (s *Store) oldest(ctx context.Context, name string, now time.Time) (time.Time, error) {
-	oldest := map[int]time.Time{}
-	err := s.opts.Cluster.Read(ctx, name, kafka.From{}, func(r *kafka.Record) error {
-		if _, ok := oldest[r.Partition]; !ok {
-			oldest[r.Partition] = r.Time
-		}
-		if len(oldest) == s.opts.Partitions {
-			return errSeen
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, errSeen) {
-		return time.Time{}, fmt.Errorf("reading the oldest record of topic %s: %w", name, err)
-	}
-	if len(oldest) == 0 {
-		return now, nil
+// oldest is the moment from which on every partition holds what was published:
+// the latest of the oldest record times of those from which something was
+// removed, now for one that holds nothing any more.
+func (s *Store) oldest(ctx context.Context, name string, offsets []kafka.Offsets, now time.Time) (time.Time, error) {
+	times, err := s.opts.Cluster.Oldest(ctx, name)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("reading the oldest records of topic %s: %w", name, err)
 	}
 	var latest time.Time
-	for _, t := range oldest {
-		if t.After(latest) {
-			latest = t
+	for partition, o := range offsets {
+		switch {
+		case o.First == 0:
+		case partition >= len(times) || times[partition].IsZero():
+			return now, nil
+		default:
+			latest = later(latest, times[partition])
 		}
 	}
 	return latest, nil
@@ -297,6 +288,28 @@ func retentionOf(info kafka.TopicInfo, existed bool, spec kafka.TopicSpec) time.
 	return time.Duration(min(ms, int64(1<<62)/int64(time.Millisecond))) * time.Millisecond
 }
 
+// again looks at a topic that was used before as if for the first time: what
+// was removed from it meanwhile must not come back either.
+func (s *Store) again(ctx context.Context, topic string) error {
+	t := s.topics[topic]
+	found, err := s.opts.Cluster.DescribeTopics(ctx, []string{topic}, "retention.ms", "cleanup.policy")
+	if err != nil {
+		return fmt.Errorf("describing topic %s: %w", topic, err)
+	}
+	info, ok := found[topic]
+	if !ok {
+		return &kafka.TopicError{Topic: topic, Index: -1, Err: kafka.ErrTopicMissing}
+	}
+	t.retention = retentionOf(info, true, kafka.TopicSpec{})
+	if err := s.remembers(ctx, topic, t, false); err != nil {
+		return err
+	}
+	if t.changed { // another topic of the same name: to be recorded before it is used
+		return &kafka.TopicError{Topic: topic, Index: -1, Err: kafka.ErrTopicMissing}
+	}
+	return nil
+}
+
 // settle waits until the marker of our last commit to the topic is readable: an
 // acknowledged commit is decided, but perhaps not visible yet.
 func (s *Store) settle(ctx context.Context, topic string) error {
@@ -305,7 +318,7 @@ func (s *Store) settle(ctx context.Context, topic string) error {
 		return nil
 	}
 	wait := fault.NewBackoff(time.Millisecond, 100*time.Millisecond)
-	for {
+	for began := time.Now(); ; {
 		offsets, err := s.opts.Cluster.Offsets(ctx, topic)
 		if err != nil {
 			return fmt.Errorf("reading the offsets of topic %s: %w", topic, err)
@@ -317,6 +330,9 @@ func (s *Store) settle(ctx context.Context, topic string) error {
 		if visible {
 			t.written = nil
 			return nil
+		}
+		if time.Since(began) > s.opts.SettleTime {
+			return fmt.Errorf("topic %s does not reach the offsets that were acknowledged to us: it is another one: %w", topic, kafka.ErrTopicMissing)
 		}
 		if err := wait.Wait(ctx, 0); err != nil {
 			return err

@@ -268,3 +268,32 @@ func (p *partitionReader) deliver(b *batch) error {
 		return p.fn(r)
 	})
 }
+
+// errEnough ends a read that has seen what it was for.
+var errEnough = errors.New("enough was read")
+
+// Oldest is the time of the oldest record that each partition of a topic still
+// holds and shows, in order of partitions; zero for one without any. Errors as
+// of Read.
+func (c *Cluster) Oldest(ctx context.Context, topic string) ([]time.Time, error) {
+	bounds, err := c.Offsets(ctx, topic)
+	if err != nil {
+		return nil, err
+	}
+	d, err := newDecoder()
+	if err != nil {
+		return nil, fmt.Errorf("preparing to read topic %s: %w", topic, err)
+	}
+	defer d.zstd.Close()
+	oldest := make([]time.Time, len(bounds))
+	for partition, b := range bounds {
+		r := &reader{cluster: c, topic: topic, decoder: d, fn: func(record *Record) error {
+			oldest[partition] = record.Time
+			return errEnough
+		}}
+		if err := r.partition(ctx, partition, b.First, b.End); err != nil && !errors.Is(err, errEnough) {
+			return nil, err
+		}
+	}
+	return oldest, nil
+}
