@@ -27,14 +27,15 @@ func kills(t testing.TB) int {
 
 // underLoad is a world with a backfill that takes long enough to be killed in,
 // and leads that are submitted all the while. finish ends the load, waits for
-// the last lead and compares.
-func underLoad(t testing.TB, o options) (w *world, finish func()) {
+// the last lead and compares; it gives the number of records whose transactions
+// were cut off.
+func underLoad(t testing.TB, o options) (w *world, finish func() (cut int)) {
 	t.Helper()
 	o.simulate = []string{"--leads", "20000"}
 	w = newWorld(t, o)
 	w.linkedin.goWrong(object{"kind": "latency", "latency": "50ms", "count": -1})
 	stop := w.linkedin.stream(5, 100*time.Millisecond)
-	return w, func() {
+	return w, func() int {
 		t.Helper()
 		t.Logf("submitted under load: %d", stop())
 		w.linkedin.mend()
@@ -44,20 +45,25 @@ func underLoad(t testing.TB, o options) (w *world, finish func()) {
 			t.Errorf("the consumer that followed saw %d records twice", n)
 		}
 		all := consume(t, w.brokers, w.registry, w.prefix, "--isolation", "read_uncommitted")
-		t.Logf("records of transactions that a kill cut off: %d", len(all.records)-len(committed.records))
+		cut := len(all.records) - len(committed.records)
+		t.Logf("records of transactions that a kill cut off: %d", cut)
+		return cut
 	}
 }
 
+// manyLeads is more than a transaction without leads writes, in bytes.
+const manyLeads = 8 << 10
+
 // points are where in a transaction a kill is aimed at.
 var points = []trap{
-	{api: apiInitProducerID, answered: true},
+	{api: apiProduce, answered: true, least: manyLeads},
+	{api: apiEndTxn, least: manyLeads},
+	{api: apiEndTxn, answered: true, least: manyLeads},
+	{api: apiProduce, least: manyLeads},
 	{api: apiAddPartitions, answered: true, skip: 1},
-	{api: apiProduce},
-	{api: apiProduce, answered: true, skip: 1},
-	{api: apiEndTxn, skip: 1},
-	{api: apiEndTxn, answered: true},
-	{api: apiEndTxn, answered: true, skip: 2},
-	{api: apiProduce, answered: true},
+	{api: apiInitProducerID, answered: true},
+	{api: apiEndTxn, answered: true, least: manyLeads, skip: 1},
+	{api: apiProduce, answered: true, least: manyLeads, skip: 1},
 }
 
 // moment is how long after it became active a process is killed.
@@ -101,7 +107,9 @@ func TestKilledAtRandomMoments(t *testing.T) {
 		}
 	}
 	c := w.run()
-	finish()
+	if cut := finish(); cut == 0 {
+		t.Error("no kill cut a transaction off that held leads: the aim is bad")
+	}
 	if code, _ := c.stop(); code != 0 {
 		t.Errorf("exit %d after all, want 0", code)
 	}
@@ -175,13 +183,14 @@ func TestTwoProcessesTakeOver(t *testing.T) {
 			killed = append(killed, time.Since(begun))
 			continue
 		}
+		standby.says(20*time.Second, `"standing by"`) // it has joined
+		begun = time.Now()
 		if code, took := active.stop(); code != 0 || took > 10*time.Second {
 			t.Errorf("SIGTERM: exit %d after %v, want 0 within 10 s", code, took)
 		}
 		standby.awaitActive(30 * time.Second)
 		stopped = append(stopped, time.Since(begun))
 		active, standby = standby, w.runAs(active.name)
-		time.Sleep(2 * time.Second) // until it has joined
 	}
 	within(t, "takeover after kill -9", killed, 10*time.Second)
 	within(t, "takeover after SIGTERM", stopped, 2*time.Second)

@@ -19,12 +19,13 @@ import (
 
 // program is one run of a command, with its output in a file.
 type program struct {
-	t     testing.TB
-	name  string
-	cmd   *exec.Cmd
-	out   string        // the file that holds its results
-	log   string        // the file that holds what it wrote to standard error
-	ended chan struct{} // closed when it is over
+	t      testing.TB
+	name   string
+	cmd    *exec.Cmd
+	out    string        // the file that holds its results
+	log    string        // the file that holds what it wrote to standard error
+	logged int64         // where this run\'s part of the log begins
+	ended  chan struct{} // closed when it is over
 }
 
 // environment is a process's, in the form of os.Environ.
@@ -53,6 +54,11 @@ func launch(t testing.TB, dir, name string, env map[string]string, stdin io.Read
 			t.Fatal(err)
 		}
 	}
+	before, err := files[1].Stat()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.logged = before.Size()
 	p.cmd = exec.Command(args[0], args[1:]...)
 	p.cmd.Dir, p.cmd.Env = dir, environment(env)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = stdin, files[0], files[1]
@@ -109,8 +115,8 @@ func (p *program) running() bool {
 	}
 }
 
-// text is what it, and earlier runs of its name, wrote to standard error.
-func (p *program) text() string { return p.read(p.log) }
+// text is what it wrote to standard error.
+func (p *program) text() string { return p.read(p.log)[p.logged:] }
 
 // results are what it, and earlier runs of its name, printed.
 func (p *program) results() string { return p.read(p.out) }

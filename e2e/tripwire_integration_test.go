@@ -25,14 +25,18 @@ type tripwire struct {
 	listener net.Listener
 	target   string // set before the first client comes
 
-	mu    sync.Mutex
-	armed *trap
+	mu      sync.Mutex
+	armed   *trap
+	written int // bytes of the last Produce request
 }
 
 // trap is what happens to the next request of one kind.
 type trap struct {
 	api  int16
 	skip int // so many requests of the kind pass first
+	// least: only where the transaction's records, its last Produce request,
+	// have that many bytes.
+	least int
 	// answered: the request reaches the broker and is answered, but the answer
 	// never comes back; else the request does not get to the broker before
 	// release is closed, never when that is nil.
@@ -65,11 +69,14 @@ func (w *tripwire) disarm() {
 }
 
 // springs takes the trap if it is set for this request.
-func (w *tripwire) springs(api int16) *trap {
+func (w *tripwire) springs(api int16, size int) *trap {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	if api == apiProduce {
+		w.written = size
+	}
 	t := w.armed
-	if t == nil || t.api != api {
+	if t == nil || t.api != api || w.written < t.least {
 		return nil
 	}
 	if t.skip > 0 {
@@ -120,7 +127,7 @@ func (c *carried) requests(client io.Reader, broker io.Writer) error {
 		if err != nil {
 			return err
 		}
-		if t := c.wire.springs(int16(binary.BigEndian.Uint16(frame[4:]))); t != nil {
+		if t := c.wire.springs(int16(binary.BigEndian.Uint16(frame[4:])), len(frame)); t != nil {
 			if t.answered {
 				c.mu.Lock()
 				c.held[binary.BigEndian.Uint32(frame[8:])] = t
