@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"encoding/json"
 	"strings"
 	"testing"
 )
@@ -44,5 +45,47 @@ func TestDifferencesAreShown(t *testing.T) {
 	}
 	if d := Differences("{"); len(d) != 1 {
 		t.Errorf("Differences of a broken schema = %q, want one", d)
+	}
+}
+
+// reordered is a schema with the members of its objects in another order and
+// other white space, as a registry may give it back.
+func reordered(t testing.TB, schema string) string {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal([]byte(schema), &v); err != nil {
+		t.Fatal(err)
+	}
+	text, err := json.MarshalIndent(v, "", " ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if string(text) == schema {
+		t.Fatal("nothing was reordered")
+	}
+	return string(text)
+}
+
+func TestSchemaIsTheSameHoweverARegistryWritesIt(t *testing.T) {
+	ours := fieldsOf(t, Array, exampleForm()).Schema()
+	for name, test := range map[string]struct {
+		other string
+		want  bool
+	}{
+		"as it was":             {ours, true},
+		"members reordered":     {reordered(t, ours), true},
+		"a doc changed":         {strings.Replace(ours, `"doc":"`, `"doc":"!`, 1), true},
+		"a field renamed":       {strings.Replace(ours, `"first_name"`, `"given_name"`, 1), false},
+		"a type changed":        {strings.Replace(ours, `"int"`, `"long"`, 1), false},
+		"renamed and reordered": {reordered(t, strings.Replace(ours, `"first_name"`, `"given_name"`, 1)), false},
+		"not JSON":              {ours[1:], false},
+		"nothing":               {"", false},
+	} {
+		if got := sameSchema(test.other, ours); got != test.want {
+			t.Errorf("%s: same = %v, want %v", name, got, test.want)
+		}
+		if got := sameSchema(ours, test.other); got != test.want {
+			t.Errorf("%s, the other way: same = %v, want %v", name, got, test.want)
+		}
 	}
 }
