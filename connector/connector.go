@@ -122,6 +122,8 @@ type epoch struct {
 	discovered bool
 
 	group *errgroup.Group
+	// sweeping has room for the backlogs that are worked through at once.
+	sweeping chan struct{}
 	// debtWork lets one round of settling debts run at a time.
 	debtWork sync.Mutex
 	// wake is closed and replaced when there may be new work for a backlog.
@@ -135,6 +137,9 @@ type sourceState struct {
 	committed time.Time
 	problem   string
 }
+
+// sweepsAtOnce bounds the rows in memory: each sweep holds up to four slices.
+const sweepsAtOnce = 2
 
 // onceAttempts is how often --once tries the same work before it gives up: a
 // command that ends must not wait for ever.
@@ -196,7 +201,7 @@ func (c *Connector) open(ctx context.Context) (*epoch, error) {
 	e := &epoch{
 		Connector: c, store: store, live: store.Lane(""),
 		progress: state.Sources, debts: state.Debts, replays: state.Replays,
-		sources: map[lead.Source]*sourceState{}, events: map[string][]lead.Event{}, wake: make(chan struct{}),
+		sources: map[lead.Source]*sourceState{}, events: map[string][]lead.Event{}, wake: make(chan struct{}), sweeping: make(chan struct{}, sweepsAtOnce),
 	}
 	if e.forms, err = newFormBook(e, state); err != nil {
 		return nil, err

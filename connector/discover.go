@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -15,22 +16,40 @@ import (
 // discovery interval. Its first part, the organizations, starts the sources.
 func (e *epoch) discoverLoop(ctx context.Context) error {
 	for {
-		err := e.persist(ctx, "discovery", e.discover)
+		var failed []string
+		next := time.Now().Add(e.opts.Discovery)
+		err := e.persist(ctx, "discovery", func(ctx context.Context) (err error) {
+			failed, err = e.discover(ctx)
+			return err
+		})
 		if err != nil {
 			return err
 		}
-		if fault.Sleep(ctx, e.opts.Discovery) != nil {
+		// Only those that failed are read again before the next discovery.
+		for len(failed) > 0 && time.Until(next) > discoverAgain {
+			if fault.Sleep(ctx, discoverAgain) != nil {
+				return nil
+			}
+			if failed, err = e.discoverOwners(ctx, failed); err != nil {
+				return err
+			}
+		}
+		if fault.Sleep(ctx, time.Until(next)) != nil {
 			return nil
 		}
 	}
 }
 
+// discoverAgain is the wait before an organization whose events or forms could
+// not be read is tried again.
+const discoverAgain = 30 * time.Second
+
 // discover reads what there is. One organization that cannot be read never
-// hides the others; the first error of any is returned when all were tried.
-func (e *epoch) discover(ctx context.Context) error {
+// hides the others; those whose events or forms failed for the moment are named.
+func (e *epoch) discover(ctx context.Context) (failed []string, err error) {
 	orgs, err := e.opts.LinkedIn.Organizations(ctx)
 	if err != nil {
-		return fmt.Errorf("reading the organizations: %w", err)
+		return nil, fmt.Errorf("reading the organizations: %w", err)
 	}
 	orgs = slices.DeleteFunc(orgs, func(o lead.Organization) bool { return !e.wanted(o.URN) })
 	e.noteOrganizations(orgs)
@@ -41,31 +60,44 @@ func (e *epoch) discover(ctx context.Context) error {
 			}
 		}
 	}
-	var first error
+	var owners []string
 	for _, org := range orgs {
-		if org.Problem != "" {
-			continue
-		}
-		if err := e.discoverForms(ctx, org.URN); err != nil {
-			if ctx.Err() != nil || endsEpoch(err) {
-				return err
-			}
-			e.log.Warn("reading the events and forms of an organization", zap.String("owner", org.URN), zap.Error(err))
-			if first == nil && fault.KindOf(err) != fault.Suspend {
-				first = err
-			}
+		if org.Problem == "" {
+			owners = append(owners, org.URN)
 		}
 	}
-	if err := e.forms.verify(ctx); err != nil {
+	if failed, err = e.discoverOwners(ctx, owners); err != nil {
+		return nil, err
+	}
+	if err = e.forms.verify(ctx); err != nil {
 		if endsEpoch(err) {
-			return err
+			return nil, err
 		}
 		e.log.Warn("asking the registry whether it still knows the schemas", zap.Error(err))
 	}
 	e.mu.Lock()
 	e.discovered = true
 	e.mu.Unlock()
-	return first
+	return failed, nil
+}
+
+// discoverOwners reads the events and forms of organizations; the answer names
+// those to be tried again. Its error ends the epoch.
+func (e *epoch) discoverOwners(ctx context.Context, owners []string) (failed []string, err error) {
+	for _, owner := range owners {
+		err := e.discoverForms(ctx, owner)
+		if err == nil {
+			continue
+		}
+		if ctx.Err() != nil || endsEpoch(err) {
+			return nil, err
+		}
+		e.log.Warn("reading the events and forms of an organization", zap.String("owner", owner), zap.Error(err))
+		if fault.KindOf(err) != fault.Suspend {
+			failed = append(failed, owner)
+		}
+	}
+	return failed, nil
 }
 
 // noteOrganizations keeps the newest list and says once what changed.

@@ -231,7 +231,7 @@ func (w *world) start() *epoch {
 		w.t.Fatal(err)
 	}
 	e.sources[src] = &sourceState{}
-	if err := e.discover(w.t.Context()); err != nil {
+	if _, err := e.discover(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
 	return e

@@ -45,7 +45,11 @@ type form struct {
 	gone            bool   // LinkedIn does not show it
 	// asked is when LinkedIn was last asked for something the form lacked: a
 	// version (as its number) or a question (as its id, negated).
-	asked    map[int64]time.Time
+	asked map[int64]time.Time
+	// failures counts the suspensions in a row without a lead going out between
+	// them; mendAt is when the form is tried again.
+	failures int
+	mendAt   time.Time
 	saved    bool // the checkpoint has these fields and this schema id
 	recorded int  // schema id in the checkpoint
 }
@@ -325,7 +329,37 @@ func (b *formBook) suspend(id string, why error) {
 	if f.why == nil {
 		b.epoch.log.Error("form suspended; its leads are owed until this is mended", zap.String("form", id), zap.Error(why))
 	}
-	f.why, f.ready = why, false
+	f.failures++
+	f.why, f.ready, f.mendAt = why, false, b.epoch.opts.Now().Add(b.patience(f.failures))
+}
+
+// patience is the wait before a form's next trial: from a second, doubling up to
+// the discovery interval.
+func (b *formBook) patience(failures int) time.Duration {
+	return min(time.Second<<min(failures-1, 20), max(b.epoch.opts.Discovery, time.Second))
+}
+
+// delivered notes that leads went out, so that their forms' failures are over.
+func (b *formBook) delivered(leads []delivery.Lead) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range leads {
+		if f := b.forms[leads[i].Form.ID]; f != nil {
+			f.failures = 0
+		}
+	}
+}
+
+// usable reports whether the leads of all these responses can be encoded now.
+func (b *formBook) usable(responses []*lead.Response) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for _, r := range responses {
+		if f := b.forms[r.Form.ID]; f == nil || !f.ready || f.codec == nil {
+			return false
+		}
+	}
+	return true
 }
 
 // unready makes the next use of a form prepare it again.
@@ -347,28 +381,28 @@ func (b *formBook) suspended(id string) error {
 	return nil
 }
 
-// mend tries the suspended forms again.
-func (b *formBook) mend(ctx context.Context) (mended bool, err error) {
+// mend tries the suspended forms again, those whose back-off is over, or all.
+func (b *formBook) mend(ctx context.Context, all bool) error {
 	b.work.Lock()
 	defer b.work.Unlock()
 	var forms []*form
 	b.mu.Lock()
+	now := b.epoch.opts.Now()
 	for _, f := range b.forms {
-		if f.why != nil {
+		if f.why != nil && (all || !now.Before(f.mendAt)) {
 			forms = append(forms, f)
 		}
 	}
 	b.mu.Unlock()
 	for _, f := range forms {
 		if err := b.retry(ctx, f); err != nil {
-			return mended, err
+			return err
 		}
 		if b.suspended(f.id) == nil {
-			mended = true
 			b.epoch.log.Info("form mended", zap.String("form", f.id))
 		}
 	}
-	return mended, nil
+	return nil
 }
 
 // retry tries one suspended form again: it is read and prepared as if it were
@@ -408,7 +442,10 @@ func (b *formBook) still(ctx context.Context, f *form, err error) error {
 	if endsEpoch(err) {
 		return err
 	}
-	b.set(f, func() { f.why = err })
+	b.set(f, func() {
+		f.failures++
+		f.why, f.mendAt = err, b.epoch.opts.Now().Add(b.patience(f.failures))
+	})
 	return nil
 }
 
@@ -427,7 +464,7 @@ func (b *formBook) set(f *form, change func()) {
 
 // lacking are responses, one for each thing, that name a version or a question
 // which their form does not know and which LinkedIn was not asked for lately.
-func (b *formBook) lacking(responses []*lead.Response) []*lead.Response {
+func (b *formBook) lacking(responses []*lead.Response, asked map[lead.FormRef]bool) []*lead.Response {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var lacking []*lead.Response
@@ -439,7 +476,7 @@ func (b *formBook) lacking(responses []*lead.Response) []*lead.Response {
 	noted := map[lead.FormRef]bool{}
 	for _, r := range responses {
 		f := b.forms[r.Form.ID]
-		if f == nil || f.why != nil || noted[r.Form] {
+		if asked[r.Form] || noted[r.Form] {
 			continue
 		}
 		lacks := !f.fields.HasVersion(r.Form.Version) && !recent(f, int64(r.Form.Version))
@@ -553,7 +590,7 @@ func (b *formBook) verify(ctx context.Context) error {
 		}
 		if !same {
 			b.epoch.log.Warn("the registry does not know a form's schema any more; registering it again", zap.String("form", f.id), zap.Int("schema", now.schemaID))
-			b.set(f, func() { f.ready, f.codec = false, nil })
+			b.set(f, func() { f.ready, f.text = false, "" }) // the codec serves until there is another
 			lost = append(lost, f)
 		}
 	}

@@ -17,8 +17,7 @@ import (
 // command that ends must not hide it behind success.
 func (e *epoch) lastRound(ctx context.Context) error {
 	err := e.persist(ctx, "delivering what forms are owed", func(ctx context.Context) error {
-		_, err := e.debtRound(ctx)
-		return err
+		return e.debtRound(ctx, true)
 	})
 	if err != nil {
 		return err

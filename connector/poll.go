@@ -96,6 +96,7 @@ func (e *epoch) poll(ctx context.Context, src lead.Source) error {
 	if w.Empty() {
 		return nil
 	}
+	e.reportLost(src, p.Live)
 	j := &job{src: src, lane: e.live, fresh: p.Live, via: freshVia(p.Live, delivery.ViaLive, delivery.ViaLate)}
 	j.done = e.sourceDone(src, after.Onto, true)
 	err := e.reconcile(ctx, j, w, sliceLimit)

@@ -97,6 +97,7 @@ func (e *epoch) commit(ctx context.Context, p *delivery.Publication, pub *public
 	if err != nil {
 		return e.refusal(err, batch.Leads)
 	}
+	e.forms.delivered(batch.Leads)
 	e.report(pub.job, batch.Leads, batch.DeadLetters, pub.verdict)
 	return nil
 }
@@ -105,7 +106,7 @@ func (e *epoch) commit(ctx context.Context, p *delivery.Publication, pub *public
 // when the window ends here, with the progress.
 func (e *epoch) commitLast(ctx context.Context, p *delivery.Publication, pub *publication, batch delivery.Batch) error {
 	batch.Records = map[string]any{}
-	debts := e.owed(pub.job.src, pub.sorted.barred)
+	debts := e.owed(pub.job, pub.sorted.barred)
 	for id, debt := range debts {
 		batch.Records[checkpoint.DebtKey(id.Source, id.Form)] = debt
 	}

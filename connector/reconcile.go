@@ -65,12 +65,12 @@ func (e *epoch) reconcile(ctx context.Context, j *job, w lead.Window, limit int)
 		}
 		part := rows
 		rows = nil
-		return e.flush(ctx, j, w, part, false)
+		return e.insist(ctx, j, w, part, false)
 	})
 	if err != nil {
 		return fmt.Errorf("reading %s of %s: %w", w, j.src, err)
 	}
-	return e.flush(ctx, j, w, rows, true)
+	return e.insist(ctx, j, w, rows, true)
 }
 
 // maxRounds bounds how often a flush is tried with something else set aside; a
@@ -80,13 +80,19 @@ const maxRounds = 100
 // flush publishes what is missing of the rows, which are part of window w, and
 // with the last of them the job's progress.
 func (e *epoch) flush(ctx context.Context, j *job, w lead.Window, rows []lead.Response, last bool) error {
+	asked := map[lead.FormRef]bool{} // once in a flush, however long the answers take
 	for round := 0; ; round++ {
-		lacking, err := e.attempt(ctx, j, w, rows, last)
+		lacking, err := e.attempt(ctx, j, w, rows, attemptOptions{last: last, asked: asked})
 		switch {
 		case len(lacking) > 0:
+			for _, r := range lacking {
+				asked[r.Form] = true
+			}
 			if err = e.forms.learn(ctx, lacking); err != nil {
 				return err
 			}
+		case errors.Is(err, errUnusable) && round < maxRounds:
+			// a form changed its state since the rows were sorted: sort them again
 		case err != nil && round < maxRounds && e.setAside(err):
 			// the form or the lead that was refused is known now: again without it
 		default:
@@ -95,22 +101,38 @@ func (e *epoch) flush(ctx context.Context, j *job, w lead.Window, rows []lead.Re
 	}
 }
 
+// errUnusable says that a form cannot be encoded any more.
+var errUnusable = errors.New("a form changed its state meanwhile")
+
+// attemptOptions are what differs from one attempt to the next.
+type attemptOptions struct {
+	last  bool
+	asked map[lead.FormRef]bool // not to be asked for again
+}
+
 // attempt is one try of a flush. It publishes nothing when there are responses
 // that lack something of their form, which must be fetched first.
-func (e *epoch) attempt(ctx context.Context, j *job, w lead.Window, rows []lead.Response, last bool) (lacking []*lead.Response, err error) {
+func (e *epoch) attempt(ctx context.Context, j *job, w lead.Window, rows []lead.Response, o attemptOptions) (lacking []*lead.Response, err error) {
 	parts, err := e.sort(ctx, j, rows)
 	if err != nil {
 		return nil, err
+	}
+	if j.replay != "" && len(parts.barred) > 0 {
+		// What it is owed later would go out unmarked, and not where it is held.
+		return nil, fmt.Errorf("form %s is suspended; this replay goes on once it is mended", parts.barred[0].Form.ID)
 	}
 	err = e.store.Publish(func(p *delivery.Publication) error {
 		verdict, err := p.Missing(ctx, j.lane, delivery.Ask{Window: w, Fresh: j.fresh, Explicit: j.explicit}, parts.good)
 		if err != nil {
 			return err
 		}
-		if lacking = e.forms.lacking(verdict.Missing); len(lacking) > 0 {
+		if !e.forms.usable(verdict.Missing) {
+			return errUnusable
+		}
+		if lacking = e.forms.lacking(verdict.Missing, o.asked); len(lacking) > 0 {
 			return nil
 		}
-		return e.publish(ctx, p, &publication{job: j, sorted: parts, verdict: verdict, last: last})
+		return e.publish(ctx, p, &publication{job: j, sorted: parts, verdict: verdict, last: o.last})
 	})
 	return lacking, err
 }
@@ -160,11 +182,7 @@ func (e *epoch) setAside(err error) bool {
 	if errors.As(err, &unfit) {
 		return true // marked as a dead letter where it was found
 	}
-	var topic *kafka.TopicError
-	if !errors.As(err, &topic) {
-		return false
-	}
-	form, isLead := e.forms.ofTopic(topic.Topic)
+	form, isLead := e.forms.ofTopic(topicOf(err))
 	if !isLead {
 		return false
 	}
@@ -176,23 +194,40 @@ func (e *epoch) setAside(err error) bool {
 	return true
 }
 
+// topicOf is the topic that an error is about alone, empty when it is about more.
+func topicOf(err error) string {
+	var refused *kafka.TopicError
+	var foreign *delivery.ForeignTopicError
+	var corrupt *kafka.CorruptError
+	switch {
+	case errors.As(err, &refused):
+		return refused.Topic
+	case errors.As(err, &foreign):
+		return foreign.Topic
+	case errors.As(err, &corrupt):
+		return corrupt.Topic
+	}
+	return ""
+}
+
 // owed is the debts after these responses could not be published.
-func (e *epoch) owed(src lead.Source, rows []*lead.Response) map[delivery.DebtID]checkpoint.Debt {
+func (e *epoch) owed(j *job, rows []*lead.Response) map[delivery.DebtID]checkpoint.Debt {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	grown := map[delivery.DebtID]checkpoint.Debt{}
 	for _, r := range rows {
-		id := delivery.DebtID{Source: src, Form: r.Form.ID}
+		id := delivery.DebtID{Source: j.src, Form: r.Form.ID}
 		debt, ok := grown[id]
 		if !ok {
 			debt, ok = e.debts[id]
 		}
-		if ok && debt.Covers(r.SubmittedAt) {
+		if ok && debt.Covers(r.SubmittedAt) && !j.fresh.Before(debt.Fresh) && (debt.Explicit || !j.explicit) {
 			continue
 		}
 		if !ok {
-			debt.Since = e.opts.Now().UTC()
+			debt.Since, debt.Fresh = e.opts.Now().UTC(), j.fresh
 		}
+		debt.Fresh, debt.Explicit = earlier(debt.Fresh, j.fresh), debt.Explicit || j.explicit
 		if why := e.forms.suspended(r.Form.ID); why != nil {
 			debt.Reason = why.Error()
 		}

@@ -274,7 +274,7 @@ func TestAFormThatFailsForTheMomentIsOwedAndDeliveredOnceMended(t *testing.T) {
 // settle lets the suspended forms be mended and paid.
 func (w *world) settle(e *epoch) {
 	w.t.Helper()
-	if _, err := e.forms.mend(w.t.Context()); err != nil {
+	if err := e.forms.mend(w.t.Context(), true); err != nil {
 		w.t.Fatal(err)
 	}
 	if err := e.settle(w.t.Context()); err != nil {

@@ -21,6 +21,19 @@ type ReplayOptions struct {
 	Mode     checkpoint.Mode
 }
 
+// ReplayWindowError says that a replay that was never begun asks for a time of
+// which LinkedIn keeps nothing any more.
+type ReplayWindowError struct {
+	From, To time.Time // From is where LinkedIn's retention begins
+}
+
+func (e *ReplayWindowError) Error() string {
+	return fmt.Sprintf("the replay's window ends at %s, before %s, where LinkedIn's retention of 365 days begins", lead.Stamp(e.To), lead.Stamp(e.From))
+}
+
+// Fault makes it fatal.
+func (e *ReplayWindowError) Fault() fault.Kind { return fault.Fatal }
+
 // replayLoop carries out the replay beside live polling. It resumes where it
 // was interrupted and is a no-op once it is done, so that the flag may stay.
 func (e *epoch) replayLoop(ctx context.Context) error {
@@ -71,23 +84,25 @@ func (e *epoch) beginReplay(ctx context.Context) (checkpoint.Replay, error) {
 	for {
 		e.mu.Lock()
 		r, begun := e.replays[o.ID]
-		discovered, sources := e.orgs != nil, make([]lead.Source, 0, len(e.sources))
-		for src := range e.sources {
-			sources = append(sources, src)
-		}
+		discovered, orgs := e.discovered, e.orgs
 		e.mu.Unlock()
 		if begun {
 			return r, nil
 		}
-		if !discovered {
+		if !discovered || len(orgs) == 0 {
 			if err := fault.Sleep(ctx, 20*time.Millisecond); err != nil {
 				return checkpoint.Replay{}, err
 			}
 			continue
 		}
+		if !o.From.Before(o.To) {
+			return checkpoint.Replay{}, &ReplayWindowError{From: o.From, To: o.To}
+		}
 		r = checkpoint.Replay{From: o.From, To: o.To, Mode: o.Mode, Created: e.opts.Now().UTC(), Next: map[string]time.Time{}}
-		for _, src := range sources {
-			r.Next[src.String()] = o.From
+		for _, org := range orgs { // also those that cannot be read now: they are waited for
+			for _, kind := range e.opts.LeadTypes {
+				r.Next[lead.Source{Owner: org.URN, Type: kind}.String()] = o.From
+			}
 		}
 		err := e.store.Publish(func(p *delivery.Publication) error {
 			return p.Commit(ctx, delivery.Batch{Records: map[string]any{checkpoint.ReplayKey(o.ID): r}})

@@ -48,6 +48,9 @@ func (e *epoch) republish(ctx context.Context, letter *Letter) (problem string, 
 	if r.Unreadable != "" {
 		return r.Unreadable, nil
 	}
+	if r.Owner == "" || r.Type == "" {
+		return "its owner or lead type is not known", nil
+	}
 	lane := e.store.Lane("")
 	defer lane.Close()
 	w := lead.Window{From: r.SubmittedAt, To: r.SubmittedAt.Add(time.Millisecond)}

@@ -63,7 +63,7 @@ func (e *epoch) sweep(ctx context.Context, j *job, w lead.Window, progress func(
 		for c := range s.chunks {
 			part := *j
 			part.done = progress(c.window)
-			if err := e.flush(ctx, &part, c.window, c.rows, c.last); err != nil {
+			if err := e.insist(ctx, &part, c.window, c.rows, c.last); err != nil {
 				return err
 			}
 		}
@@ -77,6 +77,21 @@ func (e *epoch) sweep(ctx context.Context, j *job, w lead.Window, progress func(
 		}
 	}
 	return nil
+}
+
+// insist flushes rows again and again while only time can mend what stands in
+// the way: with Kafka away, LinkedIn is not read for nothing.
+func (e *epoch) insist(ctx context.Context, j *job, w lead.Window, rows []lead.Response, last bool) error {
+	var final error
+	err := e.persist(ctx, "publishing leads of "+j.src.String(), func(ctx context.Context) error {
+		err := e.flush(ctx, j, w, rows, last)
+		if err != nil && fault.KindOf(err) != fault.Retry {
+			final = err
+			return nil
+		}
+		return err
+	})
+	return errors.Join(final, err)
 }
 
 func earlier(a, b time.Time) time.Time {
@@ -189,6 +204,12 @@ func (e *epoch) backlogLoop(ctx context.Context, src lead.Source) error {
 
 // work reconciles one range of the backlog.
 func (e *epoch) work(ctx context.Context, src lead.Source, r checkpoint.Range) error {
+	select { // so many rows at once, however many sources there are
+	case e.sweeping <- struct{}{}:
+		defer func() { <-e.sweeping }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
 	lane := e.live // knows the look-back, which is where most catching up is
 	if r.Next.Before(e.opts.Now().Add(-e.opts.Lookback)) {
 		lane = e.store.Lane("")
@@ -199,9 +220,8 @@ func (e *epoch) work(ctx context.Context, src lead.Source, r checkpoint.Range) e
 		j.via = func(time.Time) delivery.Via { return delivery.ViaBackfill }
 	}
 	w := r.Window()
-	if oldest := e.opts.Now().Add(-retained); w.From.Before(oldest) && r.Kind == checkpoint.CatchUp {
-		e.log.Error("leads submitted before LinkedIn's retention began are lost",
-			zap.Stringer("source", src), zap.Time("window_start", w.From), zap.Time("retained_since", oldest))
+	if r.Kind == checkpoint.CatchUp {
+		e.reportLost(src, r.Fresh)
 	}
 	e.log.Info("working through the backlog", zap.Stringer("source", src), zap.String("kind", string(r.Kind)), zap.Stringer("window", w))
 	err := e.sweep(ctx, j, w, func(part lead.Window) *step {
@@ -213,22 +233,29 @@ func (e *epoch) work(ctx context.Context, src lead.Source, r checkpoint.Range) e
 	return err
 }
 
+// reportLost says so when what was never read is too old to be read.
+func (e *epoch) reportLost(src lead.Source, fresh time.Time) {
+	if oldest := e.opts.Now().Add(-retained); fresh.Before(oldest) {
+		e.log.Error("leads submitted before LinkedIn's retention began are lost", zap.Stringer("source", src),
+			zap.Time("read_until", fresh), zap.Time("retained_since", oldest))
+	}
+}
+
 // retained is how long LinkedIn keeps leads readable (Lead Sync API: 365 days).
 const retained = 365 * 24 * time.Hour
+
+// mendInterval is how often suspended forms are looked at; each has a back-off
+// of its own, up to the discovery interval.
+const mendInterval = time.Second
 
 // debtLoop looks after suspended forms: it tries to mend each now and then, and
 // delivers what a mended form is owed.
 func (e *epoch) debtLoop(ctx context.Context) error {
-	wait := fault.NewBackoff(time.Second, max(e.opts.Discovery/4, time.Second))
 	for {
-		if wait.Wait(ctx, 0) != nil {
+		if fault.Sleep(ctx, mendInterval) != nil {
 			return nil
 		}
-		mended, err := e.debtRound(ctx)
-		if err == nil && mended {
-			wait.Reset()
-		}
-		if err != nil {
+		if err := e.debtRound(ctx, false); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -241,14 +268,14 @@ func (e *epoch) debtLoop(ctx context.Context) error {
 }
 
 // debtRound tries to mend the suspended forms and to deliver what the others
-// are owed, once.
-func (e *epoch) debtRound(ctx context.Context) (mended bool, err error) {
+// are owed, once. all also tries the forms whose back-off is not over.
+func (e *epoch) debtRound(ctx context.Context, all bool) error {
 	e.debtWork.Lock()
 	defer e.debtWork.Unlock()
-	if mended, err = e.forms.mend(ctx); err != nil {
-		return mended, err
+	if err := e.forms.mend(ctx, all); err != nil {
+		return err
 	}
-	return mended, e.settle(ctx)
+	return e.settle(ctx)
 }
 
 // settle delivers what forms that are not suspended any more are owed.
@@ -266,10 +293,12 @@ func (e *epoch) settle(ctx context.Context) error {
 		if err := e.pay(ctx, id, debt); err != nil {
 			return fmt.Errorf("delivering what form %s is owed: %w", id.Form, err)
 		}
-		if e.forms.suspended(id.Form) != nil {
-			continue // it was met for the first time since a restart, and cannot go out
+		e.mu.Lock()
+		_, left := e.debts[id] // it could not go out after all, or grew
+		e.mu.Unlock()
+		if !left {
+			e.log.Info("delivered what a form was owed", zap.String("form", id.Form), zap.Stringer("window", debt.Window()))
 		}
-		e.log.Info("delivered what a form was owed", zap.String("form", id.Form), zap.Stringer("window", debt.Window()))
 	}
 	return nil
 }
@@ -279,7 +308,7 @@ func (e *epoch) settle(ctx context.Context) error {
 func (e *epoch) pay(ctx context.Context, id delivery.DebtID, debt checkpoint.Debt) error {
 	lane := e.store.Lane("")
 	defer lane.Close()
-	j := &job{src: id.Source, lane: lane, explicit: true, form: id.Form, fresh: debt.From,
+	j := &job{src: id.Source, lane: lane, explicit: debt.Explicit, form: id.Form, fresh: debt.Fresh,
 		via: func(time.Time) delivery.Via { return delivery.ViaLate }}
 	return e.sweep(ctx, j, debt.Window(), func(part lead.Window) *step {
 		return &step{records: func(records map[string]any) func(bool) {
@@ -290,6 +319,9 @@ func (e *epoch) pay(ctx context.Context, id delivery.DebtID, debt checkpoint.Deb
 			}
 			key := checkpoint.DebtKey(id.Source, id.Form)
 			left := e.debts[id]
+			if left.From.Before(part.From) {
+				return func(bool) {} // it grew towards the past meanwhile: the next round reads it
+			}
 			if left.From = later(left.From, part.To); left.From.Before(left.To) {
 				records[key] = left
 				return func(bool) { e.setDebt(id, &left) }

@@ -7,6 +7,7 @@ import (
 	"net/http"
 
 	"leadstream/config"
+	"leadstream/connector"
 	"leadstream/internal/delivery"
 	"leadstream/internal/kafka"
 	"leadstream/internal/linkedin"
@@ -63,7 +64,7 @@ func exitCode(err error) int {
 	case errors.Is(err, kafka.ErrFenced):
 		return exitFenced
 	case is[*config.InvalidError](err), is[*oauth.AppRefusedError](err), is[*oauth.FileError](err),
-		is[*kafka.AuthenticationError](err), is[*schema.AuthError](err), is[*delivery.PolicyError](err):
+		is[*kafka.AuthenticationError](err), is[*schema.AuthError](err), is[*delivery.PolicyError](err), is[*connector.ReplayWindowError](err):
 		return exitUsage
 	case retired(err):
 		return exitUsage

@@ -62,10 +62,9 @@ func (f *replayFlags) options(now time.Time) (*connector.ReplayOptions, string, 
 	var warning string
 	if oldest := now.Add(-retained); from.Before(oldest) {
 		warning = fmt.Sprintf("LinkedIn keeps leads for 365 days: the replay begins at %s, not at %s", lead.Stamp(oldest), lead.Stamp(from))
+		// A window that lies before it altogether is left to the connector: the
+		// flag of a replay that was done long ago may still stand.
 		from = oldest.Truncate(time.Millisecond)
-		if !from.Before(to) {
-			return nil, "", usageErrorf("the replay's window ends before %s, where LinkedIn's retention of 365 days begins", lead.Stamp(oldest))
-		}
 	}
 	return &connector.ReplayOptions{ID: f.identity(), From: from, To: to, Mode: mode}, warning, nil
 }
