@@ -182,6 +182,9 @@ func (e *epoch) setAside(err error) bool {
 	if errors.As(err, &unfit) {
 		return true // marked as a dead letter where it was found
 	}
+	if topic := topicOf(err); topic == e.store.DeadLetterTopic() {
+		return e.store.ShrinkDeadLetters() // it takes less than was thought
+	}
 	form, isLead := e.forms.ofTopic(topicOf(err))
 	if !isLead {
 		return false

@@ -166,6 +166,18 @@ func (s *Store) committed(b *Batch, topics map[string]checkpoint.Topic, written 
 	}
 }
 
+// ShrinkDeadLetters halves what is kept of an element that cannot be published,
+// after its topic refused one as too large; false when nothing is left to cut.
+func (s *Store) ShrinkDeadLetters() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.opts.MaxDeadLetter < 1<<10 {
+		return false
+	}
+	s.opts.MaxDeadLetter /= 2
+	return true
+}
+
 // NewDeadLetters drops the dead letters that the topic has already, so that an
 // element that is read on every poll is written once.
 func (p *Publication) NewDeadLetters(ctx context.Context, letters []DeadLetter) ([]DeadLetter, error) {
