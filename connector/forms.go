@@ -50,6 +50,7 @@ type form struct {
 	// them; mendAt is when the form is tried again.
 	failures int
 	mendAt   time.Time
+	said     string // the reason for its suspension that was logged last
 	saved    bool // the checkpoint has these fields and this schema id
 	recorded int  // schema id in the checkpoint
 }
@@ -326,7 +327,8 @@ func (b *formBook) suspend(id string, why error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	f := b.forms[id]
-	if f.why == nil {
+	if text := why.Error(); f.said != text {
+		f.said = text // each reason once, however often it is tried again
 		b.epoch.log.Error("form suspended; its leads are owed until this is mended", zap.String("form", id), zap.Error(why))
 	}
 	f.failures++
@@ -345,7 +347,7 @@ func (b *formBook) delivered(leads []delivery.Lead) {
 	defer b.mu.Unlock()
 	for i := range leads {
 		if f := b.forms[leads[i].Form.ID]; f != nil {
-			f.failures = 0
+			f.failures, f.said = 0, ""
 		}
 	}
 }
