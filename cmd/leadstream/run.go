@@ -78,6 +78,7 @@ func (s *system) operate(ctx context.Context, base connector.Options) error {
 	defer cancel()
 	group.Go(func() error { return s.serve(ctx, work) })
 	group.Go(func() error { return s.watchConnection(ctx) })
+	group.Go(func() error { return stayLean(ctx) })
 	group.Go(func() error {
 		defer cancel() // the server ends with the work
 		if err := s.prepare(ctx, base.Once); err != nil {
