@@ -100,11 +100,13 @@ func run(ctx context.Context, o options) (err error) {
 	return nil
 }
 
-// build builds one of the module's commands into the directory.
+// build builds one of the module's commands into the directory, as the image
+// has it: static and without symbols.
 func build(ctx context.Context, pkg, dir string) (string, error) {
 	path := filepath.Join(dir, filepath.Base(pkg))
-	out, err := exec.CommandContext(ctx, "go", "build", "-trimpath", "-o", path, pkg).CombinedOutput()
-	if err != nil {
+	cmd := exec.CommandContext(ctx, "go", "build", "-trimpath", "-ldflags", "-s -w", "-o", path, pkg)
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
 		return "", fmt.Errorf("building %s: %w: %s", pkg, err, out)
 	}
 	return path, nil
