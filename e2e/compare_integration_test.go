@@ -23,7 +23,7 @@ func (w *world) verify() reading {
 func (w *world) verifyTimes(times int) reading {
 	w.t.Helper()
 	got := consume(w.t, w.brokers, w.registry, w.prefix)
-	c := comparison{world: w, schemas: map[int]*avroSchema{}, hidden: map[string]map[string]string{}}
+	c := comparison{name: w.name, prefix: w.prefix, report: w.t.Errorf, schemas: map[int]*avroSchema{}, hidden: map[string]map[string]string{}}
 	for id, text := range got.schemas {
 		s, err := parseAvro(text)
 		if err != nil {
@@ -35,16 +35,17 @@ func (w *world) verifyTimes(times int) reading {
 	for _, form := range forms(ledger) {
 		c.hidden[form] = w.linkedin.hidden(form)
 	}
-	c.compare(ledger, got.records, times)
+	w.t.Log(c.compare(ledger, got.records, times))
 	return got
 }
 
-// comparison collects what differs; the first few of each kind are shown.
+// comparison collects what differs; the first few of each kind are reported.
 type comparison struct {
-	world   *world
-	schemas map[int]*avroSchema
-	hidden  map[string]map[string]string
-	shown   map[string]int
+	name, prefix string // of the installation
+	report       func(format string, args ...any)
+	schemas      map[int]*avroSchema
+	hidden       map[string]map[string]string // by form: the fixed values of its hidden fields
+	shown        map[string]int               // differences by kind
 }
 
 func (c *comparison) differs(kind, format string, args ...any) {
@@ -52,12 +53,13 @@ func (c *comparison) differs(kind, format string, args ...any) {
 		c.shown = map[string]int{}
 	}
 	if c.shown[kind]++; c.shown[kind] <= 5 {
-		c.world.t.Errorf(kind+": "+format, args...)
+		c.report(kind+": "+format, args...)
 	}
 }
 
-func (c *comparison) compare(ledger []submission, records []record, times int) {
-	c.world.t.Helper()
+// compare holds records to what was submitted, each lead so many times, and
+// sums up.
+func (c *comparison) compare(ledger []submission, records []record, times int) string {
 	count := map[identity]int{}
 	for i := range records {
 		count[records[i].identity()]++
@@ -96,7 +98,7 @@ func (c *comparison) compare(ledger []submission, records []record, times int) {
 	for _, n := range c.shown {
 		differences += n
 	}
-	c.world.t.Logf("made %d, published %d, lost %d, repeated %d, strange %d, differences in all %d",
+	return fmt.Sprintf("made %d, published %d, lost %d, repeated %d, strange %d, differences in all %d",
 		len(made), len(records), lost, repeated, strange, differences)
 }
 
@@ -111,11 +113,11 @@ func (c *comparison) lead(r *record, s *submission) {
 			c.differs(what, "%s: got %v, want %v", where, got, want)
 		}
 	}
-	check("topic", r.Topic, c.world.prefix+s.FormID)
+	check("topic", r.Topic, c.prefix+s.FormID)
 	check("header leadstream.submitted_at", r.header("leadstream.submitted_at"), stamp(s.SubmittedAt))
 	check("header leadstream.owner", r.header("leadstream.owner"), s.Owner)
 	check("header leadstream.form_version", r.header("leadstream.form_version"), strconv.Itoa(s.FormVersion))
-	check("header leadstream.name", r.header("leadstream.name"), c.world.name)
+	check("header leadstream.name", r.header("leadstream.name"), c.name)
 	if how := r.header("leadstream.delivery"); !slices.Contains(deliveries, how) {
 		c.differs("header leadstream.delivery", "%s: got %q", where, how)
 	}

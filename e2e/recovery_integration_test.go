@@ -29,9 +29,11 @@ func (w *world) removeTopic(topic string) {
 	time.Sleep(500 * time.Millisecond) // its data goes a moment later
 }
 
-// once runs "run --once" with flags to its end, which must be good.
+// once runs "run --once" with flags to its end, which must be good. What was
+// submitted before it belongs to its window.
 func (w *world) once(flags ...string) *program {
 	w.t.Helper()
+	time.Sleep(2 * time.Second) // LinkedIn's clock, the Date header, has whole seconds
 	p := launch(w.t, w.dir, "leadstream", w.env(freeAddress(w.t)), nil, append([]string{stack.binary, "run", "--once"}, flags...)...)
 	if code := p.end(90 * time.Second); code != 0 {
 		w.t.Fatalf("run --once %s: exit %d, want 0", strings.Join(flags, " "), code)

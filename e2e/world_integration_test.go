@@ -177,7 +177,7 @@ func (w *world) runAs(name string, flags ...string) *connector {
 // command runs another command to its end.
 func (w *world) command(args ...string) *program {
 	w.t.Helper()
-	p := launch(w.t, w.dir, "command", w.env(freeAddress(w.t)), strings.NewReader(""), append([]string{stack.binary}, args...)...)
+	p := launch(w.t, w.dir, "command-"+filepath.Base(w.name), w.env(freeAddress(w.t)), strings.NewReader(""), append([]string{stack.binary}, args...)...)
 	p.end(60 * time.Second)
 	return p
 }
