@@ -51,8 +51,8 @@ type form struct {
 	failures int
 	mendAt   time.Time
 	said     string // the reason for its suspension that was logged last
-	saved    bool // the checkpoint has these fields and this schema id
-	recorded int  // schema id in the checkpoint
+	saved    bool   // the checkpoint has these fields and this schema id
+	recorded int    // schema id in the checkpoint
 }
 
 func newFormBook(e *epoch, state delivery.State) (*formBook, error) {
