@@ -3,6 +3,10 @@
 package e2e
 
 import (
+	"encoding/json"
+	"regexp"
+	"strconv"
+	"strings"
 	"testing"
 	"time"
 )
@@ -39,5 +43,32 @@ func TestMainJob(t *testing.T) {
 	t.Logf("deliveries: %v", ways)
 	if ways["backfill"] < 4000 || ways["live"] == 0 {
 		t.Errorf("deliveries %v, want thousands by backfill and some live", ways)
+	}
+}
+
+// TestDemo: the whole path with nothing installed, which ends by itself and
+// says that nothing was lost.
+func TestDemo(t *testing.T) {
+	t.Parallel()
+	p := launch(t, logDirectory(t), "demo", nil, nil, stack.binary, "demo", "--for", "5s")
+	if code := p.end(30 * time.Second); code != 0 {
+		t.Errorf("exit %d, want 0: %s", code, p.text())
+	}
+	lines := strings.Split(strings.TrimSpace(p.results()), "\n")
+	summary := regexp.MustCompile(`^made (\d+) +published (\d+) +lost 0 +repeated 0$`).FindStringSubmatch(lines[len(lines)-1])
+	if summary == nil || summary[1] != summary[2] || summary[1] == "0" {
+		t.Errorf("the last line is %q, want as many published as made, lost 0, repeated 0", lines[len(lines)-1])
+	}
+	printed := 0
+	for _, line := range lines {
+		var lead struct {
+			Lead map[string]any `json:"lead"`
+		}
+		if json.Unmarshal([]byte(line), &lead) == nil && lead.Lead["lead_id"] != nil {
+			printed++
+		}
+	}
+	if summary != nil && strconv.Itoa(printed) != summary[2] {
+		t.Errorf("%d leads were printed, %s published", printed, summary[2])
 	}
 }

@@ -89,6 +89,9 @@ func (w *world) closing() {
 		if found := personal(text); found != "" {
 			w.t.Errorf("%s tells a secret or an answer: %s", filepath.Base(path), found)
 		}
+		if bytes.Contains(text, []byte("DATA RACE")) || bytes.Contains(text, []byte("panic:")) {
+			w.t.Errorf("%s tells of a crash or a data race:\n%s", filepath.Base(path), lastLines(string(text), 60))
+		}
 		if w.t.Failed() {
 			w.t.Logf("the end of %s:\n%s", filepath.Base(path), lastLines(withoutDebug(string(text)), 40))
 		}
