@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/sr"
+
 	"leadstream/internal/realstack"
 )
 
@@ -39,4 +41,24 @@ func ownRegistry(t *testing.T) string {
 		}
 	})
 	return registry.URL()
+}
+
+// suiteTakenBack is not for srfake, which refuses what was deleted softly.
+func suiteTakenBack(t *testing.T, r *Registry, raw *sr.Client, subject string) {
+	ctx := t.Context()
+	schema := fieldsOf(t, Array, exampleForm()).Schema()
+	first, err := r.Ensure(ctx, subject, schema)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Delete(ctx, subject, false); err != nil {
+		t.Fatal(err)
+	}
+	second, err := r.Ensure(ctx, subject, schema)
+	if err != nil || !second.New || second.ID != first.ID {
+		t.Errorf("Ensure after a soft delete = %+v, %v, want id %d again", second, err, first.ID)
+	}
+	if got := raw.Compatibility(ctx, subject)[0]; got.Err != nil || got.Level != sr.CompatBackwardTransitive {
+		t.Errorf("level = %v, %v, want BACKWARD_TRANSITIVE", got.Level, got.Err)
+	}
 }

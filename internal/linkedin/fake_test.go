@@ -117,10 +117,6 @@ func (l *fakeList) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	_, _ = fmt.Fprintf(w, `{"paging":{"start":%d,"count":%d,"links":[]%s},"elements":[%s]}`, start, count, total, strings.Join(elements, ","))
 }
 
-func (l *fakeList) remove(n int) {
-	l.rows = slices.DeleteFunc(l.rows, func(r row) bool { return r.n == n })
-}
-
 // insert puts a row at a position.
 func (l *fakeList) insert(at, n int) { l.rows = slices.Insert(l.rows, at, row{n: n}) }
 
