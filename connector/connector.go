@@ -135,6 +135,7 @@ type sourceState struct {
 	polled    bool // at least once in this epoch
 	success   time.Time
 	committed time.Time
+	unsaved   bool // progress in memory that is not in the topic yet
 	problem   string
 }
 
@@ -174,6 +175,11 @@ func (c *Connector) Run(ctx context.Context) error {
 		e.start(ctx, src)
 	}
 	err = group.Wait()
+	if err == nil || !endsEpoch(err) {
+		if kept := e.keep(ctx); kept != nil {
+			c.log.Warn("progress since the last commit is not kept; the next start looks back for it", zap.Error(kept))
+		}
+	}
 	if err == nil || errors.Is(err, errFinished) || errors.Is(err, context.Canceled) {
 		return nil
 	}

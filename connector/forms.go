@@ -2,6 +2,7 @@ package connector
 
 import (
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -39,10 +40,12 @@ type form struct {
 	fields          *schema.Fields
 	codec           *schema.Codec
 	schemaID        int
-	text            string // the registered schema that the codec encodes
-	ready           bool   // topic and schema exist; leads can be encoded
-	why             error  // suspended, because of this
-	gone            bool   // LinkedIn does not show it
+	// text is the digest of the registered schema that the codec encodes; the
+	// texts of a thousand forms are four megabytes.
+	text  [sha256.Size]byte
+	ready bool  // topic and schema exist; leads can be encoded
+	why   error // suspended, because of this
+	gone  bool  // LinkedIn does not show it
 	// asked is when LinkedIn was last asked for something the form lacked: a
 	// version (as its number) or a question (as its id, negated).
 	asked map[int64]time.Time
@@ -54,6 +57,8 @@ type form struct {
 	saved    bool   // the checkpoint has these fields and this schema id
 	recorded int    // schema id in the checkpoint
 }
+
+func digest(schema string) [sha256.Size]byte { return sha256.Sum256([]byte(schema)) }
 
 func newFormBook(e *epoch, state delivery.State) (*formBook, error) {
 	b := &formBook{epoch: e, forms: map[string]*form{}, unfits: map[string]string{}}
@@ -68,7 +73,7 @@ func newFormBook(e *epoch, state delivery.State) (*formBook, error) {
 			if err != nil {
 				return nil, &checkpoint.UnreadableError{Key: checkpoint.FormKey(id), Err: err}
 			}
-			f.codec, f.schemaID, f.text = codec, saved.SchemaID, f.fields.Schema()
+			f.codec, f.schemaID, f.text = codec, saved.SchemaID, digest(f.fields.Schema())
 		}
 		b.forms[id] = f
 	}
@@ -287,7 +292,7 @@ func (b *formBook) register(ctx context.Context, forms []*form) error {
 			now := b.peek(f)
 			text := now.fields.Schema()
 			id := now.schemaID
-			if now.codec == nil || now.text != text {
+			if now.codec == nil || now.text != digest(text) {
 				registered, err := b.epoch.opts.Registry.Ensure(ctx, b.subject(f.id), text)
 				if err != nil {
 					// Also where the registry refuses our password: forms that
@@ -302,7 +307,7 @@ func (b *formBook) register(ctx context.Context, forms []*form) error {
 			}
 			b.set(f, func() {
 				f.saved = f.saved && f.recorded == id
-				f.codec, f.schemaID, f.text, f.ready = codec, id, text, f.why == nil
+				f.codec, f.schemaID, f.text, f.ready = codec, id, digest(text), f.why == nil
 			})
 			return nil
 		})
@@ -586,13 +591,13 @@ func (b *formBook) verify(ctx context.Context) error {
 	var lost []*form
 	for _, f := range forms {
 		now := b.peek(f)
-		same, err := b.epoch.opts.Registry.Names(ctx, now.schemaID, now.text)
+		same, err := b.epoch.opts.Registry.Names(ctx, now.schemaID, now.fields.Schema()) // ready: they are what is registered
 		if err != nil {
 			return fmt.Errorf("asking the registry for schema %d of form %s: %w", now.schemaID, f.id, err)
 		}
 		if !same {
 			b.epoch.log.Warn("the registry does not know a form's schema any more; registering it again", zap.String("form", f.id), zap.Int("schema", now.schemaID))
-			b.set(f, func() { f.ready, f.text = false, "" }) // the codec serves until there is another
+			b.set(f, func() { f.ready, f.text = false, [sha256.Size]byte{} }) // the codec serves until there is another
 			lost = append(lost, f)
 		}
 	}

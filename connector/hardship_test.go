@@ -327,3 +327,21 @@ func TestADeadLetterThatItsTopicFindsTooLargeIsCutUntilItFits(t *testing.T) {
 	w.tick(e, time.Minute)
 	w.expectIDs(formID, "good")
 }
+
+func TestWhatWasReadIsNotReadAgainAfterACleanEnd(t *testing.T) {
+	w := newWorld(t)
+	w.opts.Backfill = 300 * 24 * time.Hour
+	w.linkedin.submit("a", w.now().Add(-200*24*time.Hour))
+	w.runUntil("filled in", w.logged("backlog range done"))
+	w.linkedin.read = nil
+	e := w.start()
+	w.tick(e, time.Minute)
+	if len(e.progress[src].Backlog) != 0 {
+		t.Errorf("backlog after a clean end = %v, want none", e.progress[src].Backlog)
+	}
+	for _, win := range w.linkedin.read {
+		if win.From.Before(w.now().Add(-24 * time.Hour)) {
+			t.Errorf("%v was read again", win)
+		}
+	}
+}

@@ -150,6 +150,27 @@ func freshVia(fresh time.Time, isFresh, isNot delivery.Via) func(time.Time) deli
 	}
 }
 
+// keepTime bounds the last commit of an epoch that ends in peace.
+const keepTime = 3 * time.Second
+
+// keep commits the progress that was left for later, so that the next start
+// need not look back for it. Without it nothing is lost.
+func (e *epoch) keep(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTime)
+	defer cancel()
+	return e.store.Publish(func(p *delivery.Publication) error {
+		records := map[string]any{}
+		e.mu.Lock()
+		for src, s := range e.sources {
+			if s.unsaved {
+				records[checkpoint.SourceKey(src)] = e.progress[src]
+			}
+		}
+		e.mu.Unlock()
+		return p.Commit(ctx, delivery.Batch{Records: records})
+	})
+}
+
 // sourceDone makes the step that moves a source's progress: to is given the
 // progress as it is when the window's last transaction is made. lazy lets it
 // wait while there is nothing else to commit.
@@ -171,8 +192,11 @@ func (e *epoch) sourceDone(src lead.Source, to func(checkpoint.Progress) checkpo
 				e.mu.Lock()
 				defer e.mu.Unlock()
 				e.progress[src] = next
-				if s := e.sources[src]; s != nil && committed {
-					s.committed = e.opts.Now()
+				if s := e.sources[src]; s != nil {
+					s.unsaved = !committed
+					if committed {
+						s.committed = e.opts.Now()
+					}
 				}
 				e.signal()
 			}

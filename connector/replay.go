@@ -98,7 +98,11 @@ func (e *epoch) beginReplay(ctx context.Context) (checkpoint.Replay, error) {
 		if !o.From.Before(o.To) {
 			return checkpoint.Replay{}, &ReplayWindowError{From: o.From, To: o.To}
 		}
-		r = checkpoint.Replay{From: o.From, To: o.To, Mode: o.Mode, Created: e.opts.Now().UTC(), Next: map[string]time.Time{}}
+		to := o.To
+		if now, ok := e.opts.LinkedIn.Now(); ok { // what is submitted later is live
+			to = earlier(to, now.Truncate(time.Millisecond))
+		}
+		r = checkpoint.Replay{From: o.From, To: to, Mode: o.Mode, Created: e.opts.Now().UTC(), Next: map[string]time.Time{}}
 		for _, org := range orgs { // also those that cannot be read now: they are waited for
 			for _, kind := range e.opts.LeadTypes {
 				r.Next[lead.Source{Owner: org.URN, Type: kind}.String()] = o.From

@@ -66,7 +66,7 @@ func exitCode(err error) int {
 	case is[*config.InvalidError](err), is[*oauth.AppRefusedError](err), is[*oauth.FileError](err),
 		is[*kafka.AuthenticationError](err), is[*schema.AuthError](err), is[*delivery.PolicyError](err), is[*connector.ReplayWindowError](err):
 		return exitUsage
-	case retired(err):
+	case retired(err), occupied(err):
 		return exitUsage
 	case is[*kafka.UnreachableError](err), is[*oauth.AnswerError](err), is[*linkedin.TransportError](err), is[net.Error](err):
 		return exitUnreachable
@@ -78,6 +78,12 @@ func exitCode(err error) int {
 func is[E error](err error) bool {
 	_, ok := errors.AsType[E](err)
 	return ok
+}
+
+// occupied reports whether an address to serve on cannot be had.
+func occupied(err error) bool {
+	refused, ok := errors.AsType[*net.OpError](err)
+	return ok && refused.Op == "listen"
 }
 
 // retired reports whether LinkedIn has switched off the configured version.

@@ -31,6 +31,7 @@ func TestExitCodeFollowsFromTheErrorsType(t *testing.T) {
 		{"fenced", &kafka.FencedError{}, 4},
 		{"Kafka away", &kafka.UnreachableError{Err: odd}, 5},
 		{"LinkedIn away", &oauth.AnswerError{}, 5},
+		{"http.listen taken", &net.OpError{Op: "listen", Err: odd}, 2},
 		{"network", &net.OpError{Op: "dial", Err: odd}, 5},
 		{"differences", exitWith(exitDifferences, nil), 6},
 		{"the command's own code counts", exitWith(exitDifferences, &net.OpError{Op: "dial", Err: odd}), 6},

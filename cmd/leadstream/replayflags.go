@@ -45,7 +45,7 @@ func (f *replayFlags) options(now time.Time) (*connector.ReplayOptions, string, 
 	if err != nil {
 		return nil, "", usageErrorf("--replay-from: %w", err)
 	}
-	to := now
+	to := now.Truncate(time.Millisecond)
 	if f.to != "" {
 		if to, err = parseTime(f.to, now); err != nil {
 			return nil, "", usageErrorf("--replay-to: %w", err)

@@ -166,7 +166,9 @@ func TestOnlyARefusalOfLinkedInAsksForConsent(t *testing.T) {
 		{name: "throttled", answer: answer(429, `{}`), after: 61 * day, kind: fault.Retry},
 		{name: "200 without a token", answer: answer(200, `{"expires_in":1}`), after: 61 * day, kind: fault.Retry},
 		{name: "truncated", answer: answer(200, `{"access_token":"PLANTED`), after: 61 * day, kind: fault.Retry},
-		{name: "redirect", answer: func(rw http.ResponseWriter, r *http.Request) { http.Redirect(rw, r, "/elsewhere", http.StatusTemporaryRedirect) }, after: 61 * day, kind: fault.Retry},
+		{name: "redirect", answer: func(rw http.ResponseWriter, r *http.Request) {
+			http.Redirect(rw, r, "/elsewhere", http.StatusTemporaryRedirect)
+		}, after: 61 * day, kind: fault.Retry},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
