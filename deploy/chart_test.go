@@ -15,7 +15,9 @@ import (
 	"helm.sh/helm/v4/pkg/chart/loader"
 	"helm.sh/helm/v4/pkg/chart/v2/lint"
 	"helm.sh/helm/v4/pkg/chart/v2/lint/support"
+	"helm.sh/helm/v4/pkg/cli/values"
 	"helm.sh/helm/v4/pkg/engine"
+	"helm.sh/helm/v4/pkg/getter"
 	apps "k8s.io/api/apps/v1"
 	core "k8s.io/api/core/v1"
 	policy "k8s.io/api/policy/v1"
@@ -27,14 +29,14 @@ const chartDir = "helm/leadstream"
 var update = flag.Bool("update", false, "write the golden files anew")
 
 // render is the chart with these values, by template.
-func render(t *testing.T, values common.Values) (map[string]string, error) {
+func render(t *testing.T, given common.Values) (map[string]string, error) {
 	t.Helper()
 	chart, err := loader.LoadDir(chartDir)
 	if err != nil {
 		t.Fatal(err)
 	}
 	release := common.ReleaseOptions{Name: "leadstream", Namespace: "leads", Revision: 1, IsInstall: true}
-	merged, err := util.ToRenderValues(chart, values, release, common.DefaultCapabilities)
+	merged, err := util.ToRenderValues(chart, given, release, common.DefaultCapabilities)
 	if err != nil {
 		return nil, err
 	}
@@ -52,13 +54,14 @@ func render(t *testing.T, values common.Values) (map[string]string, error) {
 	return rendered, nil
 }
 
+// readValues reads a file of values as "helm install --values" does.
 func readValues(t *testing.T, path string) common.Values {
 	t.Helper()
-	values, err := common.ReadValuesFile(path)
+	read, err := (&values.Options{ValueFiles: []string{path}}).MergeValues(getter.Providers{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return values
+	return read
 }
 
 // worlds are the sets of values that the chart is rendered with.
@@ -253,28 +256,28 @@ func TestTwoPodsAreNeverTakenAwayTogether(t *testing.T) {
 func TestChartRefusesValuesThatCannotWork(t *testing.T) {
 	tests := []struct {
 		name, want string
-		change     func(config, values map[string]any)
+		change     func(config, all map[string]any)
 	}{
 		{"nothing set", "linkedin", func(config, _ map[string]any) { delete(config, "linkedin") }},
 		{"no brokers", "kafka", func(config, _ map[string]any) { delete(config, "kafka") }},
-		{"an unknown value", "replicas", func(_, values map[string]any) { values["replicas"] = 2 }},
-		{"no replicas", "replicaCount", func(_, values map[string]any) { values["replicaCount"] = 0 }},
+		{"an unknown value", "replicas", func(_, all map[string]any) { all["replicas"] = 2 }},
+		{"no replicas", "replicaCount", func(_, all map[string]any) { all["replicaCount"] = 0 }},
 		{"a secret in the configuration", "linkedin", func(config, _ map[string]any) {
 			config["linkedin"] = map[string]any{"client_id": "a", "client_secret": "b"}
 		}},
 		{"a token file each", "replicaCount 1", func(config, _ map[string]any) { config["token"] = map[string]any{"store": "file"} }},
-		{"tokens in the clear", "token.passphrase", func(_, values map[string]any) {
-			values["secrets"] = map[string]any{"name": "s", "files": map[string]any{"token.passphrase": nil}}
+		{"tokens in the clear", "token.passphrase", func(_, all map[string]any) {
+			all["secrets"] = map[string]any{"name": "s", "files": map[string]any{"token.passphrase": nil}}
 		}},
-		{"a secret that is none", "kafka.brokers", func(_, values map[string]any) {
-			values["secrets"] = map[string]any{"name": "s", "files": map[string]any{"kafka.brokers": "a"}}
+		{"a secret that is none", "kafka.brokers", func(_, all map[string]any) {
+			all["secrets"] = map[string]any{"name": "s", "files": map[string]any{"kafka.brokers": "a"}}
 		}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			values := readValues(t, "testdata/chart/small.values.yaml")
-			tt.change(values["config"].(map[string]any), values)
-			if _, err := render(t, values); err == nil || !strings.Contains(err.Error(), tt.want) {
+			all := readValues(t, "testdata/chart/small.values.yaml")
+			tt.change(all["config"].(map[string]any), all)
+			if _, err := render(t, all); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("error = %v, want one that names %s", err, tt.want)
 			}
 		})
