@@ -55,7 +55,7 @@ func run(ctx context.Context, o options, token string) (int64, error) {
 		Balancer: kafka.Murmur2Balancer{},
 		// Batches as large as the broker takes them, filled while earlier ones are
 		// on their way: fetching never waits for Kafka.
-		Async: true, BatchSize: 10_000, BatchBytes: 900_000, BatchTimeout: 20 * time.Millisecond,
+		Async: true, BatchSize: 10_000, BatchBytes: 900_000,
 		RequiredAcks: kafka.RequireAll, Compression: kafka.Zstd,
 		Completion: func(_ []kafka.Message, err error) { failed.note(err) },
 	}
