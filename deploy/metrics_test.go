@@ -3,7 +3,7 @@
 // parsers of Prometheus and Helm that it uses bring many libraries which the
 // program must not depend on. .ci/run does not see it through ./...: it is run by
 //
-//	cd deploy && go vet ./... && go test -race -shuffle=on ./...
+//	cd deploy && go mod tidy -diff && go vet ./... && go test -shuffle=on ./...
 package deploy_test
 
 import (
