@@ -129,3 +129,24 @@ func ensure(b *testing.B, s *Store) {
 		b.Fatalf("EnsureTopics: %v, %v", refused, err)
 	}
 }
+
+// BenchmarkMessages makes the records of 2,500 leads of five forms.
+func BenchmarkMessages(b *testing.B) {
+	now := time.Now().UTC()
+	s := New(Options{Name: "leadstream", Prefix: "linkedin.leads."})
+	leads := make([]Lead, 2500)
+	for i := range leads {
+		r := response(fmt.Sprintf("8f0c2b9e-41d7-4c55-9e0b-%012d-6", i), now.Add(time.Duration(i)*time.Second))
+		r.Form.ID = strconv.Itoa(7130000000000000001 + i%5)
+		r.FetchedAt = now.Add(time.Duration(i/100) * time.Millisecond)
+		leads[i] = Lead{Response: r, Value: []byte("value"), Via: ViaBackfill}
+	}
+	out := make([]kafka.Message, 0, len(leads))
+	b.ReportAllocs()
+	for b.Loop() {
+		if got := s.messages(leads, out); len(got) != len(leads) {
+			b.Fatalf("%d messages", len(got))
+		}
+	}
+	b.ReportMetric(float64(b.Elapsed().Nanoseconds())/float64(b.N)/float64(len(leads)), "ns/lead")
+}

@@ -149,10 +149,11 @@ func (s *Store) committed(b *Batch, topics map[string]checkpoint.Topic, written 
 			t.written[tp.Partition] = last
 		}
 	}
+	names := s.topicNames(b.Leads)
 	for lane := range s.lanes {
 		for i := range b.Leads {
 			l := &b.Leads[i]
-			lane.add(s.TopicName(l.Form.ID), l.ID, submitted(l.SubmittedAt.UnixMilli()), l.Replay)
+			lane.add(names[l.Form.ID], l.ID, submitted(l.SubmittedAt.UnixMilli()), l.Replay)
 		}
 	}
 	if s.dead == nil {
