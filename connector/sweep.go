@@ -18,6 +18,8 @@ const (
 	// lookahead is how many slices are fetched at once. They share the client's
 	// request slots; a second slice fills the gaps at the ends of the first.
 	lookahead = 2
+	// fullPage is how many rows in a first page promise a slice of full size.
+	fullPage = 50
 	// firstSlice is the length of the first slice of a sweep.
 	firstSlice = 24 * time.Hour
 )
@@ -132,6 +134,9 @@ func (e *epoch) scan(ctx context.Context, src lead.Source, w lead.Window, emit f
 	}
 	var rows []lead.Response
 	err := e.opts.LinkedIn.Responses(ctx, src, w, limit, func(page []lead.Response) error {
+		if rows == nil && len(page) >= fullPage {
+			rows = make([]lead.Response, 0, sliceRows*5/4) // growing to that copies every row twice
+		}
 		rows = append(rows, page...)
 		if limit > 0 || len(rows) < sliceRows {
 			return nil
