@@ -157,12 +157,16 @@ func (d *demonstration) run(ctx context.Context) error {
 	working, stopWork := context.WithCancel(context.WithoutCancel(ctx))
 	defer stopWork()
 	group := new(errgroup.Group)
-	group.Go(func() error { return d.sim.Run(leads) })
+	made := make(chan struct{}) // closed when no more leads are made
+	group.Go(func() error {
+		defer close(made)
+		return d.sim.Run(leads)
+	})
 	group.Go(func() error { return s.operate(working, connector.Options{}) })
 	group.Go(func() error {
 		defer stopWork()
 		defer stopLeads()
-		return d.watch(ctx, newConsumer(s.cluster, s.registry), stopLeads)
+		return d.watch(ctx, newConsumer(s.cluster, s.registry), func() { stopLeads(); <-made })
 	})
 	return group.Wait()
 }
