@@ -45,7 +45,7 @@ func (b *bench) runBare(ctx context.Context, l *linkedin, leads int) (outcome, e
 	if err != nil {
 		return outcome{}, err
 	}
-	p, err := start(ctx, []string{"BARE_TOKEN=" + token}, b.bare, "-api", l.url, "-organization", l.organization,
+	p, err := b.launch(ctx, []string{"BARE_TOKEN=" + token}, b.bare, "-api", l.url, "-organization", l.organization,
 		"-broker", b.kafka, "-prefix", prefix, "-schema-id", strconv.Itoa(b.schemaID))
 	if err != nil {
 		return outcome{}, err

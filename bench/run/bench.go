@@ -12,6 +12,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strconv"
+	"sync"
 
 	"leadstream/internal/realstack"
 )
@@ -23,37 +24,33 @@ type bench struct {
 	topics   *topics
 	schemaID int // of the bare program's schema
 	empty    *linkedin
+	running  sync.WaitGroup // processes
 	closers  []func() error
 
 	worlds, names int // how many there were, for names of their own
 }
 
-func newBench(ctx context.Context, o options) (b *bench, err error) {
-	b = &bench{options: o}
-	defer func() {
-		if err != nil {
-			err = errors.Join(err, b.close())
-		}
-	}()
-	if b.bare, err = build(ctx, "./bench/bare", o.dir); err != nil {
-		return b, err
+// prepare builds and starts what all measurements need.
+func (b *bench) prepare(ctx context.Context) (err error) {
+	if b.bare, err = build(ctx, "./bench/bare", b.dir); err != nil {
+		return err
 	}
 	if b.leadstream == "" {
-		if b.leadstream, err = build(ctx, "./cmd/leadstream", o.dir); err != nil {
-			return b, err
+		if b.leadstream, err = build(ctx, "./cmd/leadstream", b.dir); err != nil {
+			return err
 		}
 	}
 	if b.kafka == "" {
 		if err := b.startStack(ctx); err != nil {
-			return b, err
+			return err
 		}
 	}
 	b.topics = newTopics(b.kafka)
 	if b.schemaID, err = b.register(ctx); err != nil {
-		return b, err
+		return err
 	}
 	b.empty, err = b.newLinkedIn(ctx, 5, 0)
-	return b, err
+	return err
 }
 
 // startStack starts Kafka and the registry.
@@ -83,7 +80,9 @@ func (b *bench) startStack(ctx context.Context) error {
 	return nil
 }
 
+// close ends what is left, once the context of all that was launched has ended.
 func (b *bench) close() error {
+	b.running.Wait()
 	var errs []error
 	for _, c := range slices.Backward(b.closers) {
 		errs = append(errs, c())
@@ -140,7 +139,7 @@ func (i *installation) reset(ctx context.Context) error {
 // begin starts a command of the installation against a world.
 func (i *installation) begin(ctx context.Context, l *linkedin, env []string, args ...string) (*process, error) {
 	env = append([]string{"LEADSTREAM_LINKEDIN_API_URL=" + l.url, "LEADSTREAM_LINKEDIN_AUTH_URL=" + l.url, "LEADSTREAM_TOKEN_FILE=" + l.token}, env...)
-	return start(ctx, env, i.leadstream, append(args, "-c", i.config)...)
+	return i.launch(ctx, env, i.leadstream, append(args, "-c", i.config)...)
 }
 
 // finish runs a command that ends by itself.

@@ -30,7 +30,7 @@ func (b *bench) newLinkedIn(ctx context.Context, forms, leads int) (*linkedin, e
 	b.worlds++
 	l := &linkedin{token: filepath.Join(b.dir, "token-"+strconv.Itoa(b.worlds))}
 	var err error
-	l.process, err = start(ctx, nil, b.leadstream, "simulate", "--listen", "127.0.0.1:0", "--token-file", l.token,
+	l.process, err = b.launch(ctx, nil, b.leadstream, "simulate", "--listen", "127.0.0.1:0", "--token-file", l.token,
 		"--organizations", "1", "--events", strconv.Itoa(forms), "--forms", strconv.Itoa(forms),
 		"--leads", strconv.Itoa(leads), "--rate", "0", "--seed", "1")
 	if err != nil {

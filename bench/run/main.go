@@ -30,11 +30,14 @@ type options struct {
 	dir        string
 }
 
-// parts are what can be measured, in this order.
-var parts = []struct {
+// part is something that can be measured by itself.
+type part struct {
 	name    string
 	measure func(*bench, context.Context) error
-}{
+}
+
+// parts are all of them, in the order in which they are measured.
+var parts = []part{
 	{"backfill", (*bench).backfill},
 	{"latency", (*bench).slowBackfill},
 	{"memory", (*bench).memory},
@@ -67,12 +70,7 @@ func main() {
 func run(ctx context.Context, o options) (err error) {
 	chosen := strings.FieldsFunc(o.only, func(r rune) bool { return r == ',' })
 	for _, name := range chosen {
-		if !slices.ContainsFunc(parts, func(p struct {
-			name    string
-			measure func(*bench, context.Context) error
-		}) bool {
-			return p.name == name
-		}) {
+		if !slices.ContainsFunc(parts, func(p part) bool { return p.name == name }) {
 			return fmt.Errorf("there is no part %q; see -help", name)
 		}
 	}
@@ -83,11 +81,15 @@ func run(ctx context.Context, o options) (err error) {
 	if !keep {
 		defer func() { err = errors.Join(err, os.RemoveAll(o.dir)) }()
 	}
-	b, err := newBench(ctx, o)
-	if err != nil {
+	b := &bench{options: o}
+	ctx, cancel := context.WithCancel(ctx)
+	defer func() {
+		cancel()
+		err = errors.Join(err, b.close())
+	}()
+	if err := b.prepare(ctx); err != nil {
 		return err
 	}
-	defer func() { err = errors.Join(err, b.close()) }()
 	b.describe()
 	for _, p := range parts {
 		if len(chosen) > 0 && !slices.Contains(chosen, p.name) {

@@ -52,8 +52,9 @@ func (j *journal) String() string {
 // stopWithin is how long a process may take to end in good order.
 const stopWithin = 20 * time.Second
 
-// start starts a program.
-func start(ctx context.Context, env []string, path string, args ...string) (*process, error) {
+// launch starts a program. It ends with ctx, or by itself, and in any case
+// before close returns.
+func (b *bench) launch(ctx context.Context, env []string, path string, args ...string) (*process, error) {
 	p := &process{watched: make(chan struct{}), ended: make(chan error, 1)}
 	p.cmd = exec.CommandContext(ctx, path, args...)
 	p.cmd.Env = append(os.Environ(), env...)
@@ -69,11 +70,11 @@ func start(ctx context.Context, env []string, path string, args ...string) (*pro
 		defer close(p.watched)
 		p.watch(over)
 	}()
-	go func() {
+	b.running.Go(func() {
 		err := p.cmd.Wait()
 		close(over)
 		p.ended <- err
-	}()
+	})
 	return p, nil
 }
 
