@@ -63,7 +63,10 @@ func allow(t testing.TB, page string) *url.URL {
 // TestConsentOnAMachineOfItsOwn: the redirect URL is served by auth login.
 func TestConsentOnAMachineOfItsOwn(t *testing.T) {
 	t.Parallel()
-	w := newWorld(t, options{noConsent: true, simulate: []string{"--leads", "20"}})
+	w := newWorld(t, options{
+		noConsent: true, simulate: []string{"--leads", "20"},
+		settings: map[string]string{"LEADSTREAM_TOKEN_PASSPHRASE": plantedPassphrase},
+	})
 	if p := w.command("auth", "status"); p.cmd.ProcessState.ExitCode() != 3 {
 		t.Errorf("auth status without a token: exit %d, want 3", p.cmd.ProcessState.ExitCode())
 	}
@@ -80,6 +83,9 @@ func TestConsentOnAMachineOfItsOwn(t *testing.T) {
 	file, err := os.Stat(w.env("")["LEADSTREAM_TOKEN_FILE"])
 	if err != nil || file.Mode().Perm() != 0o600 {
 		t.Errorf("the token file: %v, %v; want mode 0600", file, err)
+	}
+	if text, err := os.ReadFile(w.env("")["LEADSTREAM_TOKEN_FILE"]); err != nil || personal(text) != "" {
+		t.Errorf("the token file is not encrypted (%v)", err)
 	}
 	if p := w.command("auth", "status"); p.cmd.ProcessState.ExitCode() != 0 {
 		t.Errorf("auth status: exit %d, want 0", p.cmd.ProcessState.ExitCode())

@@ -74,7 +74,7 @@ func moment() time.Duration { return time.Duration(rand.N(int64(1500 * time.Mill
 func TestKilledAtRandomMoments(t *testing.T) {
 	t.Parallel()
 	wire := stack.wires[wireOfKills]
-	w, finish := underLoad(t, options{settings: map[string]string{"LEADSTREAM_KAFKA_BROKERS": wire.addr()}})
+	w, finish := underLoad(t, options{settings: map[string]string{"LEADSTREAM_KAFKA_BROKERS": wire.addr(), "LEADSTREAM_KAFKA_PARTITIONS": "3"}})
 	for i := range kills(t) {
 		aimed := i%5 >= 3 // two of five
 		if !aimed {

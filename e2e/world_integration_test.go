@@ -119,9 +119,10 @@ var planted = []*regexp.Regexp{
 	regexp.MustCompile(`Head of Platform|Data Engineer|Muster & S|O'Example|Schöne Grüße|Exactly-once, please|How to keep order`),
 	regexp.MustCompile(plantedAnswer),
 	regexp.MustCompile(limitedPassword),
+	regexp.MustCompile(plantedPassphrase),
 }
 
-const plantedAnswer = "Ludmilla Plantedova"
+const plantedAnswer, plantedPassphrase = "Ludmilla Plantedova", "planted-passphrase"
 
 func personal(log []byte) string {
 	for line := range bytes.Lines(log) {
