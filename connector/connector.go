@@ -31,6 +31,9 @@ import (
 type LinkedIn interface {
 	// Now is a lower bound of LinkedIn's clock; false before its first answer.
 	Now() (time.Time, bool)
+	// Moment is the time nearest to t at which a request makes Now more exact: a
+	// poll reads up to Now, so that leads wait for as long as that is behind.
+	Moment(t time.Time) time.Time
 	// Responses gives fn every response of the source in the window, a page at a
 	// time, in any order, perhaps some twice. With a limit it may refuse a window
 	// that holds more with an error that has TooMany() int, the rows it expects.

@@ -55,6 +55,8 @@ type manyError int
 func (e manyError) Error() string { return "too many: " + strconv.Itoa(int(e)) }
 func (e manyError) TooMany() int  { return int(e) }
 
+func (f *fakeLinkedIn) Moment(t time.Time) time.Time { return t }
+
 func (f *fakeLinkedIn) Now() (time.Time, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()

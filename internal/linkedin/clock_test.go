@@ -70,6 +70,33 @@ func TestTheClockIsALowerBoundThatSharpens(t *testing.T) {
 	}
 }
 
+// TestAFewPollsAtTheRightMomentSharpenTheClock whatever part of LinkedIn's
+// second the first one falls on, and it stays sharp at one poll a second.
+func TestAFewPollsAtTheRightMomentSharpenTheClock(t *testing.T) {
+	for part := range 10 {
+		synctest.Test(t, func(t *testing.T) {
+			d := &dated{offset: time.Duration(part) * 100 * time.Millisecond, delay: 5 * time.Millisecond}
+			c := newTestClient(t, d, Options{})
+			next := time.Now()
+			if got := c.Moment(next); !got.Equal(next) {
+				t.Errorf("moved by %v before the first answer", got.Sub(next))
+			}
+			for i := range 2000 {
+				next = next.Add(time.Second)
+				at := c.Moment(next)
+				if moved := at.Sub(next).Abs(); moved > 500*time.Millisecond {
+					t.Fatalf("poll %d is moved by %v", i, moved)
+				}
+				time.Sleep(time.Until(at))
+				got := behind(t, c, d)
+				if got < 0 || i >= 6 && got > clockSharp+10*time.Millisecond {
+					t.Fatalf("offset %v, poll %d: %v behind", d.offset, i, got)
+				}
+			}
+		})
+	}
+}
+
 // TestAClockSetBackIsFollowed at once when it is set back by more than the
 // resolution, else within the ten minutes.
 func TestAClockSetBackIsFollowed(t *testing.T) {

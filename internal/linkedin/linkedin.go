@@ -188,6 +188,12 @@ func NewTransport(concurrency int) *http.Transport {
 // by a few milliseconds under load.
 func (c *Client) Now() (time.Time, bool) { return c.clock.now() }
 
+// Moment is the time nearest to t, half a second away at most, at which a
+// request sharpens Now the most: t itself where that is sharp to 50 ms. Who
+// polls at the same part of every second without it learns nothing new from any
+// answer, and stays up to a second behind.
+func (c *Client) Moment(t time.Time) time.Time { return c.clock.moment(t) }
+
 // Counters are the requests of the current UTC day so far.
 func (c *Client) Counters() Counters { return c.limits.counters() }
 
