@@ -78,17 +78,25 @@ type stamp struct {
 	sequence   int32
 }
 
-// appendBatch appends one transactional batch of msgs[i] for each i in chosen,
-// preceded by its size in 4 bytes as a Produce request has it. chosen is not
-// empty.
+// nobody is the stamp of a batch that belongs to no transaction.
+var nobody = stamp{-1, -1, -1}
+
+// appendBatch appends one batch of msgs[i] for each i in chosen, preceded by its
+// size in 4 bytes as a Produce request has it: a transactional one, unless the
+// stamp is nobody's. chosen is not empty.
 func (e *encoder) appendBatch(out []byte, s stamp, msgs []Message, chosen []int32, now time.Time) []byte {
 	first, latest := e.encodeRecords(msgs, chosen, now)
-	body, codec := e.body, uint16(0)
-	if len(body) >= compressFrom {
+	body, attributes := e.body, uint16(0)
+	if e.zstd != nil && len(body) >= compressFrom {
 		e.packed = e.zstd.EncodeAll(body, e.packed[:0])
 		if len(e.packed) < len(body) {
-			body, codec = e.packed, codecZstd
+			body, attributes = e.packed, codecZstd
 		}
+	}
+	// The one place where the transactional bit is set: a producer's batch without
+	// it would be accepted and stay visible after an abort.
+	if s != nobody {
+		attributes |= transactional
 	}
 	be := binary.BigEndian
 	out = be.AppendUint32(out, uint32(batchOverhead+len(body)))
@@ -98,9 +106,7 @@ func (e *encoder) appendBatch(out []byte, s stamp, msgs []Message, chosen []int3
 	out = be.AppendUint32(out, ^uint32(0)) // leader epoch: likewise
 	out = append(out, 2)
 	out = be.AppendUint32(out, 0) // checksum, below
-	// The one place where the transactional bit is set: a batch without it
-	// would be accepted and stay visible after an abort.
-	out = be.AppendUint16(out, codec|transactional)
+	out = be.AppendUint16(out, attributes)
 	out = be.AppendUint32(out, uint32(len(chosen)-1))
 	out = be.AppendUint64(out, uint64(first))
 	out = be.AppendUint64(out, uint64(latest))

@@ -1,0 +1,93 @@
+package kafka
+
+import (
+	"errors"
+	"slices"
+	"testing"
+	"time"
+)
+
+// follow is what a follower hands out now.
+func follow(t *testing.T, f *Follower) (got []string, anew bool) {
+	t.Helper()
+	got = []string{}
+	anew, err := f.Next(t.Context(), func(r *Record) error {
+		got = append(got, string(r.Value))
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got, anew
+}
+
+func TestAppendedRecordsAreSeenAtOnceAndFenceNobody(t *testing.T) {
+	c, _ := fake(t)
+	create(t, c, 1, "a")
+	p := producer(t, c, "ours")
+	open(t, p, message("a", "open"))
+	m := Message{Topic: "a", Key: []byte("k"), Value: []byte("beside it"), Headers: []Header{{"h", []byte("x")}}, Time: time.UnixMilli(1_793_012_345_678)}
+	if err := c.Append(t.Context(), m); err != nil {
+		t.Fatal(err)
+	}
+	if got := values(t, c, "a", From{}); !slices.Equal(got, []string{"beside it"}) {
+		t.Errorf("beside an open transaction %q is read, want what was appended", got)
+	}
+	if code, err := p.end(t.Context(), true); code != 0 || err != nil {
+		t.Fatalf("the transaction ends with %v, %v: it was fenced", code, err)
+	}
+	if got := eventuallyValues(t, c, "a", 2); !slices.Equal(got, []string{"beside it", "open"}) {
+		t.Errorf("%q is read, want both", got)
+	}
+}
+
+func TestAppendToAMissingTopicIsRefused(t *testing.T) {
+	c, _ := fake(t)
+	var refused *TopicError
+	err := c.Append(t.Context(), message("nowhere", "x"))
+	if !errors.Is(err, ErrTopicMissing) || !errors.As(err, &refused) || refused.Topic != "nowhere" {
+		t.Errorf("Append = %v, want a *TopicError that names the topic", err)
+	}
+}
+
+func TestFollowerHandsOutEachRecordOnce(t *testing.T) {
+	c, f := fake(t)
+	follower := c.Follower("a")
+	if got, anew := follow(t, follower); len(got) > 0 || anew {
+		t.Errorf("of a missing topic %q is read (anew %v)", got, anew)
+	}
+	create(t, c, 2, "a")
+	for _, value := range []string{"1", "2", "3"} {
+		if err := c.Append(t.Context(), message("a", value)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, anew := follow(t, follower)
+	slices.Sort(got)
+	if !slices.Equal(got, []string{"1", "2", "3"}) || anew {
+		t.Errorf("%q is read (anew %v), want all three", got, anew)
+	}
+	if got, _ := follow(t, follower); len(got) > 0 {
+		t.Errorf("%q is read again", got)
+	}
+	if err := c.Append(t.Context(), message("a", "4")); err != nil {
+		t.Fatal(err)
+	}
+	trouble := errors.New("trouble")
+	if _, err := follower.Next(t.Context(), func(*Record) error { return trouble }); !errors.Is(err, trouble) {
+		t.Fatalf("Next = %v, want fn's error", err)
+	}
+	if got, _ := follow(t, follower); !slices.Equal(got, []string{"4"}) {
+		t.Errorf("after an error %q is read, want what was not taken", got)
+	}
+	if err := f.DeleteTopic("a"); err != nil {
+		t.Fatal(err)
+	}
+	create(t, c, 1, "a")
+	if err := c.Append(t.Context(), message("a", "new")); err != nil {
+		t.Fatal(err)
+	}
+	if got, anew := follow(t, follower); !slices.Equal(got, []string{"new"}) || !anew {
+		t.Errorf("of the topic made anew %q is read (anew %v)", got, anew)
+	}
+}
