@@ -32,6 +32,7 @@ var allowed = map[string][]string{
 	"internal/linkedin":    domain,
 	"internal/oauth":       domain,
 	"internal/web":         domain,
+	"internal/webhook":     domain,
 	"internal/lead":        {},
 	"internal/fault":       {},
 	"internal/linkedinsim": {},

@@ -25,7 +25,6 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	}))
 	next = changes.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		defer enter(r.Context())()
 		s.protect(w.Header())
 		local := fromLoopback(r)
 		probe := probes[r.URL.Path]

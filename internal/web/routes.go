@@ -2,13 +2,11 @@ package web
 
 import (
 	"bytes"
-	"log"
 	"net/http"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 )
 
 // forPrograms marks a route that no person opens: without the password it is
@@ -113,13 +111,4 @@ func asset(name string) http.HandlerFunc {
 	return func(w http.ResponseWriter, r *http.Request) {
 		http.ServeFileFS(w, r, assets, "assets/"+name)
 	}
-}
-
-// stdLog takes net/http's own complaints, such as a failing accept.
-func stdLog(l *zap.Logger) *log.Logger {
-	std, err := zap.NewStdLogAt(l, zapcore.WarnLevel)
-	if err != nil { // only for a level that zap does not know
-		return nil
-	}
-	return std
 }

@@ -15,8 +15,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"time"
@@ -24,16 +24,8 @@ import (
 	"go.uber.org/zap"
 )
 
-const (
-	headerTime = 5 * time.Second  // to send a request's header
-	readTime   = 10 * time.Second // to send a whole request
-	writeTime  = 15 * time.Second // to take the answer
-	idleTime   = 60 * time.Second // between requests; Prometheus scrapes more often
-	stopTime   = 2 * time.Second  // for requests under way at the end
-
-	maxHeader = 16 << 10 // bytes; LinkedIn's code and state fit many times
-	maxBody   = 8 << 10  // bytes; the largest form holds a password
-)
+// maxBody bounds a request in bytes; the largest form holds a password.
+const maxBody = 8 << 10
 
 // Options is what a Server is made of. View, Ready, Metrics and Log are required.
 type Options struct {
@@ -67,6 +59,7 @@ type Options struct {
 
 // Server serves the HTTP side. Make it with New, then call Run once.
 type Server struct {
+	*Listener
 	opts     Options
 	log      *zap.Logger
 	now      func() time.Time
@@ -75,11 +68,6 @@ type Server struct {
 	policy   string
 	sessions *sessions // nil without a password
 	guesses  *guesses
-	handler  http.Handler
-	limit    int // of connections
-
-	listening chan struct{} // closed once addr is set
-	addr      net.Addr
 }
 
 // New makes a Server. The error names the option that cannot be used. It does
@@ -88,15 +76,11 @@ func New(o Options) (*Server, error) {
 	if o.View == nil || o.Ready == nil || o.Metrics == nil || o.Log == nil {
 		return nil, errors.New("making the HTTP server: View, Ready, Metrics and Log are required")
 	}
-	host, _, err := net.SplitHostPort(o.Listen)
-	if err != nil {
-		return nil, fmt.Errorf("reading http.listen %q: %w", o.Listen, err)
-	}
-	s := &Server{opts: o, log: o.Log, now: o.Now, hosts: map[string]bool{}, guesses: newGuesses(),
-		limit: maxConnections, listening: make(chan struct{})}
+	s := &Server{opts: o, log: o.Log, now: o.Now, hosts: map[string]bool{}, guesses: newGuesses()}
 	if s.now == nil {
 		s.now = time.Now
 	}
+	var err error
 	if s.redirect, err = absolute("linkedin.redirect_url", o.RedirectURL); err != nil {
 		return nil, err
 	}
@@ -108,13 +92,16 @@ func New(o Options) (*Server, error) {
 	if s.redirect != nil {
 		s.hosts[s.redirect.Hostname()] = true
 	}
-	for _, name := range append([]string{host}, o.Hosts...) {
+	for _, name := range append([]string{hostname(o.Listen)}, o.Hosts...) {
 		s.hosts[strings.ToLower(name)] = name != ""
 	}
 	if o.Password != "" {
 		s.sessions = newSessions(o.Password, keyRounds)
 	}
-	s.handler = s.routes()
+	if s.Listener, err = NewListener("http.listen", o.Listen, s.routes(), o.Log); err != nil {
+		return nil, err
+	}
+	s.Listener.now = s.now
 	return s, nil
 }
 
@@ -137,77 +124,17 @@ func absolute(setting, text string) (*url.URL, error) {
 // Handler is everything the server serves, for tests and for mounting elsewhere.
 func (s *Server) Handler() http.Handler { return s.handler }
 
-// Addr is the address that Run listens on. It waits until Run listens, and is
-// nil when ctx ends before.
-func (s *Server) Addr(ctx context.Context) net.Addr {
-	select {
-	case <-s.listening:
-		return s.addr
-	case <-ctx.Done():
-		return nil
-	}
-}
-
-// Run listens and serves until ctx ends, then lets requests under way finish
-// for up to two seconds and returns nil. An error says that it cannot listen or
-// that serving broke off.
+// Run serves as Listener.Run does, and says at its start who is served.
 func (s *Server) Run(ctx context.Context) error {
-	var config net.ListenConfig
-	listener, err := config.Listen(ctx, "tcp", s.opts.Listen)
-	if err != nil {
-		return fmt.Errorf("listening on http.listen %q: %w", s.opts.Listen, err)
-	}
-	s.addr = listener.Addr()
-	close(s.listening)
-	server := s.server(ctx)
-	s.log.Info("serving HTTP", zap.Stringer("address", s.addr))
-	if s.opts.Password == "" && !onLoopback(s.addr) {
+	if s.opts.Password == "" && !s.onLoopback() {
 		s.log.Info("the status page and the consent are served to this machine only: set http.password to reach them from elsewhere")
 	}
-	broken := make(chan error, 1)
-	go func() { broken <- server.Serve(listener) }()
-	select {
-	case err := <-broken:
-		return fmt.Errorf("serving HTTP on %s: %w", s.addr, err)
-	case <-ctx.Done():
-	}
-	return s.stop(server, broken)
+	return s.Listener.Run(ctx)
 }
 
-// onLoopback tells whether only this machine can reach an address.
-func onLoopback(a net.Addr) bool {
-	tcp, ok := a.(*net.TCPAddr)
-	return ok && tcp.IP.IsLoopback()
-}
-
-func (s *Server) server(ctx context.Context) *http.Server {
-	open := newConnections(s.limit, s.now)
-	return &http.Server{
-		Handler:           s.handler,
-		ReadHeaderTimeout: headerTime,
-		ReadTimeout:       readTime,
-		WriteTimeout:      writeTime,
-		IdleTimeout:       idleTime,
-		MaxHeaderBytes:    maxHeader,
-		ErrorLog:          stdLog(s.log),
-		ConnContext:       open.accept,
-		ConnState:         open.follow,
-		BaseContext:       func(net.Listener) context.Context { return context.WithoutCancel(ctx) },
-	}
-}
-
-// stop ends the server in at most stopTime.
-func (s *Server) stop(server *http.Server, broken <-chan error) error {
-	ctx, cancel := context.WithTimeout(context.Background(), stopTime)
-	defer cancel()
-	if err := server.Shutdown(ctx); err != nil {
-		s.log.Debug("cutting requests that outlast the stop", zap.Error(err))
-		if err := server.Close(); err != nil {
-			s.log.Debug("closing the HTTP server", zap.Error(err))
-		}
-	}
-	if err := <-broken; !errors.Is(err, http.ErrServerClosed) {
-		return fmt.Errorf("serving HTTP on %s: %w", s.addr, err)
-	}
-	return nil
+// onLoopback tells whether only this machine can reach http.listen.
+func (s *Server) onLoopback() bool {
+	host := hostname(s.opts.Listen)
+	ip, err := netip.ParseAddr(host)
+	return err == nil && ip.IsLoopback() || isLocalhost(host)
 }

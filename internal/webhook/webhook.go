@@ -1,0 +1,199 @@
+// Package webhook receives LinkedIn's notifications: it answers LinkedIn's
+// challenge, tells LinkedIn's deliveries from forged and stale ones, and hands on
+// what each says. Who handles a delivery decides when it is durable: only then is
+// LinkedIn told that it arrived, and until then LinkedIn sends it again.
+//
+// A notification holds no answers and is never the truth about a lead: it says
+// when to look.
+//
+// Source of the facts about LinkedIn: its pages on webhook validation and on the
+// Lead Sync API (leadNotifications).
+package webhook
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"regexp"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"go.uber.org/zap"
+
+	"leadstream/internal/lead"
+)
+
+// Path is where the receiver is served.
+const Path = "/webhooks/linkedin"
+
+const (
+	// maxBody bounds a delivery, which has about 400 bytes.
+	maxBody = 16 << 10
+	// handleTime bounds the handling of one delivery.
+	handleTime = 10 * time.Second
+	// staleAfter is how old a delivery may be: far longer than LinkedIn repeats
+	// one, and as long as a receiver may have been away.
+	staleAfter = 7 * 24 * time.Hour
+	// aheadMost is how far ahead of our clock LinkedIn's may be.
+	aheadMost = time.Hour
+	// warnEvery separates the log lines about refused deliveries.
+	warnEvery = time.Minute
+)
+
+// Options say how a Receiver works.
+type Options struct {
+	// Secret is the LinkedIn app's, by which deliveries are signed. Required.
+	Secret string
+	// AnySignature also takes the two forms of signature that are not documented
+	// but were seen.
+	AnySignature bool
+	// Handle makes what a delivery says durable, or as durable as it need be,
+	// before it returns nil. It is called concurrently, perhaps several times with
+	// the same notification. Required.
+	Handle func(ctx context.Context, n lead.Notification) error
+	// Registerer takes the metrics; nil keeps them unregistered.
+	Registerer prometheus.Registerer
+	Log        *zap.Logger // may be nil
+	Now        func() time.Time
+}
+
+// Receiver is the handler for Path. It is safe for concurrent use.
+type Receiver struct {
+	opts     Options
+	log      *zap.Logger
+	recent   *recent
+	outcomes *prometheus.CounterVec
+	warned   *occasion
+}
+
+// The outcomes of a request.
+const (
+	outcomeChallenge = "challenge" // answered
+	outcomeAccepted  = "accepted"
+	outcomeDuplicate = "duplicate" // carried out before
+	outcomeIgnored   = "ignored"   // about something else
+	outcomeForged    = "forged"
+	outcomeStale     = "stale"
+	outcomeMalformed = "malformed"
+	outcomeFailed    = "failed" // LinkedIn is to send it again
+)
+
+// New makes a Receiver. The error names the option that is missing.
+func New(o Options) (*Receiver, error) {
+	if o.Secret == "" || o.Handle == nil {
+		return nil, errors.New("making the receiver of LinkedIn's notifications: the app's secret and a handler are needed")
+	}
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	r := &Receiver{opts: o, log: o.Log, recent: newRecent(recentSize), warned: &occasion{every: warnEvery, now: o.Now},
+		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
+			Name: "leadstream_webhook_requests_total",
+			Help: "Requests to the webhook, by outcome: challenge, accepted, duplicate, ignored, forged, stale, malformed, or failed, which LinkedIn repeats.",
+		}, []string{"outcome"})}
+	for _, outcome := range []string{outcomeChallenge, outcomeAccepted, outcomeDuplicate, outcomeIgnored,
+		outcomeForged, outcomeStale, outcomeMalformed, outcomeFailed} {
+		r.outcomes.WithLabelValues(outcome)
+	}
+	if o.Registerer != nil {
+		if err := o.Registerer.Register(r.outcomes); err != nil {
+			return nil, fmt.Errorf("registering the metrics of the webhook: %w", err)
+		}
+	}
+	return r, nil
+}
+
+// ServeHTTP answers a challenge (GET) or takes a delivery (POST).
+func (r *Receiver) ServeHTTP(w http.ResponseWriter, req *http.Request) {
+	h := w.Header()
+	h.Set("Cache-Control", "no-store")
+	h.Set("X-Content-Type-Options", "nosniff")
+	switch req.Method {
+	case http.MethodGet:
+		r.challenge(w, req)
+	case http.MethodPost:
+		outcome, status := r.deliver(w, req)
+		r.outcomes.WithLabelValues(outcome).Inc()
+		w.WriteHeader(status)
+	default:
+		h.Set("Allow", "GET, POST")
+		w.WriteHeader(http.StatusMethodNotAllowed)
+	}
+}
+
+// challengeCode is what a challenge may hold: LinkedIn's is a UUID. Anything goes
+// through the same HMAC as deliveries do, so a code that looked like a signed
+// body ("hmacsha256={…") would be a way to have a forged one signed.
+var challengeCode = regexp.MustCompile(`^[A-Za-z0-9_-]{1,128}$`)
+
+// challenge proves to LinkedIn that this webhook knows the app's secret.
+func (r *Receiver) challenge(w http.ResponseWriter, req *http.Request) {
+	code := req.URL.Query().Get("challengeCode")
+	if !challengeCode.MatchString(code) {
+		r.refuse(outcomeMalformed, errors.New("a challenge without a challengeCode of letters, digits and dashes"))
+		r.outcomes.WithLabelValues(outcomeMalformed).Inc()
+		w.WriteHeader(http.StatusBadRequest)
+		return
+	}
+	body, err := json.Marshal(map[string]string{"challengeCode": code, "challengeResponse": sign(r.opts.Secret, code)})
+	if err != nil {
+		w.WriteHeader(http.StatusInternalServerError) // two texts always marshal
+		return
+	}
+	r.outcomes.WithLabelValues(outcomeChallenge).Inc()
+	w.Header().Set("Content-Type", "application/json")
+	if _, err := w.Write(body); err != nil {
+		r.log.Debug("answering LinkedIn's challenge", zap.Error(err)) // it has gone
+	}
+}
+
+// deliver takes one delivery and says with which status to answer.
+func (r *Receiver) deliver(w http.ResponseWriter, req *http.Request) (outcome string, status int) {
+	body, err := io.ReadAll(http.MaxBytesReader(w, req.Body, maxBody))
+	if err != nil {
+		r.refuse(outcomeMalformed, fmt.Errorf("its body could not be read, or is longer than %d bytes", maxBody))
+		return outcomeMalformed, http.StatusRequestEntityTooLarge
+	}
+	if !genuine(r.opts.Secret, req.Header.Get("X-LI-Signature"), body, r.opts.AnySignature) {
+		r.refuse(outcomeForged, errors.New("its X-LI-Signature is not what linkedin.client_secret gives"))
+		return outcomeForged, http.StatusUnauthorized
+	}
+	n, err := read(body)
+	switch age := r.opts.Now().Sub(n.OccurredAt); {
+	case errors.Is(err, errOther):
+		return outcomeIgnored, http.StatusOK
+	case err != nil:
+		r.refuse(outcomeMalformed, err)
+		return outcomeMalformed, http.StatusBadRequest
+	case age > staleAfter || age < -aheadMost:
+		r.refuse(outcomeStale, fmt.Errorf("it is about %s, which is not within %s before our clock", lead.Stamp(n.OccurredAt), staleAfter))
+		return outcomeStale, http.StatusBadRequest
+	case r.recent.has(n):
+		return outcomeDuplicate, http.StatusOK
+	}
+	ctx, cancel := context.WithTimeout(req.Context(), handleTime)
+	defer cancel()
+	if err := r.opts.Handle(ctx, n); err != nil {
+		if times, say := r.warned.come(outcomeFailed); say {
+			r.log.Warn("a notification could not be kept; LinkedIn is to send it again", zap.Int("times", times), zap.Error(err))
+		}
+		w.Header().Set("Retry-After", "30")
+		return outcomeFailed, http.StatusServiceUnavailable
+	}
+	r.recent.add(n)
+	return outcomeAccepted, http.StatusOK
+}
+
+// refuse tells of a refused request, each kind at most once a minute: anybody
+// may send what he likes.
+func (r *Receiver) refuse(outcome string, why error) {
+	if times, say := r.warned.come(outcome); say {
+		r.log.Warn("a request to the webhook was refused", zap.String("outcome", outcome), zap.Int("times", times), zap.Error(why))
+	}
+}
