@@ -31,13 +31,32 @@ const (
 	KindForm     = "form"     // form/<form id>: Form
 	KindTopic    = "topic"    // topic/<form id>: Topic
 	KindRequests = "requests" // requests: Requests
+	// KindDeletions is how far <name>.deletions has been carried out, KindPush what
+	// a process that stands by was notified of.
+	KindDeletions = "deletions" // deletions: Deletions
+	KindPush      = "push"      // push/<owner URN>/<lead type>: Push
 )
 
-// RequestsKey is the key of the request counters.
-const RequestsKey = KindRequests
+// RequestsKey is the key of the request counters, DeletionsKey that of Deletions.
+const (
+	RequestsKey  = KindRequests
+	DeletionsKey = KindDeletions
+)
 
 // SourceKey is the key of a source's progress.
 func SourceKey(src lead.Source) string { return KindSource + "/" + src.String() }
+
+// PushKey is the key of what was told of a source.
+func PushKey(src lead.Source) string { return KindPush + "/" + src.String() }
+
+// ParsePushKey reads what PushKey made.
+func ParsePushKey(key string) (lead.Source, bool) {
+	rest, ok := strings.CutPrefix(key, KindPush+"/")
+	if !ok {
+		return lead.Source{}, false
+	}
+	return parseSource(rest)
+}
 
 // ReplayKey is the key of a replay's progress.
 func ReplayKey(id string) string { return KindReplay + "/" + id }
@@ -200,6 +219,25 @@ type Topic struct {
 // LinkedIn client.
 type Requests struct {
 	Counters json.RawMessage `json:"counters"`
+}
+
+// Deletions is how far the topic of deletions has been carried out.
+type Deletions struct {
+	// Next is the offset by partition from which on deletions may still lack their
+	// tombstones.
+	Next []int64 `json:"next"`
+}
+
+// Push is what LinkedIn told a process that stands by, for the one that works: a
+// record of its own for each notification or several, never read at a start.
+type Push struct {
+	Created []Pushed `json:"created"`
+}
+
+// Pushed is one response that was created.
+type Pushed struct {
+	Response string    `json:"response"` // id
+	At       time.Time `json:"at"`
 }
 
 // UnreadableError says that a record of the checkpoint topic cannot be read. It

@@ -29,7 +29,9 @@ func records() map[string]any {
 		"form":   &Form{Fields: []byte(`{"form":"7"}`), SchemaID: 12, Owner: src.Owner, Name: "SPD 2026 registration"},
 		"topic": &Topic{Topic: "linkedin.leads.7", SchemaID: 12, Leads: 5, LastLead: t0, EndOffset: 9,
 			Horizon: t0, Existed: true},
-		"requests": &Requests{Counters: []byte(`{"day":"2026-11-01"}`)},
+		"requests":  &Requests{Counters: []byte(`{"day":"2026-11-01"}`)},
+		"deletions": &Deletions{Next: []int64{41}},
+		"push":      &Push{Created: []Pushed{{Response: "8f0c2b9e-41d7-4c55-9e0b-6a1d2f3c4b5a-6", At: t0}}},
 	}
 }
 

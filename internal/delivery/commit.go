@@ -30,6 +30,8 @@ type Batch struct {
 	DeadLetters []DeadLetter
 	// Resolved are the keys of dead letters that have been dealt with.
 	Resolved []string
+	// Deletions become tombstones in the topics of their forms.
+	Deletions []Deletion
 	// Records are checkpoint records by key; a nil value removes the key.
 	Records map[string]any
 	// Schemas is the schema id by form of the leads.
@@ -38,7 +40,7 @@ type Batch struct {
 
 // Empty reports whether there is nothing to commit.
 func (b *Batch) Empty() bool {
-	return len(b.Leads) == 0 && len(b.DeadLetters) == 0 && len(b.Resolved) == 0 && len(b.Records) == 0
+	return len(b.Leads) == 0 && len(b.DeadLetters) == 0 && len(b.Resolved) == 0 && len(b.Deletions) == 0 && len(b.Records) == 0
 }
 
 // Commit makes the batch durable in one transaction. Memory of what the topics
@@ -56,6 +58,9 @@ func (p *Publication) Commit(ctx context.Context, b Batch) error {
 	}
 	for _, key := range b.Resolved {
 		msgs = append(msgs, kafka.Message{Topic: s.DeadLetterTopic(), Key: []byte(key), Time: s.opts.Now()})
+	}
+	for _, d := range b.Deletions {
+		msgs = append(msgs, s.tombstone(d, s.opts.Now()))
 	}
 	topics := s.nextTopics(&b)
 	records := make(map[string]any, len(b.Records)+len(topics))
@@ -155,6 +160,9 @@ func (s *Store) committed(b *Batch, topics map[string]checkpoint.Topic, written 
 			l := &b.Leads[i]
 			lane.add(names[l.Form.ID], l.ID, submitted(l.SubmittedAt.UnixMilli()), l.Replay)
 		}
+		for _, d := range b.Deletions {
+			lane.add(s.TopicName(d.Form), d.ID, deleted(d.At.UnixMilli()), "")
+		}
 	}
 	if s.dead == nil {
 		return
@@ -180,32 +188,46 @@ func (s *Store) ShrinkDeadLetters() bool {
 }
 
 // NewDeadLetters drops the dead letters that the topic has already, so that an
-// element that is read on every poll is written once.
+// element that is read on every poll is written once, and those of deleted leads.
 func (p *Publication) NewDeadLetters(ctx context.Context, letters []DeadLetter) ([]DeadLetter, error) {
 	s := p.store
-	if len(letters) > 0 && s.dead == nil {
-		dead := map[string]struct{}{}
-		err := s.opts.Cluster.Read(ctx, s.DeadLetterTopic(), kafka.From{}, func(r *kafka.Record) error {
-			if r.Value == nil {
-				delete(dead, string(r.Key))
-			} else {
-				dead[string(r.Key)] = struct{}{}
-			}
-			return nil
-		})
-		if err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
-			return nil, fmt.Errorf("reading the dead letters: %w", err)
+	if len(letters) > 0 {
+		if err := s.readDeadLetters(ctx); err != nil {
+			return nil, err
 		}
-		s.dead = dead
 	}
 	seen := map[string]bool{}
 	return slices.DeleteFunc(letters, func(d DeadLetter) bool {
+		if d.ID != "" && !d.SubmittedAt.IsZero() && s.deletedSince(d.ID, d.SubmittedAt.UnixMilli()) {
+			return true
+		}
 		key := d.Key()
 		_, known := s.dead[key]
 		again := known || seen[key]
 		seen[key] = true
 		return again
 	}), nil
+}
+
+// readDeadLetters makes the keys of the dead letters known.
+func (s *Store) readDeadLetters(ctx context.Context) error {
+	if s.dead != nil {
+		return nil
+	}
+	dead := map[string]struct{}{}
+	err := s.opts.Cluster.Read(ctx, s.DeadLetterTopic(), kafka.From{}, func(r *kafka.Record) error {
+		if r.Value == nil {
+			delete(dead, string(r.Key))
+		} else {
+			dead[string(r.Key)] = struct{}{}
+		}
+		return nil
+	})
+	if err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
+		return fmt.Errorf("reading the dead letters: %w", err)
+	}
+	s.dead = dead
+	return nil
 }
 
 // Topics is the state of the lead topics by name, as of the last commits. It

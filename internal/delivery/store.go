@@ -66,6 +66,9 @@ type Store struct {
 	kept   map[*Lane]int // ids left after the last Forget
 	// deletions is what <name>.deletions says: when an id was deleted.
 	deletions map[string]int64
+	deleted   *kafka.Follower     // of that topic
+	graves    []grave             // deletions that may lack their tombstones
+	buried    []int64             // what the checkpoint says of them, by partition
 	dead      map[string]struct{} // keys of the dead letters, nil until asked for
 
 	viewMu sync.Mutex
@@ -89,6 +92,7 @@ func New(o Options) *Store {
 	return &Store{
 		opts: o, topics: map[string]*topicState{}, view: map[string]checkpoint.Topic{},
 		lanes: map[*Lane]struct{}{}, kept: map[*Lane]int{}, deletions: map[string]int64{},
+		deleted: o.Cluster.Follower(DeletionsTopic(o.Name)),
 	}
 }
 
@@ -109,6 +113,8 @@ type State struct {
 	Forms    map[string]checkpoint.Form
 	Topics   map[string]checkpoint.Topic
 	Requests checkpoint.Requests
+	// Deletions is how far those of the topic of deletions have been carried out.
+	Deletions checkpoint.Deletions
 }
 
 // DebtID names a debt: what one form of one source is owed.
@@ -117,11 +123,11 @@ type DebtID struct {
 	Form   string
 }
 
-// PolicyError says that the checkpoint topic would lose progress.
+// PolicyError says that Kafka would delete what an internal topic must remember.
 type PolicyError struct{ Topic, Policy string }
 
 func (e *PolicyError) Error() string {
-	return fmt.Sprintf("topic %s has cleanup.policy=%s, it must be compact, or Kafka deletes the progress: kafka-configs --alter --entity-type topics --entity-name %s --add-config cleanup.policy=compact", e.Topic, e.Policy, e.Topic)
+	return fmt.Sprintf("topic %s has cleanup.policy=%s, it must be compact, or Kafka deletes what must not be forgotten: kafka-configs --alter --entity-type topics --entity-name %s --add-config cleanup.policy=compact", e.Topic, e.Policy, e.Topic)
 }
 
 // Fault makes it fatal.
@@ -140,11 +146,12 @@ func (s *Store) Open(ctx context.Context) (State, error) {
 	if err != nil {
 		return State{}, err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.buried = state.Deletions.Next
 	if err := s.readDeletions(ctx); err != nil {
 		return State{}, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	for form, t := range state.Topics {
 		s.topics[s.TopicName(form)] = &topicState{Topic: t}
 		s.show(s.TopicName(form), t)
@@ -160,16 +167,10 @@ func EnsureInternal(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("describing topics %s and %s: %w", cp, dl, err)
 	}
-	specs := map[string]kafka.TopicSpec{
-		cp: {Name: cp, Partitions: 1, ReplicationFactor: o.ReplicationFactor, Configs: map[string]string{"cleanup.policy": "compact"}},
-		dl: {Name: dl, Partitions: 1, ReplicationFactor: o.ReplicationFactor, Configs: map[string]string{
-			"cleanup.policy": "compact,delete", "retention.ms": millis(365 * 24 * time.Hour)}},
-	}
+	specs := map[string]kafka.TopicSpec{cp: compacted(cp, o.ReplicationFactor), dl: compacted(dl, o.ReplicationFactor)}
+	specs[dl].Configs["cleanup.policy"], specs[dl].Configs["retention.ms"] = "compact,delete", millis(365*24*time.Hour)
 	var missing []kafka.TopicSpec
 	for name, spec := range specs {
-		if o.ReplicationFactor >= 3 {
-			spec.Configs["min.insync.replicas"] = "2"
-		}
 		if _, ok := found[name]; !ok {
 			missing = append(missing, spec)
 		}
@@ -189,6 +190,15 @@ func EnsureInternal(ctx context.Context, o Options) error {
 		return &PolicyError{Topic: cp, Policy: info.Configs["cleanup.policy"]}
 	}
 	return nil
+}
+
+// compacted is a topic of one partition that keeps the last record of each key.
+func compacted(name string, replicationFactor int) kafka.TopicSpec {
+	configs := map[string]string{"cleanup.policy": "compact"}
+	if replicationFactor >= 3 {
+		configs["min.insync.replicas"] = "2"
+	}
+	return kafka.TopicSpec{Name: name, Partitions: 1, ReplicationFactor: replicationFactor, Configs: configs}
 }
 
 // ReadState reads the checkpoint topic to its end. A topic that does not exist
@@ -252,6 +262,8 @@ func (s *State) enter(key string, value []byte) error {
 		return into(s.Topics, rest, key, value)
 	case checkpoint.KindRequests:
 		return checkpoint.Decode(key, value, &s.Requests)
+	case checkpoint.KindDeletions:
+		return checkpoint.Decode(key, value, &s.Deletions)
 	}
 	return nil
 }
@@ -263,29 +275,4 @@ func into[K comparable, V any](m map[K]V, k K, key string, value []byte) error {
 	}
 	m[k] = v
 	return nil
-}
-
-// readDeletions reads which leads were deleted, by notification or by hand.
-func (s *Store) readDeletions(ctx context.Context) error {
-	err := s.opts.Cluster.Read(ctx, DeletionsTopic(s.opts.Name), kafka.From{}, func(r *kafka.Record) error {
-		if r.Value == nil {
-			delete(s.deletions, string(r.Key))
-			return nil
-		}
-		t, err := time.Parse(lead.StampLayout, string(r.Value))
-		if err != nil {
-			return &checkpoint.UnreadableError{Key: DeletionsTopic(s.opts.Name), Err: err}
-		}
-		s.deletions[string(r.Key)] = t.UnixMilli()
-		return nil
-	})
-	if err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
-		return fmt.Errorf("reading the deletions: %w", err)
-	}
-	return nil
-}
-
-func (s *Store) deletedSince(id string, millis int64) bool {
-	at, ok := s.deletions[id]
-	return ok && at >= millis
 }

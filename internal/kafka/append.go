@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"slices"
 	"time"
 
 	"github.com/segmentio/kafka-go/protocol"
@@ -110,6 +111,22 @@ func (f *Follower) Next(ctx context.Context, fn func(*Record) error) (anew bool,
 	f.next = next
 	return anew, nil
 }
+
+// Skip moves to the end of the topic: only what comes later is handed out.
+func (f *Follower) Skip(ctx context.Context) error {
+	bounds, err := f.cluster.Offsets(ctx, f.topic)
+	if err != nil && !errors.Is(err, ErrTopicMissing) {
+		return err
+	}
+	f.next = nil
+	for _, b := range bounds {
+		f.next = append(f.next, b.End)
+	}
+	return nil
+}
+
+// Position is the offset by partition that comes next.
+func (f *Follower) Position() []int64 { return slices.Clone(f.next) }
 
 // position is where each partition will be read up to, and the least offset that
 // was not read yet, -1 when nothing came.

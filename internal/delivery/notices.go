@@ -1,0 +1,194 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"leadstream/internal/checkpoint"
+	"leadstream/internal/kafka"
+	"leadstream/internal/lead"
+)
+
+// HeaderForm is the id of the form whose lead a record of the deletions is about.
+const HeaderForm = "leadstream.form"
+
+// Deletion says that a lead was deleted: every submission of the response up to
+// then is to be gone from its topic, and not to come back.
+type Deletion struct {
+	ID   string // of the response
+	Form string // id; empty when it is not known
+	At   time.Time
+}
+
+// Notices is what any process of an installation makes known to the one that
+// works: each record stands outside any transaction, so that nobody is fenced.
+// It is safe for concurrent use.
+type Notices struct {
+	opts Options
+
+	mu     sync.Mutex
+	reader *kafka.Follower
+	read   time.Time        // when the deletions were read last
+	known  map[string]int64 // id to the newest deletion, epoch milliseconds
+}
+
+// NewNotices makes the notices of the installation that o describes. It does no
+// I/O.
+func NewNotices(o Options) *Notices {
+	return &Notices{opts: o, reader: o.Cluster.Follower(DeletionsTopic(o.Name)), known: map[string]int64{}}
+}
+
+// Ensure makes the topic of deletions exist. The error is a *PolicyError when it
+// would forget them.
+func (n *Notices) Ensure(ctx context.Context) error {
+	name := DeletionsTopic(n.opts.Name)
+	found, err := n.opts.Cluster.DescribeTopics(ctx, []string{name}, "cleanup.policy")
+	if err != nil {
+		return fmt.Errorf("describing topic %s: %w", name, err)
+	}
+	if info, ok := found[name]; ok {
+		if policy := info.Configs["cleanup.policy"]; policy != "compact" {
+			return &PolicyError{Topic: name, Policy: policy}
+		}
+		return nil
+	}
+	created, err := n.opts.Cluster.CreateTopics(ctx, []kafka.TopicSpec{compacted(name, n.opts.ReplicationFactor)})
+	if err == nil {
+		err = created[name]
+	}
+	if err != nil && !errors.Is(err, kafka.ErrTopicExists) {
+		return fmt.Errorf("creating topic %s: %w", name, err)
+	}
+	return nil
+}
+
+// known deletions are read again when they are older than this: LinkedIn repeats
+// a delivery after minutes, to whichever process.
+const knownFor = time.Second
+
+// Delete makes a deletion durable before it returns nil. One that is known, or
+// older than one that is, changes nothing: compaction keeps the last record of an
+// id, which must be the newest deletion.
+func (n *Notices) Delete(ctx context.Context, d Deletion) error {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	if time.Since(n.read) > knownFor {
+		if err := n.refresh(ctx); err != nil {
+			return err
+		}
+	}
+	at := d.At.UnixMilli()
+	if known, ok := n.known[d.ID]; ok && known >= at {
+		return nil
+	}
+	m := kafka.Message{Topic: DeletionsTopic(n.opts.Name), Key: []byte(d.ID), Value: lead.AppendStamp(nil, d.At),
+		Headers: []kafka.Header{{Key: HeaderForm, Value: []byte(d.Form)}}, Time: n.opts.Now()}
+	err := n.opts.Cluster.Append(ctx, m)
+	if errors.Is(err, kafka.ErrTopicMissing) {
+		if err = n.Ensure(ctx); err == nil {
+			err = n.opts.Cluster.Append(ctx, m)
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("recording a deletion: %w", err)
+	}
+	n.known[d.ID] = at
+	return nil
+}
+
+// refresh reads the deletions that other processes have recorded.
+func (n *Notices) refresh(ctx context.Context) error {
+	begun := time.Now()
+	fresh := map[string]int64{}
+	anew, err := n.reader.Next(ctx, func(r *kafka.Record) error {
+		d, ok, err := readDeletion(r)
+		if ok && err == nil {
+			fresh[d.ID] = max(fresh[d.ID], d.At.UnixMilli())
+		}
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("reading the deletions: %w", err)
+	}
+	if anew {
+		clear(n.known)
+	}
+	for id, at := range fresh {
+		n.known[id] = max(n.known[id], at)
+	}
+	n.read = begun
+	return nil
+}
+
+// readDeletion reads a record of the deletions; ok is false for one that takes a
+// deletion back.
+func readDeletion(r *kafka.Record) (d Deletion, ok bool, err error) {
+	if r.Value == nil {
+		return Deletion{}, false, nil
+	}
+	d.ID = string(r.Key)
+	if d.At, err = time.Parse(lead.StampLayout, string(r.Value)); err != nil {
+		return Deletion{}, false, &checkpoint.UnreadableError{Key: r.Topic, Err: errors.New("a value that is no time")}
+	}
+	for _, h := range r.Headers {
+		if h.Key == HeaderForm {
+			d.Form = string(h.Value)
+		}
+	}
+	return d, true, nil
+}
+
+// Create passes on what LinkedIn said of new responses of a source. Whether it
+// arrives decides about seconds only: the poll finds the leads in any case.
+func (n *Notices) Create(ctx context.Context, src lead.Source, created []checkpoint.Pushed) error {
+	value, err := checkpoint.Encode(checkpoint.Push{Created: created})
+	if err != nil {
+		return err
+	}
+	err = n.opts.Cluster.Append(ctx, kafka.Message{Topic: CheckpointTopic(n.opts.Name), Key: []byte(checkpoint.PushKey(src)), Value: value})
+	if err != nil {
+		return fmt.Errorf("passing on %d notifications of %s: %w", len(created), src, err)
+	}
+	return nil
+}
+
+// Pushes reads what Create passes on.
+type Pushes struct {
+	reader *kafka.Follower
+}
+
+// Pushes begins with what comes after this call.
+func (n *Notices) Pushes(ctx context.Context) (*Pushes, error) {
+	p := &Pushes{reader: n.opts.Cluster.Follower(CheckpointTopic(n.opts.Name))}
+	if err := p.reader.Skip(ctx); err != nil {
+		return nil, fmt.Errorf("finding the end of the checkpoint topic: %w", err)
+	}
+	return p, nil
+}
+
+// Next gives fn each notification that was passed on since the last call.
+func (p *Pushes) Next(ctx context.Context, fn func(src lead.Source, pushed checkpoint.Pushed)) error {
+	_, err := p.reader.Next(ctx, func(r *kafka.Record) error {
+		key := string(r.Key)
+		if r.Value == nil || !strings.HasPrefix(key, checkpoint.KindPush+"/") {
+			return nil
+		}
+		src, ok := checkpoint.ParsePushKey(key)
+		var push checkpoint.Push
+		if !ok || checkpoint.Decode(key, r.Value, &push) != nil {
+			return nil // of another release: the poll finds the leads
+		}
+		for _, one := range push.Created {
+			fn(src, one)
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("reading what was passed on: %w", err)
+	}
+	return nil
+}
