@@ -38,6 +38,8 @@ type LinkedIn interface {
 	// time, in any order, perhaps some twice. With a limit it may refuse a window
 	// that holds more with an error that has TooMany() int, the rows it expects.
 	Responses(ctx context.Context, src lead.Source, w lead.Window, limit int, fn func([]lead.Response) error) error
+	// Response is one response by its id; fault.Suspend when it does not show.
+	Response(ctx context.Context, id string) (lead.Response, error)
 	Organizations(ctx context.Context) ([]lead.Organization, error)
 	Events(ctx context.Context, owner string) ([]lead.Event, error)
 	Forms(ctx context.Context, owner string) ([]lead.Form, error)
@@ -65,6 +67,11 @@ type Options struct {
 	// restarts; both may be nil.
 	Requests        func() json.RawMessage
 	RestoreRequests func(json.RawMessage) error
+	// Notices are set where LinkedIn notifies this installation, Webhook and
+	// Subscriber where it is to be asked to.
+	Notices    *delivery.Notices
+	Webhook    string // URL
+	Subscriber Subscriber
 
 	Organizations []string // URNs to restrict to; empty: all that are administered
 	LeadTypes     []string
@@ -131,6 +138,10 @@ type epoch struct {
 	debtWork sync.Mutex
 	// wake is closed and replaced when there may be new work for a backlog.
 	wake chan struct{}
+	// notice holds one when a deletion was recorded here; buried says that those
+	// of before have been carried out.
+	notice chan struct{}
+	buried bool
 }
 
 // sourceState is how a source fares.
@@ -140,6 +151,8 @@ type sourceState struct {
 	committed time.Time
 	unsaved   bool // progress in memory that is not in the topic yet
 	problem   string
+	inbox     *inbox
+	push      bool // LinkedIn notifies of its leads
 }
 
 // sweepsAtOnce bounds the rows in memory: each sweep holds up to four slices.
@@ -168,6 +181,10 @@ func (c *Connector) Run(ctx context.Context) error {
 	e.group = group
 	group.Go(func() error { return e.discoverLoop(ctx) })
 	group.Go(func() error { return e.debtLoop(ctx) })
+	group.Go(func() error { return e.noticeLoop(ctx) })
+	if c.opts.Subscriber != nil && !c.opts.Once {
+		group.Go(func() error { return e.subscribeLoop(ctx) })
+	}
 	if c.opts.Replay != nil {
 		group.Go(func() error { return e.replayLoop(ctx) })
 	}
@@ -211,6 +228,7 @@ func (c *Connector) open(ctx context.Context) (*epoch, error) {
 		Connector: c, store: store, live: store.Lane(""),
 		progress: state.Sources, debts: state.Debts, replays: state.Replays,
 		sources: map[lead.Source]*sourceState{}, events: map[string][]lead.Event{}, wake: make(chan struct{}), sweeping: make(chan struct{}, sweepsAtOnce),
+		notice: make(chan struct{}, 1),
 	}
 	if e.forms, err = newFormBook(e, state); err != nil {
 		return nil, err
@@ -258,9 +276,13 @@ func (e *epoch) start(ctx context.Context, src lead.Source) {
 	if _, running := e.sources[src]; running {
 		return
 	}
-	e.sources[src] = &sourceState{}
+	box := newInbox()
+	e.sources[src] = &sourceState{inbox: box}
 	e.group.Go(func() error { return e.pollLoop(ctx, src) })
 	e.group.Go(func() error { return e.backlogLoop(ctx, src) })
+	if e.opts.Notices != nil {
+		e.group.Go(func() error { return e.pushLoop(ctx, src, box) })
+	}
 }
 
 // persist does work until it succeeds, spacing its attempts, and returns early
@@ -331,7 +353,7 @@ func (e *epoch) untilFinished(ctx context.Context) error {
 func (e *epoch) finished() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.discovered {
+	if !e.discovered || !e.buried {
 		return false
 	}
 	for src, s := range e.sources {

@@ -95,6 +95,22 @@ func (f *fakeLinkedIn) Responses(_ context.Context, src lead.Source, w lead.Wind
 	return nil
 }
 
+// Response shows a row by its id, the latest submission of it.
+func (f *fakeLinkedIn) Response(_ context.Context, id string) (lead.Response, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.requests++
+	for _, r := range slices.Backward(f.rows) {
+		if r.ID == id && !r.visible.After(f.clock) {
+			return r.Response, f.down
+		}
+	}
+	if f.down != nil {
+		return lead.Response{}, f.down
+	}
+	return lead.Response{}, fault.As(fault.Suspend, fmt.Errorf("response %s: 404", id))
+}
+
 func (f *fakeLinkedIn) Organizations(context.Context) ([]lead.Organization, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -232,7 +248,7 @@ func (w *world) start() *epoch {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	e.sources[src] = &sourceState{}
+	e.sources[src] = &sourceState{inbox: newInbox()}
 	if _, err := e.discover(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}

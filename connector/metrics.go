@@ -20,6 +20,7 @@ type Metrics struct {
 	deadLetters  *prometheus.CounterVec
 	fieldErrors  *prometheus.CounterVec
 	transactions *prometheus.CounterVec
+	deletions    prometheus.Counter
 	state        *stateCollector
 }
 
@@ -51,7 +52,10 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		deadLetters:  counter("leadstream_dead_letters_total", "Elements written to the dead letters, by reason.", "reason"),
 		fieldErrors:  counter("leadstream_field_errors_total", "Fields that could not be read and are null in their lead, by form.", "form"),
 		transactions: counter("leadstream_transactions_total", "Kafka transactions, by outcome: committed, aborted, or lost to a newer producer.", "outcome"),
-		state:        newStateCollector(),
+		deletions: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "leadstream_deletions_total", Help: "Tombstones published for leads that were deleted on LinkedIn or erased.",
+		}),
+		state: newStateCollector(),
 	}
 	for _, reason := range []string{reasonUnreadable, reasonNotEncodable, reasonRefused} {
 		m.deadLetters.WithLabelValues(reason)
@@ -60,7 +64,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		m.transactions.WithLabelValues(outcome)
 	}
 	if r != nil {
-		r.MustRegister(m.leads, m.latency, m.active, m.deadLetters, m.fieldErrors, m.transactions, m.state)
+		r.MustRegister(m.leads, m.latency, m.active, m.deadLetters, m.fieldErrors, m.transactions, m.deletions, m.state)
 	}
 	return m
 }

@@ -30,6 +30,7 @@ const (
 	ViaBackfill Via = "backfill"
 	ViaLate     Via = "late"
 	ViaReplay   Via = "replay"
+	ViaPush     Via = "push" // fetched because LinkedIn told of it
 )
 
 // Lead is a response with its encoded value, ready to be published.

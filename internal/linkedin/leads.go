@@ -182,7 +182,7 @@ func responseRequest(id string) request {
 // says that LinkedIn accepts the token, whether or not it may read the member's
 // profile.
 func (c *Client) Me(ctx context.Context) error {
-	err := c.do(ctx, request{endpoint: EndpointMe, path: "/v2/me"}, func([]byte) (string, error) { return "", nil })
+	err := c.do(ctx, request{endpoint: EndpointMe, path: "/v2/me"}, ignore)
 	if e := (*APIError)(nil); errors.As(err, &e) && e.denied() {
 		return nil
 	}

@@ -33,6 +33,7 @@ const (
 	EndpointEvents        = "events"
 	EndpointRoles         = "organizationAcls"
 	EndpointOrganizations = "organizations"
+	EndpointNotifications = "leadNotifications"
 	EndpointMe            = "me"
 )
 
@@ -117,6 +118,7 @@ func New(o Options) (*Client, error) {
 	}
 	for endpoint, size := range map[string]int{
 		EndpointResponses: o.PageSize, EndpointForms: otherPage, EndpointEvents: otherPage, EndpointRoles: rolesPage,
+		EndpointNotifications: otherPage,
 	} {
 		c.sizes[endpoint] = &atomic.Int64{}
 		c.sizes[endpoint].Store(int64(size))

@@ -74,7 +74,8 @@ type role struct{ organization, name, state string }
 // roles are the approved roles of the member by organization.
 func (c *Client) roles(ctx context.Context) (map[string][]string, error) {
 	// No decoration: one revoked page would fail the whole answer with 403.
-	q := request{EndpointRoles, "/rest/organizationAcls", []param{{"q", text("roleAssignee")}, {"state", text("APPROVED")}}}
+	q := request{endpoint: EndpointRoles, path: "/rest/organizationAcls",
+		params: []param{{"q", text("roleAssignee")}, {"state", text("APPROVED")}}}
 	rows, err := collect(ctx, c, q, func(r *reader) (role, string) {
 		row := decodeRole(r)
 		if row.organization == "" || row.name == "" {

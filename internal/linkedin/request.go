@@ -1,6 +1,7 @@
 package linkedin
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -21,7 +22,21 @@ type request struct {
 	endpoint string // label
 	path     string // below APIURL, encoded
 	params   []param
+	// change is set where something is asked to be done; its answer may be empty.
+	change *change
 }
+
+// change is what a request that is not a question asks for.
+type change struct {
+	method string
+	body   []byte // JSON; may be empty
+	// created is the id of what was created, from the answer.
+	created string
+}
+
+// headerID carries the id of what was created. Source: LinkedIn API guide,
+// Protocol Version.
+const headerID = "X-Restli-Id"
 
 const (
 	tries = 3
@@ -117,6 +132,8 @@ func (c *Client) ask(ctx context.Context, q request) ([]byte, *AnswerError, erro
 		return nil, nil, c.refused(q, res, sent, body)
 	case err != nil:
 		answer.Problem, answer.Err = "it could not be read to its end", err
+	case q.change != nil:
+		q.change.created = res.Header.Get(headerID)
 	case len(body) == 0:
 		answer.Problem = "it is empty"
 	case int64(len(body)) > c.opts.MaxAnswerBytes:
@@ -134,6 +151,8 @@ func (c *Client) build(ctx context.Context, q request) (*http.Request, error) {
 	query := encodeQuery(q.params)
 	method, target, body := http.MethodGet, c.opts.APIURL+q.path, io.Reader(nil)
 	switch {
+	case q.change != nil:
+		method, body = q.change.method, bytes.NewReader(q.change.body)
 	case len(query) > maxQuery:
 		method, body = http.MethodPost, strings.NewReader(query)
 	case query != "":
@@ -143,7 +162,10 @@ func (c *Client) build(ctx context.Context, q request) (*http.Request, error) {
 	if err != nil {
 		return nil, err
 	}
-	if body != nil {
+	switch {
+	case q.change != nil:
+		req.Header.Set("Content-Type", "application/json")
+	case body != nil:
 		req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 		req.Header.Set("X-HTTP-Method-Override", http.MethodGet)
 	}

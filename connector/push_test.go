@@ -1,0 +1,394 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strconv"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"leadstream/internal/checkpoint"
+	"leadstream/internal/delivery"
+	"leadstream/internal/fault"
+	"leadstream/internal/lead"
+)
+
+// notified makes the world one that LinkedIn notifies.
+func (w *world) notified() *world {
+	w.opts.Notices = delivery.NewNotices(w.store)
+	return w
+}
+
+func notification(action lead.Action, id string, at time.Time) lead.Notification {
+	return lead.Notification{Action: action, ResponseID: id, Form: lead.FormRef{ID: formID, Version: 1}, Source: src, OccurredAt: at}
+}
+
+// pushNow fetches what the source's inbox holds, once.
+func (w *world) pushNow(e *epoch) {
+	w.t.Helper()
+	box := e.sources[src].inbox
+	due, _ := box.ready()
+	found, err := e.fetchPushed(w.t.Context(), src, due)
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	box.settle(due, found)
+}
+
+func TestALeadThatLinkedInTellsOfIsPublishedAtOnceAndOnce(t *testing.T) {
+	w := newWorld(t).notified()
+	e := w.start()
+	w.tick(e, time.Minute)
+	live := e.progress[src].Live
+	at := w.now()
+	w.linkedin.submit("a", at)
+	for range 2 { // LinkedIn sends each notification at least once
+		if err := e.Notify(t.Context(), notification(lead.Created, "a", at)); err != nil {
+			t.Fatal(err)
+		}
+		w.pushNow(e)
+	}
+	got := w.topic(formID)
+	if len(got) != 1 || got[0].via != "push" || got[0].id != "a" {
+		t.Fatalf("the topic holds %+v, want a, pushed", got)
+	}
+	if p := e.progress[src]; !p.Live.Equal(live) {
+		t.Errorf("the live position moved from %v to %v: only polls know that nothing lies between", live, p.Live)
+	}
+	w.tick(e, time.Minute)
+	w.expectIDs(formID, "a")
+}
+
+func TestAStormOfNotificationsCostsOneReading(t *testing.T) {
+	w := newWorld(t).notified()
+	e := w.start()
+	w.tick(e, time.Minute)
+	var want []string
+	for i := range 1000 {
+		id, at := strconv.Itoa(i), w.now().Add(-time.Duration(i)*time.Millisecond)
+		want = append(want, id)
+		w.linkedin.submit(id, at)
+		for range 3 {
+			if err := e.Notify(t.Context(), notification(lead.Created, id, at)); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	before := w.linkedin.requests
+	w.pushNow(e)
+	w.expectIDs(formID, want...)
+	if n := w.linkedin.requests - before; n > 2 { // the form is known, the window is read
+		t.Errorf("%d requests for 1,000 leads", n)
+	}
+	if due, next := e.sources[src].inbox.ready(); len(due) > 0 || next >= 0 {
+		t.Errorf("%d still wait", len(due))
+	}
+}
+
+func TestALeadThatDoesNotShowYetIsLookedForAgain(t *testing.T) {
+	w := newWorld(t).notified()
+	e := w.start()
+	w.tick(e, time.Minute)
+	at := w.now()
+	w.linkedin.submit("a", at).visible = at.Add(time.Second)
+	if err := e.Notify(t.Context(), notification(lead.Created, "a", at)); err != nil {
+		t.Fatal(err)
+	}
+	w.pushNow(e)
+	box := e.sources[src].inbox
+	if _, next := box.ready(); next <= 0 || next > awaitFirst {
+		t.Fatalf("the next try is in %v, want within %v", next, awaitFirst)
+	}
+	w.linkedin.mu.Lock()
+	w.linkedin.clock = w.linkedin.clock.Add(time.Second)
+	w.linkedin.mu.Unlock()
+	box.waiting["a"].due = time.Time{}
+	w.pushNow(e)
+	w.expectIDs(formID, "a")
+}
+
+func TestAResponseOfAnotherSourceIsLeftToItsOwnPoll(t *testing.T) {
+	w := newWorld(t).notified()
+	e := w.start()
+	w.tick(e, time.Minute)
+	w.linkedin.submit("a", w.now()).Owner = "urn:li:organization:1"
+	w.linkedin.submit("b", w.now()).Type = "COMPANY"
+	for _, id := range []string{"a", "b"} {
+		if err := e.Notify(t.Context(), notification(lead.Created, id, w.now())); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.pushNow(e)
+	w.expectIDs(formID)
+}
+
+func TestTheInboxTriesLessAndLessOftenAndGivesUp(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		box := newInbox()
+		began := time.Now()
+		box.add(checkpoint.Pushed{Response: "a", At: began})
+		var tries []string
+		for {
+			due, next := box.ready()
+			if len(due) == 0 && next < 0 {
+				break
+			}
+			if len(due) == 0 {
+				time.Sleep(next)
+				continue
+			}
+			tries = append(tries, time.Since(began).String())
+			box.settle(due, nil)
+		}
+		want := []string{"0s", "1s", "3s", "7s", "15s", "31s", "1m3s", "2m7s", "4m15s"}
+		if !slices.Equal(tries, want) {
+			t.Errorf("tried after %v, want %v", tries, want)
+		}
+	})
+}
+
+func TestTheInboxIsBoundedAndKeepsTheLaterOfTwo(t *testing.T) {
+	box := newInbox()
+	at := time.Now()
+	for i := range inboxMost + 100 {
+		box.add(checkpoint.Pushed{Response: strconv.Itoa(i), At: at})
+	}
+	due, _ := box.ready()
+	if len(due) != inboxMost {
+		t.Errorf("%d wait, want %d", len(due), inboxMost)
+	}
+	// Registered again while the first is being fetched.
+	box.add(checkpoint.Pushed{Response: "0", At: at.Add(time.Second)})
+	found := map[string]bool{}
+	for id := range due {
+		found[id] = true
+	}
+	box.settle(due, found)
+	if due, _ := box.ready(); len(due) != 1 || !due["0"].Equal(at.Add(time.Second)) {
+		t.Errorf("%v waits, want the later registration alone", due)
+	}
+}
+
+// running is a connector at work.
+func (w *world) running() *Connector {
+	w.t.Helper()
+	c := New(w.opts)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- c.Run(ctx) }()
+	w.t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			w.t.Errorf("Run = %v", err)
+		}
+	})
+	w.until("the first poll", func() bool {
+		s := c.Status()
+		return len(s.Sources) == 1 && !s.Sources[0].Success.IsZero()
+	})
+	return c
+}
+
+// until waits for something that other goroutines bring about.
+func (w *world) until(what string, ok func() bool) {
+	w.t.Helper()
+	for deadline := time.Now().Add(20 * time.Second); !ok(); time.Sleep(2 * time.Millisecond) {
+		if time.Now().After(deadline) {
+			w.t.Fatalf("waited in vain for %s", what)
+		}
+	}
+}
+
+func TestWhatAProcessThatStandsByIsToldIsCarriedOut(t *testing.T) {
+	w := newWorld(t).notified()
+	w.running()
+	standby := newWorldOf(w)
+	at := w.now()
+	w.linkedin.submit("a", at)
+	if err := standby.Notify(t.Context(), notification(lead.Created, "a", at)); err != nil {
+		t.Fatal(err)
+	}
+	w.until("the pushed lead", func() bool { return slices.Equal(ids(w.topic(formID)), []string{"a"}) })
+	if got := w.topic(formID)[0].via; got != "push" {
+		t.Errorf("it came by %s, want push", got)
+	}
+	if err := standby.Notify(t.Context(), notification(lead.Deleted, "a", at.Add(time.Second))); err != nil {
+		t.Fatal(err)
+	}
+	w.until("the tombstone", func() bool {
+		got := w.topic(formID)
+		return len(got) == 2 && got[1].id == "a" && got[1].value == nil
+	})
+}
+
+// newWorldOf is a second process of the installation, which does not work.
+func newWorldOf(w *world) *Connector {
+	o := w.opts
+	o.Notices = delivery.NewNotices(w.store)
+	return New(o)
+}
+
+func TestADeletedLeadIsNotReadBackByPollsReplaysOrALostCheckpoint(t *testing.T) {
+	w := newWorld(t).notified()
+	e := w.start()
+	w.tick(e, time.Minute)
+	at := w.now()
+	w.linkedin.submit("a", at)
+	w.linkedin.submit("b", at)
+	w.tick(e, time.Minute)
+	if err := e.Notify(t.Context(), notification(lead.Deleted, "a", at.Add(time.Second))); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.bury(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"a", "b", "a"} // the last one is the tombstone
+	w.tick(e, 5*time.Minute)        // the look-back reads it again
+	w.expectIDs(formID, want...)
+	for _, mode := range []checkpoint.Mode{checkpoint.Missing, checkpoint.All} {
+		w.opts.Replay = &ReplayOptions{ID: string(mode), From: at.Add(-time.Hour), To: w.now(), Mode: mode}
+		again := w.start()
+		w.tick(again, time.Minute)
+		if err := again.replayLoop(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if mode == checkpoint.All {
+			want = append(want, "b")
+		}
+		w.expectIDs(formID, want...)
+	}
+	w.opts.Replay = nil
+	w.opts.Backfill = 24 * time.Hour
+	if err := w.cluster.DeleteTopics(t.Context(), []string{"leadstream.checkpoints"}); err != nil {
+		t.Fatal(err)
+	}
+	fresh := w.start()
+	w.tick(fresh, time.Minute)
+	w.catchUp(fresh)
+	w.expectIDs(formID, want...)
+}
+
+// subscriptions is LinkedIn's memory of them.
+type subscriptions struct {
+	mu   sync.Mutex
+	all  []lead.Subscription
+	next int
+	down error
+}
+
+func (s *subscriptions) Subscriptions(_ context.Context, of lead.Source) ([]lead.Subscription, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var found []lead.Subscription
+	for _, one := range s.all {
+		if one.Source == of {
+			found = append(found, one)
+		}
+	}
+	return found, s.down
+}
+
+func (s *subscriptions) Subscribe(_ context.Context, of lead.Source, webhook string) (string, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.next++
+	id := strconv.Itoa(s.next)
+	s.all = append(s.all, lead.Subscription{ID: id, Source: of, Webhook: webhook})
+	return id, nil
+}
+
+func (s *subscriptions) Unsubscribe(_ context.Context, id string) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.all = slices.DeleteFunc(s.all, func(one lead.Subscription) bool { return one.ID == id })
+	return nil
+}
+
+func (s *subscriptions) String() string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var text []string
+	for _, one := range s.all {
+		text = append(text, fmt.Sprint(one.ID, " ", one.Webhook, map[bool]string{true: " narrowed"}[one.Narrowed]))
+	}
+	return fmt.Sprint(text)
+}
+
+func TestEachSourceHasExactlyOneSubscriptionOfOurs(t *testing.T) {
+	const ours, theirs = "https://leads.example.com/webhooks/linkedin", "https://other.example.com/hook"
+	for _, c := range []struct {
+		name string
+		have []lead.Subscription
+		want string
+	}{
+		{"none", nil, "[1 " + ours + "]"},
+		{"one", []lead.Subscription{{ID: "7", Webhook: ours}}, "[7 " + ours + "]"},
+		{"the same twice", []lead.Subscription{{ID: "7", Webhook: ours}, {ID: "8", Webhook: ours}}, "[7 " + ours + "]"},
+		{"somebody else's", []lead.Subscription{{ID: "7", Webhook: theirs}}, "[7 " + theirs + " 1 " + ours + "]"},
+		{"of one event alone", []lead.Subscription{{ID: "7", Webhook: ours, Narrowed: true}}, "[7 " + ours + " narrowed 1 " + ours + "]"},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			w := newWorld(t)
+			s := &subscriptions{}
+			for _, one := range c.have {
+				one.Source = src
+				s.all = append(s.all, one)
+			}
+			w.opts.Webhook, w.opts.Subscriber = ours, s
+			e := w.start()
+			for range 2 {
+				if err := e.subscribe(t.Context(), src); err != nil {
+					t.Fatal(err)
+				}
+			}
+			if got := s.String(); got != c.want {
+				t.Errorf("subscriptions are %s, want %s", got, c.want)
+			}
+		})
+	}
+}
+
+func TestSubscriptionsAreRepairedDailyAndMissedOnesSaidOnce(t *testing.T) {
+	w := newWorld(t)
+	w.opts.Discovery = 15 * time.Minute
+	s := &subscriptions{down: fault.As(fault.Suspend, errors.New("the webhook is refused"))}
+	w.opts.Webhook, w.opts.Subscriber = "https://leads.example.com/webhooks/linkedin", s
+	e := w.start()
+	synctest.Test(t, func(t *testing.T) {
+		ctx, cancel := context.WithCancel(context.Background())
+		done := make(chan error, 1)
+		began := time.Now()
+		e.Connector.opts.Now = func() time.Time { return w.linkedin.clock.Add(time.Since(began)) }
+		go func() { done <- e.subscribeLoop(ctx) }()
+		time.Sleep(2*e.opts.Discovery + time.Second)
+		if n := w.logs.FilterMessageSnippet("no notifications from LinkedIn").Len(); n != 1 {
+			t.Errorf("said %d times that there are none, want once", n)
+		}
+		s.mu.Lock()
+		s.down = nil
+		s.mu.Unlock()
+		time.Sleep(e.opts.Discovery)
+		if got := s.String(); got != "[1 "+e.opts.Webhook+"]" {
+			t.Errorf("subscriptions are %s, want one", got)
+		}
+		s.mu.Lock()
+		s.all = nil // LinkedIn does not say what ends one
+		s.mu.Unlock()
+		time.Sleep(repairEvery - e.opts.Discovery)
+		if got := s.String(); got != "[]" {
+			t.Errorf("before a day has passed subscriptions are %s", got)
+		}
+		time.Sleep(2 * e.opts.Discovery)
+		if got := s.String(); got != "[2 "+e.opts.Webhook+"]" {
+			t.Errorf("after a day subscriptions are %s, want a new one", got)
+		}
+		cancel()
+		if err := <-done; err != nil {
+			t.Errorf("subscribeLoop = %v", err)
+		}
+	})
+}

@@ -1,0 +1,115 @@
+package connector
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"leadstream/internal/fault"
+	"leadstream/internal/lead"
+)
+
+// Subscriber manages LinkedIn's promises to notify a webhook.
+type Subscriber interface {
+	// Subscriptions are those of the source, whoever asked for them.
+	Subscriptions(ctx context.Context, src lead.Source) ([]lead.Subscription, error)
+	// Subscribe adds one, also where there is the same already.
+	Subscribe(ctx context.Context, src lead.Source, webhook string) (id string, err error)
+	// Unsubscribe ends one; one that is gone is no error.
+	Unsubscribe(ctx context.Context, id string) error
+}
+
+// repairEvery is how often a source's subscription is looked at: LinkedIn does
+// not say what ends one.
+const repairEvery = 24 * time.Hour
+
+// subscribeLoop keeps one subscription for each source that can be read. One
+// that cannot be had is tried again at the next discovery interval; polls go on
+// without.
+func (e *epoch) subscribeLoop(ctx context.Context) error {
+	seen := map[lead.Source]time.Time{} // when its subscription was last as it should be
+	said := map[lead.Source]string{}
+	for {
+		for _, src := range e.readable() {
+			if e.opts.Now().Sub(seen[src]) < repairEvery {
+				continue
+			}
+			err := e.subscribe(ctx, src)
+			switch {
+			case ctx.Err() != nil:
+				return nil
+			case err == nil:
+				seen[src] = e.opts.Now()
+				delete(said, src)
+			case said[src] != err.Error():
+				said[src] = err.Error()
+				e.log.Log(level(err), "no notifications from LinkedIn; its leads are found by polling", zap.Stringer("source", src), zap.Error(err))
+			}
+			e.subscribed(src, err)
+		}
+		wait := e.opts.Discovery
+		if len(seen) == 0 { // discovery has just begun
+			wait = min(wait, time.Second)
+		}
+		if fault.Sleep(ctx, wait) != nil {
+			return nil
+		}
+	}
+}
+
+// readable are the sources whose organizations can be read.
+func (e *epoch) readable() []lead.Source {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var sources []lead.Source
+	for _, org := range e.orgs {
+		for _, kind := range e.opts.LeadTypes {
+			if org.Problem == "" {
+				sources = append(sources, lead.Source{Owner: org.URN, Type: kind})
+			}
+		}
+	}
+	return sources
+}
+
+// subscribed notes how the subscription of a source fares.
+func (e *epoch) subscribed(src lead.Source, err error) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s := e.sources[src]; s != nil {
+		s.push = err == nil
+	}
+}
+
+// subscribe makes sure that there is exactly one subscription of the source to
+// our webhook. Those to other addresses are somebody else's.
+func (e *epoch) subscribe(ctx context.Context, src lead.Source) error {
+	all, err := e.opts.Subscriber.Subscriptions(ctx, src)
+	if err != nil {
+		return err
+	}
+	kept := ""
+	for _, s := range all {
+		switch {
+		case s.Webhook != e.opts.Webhook || s.Narrowed:
+		case kept == "":
+			kept = s.ID
+		default: // LinkedIn takes the same subscription twice, and then notifies twice
+			if err := e.opts.Subscriber.Unsubscribe(ctx, s.ID); err != nil {
+				return fmt.Errorf("ending the second of two subscriptions: %w", err)
+			}
+		}
+	}
+	if kept != "" {
+		return nil
+	}
+	id, err := e.opts.Subscriber.Subscribe(ctx, src, e.opts.Webhook)
+	if err != nil {
+		return err
+	}
+	e.log.Info("LinkedIn notifies of new leads", zap.Stringer("source", src), zap.String("subscription", strings.TrimSpace(id)))
+	return nil
+}
