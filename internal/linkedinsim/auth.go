@@ -41,6 +41,7 @@ type auth struct {
 	world *World
 
 	mu      sync.Mutex
+	secret  string         // of the app
 	made    map[string]int // tokens and codes made so far, by kind
 	codes   map[string]*code
 	tokens  map[string]*token
@@ -48,7 +49,7 @@ type auth struct {
 }
 
 func newAuth(w *World) *auth {
-	return &auth{world: w, made: map[string]int{}, codes: map[string]*code{}, tokens: map[string]*token{}}
+	return &auth{world: w, secret: w.cfg.ClientSecret, made: map[string]int{}, codes: map[string]*code{}, tokens: map[string]*token{}}
 }
 
 // Token is what the token endpoint answers.
@@ -85,6 +86,13 @@ func (a *auth) text(kind, opening, closing string, length int) string {
 		made += base64.RawURLEncoding.EncodeToString(block[:])
 	}
 	return made
+}
+
+// clientSecret is the app's secret.
+func (a *auth) clientSecret() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.secret
 }
 
 func scopeSet(scopes []string) string {

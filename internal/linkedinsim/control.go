@@ -2,6 +2,7 @@ package linkedinsim
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -24,9 +25,15 @@ import (
 //	POST   /sim/clock       {"offset":"5m"} ahead of the base clock, or {"shift":"-1m"} from where it is
 //	GET    /sim/switches    the switches in force
 //	POST   /sim/switches    replace them; those not named go back to their default. ?variant=NAME takes one of Variants
+//	                        or NotificationVariants
 //	POST   /sim/tokens      {"scopes":[…]} issue tokens without the consent page
+//	GET    /sim/webhooks    the webhooks, their handshakes and subscriptions (WebhookState)
+//	POST   /sim/webhooks/validate, /sim/webhooks/unblock   {"webhook":URL}, or {} for all: the handshake now;
+//	                        the latter lifts a block first. Both answer as GET /sim/webhooks
+//	POST   /sim/webhooks/send  send a notification now, also a forged one (Resend); answers the deliveries made
+//	GET    /sim/deliveries  every notification so far and how it was answered, as JSON lines (Delivery)
 //
-// Durations are texts such as "1m30s"; a submittedAt is RFC 3339 or epoch
+// Durations are texts such as "1m30s"; submittedAt and occurredAt are RFC 3339 or epoch
 // milliseconds. Refused is what has an unknown member or a bad value, with 400
 // and {"error":…}.
 func (s *Server) controlRoutes() http.Handler {
@@ -71,6 +78,14 @@ func (s *Server) controlRoutes() http.Handler {
 	mux.HandleFunc("GET /sim/switches", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.Switches(), nil) })
 	mux.HandleFunc("POST /sim/switches", s.postSwitches)
 	mux.HandleFunc("POST /sim/tokens", s.postTokens)
+	mux.HandleFunc("GET /sim/webhooks", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.Webhooks(), nil) })
+	mux.HandleFunc("POST /sim/webhooks/validate", s.postWebhook(s.Validate))
+	mux.HandleFunc("POST /sim/webhooks/unblock", s.postWebhook(s.Unblock))
+	mux.HandleFunc("POST /sim/webhooks/send", s.postResend)
+	mux.HandleFunc("GET /sim/deliveries", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		_ = s.WriteDeliveries(w) // fails only when the client has gone
+	})
 	return mux
 }
 
@@ -112,6 +127,7 @@ func decodeStrict(text []byte, v any) error {
 var durationMembers = map[string]bool{
 	"age": true, "every": true, "visibleAfter": true, "for": true, "latency": true, "retryAfter": true,
 	"shift": true, "offset": true, "freshTokenLag": true,
+	"occurredAfter": true, "webhookRetry": true, "webhookRetryFor": true, "webhookTimeout": true,
 }
 
 // readable turns what people write, durations as texts and times as epoch
@@ -158,7 +174,7 @@ func readableMembers(members map[string]any) error {
 			members[name] = int64(d)
 		case json.Number:
 			millis, err := value.Int64()
-			if name != "submittedAt" || err != nil {
+			if name != "submittedAt" && name != "occurredAt" || err != nil {
 				continue
 			}
 			members[name] = time.UnixMilli(millis).UTC()
@@ -251,7 +267,7 @@ func (s *Server) postClock(w http.ResponseWriter, r *http.Request) {
 	if change.Offset != nil {
 		s.SetClockOffset(*change.Offset)
 	}
-	s.clock.offset.Add(int64(change.Shift))
+	s.ShiftClock(change.Shift)
 	s.getClock(w, r)
 }
 
@@ -261,6 +277,9 @@ func (s *Server) postSwitches(w http.ResponseWriter, r *http.Request) {
 	if name := r.URL.Query().Get("variant"); name != "" {
 		known := false
 		if sw, known = Variants()[name]; !known {
+			sw, known = NotificationVariants()[name]
+		}
+		if !known {
 			err = fmt.Errorf("there is no variant %q", name)
 		}
 	} else {
@@ -281,4 +300,28 @@ func (s *Server) postTokens(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	answer(w, s.IssueToken(request.Scopes...), nil)
+}
+
+// postWebhook does something with the webhook that the request names.
+func (s *Server) postWebhook(do func(context.Context, string) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var request struct {
+			Webhook string `json:"webhook"`
+		}
+		err := decode(r, &request)
+		if err == nil {
+			err = do(r.Context(), request.Webhook)
+		}
+		answer(w, s.Webhooks(), err)
+	}
+}
+
+func (s *Server) postResend(w http.ResponseWriter, r *http.Request) {
+	var request Resend
+	if err := decode(r, &request); err != nil {
+		answer(w, nil, err)
+		return
+	}
+	sent, err := s.Resend(r.Context(), request)
+	answer(w, sent, err)
 }

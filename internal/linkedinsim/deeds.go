@@ -84,7 +84,7 @@ func (s *Server) do(f Fault) error {
 	case RetireVersion, ActivateVersion:
 		return s.SetVersion(f.Version, f.Kind == ActivateVersion)
 	case ShiftClock:
-		s.clock.offset.Add(int64(f.Shift))
+		s.ShiftClock(f.Shift)
 	default:
 		return fmt.Errorf("fault %s is not a deed", f.Kind)
 	}

@@ -35,6 +35,7 @@ func New(cfg Config) (*Server, error) {
 	c.offset.Store(int64(cfg.ClockOffset))
 	s := &Server{World: newWorld(cfg, c), live: map[string]bool{}}
 	s.auth = newAuth(s.World)
+	s.notifier = newNotifier(s)
 	s.stats.init()
 	s.control = s.controlRoutes()
 	for _, v := range cfg.Versions {
@@ -50,7 +51,16 @@ func New(cfg Config) (*Server, error) {
 func (s *Server) Now() time.Time { return s.clock.now() }
 
 // SetClockOffset sets how far LinkedIn's clock is ahead of the base clock.
-func (s *Server) SetClockOffset(d time.Duration) { s.clock.offset.Store(int64(d)) }
+func (s *Server) SetClockOffset(d time.Duration) {
+	s.clock.offset.Store(int64(d))
+	s.notifier.stir()
+}
+
+// ShiftClock moves LinkedIn's clock from where it is.
+func (s *Server) ShiftClock(d time.Duration) {
+	s.clock.offset.Add(int64(d))
+	s.notifier.stir()
+}
 
 // Switches are the switches in force.
 func (s *Server) Switches() Switches { return *s.switches.Load() }
@@ -62,6 +72,7 @@ func (s *Server) SetSwitches(sw Switches) error {
 	}
 	s.switches.Store(&sw)
 	s.relist()
+	s.notifier.stir()
 	return nil
 }
 
@@ -146,7 +157,7 @@ const endpointUnknown = "unknown"
 
 var endpoints = map[string][]string{
 	"oauth": {"authorization", "accessToken", "introspectToken"},
-	"rest":  {"organizationAcls", "organizations", "organizationsLookup", "events", "leadForms", "leadFormResponses", "me"},
+	"rest":  {"organizationAcls", "organizations", "organizationsLookup", "events", "leadForms", "leadFormResponses", "leadNotifications", "me"},
 	"v2":    {"me", "userinfo"},
 }
 

@@ -104,6 +104,41 @@ type Switches struct {
 	// SkipConsent shows no consent page to a member who has already granted the
 	// same scopes.
 	SkipConsent bool `json:"skipConsent,omitempty"`
+
+	// LocalWebhooks accepts webhooks that are not public HTTPS, which LinkedIn
+	// refuses: plain http, this machine and private networks. For tests.
+	LocalWebhooks bool `json:"localWebhooks,omitempty"`
+	// RefuseUnvalidated makes the handshake with a webhook before the request to
+	// create a notification is answered, and answers 400 when it fails; default
+	// the handshake follows the answer.
+	RefuseUnvalidated bool `json:"refuseUnvalidated,omitempty"`
+	// ChallengeBare leaves applicationId out of the challenge.
+	ChallengeBare bool `json:"challengeBare,omitempty"`
+	// SignaturePrefixed writes hmacsha256= before the signature in the header.
+	SignaturePrefixed bool `json:"signaturePrefixed,omitempty"`
+	// SignatureOfBody signs the bare body; default hmacsha256= and the body.
+	SignatureOfBody bool `json:"signatureOfBody,omitempty"`
+	// OccurredInSeconds gives occurredAt in epoch seconds; default milliseconds.
+	OccurredInSeconds bool `json:"occurredInSeconds,omitempty"`
+	// OccurredAfter is how long after submittedAt the occurredAt of CREATED is;
+	// default not at all. That of DELETED is when the member left.
+	OccurredAfter time.Duration `json:"occurredAfter,omitempty"`
+	// BlankInNotice prints a blank after the comma of the versioned form's URN in
+	// notifications, as samples of LinkedIn's do.
+	BlankInNotice bool `json:"blankInNotice,omitempty"`
+	// NotificationDeleteStatus answers the DELETE of a notification: 204
+	// (default) or 200.
+	NotificationDeleteStatus int `json:"notificationDeleteStatus,omitempty"`
+	// WebhookDiesWithRole deletes the notifications of a member who loses the
+	// role that reading their leads needs; default they stay.
+	WebhookDiesWithRole bool `json:"webhookDiesWithRole,omitempty"`
+	// WebhookRetry is how long after a delivery that was not taken the next
+	// attempt follows, WebhookRetryFor how long after the first attempt there is
+	// none any more, and WebhookTimeout how long an attempt waits for the answer;
+	// default 5 minutes, 8 hours and 10 seconds, by the base clock.
+	WebhookRetry    time.Duration `json:"webhookRetry,omitempty"`
+	WebhookRetryFor time.Duration `json:"webhookRetryFor,omitempty"`
+	WebhookTimeout  time.Duration `json:"webhookTimeout,omitempty"`
 }
 
 // Variants are the alternatives to the default, each alone, by a name for test
@@ -160,6 +195,23 @@ func Variants() map[string]Switches {
 	}
 }
 
+// NotificationVariants are the alternatives to the default that bear on
+// notifications and webhooks, each alone, by a name for test output. Whoever
+// only reads does not notice them.
+func NotificationVariants() map[string]Switches {
+	return map[string]Switches{
+		"webhook validated first":           {RefuseUnvalidated: true},
+		"challenge without application":     {ChallengeBare: true},
+		"signature with prefix":             {SignaturePrefixed: true},
+		"signature of the bare body":        {SignatureOfBody: true},
+		"occurredAt in seconds":             {OccurredInSeconds: true},
+		"occurredAt later than submittedAt": {OccurredAfter: 678 * time.Millisecond},
+		"blank in notified form URN":        {BlankInNotice: true},
+		"notification deleted with 200":     {NotificationDeleteStatus: 200},
+		"webhook dies with the role":        {WebhookDiesWithRole: true},
+	}
+}
+
 func (s Switches) validate() error {
 	var problems []error
 	oneOf := func(name, v string, allowed ...string) {
@@ -181,6 +233,16 @@ func (s Switches) validate() error {
 	default:
 		problems = append(problems, fmt.Errorf("switch deletedStatus is %d, must be 404, 403 or 410", s.DeletedStatus))
 	}
+	switch s.NotificationDeleteStatus {
+	case 0, 200, 204:
+	default:
+		problems = append(problems, fmt.Errorf("switch notificationDeleteStatus is %d, must be 204 or 200", s.NotificationDeleteStatus))
+	}
+	for name, d := range map[string]time.Duration{"occurredAfter": s.OccurredAfter, "webhookRetry": s.WebhookRetry, "webhookRetryFor": s.WebhookRetryFor, "webhookTimeout": s.WebhookTimeout} {
+		if d < 0 {
+			problems = append(problems, fmt.Errorf("switch %s is %v, must not be negative", name, d))
+		}
+	}
 	for _, n := range []int{s.MaxResponses, s.MaxEvents, s.MaxForms, s.MaxACLs, s.DailyBudget, int(s.FreshTokenLag)} {
 		if n < 0 {
 			problems = append(problems, fmt.Errorf("a switch is %d, must not be negative", n))
@@ -190,7 +252,7 @@ func (s Switches) validate() error {
 }
 
 // orDefault is n, or the default when n is 0.
-func orDefault(n, otherwise int) int {
+func orDefault[N int | time.Duration](n, otherwise N) N {
 	if n == 0 {
 		return otherwise
 	}
