@@ -112,8 +112,9 @@ type HTTP struct {
 
 // Webhook is the listener for LinkedIn's notifications; off without an address.
 type Webhook struct {
-	Listen string `key:"listen" rule:"listen" shows:"off" doc:"Separate listener for LinkedIn's notifications."`
-	URL    string `key:"url" rule:"https" shows:"off" doc:"Its public HTTPS address, as LinkedIn reaches it."`
+	Listen    string `key:"listen" rule:"listen" shows:"off" doc:"Separate listener for LinkedIn's notifications."`
+	URL       string `key:"url" rule:"webhook" shows:"off" doc:"Its public HTTPS address, as LinkedIn reaches it. Without a path it is /webhooks/linkedin there."`
+	Signature string `key:"signature" default:"documented" oneof:"documented any" doc:"Which signatures of deliveries to take: the documented form alone, or any that was seen in use."`
 }
 
 // Log is what is written to standard error.

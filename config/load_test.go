@@ -165,6 +165,7 @@ func TestDefaultsAreThoseOfTheDocumentation(t *testing.T) {
 		"http.listen":              "127.0.0.1:8480",
 		"http.password":            "",
 		"webhook.listen":           "",
+		"webhook.signature":        "documented",
 		"webhook.url":              "",
 		"log.level":                "info",
 		"log.format":               "auto",

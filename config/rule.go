@@ -47,7 +47,7 @@ var rules = map[string]rule{
 	"organization": {func(s string) bool { return organizationURN(s) != "" }, "numbers or URNs, as urn:li:organization:2414183"},
 	"topic_config": {topicSetting.MatchString, "Kafka's names, as retention.ms: 604800000"},
 	"url":          {func(s string) bool { return isURL(s, "http", "https") }, "an http or https URL without user, query and fragment"},
-	"https":        {func(s string) bool { return isURL(s, "https") }, "an https URL without user, query and fragment"},
+	"webhook":      {func(s string) bool { return isRedirect(s) && isURL(s, "http", "https") }, "an https URL, or http with localhost, without user, query and fragment"},
 	"redirect":     {isRedirect, "an https URL, or http with localhost, without fragment"},
 	"hostport":     {func(s string) bool { return isAddress(s, 1) }, "host:port"},
 	"listen":       {func(s string) bool { return isListen(s) }, "address:port, as 127.0.0.1:8480 or :8480"},

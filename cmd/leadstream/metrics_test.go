@@ -60,7 +60,9 @@ func promised(t *testing.T) []string {
 func operating(t *testing.T) *system {
 	t.Helper()
 	world := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 20, Seed: 1})
-	c, _, err := config.Load(config.LoadOptions{NoFile: true, Environ: world.environ(map[string]string{"LEADSTREAM_POLL_DISCOVERY_INTERVAL": "1s"})})
+	c, _, err := config.Load(config.LoadOptions{NoFile: true, Environ: world.environ(map[string]string{
+		"LEADSTREAM_POLL_DISCOVERY_INTERVAL": "1s", "LEADSTREAM_WEBHOOK_LISTEN": "127.0.0.1:0", "LEADSTREAM_WEBHOOK_URL": "http://localhost:1",
+	})})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -77,6 +77,7 @@ func (s *system) operate(ctx context.Context, base connector.Options) error {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	group.Go(func() error { return s.serve(ctx, work) })
+	group.Go(func() error { return s.receive(ctx, work) })
 	group.Go(func() error { return s.watchConnection(ctx) })
 	group.Go(func() error { return stayLean(ctx) })
 	group.Go(func() error {
@@ -104,6 +105,9 @@ func (s *system) prepare(ctx context.Context, once bool) error {
 	wait := fault.NewBackoff(200*time.Millisecond, 10*time.Second)
 	for {
 		err := delivery.EnsureInternal(ctx, s.storeOptions())
+		if err == nil && s.config.Webhook.Listen != "" {
+			err = delivery.NewNotices(s.storeOptions()).Ensure(ctx)
+		}
 		if err == nil {
 			s.reached.Store(true)
 			if wait.Attempts() > 0 {

@@ -130,7 +130,7 @@ func (s *system) newConnector(base connector.Options) *connector.Connector {
 	base.Lookback, base.Backfill, base.Concurrency = c.Poll.Lookback, c.Poll.Backfill, c.Poll.Concurrency
 	base.Choice = choice
 	base.Metrics, base.Log = connector.NewMetrics(s.metrics), s.log.Named("connector")
-	return connector.New(base)
+	return connector.New(s.notified(base))
 }
 
 // newStore is the store of a new producer epoch.

@@ -39,6 +39,9 @@ type Notices struct {
 // NewNotices makes the notices of the installation that o describes. It does no
 // I/O.
 func NewNotices(o Options) *Notices {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
 	return &Notices{opts: o, reader: o.Cluster.Follower(DeletionsTopic(o.Name)), known: map[string]int64{}}
 }
 

@@ -163,6 +163,7 @@ func (c *Client) build(ctx context.Context, q request) (*http.Request, error) {
 		return nil, err
 	}
 	switch {
+	case q.change != nil && len(q.change.body) == 0:
 	case q.change != nil:
 		req.Header.Set("Content-Type", "application/json")
 	case body != nil:

@@ -1,0 +1,59 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net/http"
+	"net/url"
+
+	"leadstream/connector"
+	"leadstream/internal/delivery"
+	"leadstream/internal/web"
+	"leadstream/internal/webhook"
+)
+
+// notified completes what the connector is told about LinkedIn's notifications,
+// where the configuration has any.
+func (s *system) notified(o connector.Options) connector.Options {
+	if s.config.Webhook.Listen == "" {
+		return o
+	}
+	o.Notices = delivery.NewNotices(s.storeOptions())
+	o.Webhook, o.Subscriber = webhookURL(s.config.Webhook.URL), s.linkedin
+	return o
+}
+
+// webhookURL is the address that LinkedIn is told: what is configured, with the
+// receiver's path where it has none.
+func webhookURL(configured string) string {
+	u, err := url.Parse(configured)
+	if err != nil { // the configuration has been checked
+		return configured
+	}
+	if u.Path == "" || u.Path == "/" {
+		u.Path = webhook.Path
+	}
+	return u.String()
+}
+
+// receive serves the webhook, on a listener of its own, until ctx ends.
+func (s *system) receive(ctx context.Context, work *connector.Connector) error {
+	c := s.config
+	if c.Webhook.Listen == "" {
+		return nil
+	}
+	receiver, err := webhook.New(webhook.Options{
+		Secret: c.LinkedIn.ClientSecret.Reveal(), AnySignature: c.Webhook.Signature == "any",
+		Handle: work.Notify, Registerer: s.metrics, Log: s.log.Named("webhook"),
+	})
+	if err != nil {
+		return fmt.Errorf("setting up the webhook: %w", err)
+	}
+	mux := http.NewServeMux()
+	mux.Handle(webhook.Path, receiver)
+	listener, err := web.NewListener("webhook.listen", c.Webhook.Listen, mux, s.log.Named("webhook"))
+	if err != nil {
+		return exitWith(exitUsage, err)
+	}
+	return listener.Run(ctx)
+}
