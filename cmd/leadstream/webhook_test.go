@@ -109,5 +109,8 @@ func TestNotificationsComeAllTheWay(t *testing.T) {
 	if !world.sim.DeleteLead(made[1].ID) {
 		t.Fatal("the lead could not be deleted")
 	}
-	until(t, "the tombstone", func() bool { last := read()[len(seen)-1]; return len(seen) == 5 && last.Deleted && last.ID == made[1].ID })
+	until(t, "the tombstone", func() bool {
+		last := read()[len(seen)-1]
+		return len(seen) == 5 && last.Deleted && last.ID == made[1].ID
+	})
 }
