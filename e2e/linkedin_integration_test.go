@@ -46,6 +46,8 @@ type submission struct {
 		Accepted  bool `json:"accepted"`
 	} `json:"consents"`
 	Malformed string `json:"malformed"`
+	Deleted   bool   `json:"deleted"` // the member has left the event
+	DeletedAt int64  `json:"deletedAt"`
 }
 
 // identity is a lead's: id and time of submission.

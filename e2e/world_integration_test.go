@@ -173,9 +173,17 @@ func (w *world) run(flags ...string) *connector {
 // runAs starts the connector with a log of that name.
 func (w *world) runAs(name string, flags ...string) *connector {
 	w.t.Helper()
+	return w.runWith(name, nil, flags...)
+}
+
+// runWith is runAs with settings of this process alone.
+func (w *world) runWith(name string, settings map[string]string, flags ...string) *connector {
+	w.t.Helper()
 	listen := freeAddress(w.t)
+	env := w.env(listen)
+	maps.Copy(env, settings)
 	args := append([]string{stack.binary, "run"}, flags...)
-	return &connector{launch(w.t, w.dir, name, w.env(listen), nil, args...), "http://" + listen}
+	return &connector{launch(w.t, w.dir, name, env, nil, args...), "http://" + listen}
 }
 
 // command runs another command to its end.
