@@ -252,12 +252,16 @@ func (c *call) rolesAnyway() bool {
 }
 
 // noRole answers that the member holds no role that would do.
-func (c *call) noRole() *reply { return c.denied() }
+func (c *call) noRole() *reply {
+	return c.denial(orDefault(c.sw.RoleMissingStatus, http.StatusForbidden))
+}
 
-// denied answers that a scope or a role is missing.
-func (c *call) denied() *reply {
+// denied answers that a scope is missing.
+func (c *call) denied() *reply { return c.denial(http.StatusForbidden) }
+
+func (c *call) denial(status int) *reply {
 	return envelope{
-		Status: http.StatusForbidden, ServiceCode: 100, Code: "ACCESS_DENIED",
+		Status: status, ServiceCode: 100, Code: "ACCESS_DENIED",
 		Message: fmt.Sprintf("Not enough permissions to access: %s.%s.%s", c.at.endpoint, shorten(c.action), c.version),
 	}.reply()
 }

@@ -42,7 +42,8 @@ type hook struct {
 	dropped   int
 }
 
-// passes makes the handshake with a webhook now and reports whether it passed.
+// passes makes the handshake with a webhook now and reports whether LinkedIn
+// takes it for validated.
 func (n *notifier) passes(ctx context.Context, webhook string) bool {
 	err := n.challenge(ctx, webhook)
 	if ctx.Err() != nil {
@@ -64,7 +65,7 @@ func (n *notifier) passes(ctx context.Context, webhook string) bool {
 		}
 	}
 	n.release(h)
-	return err == nil
+	return err == nil && h.validated
 }
 
 // release queues the deliveries that waited for a handshake, n.mu held.

@@ -22,11 +22,12 @@ import (
 //	GET    /sim/ledger      every lead ever made, as JSON lines (LedgerEntry)
 //	GET    /sim/stats       requests answered (Stats)
 //	GET    /sim/clock       LinkedIn's clock
-//	POST   /sim/clock       {"offset":"5m"} ahead of the base clock, or {"shift":"-1m"} from where it is
+//	POST   /sim/clock       {"offset":"5m"} ahead of the base clock, or {"shift":"-1m"} from where it is; with
+//	                        "keepTokens":true what was issued does not grow older or younger by it
 //	GET    /sim/switches    the switches in force
 //	POST   /sim/switches    replace them; those not named go back to their default. ?variant=NAME takes one of Variants
 //	                        or NotificationVariants
-//	POST   /sim/tokens      {"scopes":[…]} issue tokens without the consent page
+//	POST   /sim/tokens      issue tokens without the consent page (TokenSpec)
 //	GET    /sim/webhooks    the webhooks, their handshakes and subscriptions (WebhookState)
 //	POST   /sim/webhooks/validate, /sim/webhooks/unblock   {"webhook":URL}, or {} for all: the handshake now;
 //	                        the latter lifts a block first. Both answer as GET /sim/webhooks
@@ -126,7 +127,7 @@ func decodeStrict(text []byte, v any) error {
 // durationMembers are given as texts and decoded as nanoseconds.
 var durationMembers = map[string]bool{
 	"age": true, "every": true, "visibleAfter": true, "for": true, "latency": true, "retryAfter": true,
-	"shift": true, "offset": true, "freshTokenLag": true,
+	"shift": true, "offset": true, "freshTokenLag": true, "accessLife": true, "refreshLife": true,
 	"occurredAfter": true, "webhookRetry": true, "webhookRetryFor": true, "webhookTimeout": true,
 }
 
@@ -257,17 +258,18 @@ func (s *Server) getClock(w http.ResponseWriter, _ *http.Request) {
 
 func (s *Server) postClock(w http.ResponseWriter, r *http.Request) {
 	var change struct {
-		Offset *time.Duration `json:"offset"`
-		Shift  time.Duration  `json:"shift"`
+		Offset     *time.Duration `json:"offset"`
+		Shift      time.Duration  `json:"shift"`
+		KeepTokens bool           `json:"keepTokens"`
 	}
 	if err := decode(r, &change); err != nil {
 		answer(w, nil, err)
 		return
 	}
 	if change.Offset != nil {
-		s.SetClockOffset(*change.Offset)
+		change.Shift += *change.Offset - time.Duration(s.clock.offset.Load())
 	}
-	s.ShiftClock(change.Shift)
+	s.ShiftClock(change.Shift, change.KeepTokens)
 	s.getClock(w, r)
 }
 
@@ -292,14 +294,13 @@ func (s *Server) postSwitches(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) postTokens(w http.ResponseWriter, r *http.Request) {
-	var request struct {
-		Scopes []string `json:"scopes"`
+	var spec TokenSpec
+	var token Token
+	err := decode(r, &spec)
+	if err == nil {
+		token, err = s.IssueTokens(spec)
 	}
-	if err := decode(r, &request); err != nil {
-		answer(w, nil, err)
-		return
-	}
-	answer(w, s.IssueToken(request.Scopes...), nil)
+	answer(w, token, err)
 }
 
 // postWebhook does something with the webhook that the request names.

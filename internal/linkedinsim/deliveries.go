@@ -64,25 +64,60 @@ type delivery struct {
 func (n *notifier) announce(x notice) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	sw := n.s.Switches()
 	var body []byte
 	for _, u := range n.subscriptions {
 		if !u.wants(x) {
 			continue
 		}
 		if body == nil {
-			body = x.body(sw)
+			body = x.body(n.s.Switches())
 		}
-		n.queueDelivery(Delivery{
+		n.dispatch(Delivery{
 			Subscription: u.ID, Webhook: u.Webhook, Lead: x.lead, Action: x.action, Body: string(body),
 			MadeAt: n.s.Now(), Outcome: outcomeWaiting,
 		})
 	}
 }
 
-func (n *notifier) queueDelivery(about Delivery) {
-	n.push(n.record(about))
+// dispatch queues a delivery, with what the faults that meet it do to it.
+func (n *notifier) dispatch(about Delivery) {
+	var delays []time.Duration // of the second one, the third …
+	lost, delay := false, time.Duration(0)
+	for _, f := range n.s.faults.due(n.s, webhookLocation, about.Body) {
+		switch f.Kind {
+		case LoseDelivery:
+			lost = true
+		case DuplicateDelivery:
+			delays = append(delays, f.Latency)
+		case ReorderDeliveries:
+			delay += f.turn(mix(n.s.seed + uint64(len(n.log))))
+		default: // DelayDelivery
+			delay += f.Latency
+		}
+	}
+	d := n.record(about)
+	if lost {
+		n.end(d, outcomeLost)
+		return
+	}
+	d.due = d.due.Add(delay)
+	n.push(d)
+	for _, later := range delays {
+		twin := n.record(about)
+		twin.due = d.due.Add(later)
+		n.push(twin)
+	}
 	n.stir()
+}
+
+// turn is how long ReorderDeliveries holds a delivery back: less from one to
+// the next of a limited number, at random otherwise.
+func (f *scheduled) turn(random uint64) time.Duration {
+	within := orDefault(f.Latency, time.Second)
+	if f.left < 0 {
+		return time.Duration(random % uint64(within))
+	}
+	return within * time.Duration(f.left) / time.Duration(max(f.Count, 1))
 }
 
 // record notes a delivery, n.mu held.

@@ -44,7 +44,7 @@ func (c *call) subscribe() *reply {
 	if c.sw.RefuseUnvalidated && !c.s.notifier.passes(c.r.Context(), u.Webhook) {
 		return badParam("webhook")
 	}
-	if !c.s.notifier.subscribe(u) {
+	if !c.s.notifier.subscribe(u, c.sw.RefuseUnvalidated) {
 		return envelope{
 			Status: http.StatusBadRequest, Code: "ILLEGAL_ARGUMENT",
 			Message: "The owner has " + strconv.Itoa(maxSubscriptions) + " notifications, the most allowed",

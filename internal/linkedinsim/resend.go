@@ -46,6 +46,8 @@ func (s *Server) Resend(ctx context.Context, r Resend) ([]Delivery, error) {
 // resendOf are the deliveries that r describes.
 func (s *Server) resendOf(r Resend) ([]Delivery, error) {
 	switch {
+	case r.Lead == "" && (r.Action != "" || !r.OccurredAt.IsZero()):
+		return nil, errors.New("action and occurredAt need a lead")
 	case r.Delivery != 0 && r.Lead == "":
 		d, ok := s.notifier.earlier(r.Delivery)
 		if !ok {

@@ -56,9 +56,14 @@ func (s *Server) SetClockOffset(d time.Duration) {
 	s.notifier.stir()
 }
 
-// ShiftClock moves LinkedIn's clock from where it is.
-func (s *Server) ShiftClock(d time.Duration) {
+// ShiftClock moves LinkedIn's clock from where it is. With keepTokens the times
+// of tokens and codes move too, as if only what the clock shows had changed;
+// without, they are so much older.
+func (s *Server) ShiftClock(d time.Duration, keepTokens bool) {
 	s.clock.offset.Add(int64(d))
+	if keepTokens {
+		s.auth.move(d)
+	}
 	s.notifier.stir()
 }
 
@@ -152,6 +157,11 @@ type location struct {
 }
 
 func (l location) oauth() bool { return l.root == "oauth" }
+
+// webhookLocation stands for a request that LinkedIn makes, where faults look.
+var webhookLocation = location{root: "webhook", endpoint: "webhook"}
+
+func (l location) delivery() bool { return l == webhookLocation }
 
 const endpointUnknown = "unknown"
 

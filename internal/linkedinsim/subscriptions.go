@@ -48,8 +48,9 @@ const (
 )
 
 // subscribe keeps a subscription and gives it its id; false means that its
-// owner has as many as LinkedIn allows. The handshake with its webhook is due.
-func (n *notifier) subscribe(u *subscription) bool {
+// owner has as many as LinkedIn allows. Unless it has just been made, the
+// handshake with its webhook is due.
+func (n *notifier) subscribe(u *subscription, validated bool) bool {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	own := 0
@@ -65,7 +66,9 @@ func (n *notifier) subscribe(u *subscription) bool {
 	n.subscribed++
 	n.subscriptions = append(n.subscriptions, u)
 	n.listened.Store(true)
-	n.hook(u.Webhook).due = n.s.Now()
+	if h := n.hook(u.Webhook); !validated {
+		h.due = n.s.Now()
+	}
 	n.stir()
 	return true
 }
@@ -80,6 +83,13 @@ func (n *notifier) subscription(id int64) *subscription {
 		}
 	}
 	return nil
+}
+
+// registered is how many subscriptions there are.
+func (n *notifier) registered() int {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	return len(n.subscriptions)
 }
 
 // subscriptionsTo are those of an owner and type, oldest first.

@@ -74,6 +74,9 @@ type Switches struct {
 	// RolesWithoutAdminScope lets organizationAcls answer to a token that has
 	// lead and event scopes only.
 	RolesWithoutAdminScope bool `json:"rolesWithoutAdminScope,omitempty"`
+	// RoleMissingStatus answers requests of a member without the role they need:
+	// 403 (default) or 401; the code is ACCESS_DENIED either way.
+	RoleMissingStatus int `json:"roleMissingStatus,omitempty"`
 	// OrganizationTarget names the organization of a role organizationTarget.
 	OrganizationTarget bool `json:"organizationTarget,omitempty"`
 
@@ -83,6 +86,13 @@ type Switches struct {
 	// 429; 0 is no limit.
 	DailyBudget int `json:"dailyBudget,omitempty"`
 
+	// AccessLife and RefreshLife are how long tokens live that are issued from now
+	// on; 0 is as long as Config says.
+	AccessLife  time.Duration `json:"accessLife,omitempty"`
+	RefreshLife time.Duration `json:"refreshLife,omitempty"`
+	// WithheldScopes are scopes, separated by blanks, that a consent does not grant
+	// although the app asks for them. By LinkedIn's text there is no such consent.
+	WithheldScopes string `json:"withheldScopes,omitempty"`
 	// BearerOnly issues no refresh tokens.
 	BearerOnly bool `json:"bearerOnly,omitempty"`
 	// RefreshAnswer is what a refresh says of the refresh token: "" repeats it,
@@ -181,8 +191,11 @@ func Variants() map[string]Switches {
 		"missing version without code":          {VersionMissingBare: true},
 		"vanityName finder":                     {VanityNameFinder: true},
 		"roles without admin scope":             {RolesWithoutAdminScope: true},
+		"role missing is 401":                   {RoleMissingStatus: 401},
 		"organizationTarget":                    {OrganizationTarget: true},
 		"Retry-After on 429":                    {RetryAfter: true},
+		"access token lives a second less":      {AccessLife: 5183999 * time.Second},
+		"refresh token lives a solar year":      {RefreshLife: 31556951 * time.Second},
 		"no refresh token":                      {BearerOnly: true},
 		"refresh token rotates":                 {RefreshAnswer: "rotated"},
 		"refresh token not repeated":            {RefreshAnswer: "absent"},
@@ -238,11 +251,22 @@ func (s Switches) validate() error {
 	default:
 		problems = append(problems, fmt.Errorf("switch notificationDeleteStatus is %d, must be 204 or 200", s.NotificationDeleteStatus))
 	}
-	for name, d := range map[string]time.Duration{"occurredAfter": s.OccurredAfter, "webhookRetry": s.WebhookRetry, "webhookRetryFor": s.WebhookRetryFor, "webhookTimeout": s.WebhookTimeout} {
-		if d < 0 {
-			problems = append(problems, fmt.Errorf("switch %s is %v, must not be negative", name, d))
+	switch s.RoleMissingStatus {
+	case 0, 401, 403:
+	default:
+		problems = append(problems, fmt.Errorf("switch roleMissingStatus is %d, must be 403 or 401", s.RoleMissingStatus))
+	}
+	atLeast := func(name string, d, least time.Duration) {
+		if d != 0 && d < least {
+			problems = append(problems, fmt.Errorf("switch %s is %v, must be at least %v", name, d, least))
 		}
 	}
+	atLeast("accessLife", s.AccessLife, time.Second)
+	atLeast("refreshLife", s.RefreshLife, time.Second)
+	atLeast("occurredAfter", s.OccurredAfter, 0)
+	atLeast("webhookRetry", s.WebhookRetry, time.Millisecond)
+	atLeast("webhookRetryFor", s.WebhookRetryFor, time.Millisecond)
+	atLeast("webhookTimeout", s.WebhookTimeout, time.Millisecond)
 	for _, n := range []int{s.MaxResponses, s.MaxEvents, s.MaxForms, s.MaxACLs, s.DailyBudget, int(s.FreshTokenLag)} {
 		if n < 0 {
 			problems = append(problems, fmt.Errorf("a switch is %d, must not be negative", n))

@@ -129,7 +129,7 @@ func TestEveryVariantIsOneAlternative(t *testing.T) {
 		}
 	}
 	// Limits and permissions, not alternatives.
-	for _, name := range []string{"DailyBudget", "LocalWebhooks", "WebhookRetry", "WebhookRetryFor", "WebhookTimeout"} {
+	for _, name := range []string{"DailyBudget", "WithheldScopes", "LocalWebhooks", "WebhookRetry", "WebhookRetryFor", "WebhookTimeout"} {
 		fields[name] = true
 	}
 	for i := range reflect.TypeFor[Switches]().NumField() {
