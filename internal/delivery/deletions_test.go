@@ -2,7 +2,6 @@ package delivery
 
 import (
 	"errors"
-	"fmt"
 	"maps"
 	"slices"
 	"testing"
@@ -275,20 +274,35 @@ func TestWhatOneProcessIsToldReachesTheOneThatWorks(t *testing.T) {
 	w := newWorld(t)
 	w.epoch()
 	standby, active := NewNotices(w.opts), NewNotices(w.opts)
-	if err := standby.Create(t.Context(), src, []checkpoint.Pushed{{Response: "before", At: w.now}}); err != nil {
-		t.Fatal(err)
+	create := func(ids ...string) {
+		t.Helper()
+		var created []checkpoint.Pushed
+		for _, id := range ids {
+			created = append(created, checkpoint.Pushed{Response: id, At: w.now})
+		}
+		if err := standby.Create(t.Context(), src, created); err != nil {
+			t.Fatal(err)
+		}
 	}
+	create("long ago")
+	w.now = w.now.Add(pushesBack + time.Minute)
+	create("while nobody worked")
+	w.now = w.now.Add(pushesBack / 2)
 	pushes, err := active.Pushes(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := standby.Create(t.Context(), src, []checkpoint.Pushed{{Response: "a", At: w.now}, {Response: "b", At: w.now}}); err != nil {
-		t.Fatal(err)
-	}
-	var got []string
-	err = pushes.Next(t.Context(), func(s lead.Source, p checkpoint.Pushed) { got = append(got, fmt.Sprint(s, p.Response)) })
-	if want := []string{src.String() + "a", src.String() + "b"}; err != nil || !slices.Equal(got, want) {
-		t.Errorf("told of %v (%v), want %v", got, err, want)
+	create("a", "b")
+	for _, want := range [][]string{{"while nobody worked", "a", "b"}, nil} {
+		var got []string
+		err = pushes.Next(t.Context(), func(s lead.Source, p checkpoint.Pushed) {
+			if s == src {
+				got = append(got, p.Response)
+			}
+		})
+		if err != nil || !slices.Equal(got, want) {
+			t.Errorf("told of %q (%v), want %q", got, err, want)
+		}
 	}
 	// The checkpoint topic is read as before.
 	if _, err := ReadState(t.Context(), w.cluster, w.opts.Name); err != nil {

@@ -152,7 +152,7 @@ func (n *Notices) Create(ctx context.Context, src lead.Source, created []checkpo
 	if err != nil {
 		return err
 	}
-	err = n.opts.Cluster.Append(ctx, kafka.Message{Topic: CheckpointTopic(n.opts.Name), Key: []byte(checkpoint.PushKey(src)), Value: value})
+	err = n.opts.Cluster.Append(ctx, kafka.Message{Topic: CheckpointTopic(n.opts.Name), Key: []byte(checkpoint.PushKey(src)), Value: value, Time: n.opts.Now()})
 	if err != nil {
 		return fmt.Errorf("passing on %d notifications of %s: %w", len(created), src, err)
 	}
@@ -164,11 +164,15 @@ type Pushes struct {
 	reader *kafka.Follower
 }
 
-// Pushes begins with what comes after this call.
+// pushesBack is how far before its start a process that begins to work looks for
+// what was passed on: until then nobody may have been there to read it.
+const pushesBack = 2 * time.Minute
+
+// Pushes begins with what was passed on just before this call.
 func (n *Notices) Pushes(ctx context.Context) (*Pushes, error) {
 	p := &Pushes{reader: n.opts.Cluster.Follower(CheckpointTopic(n.opts.Name))}
-	if err := p.reader.Skip(ctx); err != nil {
-		return nil, fmt.Errorf("finding the end of the checkpoint topic: %w", err)
+	if err := p.reader.Since(ctx, n.opts.Now().Add(-pushesBack)); err != nil {
+		return nil, fmt.Errorf("finding what was passed on last: %w", err)
 	}
 	return p, nil
 }

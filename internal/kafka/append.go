@@ -112,14 +112,29 @@ func (f *Follower) Next(ctx context.Context, fn func(*Record) error) (anew bool,
 	return anew, nil
 }
 
-// Skip moves to the end of the topic: only what comes later is handed out.
-func (f *Follower) Skip(ctx context.Context) error {
+// Since moves to the first record of that time or later, or to the end of the
+// topic where there is none: only what stands from there on is handed out.
+func (f *Follower) Since(ctx context.Context, t time.Time) error {
+	f.next = nil
 	bounds, err := f.cluster.Offsets(ctx, f.topic)
-	if err != nil && !errors.Is(err, ErrTopicMissing) {
+	if errors.Is(err, ErrTopicMissing) {
+		return nil
+	}
+	if err != nil {
 		return err
 	}
-	f.next = nil
-	for _, b := range bounds {
+	var at []int64
+	err = f.cluster.persist(ctx, "asking for the offsets of topic "+f.topic, func(ctx context.Context) (err error) {
+		at, err = f.cluster.offsetsAt(ctx, f.topic, max(0, t.UnixMilli()))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for partition, b := range bounds {
+		if partition < len(at) && at[partition] >= 0 {
+			b.End = min(b.End, at[partition])
+		}
 		f.next = append(f.next, b.End)
 	}
 	return nil
