@@ -32,7 +32,7 @@ func (b *bench) newLinkedIn(ctx context.Context, forms, leads int) (*linkedin, e
 	var err error
 	l.process, err = b.launch(ctx, nil, b.leadstream, "simulate", "--listen", "127.0.0.1:0", "--token-file", l.token,
 		"--organizations", "1", "--events", strconv.Itoa(forms), "--forms", strconv.Itoa(forms),
-		"--leads", strconv.Itoa(leads), "--rate", "0", "--seed", "1")
+		"--leads", strconv.Itoa(leads), "--rate", "0", "--seed", "1", "--local-webhooks")
 	if err != nil {
 		return nil, err
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"net"
 	"net/http"
 	"os"
 	"time"
@@ -82,14 +83,36 @@ func (i *installation) reader(ctx context.Context) (*kgo.Client, error) {
 // live measures from the submission of a lead to its arrival at a
 // read_committed consumer, at an interval of one second.
 func (b *bench) live(ctx context.Context) error {
+	return b.arrivals(ctx, "Live, interval 1 s", []string{"LEADSTREAM_POLL_INTERVAL=1s"})
+}
+
+// push is live with LinkedIn's notifications, and with polls so seldom that they
+// have no part in it.
+func (b *bench) push(ctx context.Context) error {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return fmt.Errorf("finding a free port: %w", err)
+	}
+	address := l.Addr().String()
+	if err := l.Close(); err != nil {
+		return fmt.Errorf("finding a free port: %w", err)
+	}
+	return b.arrivals(ctx, "Push, interval 1 h",
+		[]string{"LEADSTREAM_POLL_INTERVAL=1h", "LEADSTREAM_WEBHOOK_LISTEN=" + address, "LEADSTREAM_WEBHOOK_URL=http://" + address})
+}
+
+// arrivals measures from the submission of leads at random moments to their
+// arrival at a read_committed consumer, with the settings given.
+func (b *bench) arrivals(ctx context.Context, title string, settings []string) error {
 	i, err := b.install(ctx, b.empty)
 	if err != nil {
 		return err
 	}
-	p, err := i.begin(ctx, b.empty, []string{"LEADSTREAM_POLL_INTERVAL=1s"}, "run")
+	p, err := i.begin(ctx, b.empty, settings, "run")
 	if err != nil {
 		return err
 	}
+	time.Sleep(5 * time.Second) // until it is polled, and LinkedIn notifies of it
 	c, err := i.reader(ctx)
 	if err != nil {
 		return err
@@ -105,8 +128,9 @@ func (b *bench) live(ctx context.Context) error {
 	if _, err := p.stop(); err != nil {
 		return err
 	}
-	list(fmt.Sprintf("Live, interval 1 s, %d leads at random moments, submission to a read_committed consumer", len(took)),
+	list(fmt.Sprintf("%s, %d leads at random moments, submission to a read_committed consumer", title, len(took)),
 		comparison{"50 %", nil, series{took.quantile(0.5)}, "%.0f ms"},
+		comparison{"95 %", nil, series{took.quantile(0.95)}, "%.0f ms"},
 		comparison{"99 %", nil, series{took.quantile(0.99)}, "%.0f ms"},
 		comparison{"longest", nil, series{took.quantile(1)}, "%.0f ms"})
 	return i.remove(ctx)

@@ -43,12 +43,13 @@ var parts = []part{
 	{"memory", (*bench).memory},
 	{"start", (*bench).start},
 	{"live", (*bench).live},
+	{"push", (*bench).push},
 	{"idle", (*bench).idle},
 }
 
 func main() {
 	o := options{}
-	flag.StringVar(&o.only, "only", "", "`PARTS` to measure, separated by commas, of backfill, latency, memory, start, live, idle; empty is all")
+	flag.StringVar(&o.only, "only", "", "`PARTS` to measure, separated by commas, of backfill, latency, memory, start, live, push, idle; empty is all")
 	flag.IntVar(&o.runs, "runs", 5, "`NUMBER` of runs of each program; the figures are medians")
 	flag.IntVar(&o.leads, "leads", 100_000, "`NUMBER` of leads to backfill")
 	flag.IntVar(&o.liveLeads, "live-leads", 300, "`NUMBER` of leads whose latency is measured")
