@@ -188,6 +188,18 @@ var scenarios = map[string]struct{ fires, quiet string }{
 		"leadstream_transactions_total" + at(`outcome="lost"`) + " 0x10 1x10 3x10 6x10",
 		"leadstream_transactions_total" + at(`outcome="lost"`) + " 0x10 1x30",
 	},
+	"LeadstreamNotificationsCannotBeReceived": {
+		"leadstream_webhook_requests_total" + at(`outcome="challenge"`) + " 3x400\nprocess_start_time_seconds" + at("") + " -60000x400",
+		"leadstream_webhook_requests_total" + at(`outcome="challenge"`) + " 0+0.01x400\nprocess_start_time_seconds" + at("") + " -60000x400",
+	},
+	"LeadstreamNotificationsRefused": {
+		"leadstream_webhook_requests_total" + at(`outcome="forged"`) + " 0+1x60\nleadstream_webhook_requests_total" + at(`outcome="accepted"`) + " 7x60",
+		"leadstream_webhook_requests_total" + at(`outcome="forged"`) + " 0+1x60\nleadstream_webhook_requests_total" + at(`outcome="accepted"`) + " 0+1x60",
+	},
+	"LeadstreamNotificationsFail": {
+		"leadstream_webhook_requests_total" + at(`outcome="failed"`) + " 0+1x60",
+		"leadstream_webhook_requests_total" + at(`outcome="failed"`) + " 0x30 5x30",
+	},
 }
 
 func token(kind string, days float64) string {

@@ -196,7 +196,7 @@ func TestDashboardIsLaidOutWithoutOverlapAndExplainsItself(t *testing.T) {
 			t.Errorf("panel %d %q lacks a title, a description, a unit, a query or a data source", p.ID, p.Title)
 		}
 	}
-	want := []string{"Overview", "Leads", "Latency", "Sources", "LinkedIn's API", "Errors and dead letters", "Kafka", "Tokens", "Processes"}
+	want := []string{"Overview", "Leads", "Latency", "Sources", "LinkedIn's API", "Errors and dead letters", "Kafka", "Tokens", "Processes", "LinkedIn's notifications"}
 	if !slices.Equal(rows, want) {
 		t.Errorf("rows = %v, want %v", rows, want)
 	}
