@@ -83,6 +83,7 @@ func (n *notifier) handshake(ctx context.Context, webhook string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	n.hook(webhook).underWay = false
+	n.stir() // the next one counts from now on
 }
 
 // challenge asks a webhook to prove that it knows the app's secret. The error

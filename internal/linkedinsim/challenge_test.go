@@ -111,7 +111,13 @@ func badAnswers(r *receiver) map[string]http.HandlerFunc {
 		"status 500": status(500), "status 204": status(204), "not found": status(404),
 		"no JSON":     text("application/json", "ok"),
 		"no response": text("application/json", "{}"),
-		"redirect":    func(w http.ResponseWriter, req *http.Request) { http.Redirect(w, req, "/elsewhere", http.StatusFound) },
+		"redirect": func(w http.ResponseWriter, req *http.Request) {
+			if req.URL.Path == "/elsewhere" { // would prove it
+				r.prove(w, req)
+				return
+			}
+			http.Redirect(w, req, "/elsewhere?"+req.URL.RawQuery, http.StatusTemporaryRedirect)
+		},
 		"text": withCode(func(w http.ResponseWriter, _ *http.Request, code string) {
 			text("text/plain", `{"challengeCode":"`+code+`","challengeResponse":"`+hexHMAC(r.secret, code)+`"}`)(w, nil)
 		}),
@@ -127,7 +133,7 @@ func badAnswers(r *receiver) map[string]http.HandlerFunc {
 			text("application/json", `{"challengeCode":"x","challengeResponse":"`+hexHMAC(r.secret, code)+`"}`)(w, nil)
 		}),
 		"late": func(w http.ResponseWriter, req *http.Request) {
-			time.Sleep(3 * time.Second)
+			time.Sleep(3*time.Second + time.Millisecond)
 			r.prove(w, req)
 		},
 	}
@@ -142,7 +148,7 @@ func TestWrongAnswersToAChallengeDoNotValidate(t *testing.T) {
 				c.running()
 				c.register(subscriptionBody(""))
 				c.add(LeadSpec{})
-				time.Sleep(3 * time.Second)
+				time.Sleep(4 * time.Second)
 				synctest.Wait()
 				h := c.webhook()
 				if h.Validated || h.Failures != 1 || h.Problem == "" || h.Dropped != 1 || len(r.deliveries()) != 0 {
@@ -202,6 +208,9 @@ func TestThreeFailuresInARowBlockAWebhook(t *testing.T) {
 		if h.Validated || !h.Blocked || h.Dropped != 1 || h.Delivered != 1 || !h.Next.IsZero() {
 			t.Errorf("after three in a row the webhook is %+v, want it blocked", h)
 		}
+		if d := c.server.Deliveries(); d[1].Outcome != "blocked" || len(d[1].Attempts) != 0 {
+			t.Errorf("the delivery to it is %+v, want it blocked", d[1])
+		}
 		r.set(nil, nil)
 		time.Sleep(day)
 		c.control(http.MethodPost, "/sim/webhooks/validate", `{"webhook":"`+hookURL+`"}`, http.StatusOK)
@@ -230,6 +239,10 @@ func TestBlockStaysWithTheWebhook(t *testing.T) {
 	c.server.Notify(t.Context())
 	if h := c.webhook(); !h.Blocked || h.Handshakes != 3 {
 		t.Errorf("after another registration the webhook is %+v, want it blocked", h)
+	}
+	c.control(http.MethodPatch, "/sim/switches", `{"refuseUnvalidated":true}`, http.StatusOK)
+	if status, _ := c.post(subscriptionBody(""), nil); status != http.StatusBadRequest {
+		t.Errorf("a blocked webhook that is validated first = %d, want 400", status)
 	}
 	c.control(http.MethodPost, "/sim/webhooks/unblock", `{"webhook":"https://other.example.com/"}`, http.StatusBadRequest)
 }

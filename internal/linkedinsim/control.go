@@ -27,6 +27,7 @@ import (
 //	GET    /sim/switches    the switches in force
 //	POST   /sim/switches    replace them; those not named go back to their default. ?variant=NAME takes one of Variants
 //	                        or NotificationVariants
+//	PATCH  /sim/switches    change those named and leave the others
 //	POST   /sim/tokens      issue tokens without the consent page (TokenSpec)
 //	GET    /sim/webhooks    the webhooks, their handshakes and subscriptions (WebhookState)
 //	POST   /sim/webhooks/validate, /sim/webhooks/unblock   {"webhook":URL}, or {} for all: the handshake now;
@@ -78,6 +79,7 @@ func (s *Server) controlRoutes() http.Handler {
 	mux.HandleFunc("POST /sim/clock", s.postClock)
 	mux.HandleFunc("GET /sim/switches", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.Switches(), nil) })
 	mux.HandleFunc("POST /sim/switches", s.postSwitches)
+	mux.HandleFunc("PATCH /sim/switches", s.patchSwitches)
 	mux.HandleFunc("POST /sim/tokens", s.postTokens)
 	mux.HandleFunc("GET /sim/webhooks", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.Webhooks(), nil) })
 	mux.HandleFunc("POST /sim/webhooks/validate", s.postWebhook(s.Validate))
@@ -287,6 +289,15 @@ func (s *Server) postSwitches(w http.ResponseWriter, r *http.Request) {
 	} else {
 		err = decode(r, &sw)
 	}
+	if err == nil {
+		err = s.SetSwitches(sw)
+	}
+	answer(w, s.Switches(), err)
+}
+
+func (s *Server) patchSwitches(w http.ResponseWriter, r *http.Request) {
+	sw := s.Switches()
+	err := decode(r, &sw)
 	if err == nil {
 		err = s.SetSwitches(sw)
 	}

@@ -146,6 +146,15 @@ func TestFaultsClockSwitchesAndTokensOverHTTP(t *testing.T) {
 	if got := c.server.Switches(); !got.OldestFirst || got.FreshTokenLag != 2*time.Second {
 		t.Errorf("switches are %+v", got)
 	}
+	c.control(http.MethodPatch, "/sim/switches", `{"oldestFirst":false,"webhookRetry":"50ms"}`, http.StatusOK)
+	if got := c.server.Switches(); got.OldestFirst || got.FreshTokenLag != 2*time.Second || got.WebhookRetry != 50*time.Millisecond {
+		t.Errorf("after a change of two, switches are %+v", got)
+	}
+	c.control(http.MethodPatch, "/sim/switches", `{"webhookRetry":"0.5ms"}`, http.StatusBadRequest)
+	c.control(http.MethodPost, "/sim/switches?variant=webhook+dies+with+the+role", ``, http.StatusOK)
+	if got, want := c.server.Switches(), NotificationVariants()["webhook dies with the role"]; got != want {
+		t.Errorf("switches are %+v, want %+v", got, want)
+	}
 	c.control(http.MethodPost, "/sim/switches?variant=no+total", ``, http.StatusOK)
 	if got, want := c.server.Switches(), Variants()["no total"]; got != want {
 		t.Errorf("switches are %+v, want %+v", got, want)

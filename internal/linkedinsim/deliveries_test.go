@@ -378,6 +378,40 @@ func TestStoppedRunLosesNoDelivery(t *testing.T) {
 	})
 }
 
+// slowToEnd is a transport whose requests end a second after their context.
+type slowToEnd struct{}
+
+func (slowToEnd) RoundTrip(r *http.Request) (*http.Response, error) {
+	<-r.Context().Done()
+	time.Sleep(time.Second)
+	return nil, r.Context().Err()
+}
+
+func TestRunEndsAfterAllItStarted(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newClient(t, Config{Organizations: 1, Events: 1, Forms: 1, Now: time.Now, WebhookTransport: slowToEnd{}})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- c.server.Run(ctx) }()
+		c.register(subscriptionBody(""))
+		c.add(LeadSpec{}) // waits for the handshake, which does not end
+		synctest.Wait()
+		start := time.Now()
+		cancel()
+		if err := <-done; err != nil || time.Since(start) != time.Second {
+			t.Errorf("Run = %v after %v, want nil after the second that the request takes to end", err, time.Since(start))
+		}
+		if h := c.webhook(); h.Handshakes != 0 || h.Waiting != 1 {
+			t.Errorf("the webhook is %+v, want its handshake still to be made", h)
+		}
+		_, _ = read(t, c.do(http.MethodDelete, notifications+"/7012001", "", nil))
+		c.server.Notify(t.Context())
+		if d := c.server.Deliveries(); d[0].Outcome != "unsubscribed" {
+			t.Errorf("the delivery is %+v, want it given up with its subscription", d[0])
+		}
+	})
+}
+
 func TestUnsubscribedWebhookGetsNothingMore(t *testing.T) {
 	c, r := subscribed(t, Config{})
 	r.set(status(500), nil)

@@ -65,6 +65,21 @@ func TestFaultsBefallDeliveries(t *testing.T) {
 	}
 }
 
+func TestFaultsOfRequestsAndOfDeliveriesLeaveEachOtherAlone(t *testing.T) {
+	c, r := subscribed(t, Config{})
+	c.control(http.MethodPost, "/sim/faults", `[{"kind":"status","endpoint":"*"},{"kind":"lose_delivery"}]`, http.StatusOK)
+	c.add(LeadSpec{ID: "lost"}, LeadSpec{ID: "sent"})
+	c.wantStatus(smallFinder, http.StatusInternalServerError)
+	c.wantStatus(smallFinder, http.StatusOK)
+	c.control(http.MethodPost, "/sim/faults", `{"kind":"lose_delivery"}`, http.StatusOK)
+	c.wantStatus(smallFinder, http.StatusOK)
+	c.add(LeadSpec{ID: "lost too"})
+	c.server.Notify(t.Context())
+	if got := r.order(); !slices.Equal(got, []string{"sent"}) {
+		t.Errorf("notified of %q, want the second alone", got)
+	}
+}
+
 func TestDuplicateIsTheSameToTheByte(t *testing.T) {
 	c, r := subscribed(t, Config{})
 	c.control(http.MethodPost, "/sim/faults", `{"kind":"duplicate_delivery"}`, http.StatusOK)

@@ -11,6 +11,12 @@
 // Variants lists each alternative alone. Every lead ever made stands in the
 // ledger, so that what arrived can be compared with what was sent.
 //
+// It also notifies: webhooks are registered over leadNotifications, challenged
+// every two hours and told of each lead made and each member who leaves. All
+// that is sent is sent by Server.Run, which ends when its context and what is
+// under way have ended; a server without Run answers requests and sends nothing
+// but what Server.Notify, Validate, Unblock and Resend are called for.
+//
 // The package imports nothing else of this module: client and simulator must
 // not be able to share a mistake. It answers from generated, synthetic data
 // only, the same for the same seed. All exported methods are safe for
@@ -19,6 +25,6 @@
 // Sources: LinkedIn's API documentation (OAuth authorization code flow,
 // programmatic refresh tokens, token introspection, Rest.li protocol versions,
 // error handling, pagination, rate limits, Organization Access Control, Events,
-// Lead Sync) and, for behaviour that is not written there, what integrators
-// have reported.
+// Lead Sync, webhook validation) and, for behaviour that is not written there,
+// what integrators have reported.
 package linkedinsim

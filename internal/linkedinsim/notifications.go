@@ -11,9 +11,9 @@ import (
 const notificationName = "Lead notification"
 
 // writes reports whether the request makes or deletes something, which only
-// leadNotifications allows.
+// leadNotifications allows. A tunnelled GET is a POST by its looks alone.
 func (c *call) writes() bool {
-	return c.at.endpoint == "leadNotifications" &&
+	return c.at.endpoint == "leadNotifications" && c.r.Header.Get("X-HTTP-Method-Override") == "" &&
 		(c.r.Method == http.MethodPost && c.at.key == "" || c.r.Method == http.MethodDelete && c.at.key != "")
 }
 

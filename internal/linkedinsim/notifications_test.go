@@ -206,6 +206,11 @@ func TestFinderOfSubscriptionsWantsItsOwnUnion(t *testing.T) {
 			t.Errorf("GET %s = %d %.200s, want %d and %d elements", tt.query, status, body, tt.status, tt.found)
 		}
 	}
+	path, query, _ := strings.Cut(criteria(""), "?")
+	tunnelled := map[string]string{"X-HTTP-Method-Override": "GET", "Content-Type": "application/x-www-form-urlencoded"}
+	if status, body := read(t, c.do(http.MethodPost, path, query, tunnelled)); status != 200 || !strings.Contains(string(body), hookURL) {
+		t.Errorf("the tunnelled finder = %d %s, want 200 and the one", status, body)
+	}
 	encoded := notifications + "?q=criteria&owner=%28value%3A%28organization%3Aurn%3Ali%3Aorganization%3A9000123%29%29&leadType=%28leadType%3AEVENT%29"
 	c.wantStatus(encoded, http.StatusBadRequest)
 	c.control(http.MethodPost, "/sim/switches", `{"acceptEncodedUnion":true}`, http.StatusOK)

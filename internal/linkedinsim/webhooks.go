@@ -98,7 +98,8 @@ func (n *notifier) unblock(webhook string) {
 	h.blocked, h.failures = false, 0
 }
 
-// Deliveries are all notifications so far, in the order they came up.
+// Deliveries are all notifications so far, in the order they came up. They are
+// kept, as the ledger is, for as long as the server is.
 func (s *Server) Deliveries() []Delivery {
 	var all []Delivery
 	for next := 0; ; {
