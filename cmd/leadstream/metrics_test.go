@@ -59,7 +59,12 @@ func promised(t *testing.T) []string {
 // operating is a system at work, with a simulated LinkedIn, until the test ends.
 func operating(t *testing.T) *system {
 	t.Helper()
-	world := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 20, Seed: 1})
+	return operatingOn(t, newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 20, Seed: 1}))
+}
+
+// operatingOn is operating in a world that is there; it has begun its work.
+func operatingOn(t *testing.T, world *stack) *system {
+	t.Helper()
 	c, _, err := config.Load(config.LoadOptions{NoFile: true, Environ: world.environ(map[string]string{
 		"LEADSTREAM_POLL_DISCOVERY_INTERVAL": "1s", "LEADSTREAM_WEBHOOK_LISTEN": "127.0.0.1:0", "LEADSTREAM_WEBHOOK_URL": "http://localhost:1",
 	})})
@@ -79,6 +84,13 @@ func operating(t *testing.T) *system {
 			t.Error(err)
 		}
 		s.close()
+	})
+	until(t, "the connector to be at work", func() bool {
+		families, err := s.metrics.Gather()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return slices.ContainsFunc(families, func(f *dto.MetricFamily) bool { return f.GetName() == "leadstream_last_success_timestamp_seconds" })
 	})
 	return s
 }

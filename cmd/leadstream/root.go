@@ -95,6 +95,7 @@ depends on cannot be reached, 6 differences were found.`,
 		newSchema(a),
 		newSimulate(a),
 		newTail(a),
+		newTeardown(a),
 		newVersion(a),
 	)
 	a.watchStart(root)
