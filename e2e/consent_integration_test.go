@@ -19,14 +19,13 @@ import (
 func (w *world) login(listen string, stdin io.Reader, flags ...string) (p *program, page string) {
 	w.t.Helper()
 	args := append([]string{stack.binary, "auth", "login"}, flags...)
-	p = launch(w.t, w.dir, "login", w.env(listen), stdin, args...)
+	w.logins++ // each has its own address
+	p = launch(w.t, w.dir, fmt.Sprintf("login-%d", w.logins), w.env(listen), stdin, args...)
 	address := regexp.MustCompile(`(?m)^http://\S+/oauth/v2/authorization\?\S+$`)
 	eventually(w.t, 20*time.Second, func() error {
-		found := address.FindAllString(p.results(), -1)
-		if len(found) == 0 {
+		if page = address.FindString(p.results()); page == "" {
 			return errors.New("auth login does not print the address of the consent page")
 		}
-		page = found[len(found)-1]
 		return nil
 	})
 	return p, page
