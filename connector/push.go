@@ -44,7 +44,7 @@ func (c *Connector) Notify(ctx context.Context, n lead.Notification) error {
 		e.pushed(n.Source, pushed)
 		return nil
 	}
-	return c.opts.Notices.Create(ctx, n.Source, []checkpoint.Pushed{pushed})
+	return c.opts.Notices.Create(ctx, n.Source, pushed)
 }
 
 // pushed hands a notification to the source's loop. A source that is not known

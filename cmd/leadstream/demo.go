@@ -40,9 +40,9 @@ func newDemo(a *app) *cobra.Command {
 		Short: "The whole path with nothing installed",
 		Long: `Runs everything in this one process: a simulated LinkedIn, an embedded Kafka
 and schema registry, and the connector between them. It consents, fills in the
-leads of the past year, then follows new ones, and prints each lead as a
-consumer of its topic sees it: one JSON object on a line. The status page is
-served meanwhile; its address is printed first.
+leads of the past year, then follows new ones, of which LinkedIn notifies it,
+and prints each lead as a consumer of its topic sees it: one JSON object on a
+line. The status page is served meanwhile; its address is printed first.
 
 With --for it ends by itself, and the summary compares what consumers saw with
 what the simulated LinkedIn made: 0 when nothing was lost or repeated, else 6.`,
@@ -66,8 +66,9 @@ func (a *app) demo(ctx context.Context, f demoFlags) error {
 		return fmt.Errorf("making a directory for the demo's token: %w", err)
 	}
 	defer os.RemoveAll(dir) //nolint:errcheck // a leftover in the temporary directory is harmless
-	// The member consents at once: the page is for people.
-	f.world.AutoConsent = true
+	// The member consents at once: the page is for people. LinkedIn notifies a
+	// webhook on this machine, which the real one would not.
+	f.world.AutoConsent, f.world.Switches.LocalWebhooks = true, true
 	d := &demonstration{app: a, flags: f, seen: map[string]int{}}
 	stop, err := d.start(ctx, dir)
 	if err != nil {
@@ -125,17 +126,25 @@ func (d *demonstration) configure(ctx context.Context, dir string, stack *embedd
 	c.Poll.Interval, c.Poll.DiscoveryInterval = time.Second, 10*time.Second
 	c.Kafka.Brokers, c.Registry.URL = stack.Brokers, stack.RegistryURL
 	c.Log.Level = d.flags.level
-	for _, address := range []string{c.HTTP.Listen, "127.0.0.1:0"} { // another leadstream may have the usual port
+	c.HTTP.Listen = free(ctx, c.HTTP.Listen, "127.0.0.1:0") // another leadstream may have the usual port
+	c.LinkedIn.RedirectURL = "http://" + c.HTTP.Listen + "/oauth/callback"
+	c.Webhook.Listen = free(ctx, "127.0.0.1:0")
+	c.Webhook.URL = "http://" + c.Webhook.Listen
+	d.config = c
+}
+
+// free is the first of the addresses that can be listened on, with its port; the
+// last one where that cannot be said.
+func free(ctx context.Context, addresses ...string) string {
+	for _, address := range addresses {
 		probe, err := (&net.ListenConfig{}).Listen(ctx, "tcp", address)
 		if err != nil {
 			continue
 		}
-		c.HTTP.Listen = probe.Addr().String()
-		c.LinkedIn.RedirectURL = "http://" + c.HTTP.Listen + "/oauth/callback"
 		_ = probe.Close() // the server takes it in a moment
-		break
+		return probe.Addr().String()
 	}
-	d.config = c
+	return addresses[len(addresses)-1]
 }
 
 // run lets it all work until ctx or the time given ends.

@@ -34,6 +34,16 @@ type Notices struct {
 	reader *kafka.Follower
 	read   time.Time        // when the deletions were read last
 	known  map[string]int64 // id to the newest deletion, epoch milliseconds
+
+	gathering sync.Mutex
+	gathered  map[lead.Source]*gathered
+}
+
+// gathered are notifications that are passed on together.
+type gathered struct {
+	created []checkpoint.Pushed
+	done    chan struct{} // closed once err is set
+	err     error
 }
 
 // NewNotices makes the notices of the installation that o describes. It does no
@@ -42,7 +52,7 @@ func NewNotices(o Options) *Notices {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Notices{opts: o, reader: o.Cluster.Follower(DeletionsTopic(o.Name)), known: map[string]int64{}}
+	return &Notices{opts: o, reader: o.Cluster.Follower(DeletionsTopic(o.Name)), known: map[string]int64{}, gathered: map[lead.Source]*gathered{}}
 }
 
 // Ensure makes the topic of deletions exist. The error is a *PolicyError when it
@@ -145,9 +155,44 @@ func readDeletion(r *kafka.Record) (d Deletion, ok bool, err error) {
 	return d, true, nil
 }
 
-// Create passes on what LinkedIn said of new responses of a source. Whether it
-// arrives decides about seconds only: the poll finds the leads in any case.
-func (n *Notices) Create(ctx context.Context, src lead.Source, created []checkpoint.Pushed) error {
+const (
+	// gatherFor is how long a notification waits for others of its source: a storm
+	// makes few records.
+	gatherFor = 50 * time.Millisecond
+	// passOnTime bounds passing them on, whoever of those that wait gives up.
+	passOnTime = 10 * time.Second
+)
+
+// Create passes on what LinkedIn said of a new response of a source. Whether it
+// arrives decides about seconds only: the poll finds the lead in any case.
+func (n *Notices) Create(ctx context.Context, src lead.Source, p checkpoint.Pushed) error {
+	n.gathering.Lock()
+	g, first := n.gathered[src], false
+	if g == nil {
+		g, first = &gathered{done: make(chan struct{})}, true
+		n.gathered[src] = g
+	}
+	g.created = append(g.created, p)
+	n.gathering.Unlock()
+	if first {
+		time.Sleep(gatherFor)
+		n.gathering.Lock()
+		delete(n.gathered, src)
+		n.gathering.Unlock()
+		g.err = n.passOn(context.WithoutCancel(ctx), src, g.created)
+		close(g.done)
+	}
+	select {
+	case <-g.done:
+		return g.err
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (n *Notices) passOn(ctx context.Context, src lead.Source, created []checkpoint.Pushed) error {
+	ctx, cancel := context.WithTimeout(ctx, passOnTime)
+	defer cancel()
 	value, err := checkpoint.Encode(checkpoint.Push{Created: created})
 	if err != nil {
 		return err
