@@ -1,9 +1,11 @@
 package schema
 
 import (
+	"cmp"
 	"encoding/binary"
 	"fmt"
 	"math"
+	"slices"
 	"sync"
 )
 
@@ -16,11 +18,12 @@ type Codec struct {
 	header  [5]byte
 	columns []plan
 	hidden  []int // the columns of hidden fields
-	// byQuestion and byConsent lead from LinkedIn's numbers to columns.
-	byQuestion map[int64]question
-	byConsent  map[int64]int
-	known      versions
-	scratch    sync.Pool
+	// questions and consents lead from LinkedIn's numbers, in their order, to
+	// columns. Lists and not maps: there may be a thousand codecs, most of them idle.
+	questions []question
+	consents  []numberedColumn
+	known     versions
+	scratch   sync.Pool
 }
 
 // plan is how one column is written.
@@ -33,8 +36,36 @@ type plan struct {
 
 // question holds the columns of one question, -1 where there is none.
 type question struct {
+	id           int64
 	text, choice int
 	latest       int // of the two, the one that a higher form version has
+}
+
+// numberedColumn is the column of a consent.
+type numberedColumn struct {
+	id int64
+	at int
+}
+
+func (q question) compare(id int64) int       { return cmp.Compare(q.id, id) }
+func (n numberedColumn) compare(id int64) int { return cmp.Compare(n.id, id) }
+
+// question finds the columns of a question.
+func (c *Codec) question(id int64) (question, bool) {
+	at, ok := slices.BinarySearchFunc(c.questions, id, question.compare)
+	if !ok {
+		return question{}, false
+	}
+	return c.questions[at], true
+}
+
+// consent finds the column of a consent.
+func (c *Codec) consent(id int64) (at int, ok bool) {
+	i, ok := slices.BinarySearchFunc(c.consents, id, numberedColumn.compare)
+	if !ok {
+		return 0, false
+	}
+	return c.consents[i].at, true
 }
 
 // Compile prepares the encoder for leads of the form. The id must be the one
@@ -48,32 +79,32 @@ func Compile(f *Fields, id int) (*Codec, error) {
 	if err := f.check(); err != nil {
 		return nil, fmt.Errorf("compiling the schema of form %.30q: %w", f.form, err)
 	}
-	c := &Codec{
-		form: f.form, choice: f.choice, known: f.versions,
-		byQuestion: map[int64]question{}, byConsent: map[int64]int{},
-	}
+	c := &Codec{form: f.form, choice: f.choice, known: f.versions, columns: make([]plan, 0, len(f.columns))}
 	binary.BigEndian.PutUint32(c.header[1:], uint32(id))
 	c.scratch.New = func() any { return newScratch(len(c.columns)) }
 	for i, col := range f.columns {
 		c.columns = append(c.columns, plan{name: col.Name, kind: col.Kind, versions: col.Versions, editions: col.Editions})
 		switch col.Kind {
 		case kindConsent:
-			c.byConsent[col.ID] = i
+			at, _ := slices.BinarySearchFunc(c.consents, col.ID, numberedColumn.compare)
+			c.consents = slices.Insert(c.consents, at, numberedColumn{col.ID, i})
 		case kindText, kindChoice:
 			c.index(i, col)
 		case kindHidden:
 			c.hidden = append(c.hidden, i)
 		}
 	}
+	c.questions, c.consents, c.hidden = slices.Clip(c.questions), slices.Clip(c.consents), slices.Clip(c.hidden)
 	return c, nil
 }
 
 // index enters column i for its question.
 func (c *Codec) index(i int, col *column) {
-	q, ok := c.byQuestion[col.ID]
+	at, ok := slices.BinarySearchFunc(c.questions, col.ID, question.compare)
 	if !ok {
-		q = question{text: -1, choice: -1, latest: i}
+		c.questions = slices.Insert(c.questions, at, question{id: col.ID, text: -1, choice: -1, latest: i})
 	}
+	q := &c.questions[at]
 	if col.Versions.max() > c.columns[q.latest].versions.max() {
 		q.latest = i
 	}
@@ -82,7 +113,6 @@ func (c *Codec) index(i int, col *column) {
 	} else {
 		q.text = i
 	}
-	c.byQuestion[col.ID] = q
 }
 
 // asked is the column of the question as a form version had it, for an answer

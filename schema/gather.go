@@ -71,7 +71,7 @@ func (s *scratch) checkText(name, text string) {
 
 func (s *scratch) answer(c *Codec, r *lead.Response, i int) {
 	a := &r.Answers[i]
-	q, ok := c.byQuestion[a.QuestionID]
+	q, ok := c.question(a.QuestionID)
 	if !ok {
 		s.unmapped = append(s.unmapped, stray{"question_", a.QuestionID, answerJSON(a)})
 		return
@@ -106,7 +106,7 @@ func (s *scratch) answer(c *Codec, r *lead.Response, i int) {
 
 func (s *scratch) consent(c *Codec, r *lead.Response, i int) {
 	given := r.Consents[i]
-	at, ok := c.byConsent[given.ConsentID]
+	at, ok := c.consent(given.ConsentID)
 	switch {
 	case !ok:
 	case s.from[at] != 0:

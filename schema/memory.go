@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"unique"
 
 	"leadstream/internal/lead"
 )
@@ -33,8 +34,38 @@ func (f *Fields) UnmarshalJSON(text []byte) error {
 	if err := read.check(); err != nil {
 		return fmt.Errorf("reading the fields of form %.30q: %w", m.Form, err)
 	}
+	for _, c := range read.columns {
+		c.compact()
+	}
+	read.columns = shrunk(read.columns)
 	*f = read
 	return nil
+}
+
+// compact gives back what reading took too much: a connector keeps the memories
+// of a thousand forms, and most of their questions are the same few.
+func (c *column) compact() {
+	for _, known := range []kind{kindText, kindChoice, kindConsent, kindHidden} {
+		if c.Kind == known {
+			c.Kind = known // the constant's text
+		}
+	}
+	if c.Predefined != "" {
+		c.Predefined, c.Name, c.Doc = unique.Make(c.Predefined).Value(), unique.Make(c.Name).Value(), unique.Make(c.Doc).Value()
+	}
+	c.Versions, c.Editions = shrunk(c.Versions), shrunk(c.Editions)
+	for i := range c.Editions {
+		e := &c.Editions[i]
+		e.Versions, e.Options = shrunk(e.Versions), shrunk(e.Options)
+	}
+}
+
+// shrunk is the list without room to grow.
+func shrunk[S ~[]E, E any](list S) S {
+	if len(list) == cap(list) {
+		return list
+	}
+	return append(make(S, 0, len(list)), list...)
 }
 
 // check refuses a memory whose schema would not be valid Avro: its texts are
