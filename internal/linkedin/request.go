@@ -14,6 +14,7 @@ import (
 	"go.uber.org/zap"
 
 	"leadstream/internal/fault"
+	"leadstream/internal/lead"
 )
 
 // request is one question to the API.
@@ -38,11 +39,16 @@ const (
 // do asks until there is an answer that parse accepts, a refusal that repeating
 // cannot mend, or three tries have failed for the moment. parse gets the whole
 // body of a 2xx; a problem it reports counts as such a failure. It may be
-// called again, and must then start anew.
+// called again, and must then start anew. Where the day's requests are spread it
+// waits for its turn first.
 func (c *Client) do(ctx context.Context, q request, parse func(body []byte) (problem string, err error)) error {
+	turned, err := c.await(ctx, q.endpoint)
+	if err != nil {
+		return err
+	}
 	wait := fault.NewBackoff(500*time.Millisecond, 5*time.Second)
-	for {
-		err := c.try(ctx, q, parse)
+	for ; ; turned = false { // the turn was that of one request
+		err := c.try(ctx, q, turned, parse)
 		if err == nil {
 			return nil
 		}
@@ -70,9 +76,10 @@ func repeatable(err error) (least time.Duration, ok bool) {
 	return least, least <= patience
 }
 
-// try asks once, in one of the slots.
-func (c *Client) try(ctx context.Context, q request, parse func([]byte) (string, error)) error {
-	body, answer, err := c.ask(ctx, q)
+// try asks once, in one of the slots. turned says that the request has waited
+// for its turn.
+func (c *Client) try(ctx context.Context, q request, turned bool, parse func([]byte) (string, error)) error {
+	body, answer, err := c.ask(ctx, q, turned)
 	if err != nil {
 		return err
 	}
@@ -86,14 +93,14 @@ func (c *Client) try(ctx context.Context, q request, parse func([]byte) (string,
 
 // ask gets the body of a successful answer. The AnswerError is for what may be
 // found wrong with it.
-func (c *Client) ask(ctx context.Context, q request) ([]byte, *AnswerError, error) {
+func (c *Client) ask(ctx context.Context, q request, turned bool) ([]byte, *AnswerError, error) {
 	select {
 	case c.slots <- struct{}{}:
 	case <-ctx.Done():
 		return nil, nil, ctx.Err()
 	}
 	defer func() { <-c.slots }()
-	if err := c.limits.admit(q.endpoint); err != nil {
+	if err := c.limits.admit(q.endpoint, lead.IsBackground(ctx), turned); err != nil {
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)

@@ -50,6 +50,7 @@ func (s *scan[T]) run(ctx context.Context, c *Client) error {
 	wait := fault.NewBackoff(250*time.Millisecond, 2*time.Second)
 	for scans := 0; ; {
 		seen, err := s.read(ctx, size, cap(c.slots))
+		ctx = underWay(ctx) // the turn of the first page was that of the whole list
 		switch {
 		case err != nil && seen.pages == 0 && aboutCount(err) && size > leastPage:
 			if refusal == nil {
@@ -177,7 +178,7 @@ func (s *scan[T]) ended(ctx context.Context, last, empty *page[T]) (bool, error)
 	if last.total >= last.start+len(last.rows) && last.total <= empty.start {
 		return true, nil
 	}
-	again, err := s.fetch(ctx, last.start, last.asked)
+	again, err := s.fetch(underWay(ctx), last.start, last.asked)
 	if err != nil {
 		return false, err
 	}
@@ -236,6 +237,9 @@ func (a *ahead[T]) learn(p *page[T]) {
 }
 
 func (a *ahead[T]) launch(ctx context.Context, start int) {
+	if start > 0 {
+		ctx = underWay(ctx)
+	}
 	done := make(chan fetched[T], 1)
 	a.pending = append(a.pending, done)
 	a.running.Go(func() {
