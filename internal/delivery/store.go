@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -160,20 +161,7 @@ func EnsureInternal(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("describing topics %s and %s: %w", cp, dl, err)
 	}
-	specs := map[string]kafka.TopicSpec{
-		cp: {Name: cp, Partitions: 1, ReplicationFactor: o.ReplicationFactor, Configs: map[string]string{"cleanup.policy": "compact"}},
-		dl: {Name: dl, Partitions: 1, ReplicationFactor: o.ReplicationFactor, Configs: map[string]string{
-			"cleanup.policy": "compact,delete", "retention.ms": millis(365 * 24 * time.Hour)}},
-	}
-	var missing []kafka.TopicSpec
-	for name, spec := range specs {
-		if o.ReplicationFactor >= 3 {
-			spec.Configs["min.insync.replicas"] = "2"
-		}
-		if _, ok := found[name]; !ok {
-			missing = append(missing, spec)
-		}
-	}
+	missing := slices.DeleteFunc(InternalTopics(o), func(spec kafka.TopicSpec) bool { _, ok := found[spec.Name]; return ok })
 	if len(missing) > 0 {
 		created, err := o.Cluster.CreateTopics(ctx, missing)
 		if err != nil {
