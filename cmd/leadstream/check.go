@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -11,6 +12,7 @@ import (
 
 	"leadstream/config"
 	"leadstream/internal/delivery"
+	"leadstream/internal/linkedin"
 )
 
 // The results of a check.
@@ -30,6 +32,7 @@ type finding struct {
 
 // newCheck is "leadstream check".
 func newCheck(a *app) *cobra.Command {
+	var probe bool
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Every precondition as a line, with what to do about it",
@@ -46,11 +49,23 @@ reached without a login, put the connector's principal in the place of
 User:PRINCIPAL; admin.properties is the file with your own login.
 
 Ends with 0 when nothing failed, else with 6; with 2 when the configuration is
-not valid.`,
+not valid.
+
+--probe looks at LinkedIn alone, and at what its documentation leaves open: page
+sizes, order, bounds, offsets, spellings, versions (docs/linkedin.md). It makes
+at most ` + strconv.Itoa(linkedin.MostProbeRequests) + ` GET requests, about 50 as a rule, which count towards the day's limits,
+and shows no answer and no name. The connector is right under whatever is seen
+to differ; only what would break it ends with 6.`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.check(cmd.Context()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if probe {
+				return a.probe(cmd.Context())
+			}
+			return a.check(cmd.Context())
+		},
 	}
 	a.addOutput(cmd)
+	cmd.Flags().BoolVar(&probe, "probe", false, "see what LinkedIn does where its documentation leaves it open, by reading")
 	return cmd
 }
 

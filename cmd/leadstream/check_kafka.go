@@ -39,6 +39,9 @@ func (k *checker) kafka(ctx context.Context) {
 // with those of the day. A missing permission is named with the others.
 func (k *checker) checkpoints(ctx context.Context) {
 	state, err := delivery.ReadState(ctx, k.system.cluster, k.system.config.Name)
+	if err == nil {
+		err = k.system.restore(state)
+	}
 	if err != nil {
 		if !is[*kafka.AuthorizationError](err) {
 			k.fail("checkpoints", "see docs/records.md; leadstream checkpoints list shows the records", err)
@@ -46,10 +49,30 @@ func (k *checker) checkpoints(ctx context.Context) {
 		return
 	}
 	k.state = state
-	var counters linkedin.Counters
-	if state.Requests.Counters != nil && json.Unmarshal(state.Requests.Counters, &counters) == nil {
-		k.system.linkedin.Restore(counters)
+}
+
+// restore lets the requests of this process count with those of the day.
+func (s *system) restore(state delivery.State) error {
+	if state.Requests.Counters == nil {
+		return nil
 	}
+	var counters linkedin.Counters
+	if err := json.Unmarshal(state.Requests.Counters, &counters); err != nil {
+		return fmt.Errorf("reading the request counters: %w", err)
+	}
+	s.linkedin.Restore(counters)
+	return nil
+}
+
+// restoreRequests reads what restore needs.
+func (s *system) restoreRequests(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	state, err := delivery.ReadState(ctx, s.cluster, s.config.Name)
+	if err != nil {
+		return err
+	}
+	return s.restore(state)
 }
 
 // brokers looks at each broker where the cluster says that it is.

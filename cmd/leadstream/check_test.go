@@ -18,6 +18,7 @@ import (
 
 	"leadstream/config"
 	"leadstream/internal/kafka"
+	"leadstream/internal/linkedin"
 	"leadstream/internal/linkedinsim"
 )
 
@@ -218,5 +219,30 @@ func TestAMissingPermissionIsAWholeCommand(t *testing.T) {
 		if f != want[i] {
 			t.Errorf("%+v\nwant\n%+v", f, want[i])
 		}
+	}
+}
+
+// TestProbeShowsWhatLinkedInDoesAndEndsWell, also where it differs; only what
+// would break the connector does not.
+func TestProbeShowsWhatLinkedInDoesAndEndsWell(t *testing.T) {
+	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 2, Forms: 2, Leads: 50, Seed: 1, Switches: linkedinsim.Switches{OldestFirst: true}})
+	got := s.run(t.Context(), nil, "check", "--probe", "-o", "json")
+	var p probed
+	if err := json.Unmarshal([]byte(got.stdout), &p); err != nil || got.code != 0 {
+		t.Fatalf("exit code %d, %q: %v", got.code, got.stderr, err)
+	}
+	i := slices.IndexFunc(p.Observations, func(o linkedin.Observation) bool { return o.Point == "2" })
+	if i < 0 || p.Observations[i].Verdict != linkedin.Differs || p.Observations[i].Observed != "oldest first" || p.Requests < 20 {
+		t.Errorf("%d requests, %+v", p.Requests, p.Observations)
+	}
+	table := s.run(t.Context(), nil, "check", "--probe").stdout
+	for _, want := range []string{"POINT", "oldest first", "not told", "requests to LinkedIn, all of them GET."} {
+		if !strings.Contains(table, want) {
+			t.Errorf("the table lacks %q:\n%s", want, table)
+		}
+	}
+	s.env["LEADSTREAM_TOKEN_FILE"] = filepath.Join(t.TempDir(), "token")
+	if got := s.run(t.Context(), nil, "check", "--probe"); got.code != 3 || !strings.Contains(got.stderr, "auth login") {
+		t.Errorf("without a token: exit code %d, %q", got.code, got.stderr)
 	}
 }

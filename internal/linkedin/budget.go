@@ -60,11 +60,12 @@ type limits struct {
 
 // gate is what is known of one endpoint.
 type gate struct {
-	requests  int // today
-	answered  int // of them, other than with 429
-	throttled int // of them, with 429
-	before    int // answered on the day before
-	refusals  int // 429 in a row
+	requests  int  // today
+	answered  int  // of them, other than with 429
+	throttled int  // of them, with 429
+	named     bool // the last 429 had a Retry-After
+	before    int  // answered on the day before
+	refusals  int  // 429 in a row
 	refused   time.Time
 	opens     time.Time // no request before this, after a 429
 	paused    time.Time // no request before this: the day's limit is used up
@@ -131,6 +132,7 @@ func (l *limits) throttled(endpoint string, sent time.Time, asked time.Duration)
 	g := l.gate(endpoint)
 	now := time.Now()
 	g.throttled++
+	g.named = asked > 0
 	if g.refusals == 0 || sent.After(g.refused) {
 		g.refusals++
 		g.refused = now

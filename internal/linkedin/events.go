@@ -68,7 +68,7 @@ func unserved(err error) bool {
 
 func (c *Client) findEvents(ctx context.Context, finder, owner string) ([]lead.Event, error) {
 	params := []param{{"q", text(finder)}, {"organizer", text(owner)}}
-	events, err := collect(ctx, c, request{EndpointEvents, eventsPath, params}, func(r *reader) (lead.Event, string) {
+	events, err := collect(ctx, c, request{endpoint: EndpointEvents, path: eventsPath, params: params}, func(r *reader) (lead.Event, string) {
 		e := decodeEvent(r, c.log)
 		if e.Owner == "" {
 			e.Owner = owner

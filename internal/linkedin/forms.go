@@ -19,7 +19,7 @@ const formsPath = "/rest/leadForms"
 // is left out, with a warning in the log.
 func (c *Client) Forms(ctx context.Context, owner string) ([]lead.Form, error) {
 	params := []param{{"q", text("owner")}, {"owner", record{{ownerUnion(owner), text(owner)}}}}
-	forms, err := collect(ctx, c, request{EndpointForms, formsPath, params}, func(r *reader) (lead.Form, string) {
+	forms, err := collect(ctx, c, request{endpoint: EndpointForms, path: formsPath, params: params}, func(r *reader) (lead.Form, string) {
 		f := decodeForm(r)
 		return f, f.ID
 	})

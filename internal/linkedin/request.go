@@ -1,6 +1,7 @@
 package linkedin
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -22,7 +23,12 @@ type request struct {
 	endpoint string // label
 	path     string // below APIURL, encoded
 	params   []param
+	// version is the LinkedIn-Version to ask with: the client's when empty.
+	version string
 }
+
+// noVersion asks without a LinkedIn-Version.
+const noVersion = "-"
 
 const (
 	tries = 3
@@ -156,8 +162,9 @@ func (c *Client) build(ctx context.Context, q request) (*http.Request, error) {
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("X-Restli-Protocol-Version", "2.0.0")
-	if strings.HasPrefix(q.path, "/rest/") { // the only part with versions
-		req.Header.Set("Linkedin-Version", c.opts.Version)
+	version := cmp.Or(q.version, c.opts.Version)
+	if version != noVersion && strings.HasPrefix(q.path, "/rest/") { // the only part with versions
+		req.Header.Set("Linkedin-Version", version)
 	}
 	return req, nil
 }
