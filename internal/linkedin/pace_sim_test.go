@@ -97,45 +97,14 @@ func TestTheSimulatorsDailyBudgetIsPaced(t *testing.T) {
 				org := owners(t, c)[0]
 				src := lead.Source{Owner: org, Type: "EVENT"}
 				refused := func() uint64 { return s.Stats().ByStatus[http.StatusTooManyRequests] }
-				read := func(ctx context.Context, from time.Duration) error {
-					now, _ := c.Now()
-					return c.Responses(ctx, src, lead.Window{From: now.Add(-from), To: now}, 0, func([]lead.Response) error { return nil })
-				}
-				loop := func(until time.Time, backfills int) {
-					ctx, cancel := context.WithDeadline(t.Context(), until)
-					defer cancel()
-					var all sync.WaitGroup
-					for range backfills {
-						all.Go(func() {
-							for ctx.Err() == nil {
-								if err := read(lead.Background(ctx), 60*24*time.Hour); err != nil && again(ctx, err) != nil {
-									return
-								}
-							}
-						})
-					}
-					all.Go(func() {
-						for next := time.Now(); ctx.Err() == nil; next = next.Add(30 * time.Minute) {
-							if fault.Sleep(ctx, time.Until(c.Moment(next))) != nil {
-								return
-							}
-							for err := read(ctx, 10*time.Minute); err != nil; err = read(ctx, 10*time.Minute) {
-								if again(ctx, err) != nil {
-									return
-								}
-							}
-						}
-					})
-					all.Wait()
-				}
-				loop(endOfDay(1).Add(-time.Minute), 1)
+				pollAndBackfill(t.Context(), c, src, endOfDay(1).Add(-time.Minute))
 				if refused() == 0 || s.Stats().Today[EndpointResponses] < budget {
 					t.Fatalf("the first day's budget was not met: %+v", s.Stats())
 				}
 				for i, most := range []int{budget * 90 / 100, budget * 91 / 100} { // 1 % more is tried
 					n := i + 2
 					before := refused()
-					loop(endOfDay(n).Add(-time.Minute), 1)
+					pollAndBackfill(t.Context(), c, src, endOfDay(n).Add(-time.Minute))
 					used := s.Stats().Today[EndpointResponses]
 					if refused() != before || used > most || used < budget*3/4 {
 						t.Errorf("day %d: %d requests, %d refused; want about %d and none", n, used, refused()-before, most)
@@ -147,4 +116,28 @@ func TestTheSimulatorsDailyBudgetIsPaced(t *testing.T) {
 			})
 		})
 	}
+}
+
+// pollAndBackfill polls every half hour beside a backfill without end.
+func pollAndBackfill(ctx context.Context, c *Client, src lead.Source, until time.Time) {
+	ctx, cancel := context.WithDeadline(ctx, until)
+	defer cancel()
+	read := func(ctx context.Context, from time.Duration) bool {
+		now, _ := c.Now()
+		err := c.Responses(ctx, src, lead.Window{From: now.Add(-from), To: now}, 0, func([]lead.Response) error { return nil })
+		return err == nil || again(ctx, err) != nil
+	}
+	var all sync.WaitGroup
+	all.Go(func() {
+		for ctx.Err() == nil {
+			read(lead.Background(ctx), 60*24*time.Hour)
+		}
+	})
+	all.Go(func() {
+		for next := time.Now(); fault.Sleep(ctx, time.Until(c.Moment(next))) == nil; next = next.Add(30 * time.Minute) {
+			for !read(ctx, 30*time.Minute) {
+			}
+		}
+	})
+	all.Wait()
 }
