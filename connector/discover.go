@@ -47,7 +47,7 @@ const discoverAgain = 30 * time.Second
 // discover reads what there is. One organization that cannot be read never
 // hides the others; those whose events or forms failed for the moment are named.
 func (e *epoch) discover(ctx context.Context) (failed []string, err error) {
-	orgs, err := e.opts.LinkedIn.Organizations(ctx)
+	orgs, err := e.opts.LinkedIn.Organizations(lead.Background(ctx)) // not of the sources started below
 	if err != nil {
 		return nil, fmt.Errorf("reading the organizations: %w", err)
 	}
@@ -128,6 +128,7 @@ func (e *epoch) noteOrganizations(orgs []lead.Organization) {
 // discoverForms makes the topic and schema of every form that an event of the
 // organization asks for, and takes note of new versions of the others it knows.
 func (e *epoch) discoverForms(ctx context.Context, owner string) error {
+	ctx = lead.Background(ctx)
 	events, err := e.opts.LinkedIn.Events(ctx, owner)
 	if err != nil {
 		return fmt.Errorf("reading the events: %w", err)

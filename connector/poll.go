@@ -167,6 +167,9 @@ func (e *epoch) keep(ctx context.Context) error {
 			}
 		}
 		e.mu.Unlock()
+		if e.opts.Requests != nil { // with LinkedIn's limit met, nothing else was committed
+			records[checkpoint.RequestsKey] = checkpoint.Requests{Counters: e.opts.Requests()}
+		}
 		return p.Commit(ctx, delivery.Batch{Records: records})
 	})
 }

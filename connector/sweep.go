@@ -44,7 +44,7 @@ type chunk struct {
 // slices of about sliceRows responses, which are fetched ahead while earlier
 // ones are committed. progress makes the step that is committed with each part.
 func (e *epoch) sweep(ctx context.Context, j *job, w lead.Window, progress func(part lead.Window) *step) error {
-	ctx, cancel := context.WithCancel(ctx)
+	ctx, cancel := context.WithCancel(lead.Background(ctx)) // polls go first
 	var ahead []*slice
 	defer func() {
 		cancel()
@@ -256,6 +256,7 @@ const mendInterval = time.Second
 // debtLoop looks after suspended forms: it tries to mend each now and then, and
 // delivers what a mended form is owed.
 func (e *epoch) debtLoop(ctx context.Context) error {
+	ctx = lead.Background(ctx)
 	for {
 		if fault.Sleep(ctx, mendInterval) != nil {
 			return nil

@@ -94,6 +94,7 @@ func (v *viewer) view(ctx context.Context) web.View {
 		Name: v.config.Name, Version: readBuild().Version,
 		Process:    web.Process{ID: host, Active: st.Active, Started: v.started},
 		Connection: v.connection(ctx),
+		Budget:     budgetView(v.linkedin.Budget()),
 	}
 	for _, o := range st.Organizations {
 		row := web.Organization{URN: o.URN, Name: o.Name, Roles: o.Roles, Access: web.OK, Problem: o.Problem}

@@ -69,7 +69,7 @@ func (n *Notices) Ensure(ctx context.Context) error {
 		}
 		return nil
 	}
-	created, err := n.opts.Cluster.CreateTopics(ctx, []kafka.TopicSpec{compacted(name, n.opts.ReplicationFactor)})
+	created, err := n.opts.Cluster.CreateTopics(ctx, []kafka.TopicSpec{DeletionTopic(n.opts)})
 	if err == nil {
 		err = created[name]
 	}

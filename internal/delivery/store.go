@@ -13,6 +13,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -167,14 +168,7 @@ func EnsureInternal(ctx context.Context, o Options) error {
 	if err != nil {
 		return fmt.Errorf("describing topics %s and %s: %w", cp, dl, err)
 	}
-	specs := map[string]kafka.TopicSpec{cp: compacted(cp, o.ReplicationFactor), dl: compacted(dl, o.ReplicationFactor)}
-	specs[dl].Configs["cleanup.policy"], specs[dl].Configs["retention.ms"] = "compact,delete", millis(365*24*time.Hour)
-	var missing []kafka.TopicSpec
-	for name, spec := range specs {
-		if _, ok := found[name]; !ok {
-			missing = append(missing, spec)
-		}
-	}
+	missing := slices.DeleteFunc(InternalTopics(o), func(spec kafka.TopicSpec) bool { _, ok := found[spec.Name]; return ok })
 	if len(missing) > 0 {
 		created, err := o.Cluster.CreateTopics(ctx, missing)
 		if err != nil {
@@ -190,15 +184,6 @@ func EnsureInternal(ctx context.Context, o Options) error {
 		return &PolicyError{Topic: cp, Policy: info.Configs["cleanup.policy"]}
 	}
 	return nil
-}
-
-// compacted is a topic of one partition that keeps the last record of each key.
-func compacted(name string, replicationFactor int) kafka.TopicSpec {
-	configs := map[string]string{"cleanup.policy": "compact"}
-	if replicationFactor >= 3 {
-		configs["min.insync.replicas"] = "2"
-	}
-	return kafka.TopicSpec{Name: name, Partitions: 1, ReplicationFactor: replicationFactor, Configs: configs}
 }
 
 // ReadState reads the checkpoint topic to its end. A topic that does not exist

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -120,7 +119,7 @@ func (s *Store) create(ctx context.Context, names []string, found map[string]kaf
 	var specs []kafka.TopicSpec
 	for _, name := range names {
 		if _, ok := found[name]; !ok {
-			specs = append(specs, s.leadTopic(name))
+			specs = append(specs, LeadTopic(s.opts, name))
 		}
 	}
 	if len(specs) == 0 {
@@ -131,21 +130,6 @@ func (s *Store) create(ctx context.Context, names []string, found map[string]kaf
 		return nil, fmt.Errorf("creating %d lead topics: %w", len(specs), err)
 	}
 	return created, nil
-}
-
-// leadTopic is a lead topic as leadstream creates it.
-func (s *Store) leadTopic(name string) kafka.TopicSpec {
-	configs := map[string]string{
-		"cleanup.policy":      "compact,delete",
-		"retention.ms":        millis(365 * 24 * time.Hour),
-		"delete.retention.ms": millis(max(s.opts.Lookback, 24*time.Hour)),
-		"segment.ms":          millis(24 * time.Hour),
-	}
-	if s.opts.ReplicationFactor >= 3 {
-		configs["min.insync.replicas"] = "2"
-	}
-	maps.Copy(configs, s.opts.TopicConfig)
-	return kafka.TopicSpec{Name: name, Partitions: s.opts.Partitions, ReplicationFactor: s.opts.ReplicationFactor, Configs: configs}
 }
 
 func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
@@ -171,7 +155,7 @@ func (s *Store) learn(ctx context.Context, name string, found map[string]kafka.T
 	if firstSight {
 		t = &topicState{Topic: checkpoint.Topic{Topic: name, Seen: s.opts.Now().UTC()}, changed: true}
 	}
-	t.retention = retentionOf(info, existed, s.leadTopic(name))
+	t.retention = retentionOf(info, existed, LeadTopic(s.opts, name))
 	if existed {
 		if err := s.remembers(ctx, name, t, firstSight); err != nil {
 			return err

@@ -72,14 +72,7 @@ func (c *Cluster) create(ctx context.Context, specs []TopicSpec, results map[str
 		if _, done := results[s.Name]; done {
 			continue
 		}
-		topic := createtopics.RequestTopic{Name: s.Name, NumPartitions: int32(s.Partitions), ReplicationFactor: -1}
-		if s.ReplicationFactor > 0 {
-			topic.ReplicationFactor = int16(s.ReplicationFactor)
-		}
-		for key, value := range s.Configs {
-			topic.Configs = append(topic.Configs, createtopics.RequestConfig{Name: key, Value: value})
-		}
-		req.Topics = append(req.Topics, topic)
+		req.Topics = append(req.Topics, s.request())
 	}
 	if len(req.Topics) == 0 {
 		return nil
@@ -98,6 +91,18 @@ func (c *Cluster) create(ctx context.Context, specs []TopicSpec, results map[str
 		results[t.Name] = createResult(t.Name, code, t.ErrorMessage)
 	}
 	return again
+}
+
+// request asks for the creation of the topic.
+func (s TopicSpec) request() createtopics.RequestTopic {
+	topic := createtopics.RequestTopic{Name: s.Name, NumPartitions: int32(s.Partitions), ReplicationFactor: -1}
+	if s.ReplicationFactor > 0 {
+		topic.ReplicationFactor = int16(s.ReplicationFactor)
+	}
+	for key, value := range s.Configs {
+		topic.Configs = append(topic.Configs, createtopics.RequestConfig{Name: key, Value: value})
+	}
+	return topic
 }
 
 func createResult(topic string, code Code, reason string) error {

@@ -20,59 +20,95 @@ const (
 	dayLayout = time.DateOnly
 )
 
-// Counters are the requests made on one UTC day. They marshal to JSON, for the
-// caller to keep over restarts.
+// Counters are the requests made on one UTC day, and what is known of
+// LinkedIn's limits. They marshal to JSON, for the caller to keep over restarts;
+// what an older release wrote can be read.
 type Counters struct {
 	// Day is the UTC day, as 2006-01-02.
 	Day string `json:"day"`
 	// Requests are the requests sent to each endpoint, repeated ones included.
 	Requests map[string]int `json:"requests,omitempty"`
+	// Answered are those of them that LinkedIn answered other than with 429, and
+	// Throttled those with 429. The rest got no answer, or were given up on.
+	Answered  map[string]int `json:"answered,omitempty"`
+	Throttled map[string]int `json:"throttled,omitempty"`
+	// Before is what Answered was on the day before.
+	Before map[string]int `json:"before,omitempty"`
 	// Paused are the endpoints whose daily limit is used up, and until when.
 	Paused map[string]time.Time `json:"paused,omitempty"`
+	// Limits are the daily limits that LinkedIn has shown.
+	Limits map[string]DailyLimit `json:"limits,omitempty"`
+	// Partial: the counts began in the middle of the day, and nothing is known of
+	// the requests before.
+	Partial bool `json:"partial,omitempty"`
 }
 
 // limits keeps the client inside LinkedIn's limits and the caller's own. Limits
-// are counted per endpoint and reset at 00:00 UTC.
+// are counted per endpoint and reset at 00:00 UTC of LinkedIn's clock.
 //
 // Source: LinkedIn API guide, Rate Limits. Safe for concurrent use.
 type limits struct {
 	own int                           // requests per endpoint and day; 0 is no bound
 	now func() (t time.Time, ok bool) // LinkedIn's clock
 
-	mu    sync.Mutex
-	day   string
-	gates map[string]*gate
+	mu      sync.Mutex
+	day     string
+	partial bool     // as Counters.Partial
+	saved   Counters // what was restored last
+	gates   map[string]*gate
 }
 
 // gate is what is known of one endpoint.
 type gate struct {
-	requests int // today
-	refusals int // 429 in a row
-	refused  time.Time
-	opens    time.Time // no request before this, after a 429
-	paused   time.Time // no request before this: the day's limit is used up
+	requests  int  // today
+	answered  int  // of them, other than with 429
+	throttled int  // of them, with 429
+	named     bool // the last 429 had a Retry-After
+	before    int  // answered on the day before
+	refusals  int  // 429 in a row
+	refused   time.Time
+	opens     time.Time // no request before this, after a 429
+	paused    time.Time // no request before this: the day's limit is used up
+	limit     DailyLimit
+	pace      pace
 }
 
 func newLimits(own int, now func() (time.Time, bool)) *limits {
-	return &limits{own: own, now: now, gates: map[string]*gate{}}
+	return &limits{own: own, now: now, partial: true, gates: map[string]*gate{}}
 }
 
-// admit counts a request to the endpoint, or says why it must not be made: a
-// *BudgetError, or an *APIError of 429 while the pause after one lasts.
-func (l *limits) admit(endpoint string) error {
+// admit counts a request to the endpoint, or says why it must not be made. A
+// request that has not waited for its turn is made up for by those that will.
+func (l *limits) admit(endpoint string, background, turned bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	g := l.gate(endpoint)
-	now := time.Now()
-	switch {
-	case now.Before(g.paused):
-		return &BudgetError{Endpoint: endpoint, Until: g.paused.UTC()}
-	case now.Before(g.opens):
-		return &APIError{Endpoint: endpoint, Status: http.StatusTooManyRequests, After: g.opens.Sub(now)}
-	case l.own > 0 && g.requests >= l.own:
-		return &BudgetError{Endpoint: endpoint, Until: now.Add(l.tomorrow()).UTC(), Own: l.own}
+	g, now := l.gate(endpoint), time.Now()
+	if err := l.barred(endpoint, g, now); err != nil {
+		return err
+	}
+	if !turned && l.allowance(g) > 0 {
+		g.pace.fill(now, l.rate(g))
+		g.pace.take(background)
 	}
 	g.requests++
+	return nil
+}
+
+// barred says why no request at all must be made to the endpoint now: a
+// *BudgetError, or an *APIError of 429 while the pause after one lasts.
+func (l *limits) barred(endpoint string, g *gate, now time.Time) error {
+	switch allowance := l.allowance(g); {
+	case now.Before(g.paused):
+		return l.closed(endpoint, g)
+	case now.Before(g.opens):
+		return &APIError{Endpoint: endpoint, Status: http.StatusTooManyRequests, After: g.opens.Sub(now)}
+	case allowance > 0 && g.requests >= allowance:
+		e := &BudgetError{Endpoint: endpoint, Until: now.Add(l.tomorrow()).UTC(), Own: l.own}
+		if allowance != l.own {
+			e.Own, e.Pace = 0, allowance
+		}
+		return e
+	}
 	return nil
 }
 
@@ -80,24 +116,30 @@ func (l *limits) admit(endpoint string) error {
 func (l *limits) answered(endpoint string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.gate(endpoint).refusals = 0
+	g := l.gate(endpoint)
+	g.refusals = 0
+	g.answered++
 }
 
 // throttled notes a 429 to a request sent at the time given and says how long
 // to leave the endpoint alone. asked is LinkedIn's Retry-After, 0 when absent.
-// The fifth in a row closes the endpoint until the next day, as a
-// *BudgetError. Answers to requests that were under way together count once.
+// The fifth in a row, or a Retry-After that reaches into the next day, closes
+// the endpoint until then, as a *BudgetError. Answers to requests that were
+// under way together count once.
 func (l *limits) throttled(endpoint string, sent time.Time, asked time.Duration) (time.Duration, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	g := l.gate(endpoint)
 	now := time.Now()
+	g.throttled++
+	g.named = asked > 0
 	if g.refusals == 0 || sent.After(g.refused) {
 		g.refusals++
 		g.refused = now
-		if g.refusals >= throttleRow {
+		if left := l.tomorrow(); g.refusals >= throttleRow || asked >= left-time.Second {
 			g.refusals = 0
-			g.paused = now.Add(l.tomorrow() + jitter(dayJitter))
+			g.paused = now.Add(left + jitter(dayJitter))
+			g.learn(l.day, l.partial)
 		} else if asked == 0 {
 			least := throttleFirst << (g.refusals - 1)
 			g.opens = now.Add(least + jitter(least/2))
@@ -107,9 +149,18 @@ func (l *limits) throttled(endpoint string, sent time.Time, asked time.Duration)
 		g.opens = now.Add(asked)
 	}
 	if now.Before(g.paused) {
-		return 0, &BudgetError{Endpoint: endpoint, Until: g.paused.UTC()}
+		return 0, l.closed(endpoint, g)
 	}
 	return g.opens.Sub(now), nil
+}
+
+// closed says that LinkedIn has stopped the endpoint.
+func (l *limits) closed(endpoint string, g *gate) *BudgetError {
+	e := &BudgetError{Endpoint: endpoint, Until: g.paused.UTC()}
+	if g.limit.Day == l.day {
+		e.Allowed = g.limit.Allowed
+	}
+	return e
 }
 
 // counters is a copy of the day's figures.
@@ -117,21 +168,32 @@ func (l *limits) counters() Counters {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.turn()
-	c := Counters{Day: l.day, Requests: map[string]int{}, Paused: map[string]time.Time{}}
+	c := Counters{Day: l.day, Partial: l.partial, Requests: map[string]int{}, Answered: map[string]int{}, Throttled: map[string]int{},
+		Before: map[string]int{}, Paused: map[string]time.Time{}, Limits: map[string]DailyLimit{}}
+	keep := func(m map[string]int, endpoint string, n int) {
+		if n > 0 {
+			m[endpoint] = n
+		}
+	}
 	now := time.Now()
 	for endpoint, g := range l.gates {
-		if g.requests > 0 {
-			c.Requests[endpoint] = g.requests
-		}
+		keep(c.Requests, endpoint, g.requests)
+		keep(c.Answered, endpoint, g.answered)
+		keep(c.Throttled, endpoint, g.throttled)
+		keep(c.Before, endpoint, g.before)
 		if now.Before(g.paused) {
 			c.Paused[endpoint] = g.paused.UTC().Truncate(time.Second)
+		}
+		if g.limit.Limit > 0 {
+			c.Limits[endpoint] = g.limit
 		}
 	}
 	return c
 }
 
 // restore takes over the figures of an earlier run, where they are the larger
-// ones, so that restoring twice changes nothing. Those of another day are void.
+// ones, and its limits, where they are the newer ones, so that restoring twice
+// changes nothing. The requests of an earlier day only tell how it ended.
 func (l *limits) restore(c Counters) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
@@ -141,12 +203,40 @@ func (l *limits) restore(c Counters) {
 			g.paused = until
 		}
 	}
-	if l.turn(); c.Day != l.day {
-		return
+	for endpoint, limit := range c.Limits {
+		if g := l.gate(endpoint); limit.Limit > 0 && g.limit.changed() < limit.changed() {
+			g.limit = limit
+		}
 	}
+	if c.Answered == nil { // of a release that did not count them
+		c.Answered = c.Requests
+	}
+	l.saved = c
+	switch l.turn(); {
+	case c.Day == l.day:
+		l.count(c)
+	case c.Day != "" && c.Day < l.day:
+		l.partial = false
+		for endpoint := range c.Requests {
+			g := l.gate(endpoint)
+			past := gate{answered: c.Answered[endpoint], before: c.Before[endpoint], limit: g.limit}
+			past.endDay(c.Day)
+			g.limit, g.before = past.limit, max(g.before, past.before)
+		}
+	}
+}
+
+// count takes over the counts of this very day.
+func (l *limits) count(c Counters) {
+	l.partial = c.Partial
 	for endpoint, n := range c.Requests {
-		g := l.gate(endpoint)
-		g.requests = max(g.requests, n)
+		g := l.gates[endpoint]
+		if g == nil {
+			g = &gate{}
+			l.gates[endpoint] = g
+		}
+		g.requests, g.answered = max(g.requests, n), max(g.answered, c.Answered[endpoint])
+		g.throttled, g.before = max(g.throttled, c.Throttled[endpoint]), max(g.before, c.Before[endpoint])
 	}
 }
 
@@ -161,15 +251,30 @@ func (l *limits) gate(endpoint string) *gate {
 	return g
 }
 
-// turn starts the counts anew when LinkedIn's day has changed.
+// turn starts the counts anew when LinkedIn's day has changed. Before its first
+// answer the day is ours, which may prove wrong near midnight: then the counts
+// of LinkedIn's day come back. Afterwards its clock falls back by a second at
+// most, when the answers that told it best have expired; that is the same day.
 func (l *limits) turn() {
-	day := l.clock().Format(dayLayout)
-	if day == l.day {
+	now := l.clock()
+	day := now.Format(dayLayout)
+	if day == l.day || day < l.day && now.Add(2*time.Second).Format(dayLayout) == l.day {
 		return
 	}
+	over := l.day
 	l.day = day
+	ended := over != "" && over < day
+	if ended {
+		l.partial = false
+	}
 	for _, g := range l.gates {
-		g.requests = 0
+		if ended {
+			g.endDay(over)
+		}
+		g.requests, g.answered, g.throttled = 0, 0, 0
+	}
+	if l.saved.Day == day {
+		l.count(l.saved)
 	}
 }
 

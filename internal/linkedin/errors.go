@@ -156,24 +156,41 @@ func (e *TransportError) Fault() fault.Kind { return fault.KindOf(e.Err) }
 // RetryAfter is what the cause asks for.
 func (e *TransportError) RetryAfter() time.Duration { return fault.DelayOf(e.Err) }
 
-// BudgetError says that an endpoint is left alone until the next UTC day:
-// LinkedIn's daily limit is used up, or our own bound of requests is reached.
-// No request was made.
+// BudgetError says that an endpoint is left alone for a while: LinkedIn's daily
+// limit is used up, our own bound of requests is reached, or requests are spread
+// over the day and this one's turn is still to come. No request was made.
 type BudgetError struct {
 	Endpoint string
 	Until    time.Time // when the endpoint may be asked again, by our clock
 	// Own is our own bound of requests per day, 0 when LinkedIn set the limit.
 	Own int
+	// Allowed is how many requests LinkedIn had answered when it stopped the
+	// endpoint today; 0 when it did not, or the figure says nothing of its limit.
+	Allowed int
+	// Pace is how many requests are made in a day since LinkedIn's limit is known;
+	// 0 when it was met today.
+	Pace int
+	// Spread: there are requests left for the day, and others come first.
+	Spread bool
 }
 
 // Error names the endpoint, the limit and when it ends.
 func (e *BudgetError) Error() string {
-	if e.Own > 0 {
+	switch until := lead.Stamp(e.Until); {
+	case e.Spread:
+		return fmt.Sprintf("the %d requests a day to LinkedIn's %s are spread over the day; the next turn is at %s", e.Pace, e.Endpoint, until)
+	case e.Own > 0:
 		return fmt.Sprintf("the daily budget of %d requests to LinkedIn's %s is used up until %s; raise linkedin.daily_budget if that is too soon",
-			e.Own, e.Endpoint, lead.Stamp(e.Until))
+			e.Own, e.Endpoint, until)
+	case e.Pace > 0:
+		return fmt.Sprintf("the %d requests a day to LinkedIn's %s, %d %% of its limit, are used up until %s; poll less often, or ask LinkedIn for a higher limit",
+			e.Pace, e.Endpoint, pacePercent, until)
+	case e.Allowed > 0:
+		return fmt.Sprintf("LinkedIn's daily limit of %s is used up after %d requests, until %s; poll less often, or ask LinkedIn for a higher limit",
+			e.Endpoint, e.Allowed, until)
+	default:
+		return fmt.Sprintf("LinkedIn's daily limit of %s is used up until %s; poll less often, or ask LinkedIn for a higher limit", e.Endpoint, until)
 	}
-	return fmt.Sprintf("LinkedIn's daily limit of %s is used up until %s; poll less often, or ask LinkedIn for a higher limit",
-		e.Endpoint, lead.Stamp(e.Until))
 }
 
 // Fault is Retry.

@@ -78,6 +78,7 @@ type fakeList struct {
 	rows     []row
 	total    func(l *fakeList) int // nil leaves it out
 	most     int                   // largest count; 0 is any
+	cut      int                   // a larger count is cut to this; 0 is any
 	before   func(l *fakeList, request, start int)
 	requests []int // the starts asked for
 }
@@ -103,6 +104,9 @@ func (l *fakeList) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		_, _ = io.WriteString(w, `{"status":400,"code":"ILLEGAL_ARGUMENT","message":"Invalid parameter"}`)
 		return
+	}
+	if l.cut > 0 {
+		count = min(count, l.cut)
 	}
 	var elements []string
 	for _, row := range l.rows[min(start, len(l.rows)):min(start+count, len(l.rows))] {

@@ -52,7 +52,8 @@ type Options struct {
 	// PageSize is the number of rows asked for at once in leadFormResponses;
 	// 10 to 1000, default 100.
 	PageSize int
-	// DailyBudget bounds the requests per endpoint and UTC day; 0 is no bound.
+	// DailyBudget bounds the requests per endpoint and UTC day, which are then
+	// spread over the day; 0 is no bound.
 	DailyBudget int
 	// MaxAnswerBytes bounds one answer, decompressed; default 32 MiB.
 	MaxAnswerBytes int64
@@ -190,15 +191,11 @@ func NewTransport(concurrency int) *http.Transport {
 // by a few milliseconds under load.
 func (c *Client) Now() (time.Time, bool) { return c.clock.now() }
 
-// Moment is the time nearest to t, half a second away at most, at which a
-// request sharpens Now the most: t itself where that is sharp to 50 ms. Who
-// polls at the same part of every second without it learns nothing new from any
-// answer, and stays up to a second behind.
-func (c *Client) Moment(t time.Time) time.Time { return c.clock.moment(t) }
-
-// Counters are the requests of the current UTC day so far.
+// Counters are the requests of the current UTC day so far, and what is known of
+// LinkedIn's limits.
 func (c *Client) Counters() Counters { return c.limits.counters() }
 
-// Restore takes over the counters of an earlier run of the same day, where they
-// are larger than this client's own; those of another day are void.
+// Restore takes over the counters of an earlier run: the requests of the same
+// day, where they are more than this client's own, and LinkedIn's limits,
+// whatever the day, where they are newer.
 func (c *Client) Restore(counters Counters) { c.limits.restore(counters) }

@@ -25,7 +25,11 @@ const (
 	roleContentAdmin  = "CONTENT_ADMINISTRATOR"
 )
 
-const organizationPrefix = "urn:li:organization:"
+const (
+	organizationPrefix = "urn:li:organization:"
+	rolesPath          = "/rest/organizationAcls"
+	organizationsPath  = "/rest/organizations"
+)
 
 // Organizations are the company pages that the authorising member has an
 // approved role on, in the order of their URNs. Problem says of each whether
@@ -74,8 +78,7 @@ type role struct{ organization, name, state string }
 // roles are the approved roles of the member by organization.
 func (c *Client) roles(ctx context.Context) (map[string][]string, error) {
 	// No decoration: one revoked page would fail the whole answer with 403.
-	q := request{endpoint: EndpointRoles, path: "/rest/organizationAcls",
-		params: []param{{"q", text("roleAssignee")}, {"state", text("APPROVED")}}}
+	q := request{endpoint: EndpointRoles, path: rolesPath, params: []param{{"q", text("roleAssignee")}, {"state", text("APPROVED")}}}
 	rows, err := collect(ctx, c, q, func(r *reader) (role, string) {
 		row := decodeRole(r)
 		if row.organization == "" || row.name == "" {
@@ -164,7 +167,7 @@ func (c *Client) organizationName(ctx context.Context, urn string) (string, erro
 
 func (c *Client) readName(ctx context.Context, id string) (string, error) {
 	var name string
-	q := request{endpoint: EndpointOrganizations, path: "/rest/organizations/" + encodeKey(id)}
+	q := request{endpoint: EndpointOrganizations, path: organizationsPath + "/" + encodeKey(id)}
 	err := c.do(ctx, q, func(body []byte) (string, error) {
 		name = ""
 		var full localized

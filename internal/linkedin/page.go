@@ -9,6 +9,7 @@ import (
 type page[T any] struct {
 	start, asked int
 	total        int // LinkedIn's paging.total; -1 when absent
+	count        int // LinkedIn's paging.count; -1 when absent
 	rows         []T
 	keys         []uint64 // of the rows, in order: what makes a row the same row
 }
@@ -20,7 +21,7 @@ const errNoElements = "there are no elements in it"
 // the reader's position, and gives its key. The problem is that of an answer
 // that is no page, and empty otherwise.
 func decodePage[T any](r *reader, p *page[T], row func(r *reader) (T, uint64)) (problem string, err error) {
-	p.total = -1
+	p.total, p.count = -1, -1
 	found := false
 	if problem, err := r.object(); problem != "" {
 		return problem, err
@@ -36,7 +37,7 @@ func decodePage[T any](r *reader, p *page[T], row func(r *reader) (T, uint64)) (
 				p.rows, p.keys = append(p.rows, v), append(p.keys, key)
 			}
 		case "paging":
-			p.total = decodeTotal(r)
+			p.total, p.count = decodePaging(r)
 		default:
 			r.skip()
 		}
@@ -59,19 +60,32 @@ func (r *reader) object() (problem string, err error) {
 	return "", nil
 }
 
-func decodeTotal(r *reader) int {
-	total := -1
+// decodePaging reads paging's total and count; -1 for what is absent.
+func decodePaging(r *reader) (total, count int) {
+	total, count = -1, -1
 	if !r.open(jsontext.KindBeginObject) {
-		return total
+		return total, count
 	}
 	for r.more() {
-		if r.name() != "total" {
+		switch r.name() {
+		case "total":
+			total = wholeNumber(r)
+		case "count":
+			count = wholeNumber(r)
+		default:
 			r.skip()
-		} else if n, what := r.integer(); what == "" && n >= 0 && n < 1<<31 {
-			total = int(n)
 		}
 	}
-	return total
+	return total, count
+}
+
+// wholeNumber is -1 for anything else.
+func wholeNumber(r *reader) int {
+	n, what := r.integer()
+	if what != "" || n < 0 || n >= 1<<31 {
+		return -1
+	}
+	return int(n)
 }
 
 // rowKey is the key of a row by the texts that identify it.

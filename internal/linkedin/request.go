@@ -2,6 +2,7 @@ package linkedin
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -15,6 +16,7 @@ import (
 	"go.uber.org/zap"
 
 	"leadstream/internal/fault"
+	"leadstream/internal/lead"
 )
 
 // request is one question to the API.
@@ -22,9 +24,14 @@ type request struct {
 	endpoint string // label
 	path     string // below APIURL, encoded
 	params   []param
+	// version is the LinkedIn-Version to ask with: the client's when empty.
+	version string
 	// change is set where something is asked to be done; its answer may be empty.
 	change *change
 }
+
+// noVersion asks without a LinkedIn-Version.
+const noVersion = "-"
 
 // change is what a request that is not a question asks for.
 type change struct {
@@ -53,11 +60,16 @@ const (
 // do asks until there is an answer that parse accepts, a refusal that repeating
 // cannot mend, or three tries have failed for the moment. parse gets the whole
 // body of a 2xx; a problem it reports counts as such a failure. It may be
-// called again, and must then start anew.
+// called again, and must then start anew. Where the day's requests are spread it
+// waits for its turn first.
 func (c *Client) do(ctx context.Context, q request, parse func(body []byte) (problem string, err error)) error {
+	turned, err := c.await(ctx, q.endpoint)
+	if err != nil {
+		return err
+	}
 	wait := fault.NewBackoff(500*time.Millisecond, 5*time.Second)
-	for {
-		err := c.try(ctx, q, parse)
+	for ; ; turned = false { // the turn was that of one request
+		err := c.try(ctx, q, turned, parse)
 		if err == nil {
 			return nil
 		}
@@ -85,9 +97,10 @@ func repeatable(err error) (least time.Duration, ok bool) {
 	return least, least <= patience
 }
 
-// try asks once, in one of the slots.
-func (c *Client) try(ctx context.Context, q request, parse func([]byte) (string, error)) error {
-	body, answer, err := c.ask(ctx, q)
+// try asks once, in one of the slots. turned says that the request has waited
+// for its turn.
+func (c *Client) try(ctx context.Context, q request, turned bool, parse func([]byte) (string, error)) error {
+	body, answer, err := c.ask(ctx, q, turned)
 	if err != nil {
 		return err
 	}
@@ -101,14 +114,14 @@ func (c *Client) try(ctx context.Context, q request, parse func([]byte) (string,
 
 // ask gets the body of a successful answer. The AnswerError is for what may be
 // found wrong with it.
-func (c *Client) ask(ctx context.Context, q request) ([]byte, *AnswerError, error) {
+func (c *Client) ask(ctx context.Context, q request, turned bool) ([]byte, *AnswerError, error) {
 	select {
 	case c.slots <- struct{}{}:
 	case <-ctx.Done():
 		return nil, nil, ctx.Err()
 	}
 	defer func() { <-c.slots }()
-	if err := c.limits.admit(q.endpoint); err != nil {
+	if err := c.limits.admit(q.endpoint, lead.IsBackground(ctx), turned); err != nil {
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
@@ -172,8 +185,9 @@ func (c *Client) build(ctx context.Context, q request) (*http.Request, error) {
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("X-Restli-Protocol-Version", "2.0.0")
-	if strings.HasPrefix(q.path, "/rest/") { // the only part with versions
-		req.Header.Set("Linkedin-Version", c.opts.Version)
+	version := cmp.Or(q.version, c.opts.Version)
+	if version != noVersion && strings.HasPrefix(q.path, "/rest/") { // the only part with versions
+		req.Header.Set("Linkedin-Version", version)
 	}
 	return req, nil
 }

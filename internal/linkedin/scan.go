@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/binary"
 	"errors"
+	"fmt"
 	"net/http"
 	"slices"
 	"sync"
@@ -39,7 +40,16 @@ type scan[T any] struct {
 	// list's order, in the caller's goroutine. start is 0 at the beginning of
 	// each reading of the list.
 	give func(start, total int, rows []T) error
+
+	// cut: a shorter page than asked for was met, and its size is asked for now.
+	cut bool
 }
+
+// cutError says that LinkedIn cuts pages to so many rows instead of refusing
+// larger ones. Read as they are, the rows between its pages would be missing.
+type cutError struct{ count int }
+
+func (e *cutError) Error() string { return fmt.Sprintf("pages are cut to %d rows", e.count) }
 
 // run reads the list until it is known to be complete. A page size that
 // LinkedIn refuses is halved, and remembered once a smaller one has worked.
@@ -50,7 +60,12 @@ func (s *scan[T]) run(ctx context.Context, c *Client) error {
 	wait := fault.NewBackoff(250*time.Millisecond, 2*time.Second)
 	for scans := 0; ; {
 		seen, err := s.read(ctx, size, cap(c.slots))
+		ctx = underWay(ctx) // the turn of the first page was that of the whole list
+		var cut *cutError
 		switch {
+		case errors.As(err, &cut):
+			s.cut, size = true, max(cut.count, leastPage)
+			continue
 		case err != nil && seen.pages == 0 && aboutCount(err) && size > leastPage:
 			if refusal == nil {
 				refusal = err
@@ -124,6 +139,11 @@ func (s *scan[T]) read(ctx context.Context, size, width int) (reading, error) {
 		if err != nil {
 			return seen, err
 		}
+		// Whether paging.count repeats what was asked for is not documented in so
+		// many words; where it counts the rows, this costs a page once.
+		if seen.pages == 0 && !s.cut && p.count > 0 && p.count < size {
+			return seen, &cutError{p.count}
+		}
 		seen.add(p.start, p.keys)
 		if len(p.rows) == 0 {
 			if end == nil {
@@ -177,7 +197,7 @@ func (s *scan[T]) ended(ctx context.Context, last, empty *page[T]) (bool, error)
 	if last.total >= last.start+len(last.rows) && last.total <= empty.start {
 		return true, nil
 	}
-	again, err := s.fetch(ctx, last.start, last.asked)
+	again, err := s.fetch(underWay(ctx), last.start, last.asked)
 	if err != nil {
 		return false, err
 	}
@@ -236,6 +256,9 @@ func (a *ahead[T]) learn(p *page[T]) {
 }
 
 func (a *ahead[T]) launch(ctx context.Context, start int) {
+	if start > 0 {
+		ctx = underWay(ctx)
+	}
 	done := make(chan fetched[T], 1)
 	a.pending = append(a.pending, done)
 	a.running.Go(func() {

@@ -393,3 +393,25 @@ func TestRowsOfOneMillisecondAreAllGiven(t *testing.T) {
 		}
 	})
 }
+
+// TestPagesThatLinkedInCutsLoseNothing: a count above its largest may be cut
+// instead of refused, which the page tells.
+func TestPagesThatLinkedInCutsLoseNothing(t *testing.T) {
+	for _, cut := range []int{10, 25, 50, 99} {
+		synctest.Test(t, func(t *testing.T) {
+			l := newFakeList(420)
+			l.cut = cut
+			for i := range l.rows {
+				l.rows[i].hidden = i%17 == 16
+			}
+			c := newTestClient(t, l, Options{})
+			var g gathered
+			if err := c.Responses(t.Context(), testSource, testWindow, 0, g.take); err != nil {
+				t.Fatal(err)
+			}
+			if missing := g.lacks(420); len(missing) != 420/17 {
+				t.Errorf("cut to %d: %d rows are missing, want the %d that LinkedIn hides", cut, len(missing), 420/17)
+			}
+		})
+	}
+}

@@ -20,6 +20,10 @@ func sign(secret string, parts ...string) string {
 	return hex.EncodeToString(mac.Sum(nil))
 }
 
+// ChallengeResponse is the answer to LinkedIn's challenge: it proves to know the
+// app's secret. Source: LinkedIn, webhook validation.
+func ChallengeResponse(secret, code string) string { return sign(secret, code) }
+
 // genuine reports, in a time that says nothing, whether a delivery with this
 // X-LI-Signature is LinkedIn's. lenient also takes what integrators have seen
 // instead of the documented form: a value with the prefix in front, and an HMAC

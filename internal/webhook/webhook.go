@@ -141,7 +141,7 @@ func (r *Receiver) challenge(w http.ResponseWriter, req *http.Request) {
 		w.WriteHeader(http.StatusBadRequest)
 		return
 	}
-	body, err := json.Marshal(map[string]string{"challengeCode": code, "challengeResponse": sign(r.opts.Secret, code)})
+	body, err := json.Marshal(map[string]string{"challengeCode": code, "challengeResponse": ChallengeResponse(r.opts.Secret, code)})
 	if err != nil {
 		w.WriteHeader(http.StatusInternalServerError) // two texts always marshal
 		return

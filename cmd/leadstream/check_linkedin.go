@@ -1,0 +1,270 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"leadstream/config"
+	"leadstream/internal/checkpoint"
+	"leadstream/internal/lead"
+	"leadstream/internal/linkedin"
+	"leadstream/internal/oauth"
+)
+
+func (k *checker) registry(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	defer cancel()
+	if err := k.system.registry.Ping(ctx); err != nil {
+		k.fail("schema registry", "look at registry.url, registry.username, registry.password and registry.ca_file", err)
+		return
+	}
+	k.pass("schema registry", "%s", k.system.config.Registry.URL)
+	k.schemas(ctx)
+}
+
+// schemas looks whether the registry still has the schemas that records name.
+func (k *checker) schemas(ctx context.Context) {
+	if len(k.state.Forms) == 0 {
+		return // nothing was registered
+	}
+	var unknown []string
+	for id, form := range k.state.Forms {
+		if form.SchemaID == 0 {
+			continue
+		}
+		known, err := k.registered(ctx, id, form)
+		if err != nil {
+			k.fail("schemas", "look at the registry's log", err)
+			return
+		}
+		if !known {
+			unknown = append(unknown, fmt.Sprintf("%d of form %s", form.SchemaID, id))
+		}
+	}
+	if len(unknown) > 0 {
+		slices.Sort(unknown)
+		k.warn("schemas", "restore the registry's backup; without one the next start registers them anew, and records written before cannot be read",
+			"the registry does not know %s", strings.Join(unknown, ", "))
+		return
+	}
+	k.pass("schemas", "the registry knows those of all %d forms", len(k.state.Forms))
+}
+
+func (k *checker) registered(ctx context.Context, id string, form checkpoint.Form) (bool, error) {
+	versions, err := k.system.registry.Versions(ctx, k.system.config.Kafka.TopicPrefix+id+"-value")
+	for _, v := range versions {
+		if v.ID == form.SchemaID {
+			return true, err
+		}
+	}
+	return false, err
+}
+
+func (k *checker) linkedin(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, 3*checkTimeout)
+	defer cancel()
+	if !k.token(ctx) {
+		return
+	}
+	s := k.system
+	orgs, err := s.linkedin.Organizations(ctx)
+	if err != nil {
+		k.api(err)
+		return
+	}
+	k.pass("linkedin API", "version %s is served", s.config.LinkedIn.Version)
+	k.clock()
+	k.organizations(ctx, orgs)
+	k.subscriptions(ctx, orgs)
+}
+
+// subscriptions looks whether LinkedIn notifies the webhook of each
+// organization that can be read.
+func (k *checker) subscriptions(ctx context.Context, orgs []lead.Organization) {
+	const check = "linkedin notifications"
+	s := k.system
+	if s.config.Webhook.URL == "" {
+		return
+	}
+	ours := webhookURL(s.config.Webhook.URL)
+	var lacking []string
+	sources := 0
+	for _, org := range orgs {
+		if org.Problem != "" || len(s.config.LinkedIn.Organizations) > 0 && !slices.Contains(s.config.LinkedIn.Organizations, org.URN) {
+			continue
+		}
+		for _, kind := range s.config.LinkedIn.LeadTypes {
+			src := lead.Source{Owner: org.URN, Type: kind}
+			found, err := s.linkedin.Subscriptions(ctx, src)
+			if err != nil {
+				k.fail(check, "have the Lead Sync product added to the LinkedIn app; without notifications leads are found by polling", err)
+				return
+			}
+			sources++
+			if !slices.ContainsFunc(found, func(one lead.Subscription) bool { return one.Webhook == ours && !one.Narrowed }) {
+				lacking = append(lacking, src.String())
+			}
+		}
+	}
+	if len(lacking) > 0 {
+		k.warn(check, "leadstream run subscribes them; its log says why where it cannot", "LinkedIn does not notify %s of the leads of %s", ours, strings.Join(lacking, ", "))
+		return
+	}
+	k.pass(check, "LinkedIn notifies %s of all %d sources", ours, sources)
+}
+
+// token looks at the consent; false when nothing can be asked with it.
+func (k *checker) token(ctx context.Context) bool {
+	st, err := k.system.session.Status(ctx)
+	switch {
+	case err != nil:
+		k.fail("linkedin token", "mend token.file or token.passphrase, or consent anew: leadstream auth login", err)
+		return false
+	case !st.Usable:
+		k.fail("linkedin token", st.Todo, errors.New(st.Problem))
+		if len(st.Missing) > 0 {
+			k.scopes(st)
+		}
+		return false
+	case st.Note != "":
+		k.warn("linkedin token", "leadstream auth login", "%s", st.Note)
+	case st.Unchecked != nil:
+		k.warn("linkedin token", "look at linkedin.auth_url and the way to it", "LinkedIn could not be asked about it: %v", st.Unchecked)
+	default:
+		k.pass("linkedin token", "%s", life(st))
+	}
+	k.scopes(st)
+	return true
+}
+
+func (k *checker) scopes(st oauth.Status) {
+	if len(st.Missing) > 0 {
+		k.failf("linkedin scopes", "have the products that give them added to the LinkedIn app, then leadstream auth login", "missing: %s", strings.Join(st.Missing, ", "))
+		return
+	}
+	k.pass("linkedin scopes", "%s", strings.Join(st.Scopes, ", "))
+}
+
+// life says how long a usable connection lasts.
+func life(st oauth.Status) string {
+	text := "access token until " + st.AccessExpiresAt.Format(time.DateOnly)
+	if st.Refreshable {
+		text += ", renewed by itself until " + st.RefreshExpiresAt.Format(time.DateOnly)
+	}
+	return text
+}
+
+// api says why LinkedIn's API does not answer.
+func (k *checker) api(err error) {
+	todo := "look at linkedin.api_url and the way to it"
+	switch refused, answered := errors.AsType[*linkedin.APIError](err); {
+	case is[*linkedin.BudgetError](err):
+		todo = "wait; see LinkedIn's daily limits in docs/operations.md"
+	case answered && refused.Status == http.StatusUpgradeRequired:
+		todo = "set linkedin.version to a version that LinkedIn serves (its release notes list them)"
+	case answered && refused.Status == http.StatusForbidden:
+		todo = "have r_organization_admin added to the LinkedIn app, then leadstream auth login"
+	case answered && refused.Status == http.StatusUnauthorized:
+		todo = "leadstream auth login"
+	}
+	k.fail("linkedin API", todo, err)
+}
+
+const (
+	// skewRisky is a difference of clocks that something is wrong with; above
+	// skewFatal what a topic holds would be looked for too late in it, and Kafka
+	// refuses records of the future (message.timestamp.after.max.ms).
+	skewRisky = time.Minute
+	skewFatal = time.Hour
+)
+
+// clock compares our clock with LinkedIn's, which windows are made by.
+func (k *checker) clock() {
+	const check = "clock"
+	theirs, ok := k.system.linkedin.Now()
+	if !ok {
+		k.warn(check, "", "LinkedIn's answers tell no time (Date header), so that it cannot be compared")
+		return
+	}
+	// LinkedIn's is a lower bound, less than a second behind.
+	switch ahead := time.Since(theirs); {
+	case ahead.Abs() >= skewFatal:
+		k.failf(check, "set this machine's clock (NTP)", "it is %s from LinkedIn's: records would bear a wrong time", shortSpan(ahead))
+	case ahead.Abs() >= skewRisky:
+		k.warn(check, "set this machine's clock (NTP)", "it is %s from LinkedIn's", shortSpan(ahead))
+	default:
+		k.pass(check, "within %s of LinkedIn's", shortSpan(max(ahead.Abs(), time.Second)))
+	}
+}
+
+func shortSpan(d time.Duration) string { return config.FormatDuration(d.Abs().Round(time.Second)) }
+
+// organizations looks at roles, and whether leads can really be read.
+func (k *checker) organizations(ctx context.Context, orgs []lead.Organization) {
+	wanted := k.system.config.LinkedIn.Organizations
+	if len(orgs) == 0 {
+		k.warn("linkedin organizations", "let an administrator of the page consent, or give this member the role", "the member has no role on any organization")
+	}
+	for _, urn := range wanted {
+		if !slices.ContainsFunc(orgs, func(o lead.Organization) bool { return o.URN == urn }) {
+			k.failf("organization "+urn, "give the member the role ADMINISTRATOR or CONTENT_ADMINISTRATOR on the page, or take it out of linkedin.organizations",
+				"the member has no role on it, or it does not exist")
+		}
+	}
+	if len(wanted) > 0 {
+		orgs = slices.DeleteFunc(orgs, func(o lead.Organization) bool { return !slices.Contains(wanted, o.URN) })
+	}
+	problems := k.tryReading(ctx, orgs)
+	for i, o := range orgs {
+		check := "organization " + o.URN
+		switch {
+		case o.Problem != "":
+			k.fail(check, "give the member the role ADMINISTRATOR or CONTENT_ADMINISTRATOR on the page", errors.New(o.Problem))
+		case problems[i] != nil:
+			k.fail(check, "give the member the role that these leads take, or take the lead type out of linkedin.lead_types", problems[i])
+		case i >= triedOrganizations:
+			k.pass(check, "%s: %s", o.Name, strings.Join(o.Roles, ", "))
+		default:
+			k.pass(check, "%s: %s; its leads can be read", o.Name, strings.Join(o.Roles, ", "))
+		}
+	}
+}
+
+// triedOrganizations are as many as leads are really read of: one request for
+// each lead type. The others are judged by their roles.
+const triedOrganizations = 20
+
+// tryReading reads the leads of the last minute of each organization.
+func (k *checker) tryReading(ctx context.Context, orgs []lead.Organization) []error {
+	problems := make([]error, len(orgs))
+	now, ok := k.system.linkedin.Now()
+	if !ok {
+		now = time.Now()
+	}
+	w := lead.Window{From: now.Add(-time.Minute), To: now}
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(k.system.config.Poll.Concurrency)
+	for i, o := range orgs[:min(len(orgs), triedOrganizations)] {
+		if o.Problem != "" {
+			continue
+		}
+		group.Go(func() error {
+			for _, kind := range k.system.config.LinkedIn.LeadTypes {
+				err := k.system.linkedin.Responses(ctx, lead.Source{Owner: o.URN, Type: kind}, w, 1, func([]lead.Response) error { return nil })
+				if err != nil && !is[*linkedin.TooManyError](err) {
+					problems[i] = errors.Join(problems[i], fmt.Errorf("%s leads: %w", kind, err))
+				}
+			}
+			return nil
+		})
+	}
+	_ = group.Wait() // each problem is its organization's own
+	return problems
+}

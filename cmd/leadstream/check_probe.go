@@ -1,0 +1,91 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"leadstream/internal/linkedin"
+)
+
+const (
+	// probeReach is how far offsets have to reach: the connector cuts windows of
+	// more leads.
+	probeReach = 4000
+	// probeTimeout bounds the probing, waits for a turn of the day's requests
+	// included.
+	probeTimeout = 10 * time.Minute
+)
+
+// probed is the result of "leadstream check --probe".
+type probed struct {
+	Requests     int                    `json:"requests"`
+	Observations []linkedin.Observation `json:"observations"`
+}
+
+// probe is "leadstream check --probe".
+func (a *app) probe(ctx context.Context) error {
+	c, log, err := a.load("linkedin.client_id", "linkedin.client_secret", "registry.url")
+	if err != nil {
+		return err
+	}
+	s, err := build(c, log)
+	if err != nil {
+		return err
+	}
+	defer s.close()
+	ctx, cancel := context.WithTimeout(ctx, probeTimeout)
+	defer cancel()
+	status, err := s.session.Status(ctx)
+	if err != nil {
+		return err
+	}
+	if !status.Usable {
+		return exitWith(exitConsent, fmt.Errorf("the connection to LinkedIn cannot be used: %s; %s", status.Problem, status.Todo))
+	}
+	if err := s.restoreRequests(ctx); err != nil {
+		log.Warn("the requests that were made today are not known, so that only those of this command count", zap.Error(err))
+	}
+	list, requests, err := s.linkedin.Probe(ctx, linkedin.ProbeOptions{Owners: c.LinkedIn.Organizations, Scopes: status.Scopes, Reach: probeReach})
+	if err != nil {
+		return err
+	}
+	if err := a.printProbed(probed{requests, list}); err != nil {
+		return err
+	}
+	for _, o := range list {
+		if o.Verdict == linkedin.Breaks {
+			return exitWith(exitDifferences, nil)
+		}
+	}
+	return nil
+}
+
+func (a *app) printProbed(p probed) error {
+	if a.output == "json" {
+		return printJSON(a.stdout, p)
+	}
+	err := printList(a, p.Observations,
+		column[linkedin.Observation]{"point", func(o linkedin.Observation) string { return o.Point }},
+		column[linkedin.Observation]{"verdict", func(o linkedin.Observation) string { return string(o.Verdict) }},
+		column[linkedin.Observation]{"question", func(o linkedin.Observation) string { return o.Question }},
+		column[linkedin.Observation]{"how", func(o linkedin.Observation) string { return o.Asked }},
+		column[linkedin.Observation]{"expected", func(o linkedin.Observation) string { return o.Expected }},
+		column[linkedin.Observation]{"observed", observed},
+	)
+	if err != nil {
+		return err
+	}
+	return a.print(fmt.Sprintf("%d requests to LinkedIn, all of them GET.\n", p.Requests))
+}
+
+// observed is what was seen, or why nothing was.
+func observed(o linkedin.Observation) string {
+	if o.Observed == "" || o.Why == "" {
+		return o.Observed + o.Why
+	}
+	return strings.Join([]string{o.Observed, o.Why}, ": ")
+}

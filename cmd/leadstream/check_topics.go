@@ -1,0 +1,135 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"leadstream/config"
+	"leadstream/internal/delivery"
+	"leadstream/internal/kafka"
+)
+
+// topics looks at what exists: what it is risky to rely on.
+func (k *checker) topics(ctx context.Context) {
+	s := k.system
+	checkpoints, deadLetters := delivery.CheckpointTopic(s.config.Name), delivery.DeadLetterTopic(s.config.Name)
+	names := []string{checkpoints, deadLetters, delivery.DeletionsTopic(s.config.Name)}
+	for form := range k.state.Forms {
+		names = append(names, s.config.Kafka.TopicPrefix+form)
+	}
+	found, err := s.cluster.DescribeTopics(ctx, names, "cleanup.policy", "retention.ms", "min.insync.replicas")
+	if err != nil {
+		if !is[*kafka.AuthorizationError](err) { // named among the permissions
+			k.fail("topics", "look at kafka.brokers", err)
+		}
+		return
+	}
+	info, ok := found[checkpoints]
+	switch {
+	case !ok:
+		k.pass("checkpoints", "topic %s does not exist yet: the first start makes it", checkpoints)
+	case info.Configs["cleanup.policy"] != "compact":
+		k.fail("checkpoints", k.alterCommand(checkpoints, "cleanup.policy=compact"),
+			&delivery.PolicyError{Topic: checkpoints, Policy: info.Configs["cleanup.policy"]})
+	case info.Partitions != 1:
+		k.failf("checkpoints", "delete the topic and let the next start make it: nothing is repeated (docs/guarantees.md)",
+			"topic %s has %d partitions instead of 1, by which one process at a time is given the work", checkpoints, info.Partitions)
+	case k.state.Sources != nil:
+		k.pass("checkpoints", "topic %s is compacted and its records of %d sources can be read", checkpoints, len(k.state.Sources))
+	}
+	deletions := delivery.DeletionsTopic(s.config.Name)
+	if info, ok := found[deletions]; ok && info.Configs["cleanup.policy"] != "compact" {
+		k.fail("deletions", k.alterCommand(deletions, "cleanup.policy=compact"), &delivery.PolicyError{Topic: deletions, Policy: info.Configs["cleanup.policy"]})
+	}
+	r := &risks{}
+	for _, name := range slices.Sorted(slices.Values(names)) {
+		if info, ok := found[name]; ok {
+			k.risky(r, name, info, name == checkpoints || name == deadLetters || name == deletions)
+		}
+	}
+	k.transactionLog(ctx, r)
+	k.report(r, len(found))
+}
+
+// risks are what is risky, each with the topics that it is true of, in the
+// order in which they were met: a hundred topics made alike are one line.
+type risks struct {
+	texts  []string
+	todo   map[string]string
+	topics map[string][]string
+}
+
+func (r *risks) add(topic, todo, text string) {
+	if r.topics == nil {
+		r.todo, r.topics = map[string]string{}, map[string][]string{}
+	}
+	if !slices.Contains(r.texts, text) {
+		r.texts = append(r.texts, text)
+	}
+	r.todo[text] = todo
+	r.topics[text] = append(r.topics[text], topic)
+}
+
+// risky notes what is risky in one topic.
+func (k *checker) risky(r *risks, name string, info kafka.TopicInfo, internal bool) {
+	least, err := strconv.Atoi(info.Configs["min.insync.replicas"])
+	switch {
+	case info.ReplicationFactor == 1:
+		r.add(name, "raise the replication factor to 3 (kafka-reassign-partitions), with min.insync.replicas=2", "one replica: losing its disk loses the topic")
+	case err == nil && least == 1:
+		r.add(name, "set min.insync.replicas=2", "min.insync.replicas is 1: the end of a broker can lose acknowledged records")
+	case err == nil && least >= info.ReplicationFactor:
+		r.add(name, "set min.insync.replicas below the replication factor", fmt.Sprintf("min.insync.replicas is %d of %d: nothing can be written while one broker is away", least, info.ReplicationFactor))
+	}
+	ms, err := strconv.ParseInt(info.Configs["retention.ms"], 10, 64)
+	kept := time.Duration(ms) * time.Millisecond
+	if err == nil && ms >= 0 && !internal && kept < k.system.config.Poll.Lookback && strings.Contains(info.Configs["cleanup.policy"], "delete") {
+		r.add(name, "raise retention.ms above poll.lookback", fmt.Sprintf("leads are kept for %s, shorter than poll.lookback (%s): late leads older than that are left to an explicit replay",
+			config.FormatDuration(kept), config.FormatDuration(k.system.config.Poll.Lookback)))
+	}
+}
+
+// transactionState is Kafka's own topic of transactions.
+const transactionState = "__transaction_state"
+
+// transactionLog looks at the topic that all transactions rest on. It may not
+// exist yet, nor be ours to describe.
+func (k *checker) transactionLog(ctx context.Context, r *risks) {
+	found, err := k.system.cluster.DescribeTopics(ctx, []string{transactionState})
+	if err == nil && found[transactionState].ReplicationFactor == 1 {
+		r.add(transactionState, "set transaction.state.log.replication.factor=3 and min.isr=2, and raise the topic's replicas", "Kafka's own topic of transactions has one replica: without its broker nothing can be written")
+	}
+}
+
+// report makes a line of each risk.
+func (k *checker) report(r *risks, topics int) {
+	for _, text := range r.texts {
+		names := r.topics[text]
+		if len(names) == 1 {
+			k.warn("topic "+names[0], r.todo[text], "%s", text)
+			continue
+		}
+		shown := strings.Join(names[:min(len(names), 5)], ", ")
+		if more := len(names) - 5; more > 0 {
+			shown += fmt.Sprintf(" and %d more", more)
+		}
+		k.warn(fmt.Sprintf("%d topics", len(names)), r.todo[text], "%s (%s)", text, shown)
+	}
+	if len(r.texts) == 0 && topics > 0 {
+		k.pass("topics", "%d exist, with several replicas and a retention above poll.lookback", topics)
+	}
+}
+
+// alterCommand changes a setting of a topic, as kafka-configs takes it.
+func (k *checker) alterCommand(topic, setting string) string {
+	c := k.system.config
+	command := "kafka-configs --bootstrap-server " + strings.Join(c.Kafka.Brokers, ",")
+	if c.Kafka.SASL.Mechanism != "" || c.Kafka.TLS.Enabled {
+		command += " --command-config admin.properties"
+	}
+	return command + " --alter --entity-type topics --entity-name " + topic + " --add-config " + setting
+}

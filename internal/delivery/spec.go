@@ -1,0 +1,40 @@
+package delivery
+
+import (
+	"maps"
+	"time"
+
+	"leadstream/internal/kafka"
+)
+
+// InternalTopics are the checkpoint and the dead letter topic as they are made.
+func InternalTopics(o Options) []kafka.TopicSpec {
+	return []kafka.TopicSpec{
+		o.spec(CheckpointTopic(o.Name), 1, map[string]string{"cleanup.policy": "compact"}),
+		o.spec(DeadLetterTopic(o.Name), 1, map[string]string{"cleanup.policy": "compact,delete", "retention.ms": millis(365 * 24 * time.Hour)}),
+	}
+}
+
+// DeletionTopic is the topic of deletions as it is made, where there is one.
+func DeletionTopic(o Options) kafka.TopicSpec {
+	return o.spec(DeletionsTopic(o.Name), 1, map[string]string{"cleanup.policy": "compact"})
+}
+
+// LeadTopic is a lead topic as it is made.
+func LeadTopic(o Options, name string) kafka.TopicSpec {
+	spec := o.spec(name, o.Partitions, map[string]string{
+		"cleanup.policy":      "compact,delete",
+		"retention.ms":        millis(365 * 24 * time.Hour),
+		"delete.retention.ms": millis(max(o.Lookback, 24*time.Hour)),
+		"segment.ms":          millis(24 * time.Hour),
+	})
+	maps.Copy(spec.Configs, o.TopicConfig)
+	return spec
+}
+
+func (o Options) spec(name string, partitions int, configs map[string]string) kafka.TopicSpec {
+	if o.ReplicationFactor >= 3 {
+		configs["min.insync.replicas"] = "2"
+	}
+	return kafka.TopicSpec{Name: name, Partitions: partitions, ReplicationFactor: o.ReplicationFactor, Configs: configs}
+}
