@@ -109,6 +109,11 @@ type State struct {
 	Forms    map[string]checkpoint.Form
 	Topics   map[string]checkpoint.Topic
 	Requests checkpoint.Requests
+
+	// What is for people alone.
+	Hours         checkpoint.Hours
+	Process       checkpoint.Process
+	Organizations checkpoint.Organizations
 }
 
 // DebtID names a debt: what one form of one source is owed.
@@ -252,6 +257,12 @@ func (s *State) enter(key string, value []byte) error {
 		return into(s.Topics, rest, key, value)
 	case checkpoint.KindRequests:
 		return checkpoint.Decode(key, value, &s.Requests)
+	case checkpoint.KindHours:
+		return checkpoint.Decode(key, value, &s.Hours)
+	case checkpoint.KindProcess:
+		return checkpoint.Decode(key, value, &s.Process)
+	case checkpoint.KindOrganizations:
+		return checkpoint.Decode(key, value, &s.Organizations)
 	}
 	return nil
 }
