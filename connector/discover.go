@@ -199,6 +199,7 @@ func (b *formBook) discovered(ctx context.Context, listed []lead.Form, onEvents 
 			continue
 		}
 		f := b.get(version.ID, version.Owner)
+		b.set(f, func() { f.name = version.Name }) // also of one that is suspended before it is prepared
 		if b.suspended(f.id) != nil {
 			continue // mend sees to it
 		}

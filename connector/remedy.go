@@ -74,7 +74,6 @@ func remedy(err error) string {
 		unknown      *kafka.AuthenticationError
 		barred       *kafka.AuthorizationError
 		corrupt      *kafka.CorruptError
-		incompatible *schema.IncompatibleError
 		refused      *schema.AuthError
 		failed       *schema.RegistryError
 	)
@@ -82,9 +81,9 @@ func remedy(err error) string {
 	case errors.As(err, &barred):
 		return "give the principal this permission; it is noticed by itself"
 	case errors.As(err, &unknown):
-		return "compare kafka.sasl and kafka.tls with what the brokers expect"
+		return "compare `kafka.sasl` and `kafka.tls` with what the brokers expect"
 	case errors.As(err, &away):
-		return "see that the brokers run and that kafka.brokers names them; leadstream goes on by itself once they answer, and loses nothing"
+		return "see that the brokers run and that `kafka.brokers` names them; leadstream goes on by itself once they answer, and loses nothing"
 	case errors.As(err, &corrupt):
 		return "the topic holds what is no record: look at it with Kafka's own tools"
 	case errors.Is(err, kafka.ErrEpochLost):
@@ -93,14 +92,14 @@ func remedy(err error) string {
 		return "create the topic, or let leadstream do so by giving it the permission Create"
 	case ofKafka(err):
 		return "see what the broker says about it in its log"
-	case errors.As(err, &incompatible):
-		return "see `leadstream schema diff`, then delete the subject or use another kafka.topic_prefix; the form goes on by itself"
+	case errors.Is(err, schema.ErrIncompatible):
+		return "delete the subject, or use another `kafka.topic_prefix`; the form goes on by itself then (see `leadstream schema diff`)"
 	case errors.As(err, &refused):
-		return "compare registry.username and registry.password with what the registry expects; it is noticed by itself"
+		return "compare `registry.username` and `registry.password` with what the registry expects; it is noticed by itself"
 	case errors.As(err, &failed) && failed.Fault() == fault.Suspend:
 		return "see why the registry refuses this schema; it is tried again by itself"
 	case errors.As(err, &failed):
-		return "see that the registry runs and that registry.url names it; forms whose schema is known go on meanwhile"
+		return "see that the registry runs and that `registry.url` names it; forms whose schema is known go on meanwhile"
 	}
 	switch fault.KindOf(err) {
 	case fault.Suspend, fault.Pause:

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -59,7 +60,8 @@ func (v *viewer) ready() web.Readiness {
 	st, _ := v.status()
 	r.Degraded = append(r.Degraded, v.away()...)
 	r.Degraded = append(r.Degraded, roles(st)...)
-	r.Degraded = append(r.Degraded, v.sourcesLeft(st)...)
+	consent := slices.ContainsFunc(r.Degraded, func(d web.Degradation) bool { return d.Part == "consent" })
+	r.Degraded = append(r.Degraded, v.unread(st, consent)...)
 	r.Degraded = append(r.Degraded, suspended(st)...)
 	return r
 }
@@ -118,32 +120,33 @@ func (v *viewer) late(st connector.Status, src connector.SourceStatus) bool {
 	return st.Active && time.Since(last) > 3*v.config.Poll.Interval
 }
 
-// sourcesLeft are the sources that are not read as they should be, in one line
-// for all that have the same reason. Those whose organization cannot be read
-// are told of there.
-func (v *viewer) sourcesLeft(st connector.Status) []web.Degradation {
+// unread are the sources that are not read as they should be, in one line for all
+// that have the same reason. Those whose organization cannot be read are told of
+// there, and what waits for the consent need not be told beside it.
+func (v *viewer) unread(st connector.Status, consent bool) []web.Degradation {
 	names, lost := map[string]string{}, map[string]bool{}
 	for _, o := range st.Organizations {
 		names[o.URN], lost[o.URN] = o.Name, o.Problem != ""
 	}
-	var refused, late []string
+	const waits, refused, late = "nothing is read until somebody acts: ", "LinkedIn refuses to be read: ", "not read for three intervals: "
+	of := map[string][]string{}
 	for _, src := range st.Sources {
 		name := cmp.Or(names[src.Owner], src.Owner)
 		switch {
-		case lost[src.Owner]:
+		case lost[src.Owner], src.Waits && consent:
+		case src.Waits:
+			of[waits] = append(of[waits], name)
 		case src.Problem != "":
-			refused = append(refused, name)
+			of[refused] = append(of[refused], name)
 		case v.late(st, src):
-			late = append(late, name)
+			of[late] = append(of[late], name)
 		}
 	}
-	const todo = "the status page says why"
 	var list []web.Degradation
-	if len(refused) > 0 {
-		list = append(list, web.Degradation{Part: "source", Reason: several(refused) + " cannot be read", Todo: todo})
-	}
-	if len(late) > 0 {
-		list = append(list, web.Degradation{Part: "source", Reason: several(late) + " was not read for three intervals", Todo: todo})
+	for _, reason := range []string{waits, refused, late} {
+		if len(of[reason]) > 0 {
+			list = append(list, web.Degradation{Part: "source", Reason: reason + several(of[reason]), Todo: "see the last errors on the status page"})
+		}
 	}
 	return list
 }
@@ -153,11 +156,18 @@ func suspended(st connector.Status) []web.Degradation {
 	var list []web.Degradation
 	for _, f := range st.Forms {
 		if f.Suspended() {
-			list = append(list, web.Degradation{Part: "form", Reason: fmt.Sprintf("the form %s (%s) is suspended; its leads are kept", cmp.Or(f.Name, "without a name"), f.ID),
-				Todo: cmp.Or(f.Todo, "the status page says why")})
+			list = append(list, web.Degradation{Part: "form", Reason: formName(f) + " is suspended; its leads are kept",
+				Todo: cmp.Or(f.Todo, "see the form on the status page")})
 		}
 	}
 	return list
+}
+
+func formName(f connector.FormStatus) string {
+	if f.Name == "" {
+		return f.ID
+	}
+	return f.Name + " (" + f.ID + ")"
 }
 
 // several names up to three of many.

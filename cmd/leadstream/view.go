@@ -9,6 +9,7 @@ import (
 	"os"
 	"slices"
 	"strconv"
+	"strings"
 	"sync"
 	"time"
 
@@ -137,7 +138,7 @@ func (v *viewer) view(ctx context.Context) web.View {
 	view := web.View{
 		Name: v.config.Name, Version: readBuild().Version, Time: time.Now().UTC(), ReadAt: at,
 		Process:     web.Process{ID: v.id, Active: st.Active, Since: st.Since, Started: v.started},
-		Connection:  v.connection(ctx),
+		Connection:  onPage(v.connection(ctx)),
 		Latency:     web.Latency{P50Seconds: st.Latency.P50.Seconds(), P99Seconds: st.Latency.P99.Seconds(), Leads: int64(st.Latency.Leads)},
 		DeadLetters: v.deadLetters(),
 		Errors:      v.errors(),
@@ -184,6 +185,21 @@ func (v *viewer) expireConnection() {
 	if known && usable == (v.conn.State == web.Failing) {
 		v.asked = time.Time{}
 	}
+}
+
+// inBrowser turns what a person at a terminal does into what one at the page does.
+var inBrowser = strings.NewReplacer(
+	"run `leadstream auth login` again", "connect LinkedIn again on this page",
+	"run `leadstream auth login`", "connect LinkedIn on this page")
+
+// onPage is a connection in the page's words. That there is none is no fault of
+// anybody's.
+func onPage(c web.Connection) web.Connection {
+	c.Todo = inBrowser.Replace(c.Todo)
+	if !c.Stored && c.Problem == string(oauth.NoToken) {
+		c.Problem, c.Todo = "", ""
+	}
+	return c
 }
 
 // refreshing is a consent after which the page asks anew for the connection.
@@ -266,7 +282,7 @@ func forms(st connector.Status, sources []web.Source, at time.Time) []web.Form {
 		case f.Suspended():
 			row.State = web.Failing
 		case f.Gone():
-			row.State, row.Label = web.Waiting, "Gone from LinkedIn"
+			row.State, row.Label = web.Waiting, "Gone"
 		case row.Owed:
 			row.State, row.Label = web.Waiting, "Catching up"
 		}
@@ -326,9 +342,6 @@ func (v *viewer) deadLetters() web.DeadLetters {
 	return d
 }
 
-// consentTodo is what a person at the page does who has no terminal.
-const consentTodo = "connect LinkedIn again on this page, signed in there as a member who administers the organizations"
-
 // errors are what went wrong of late.
 func (v *viewer) errors() []web.Error {
 	var list []web.Error
@@ -337,8 +350,10 @@ func (v *viewer) errors() []web.Error {
 		if t.Count > 1 {
 			e.First = t.First
 		}
-		if errors.Is(t.Err, oauth.ErrConsentNeeded) {
-			e.Todo = consentTodo
+		e.Todo = inBrowser.Replace(e.Todo)
+		var needed *oauth.ConsentNeededError
+		if errors.As(t.Err, &needed) { // which work met it first says nothing
+			e.Text = strings.TrimSuffix(needed.Error(), "; "+needed.Todo())
 		}
 		list = append(list, e)
 	}
