@@ -46,6 +46,7 @@ type site struct {
 // newSite brings up what the program needs, without a token.
 func newSite(t *testing.T, world linkedinsim.Config) *site {
 	t.Helper()
+	t.Parallel() // they wait more than they work
 	s := &site{stack: bareStack(t, world), browser: browsertest.Start(t)}
 	s.env["LEADSTREAM_POLL_DISCOVERY_INTERVAL"] = "1s"
 	s.env["LEADSTREAM_NAME"] = "marketing"
@@ -192,7 +193,11 @@ func (s *site) open(c *child, screen browsertest.Screen) {
 func (s *site) says(texts ...string) {
 	s.t.Helper()
 	for _, text := range texts {
+		began := time.Now()
 		browsertest.Wait(s.t, s.browser, fmt.Sprintf(`document.body.innerText.replace(/\s+/g, " ").includes(%q)`, text))
+		if took := time.Since(began); took > 15*time.Second {
+			s.t.Logf("it took %v until the page said %q", took, text)
+		}
 	}
 }
 

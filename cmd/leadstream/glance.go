@@ -28,8 +28,13 @@ func newGlance[T any](every time.Duration, find func(context.Context) (T, error)
 	return &glance[T]{find: find, every: every, asked: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
-// glanceShare is how many times as long as a look took there is none.
-const glanceShare = 20
+const (
+	// glanceShare is how many times as long as a look took there is none.
+	glanceShare = 20
+	// glanceAgain is how soon after a look that failed there may be another: that
+	// all is well again should not take long to show.
+	glanceAgain = 5 * time.Second
+)
 
 // run looks when it is asked to, until ctx ends.
 func (g *glance[T]) run(ctx context.Context) error {
@@ -61,10 +66,13 @@ func (g *glance[T]) found(began time.Time, value T, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
-	g.due = now.Add(max(g.every, glanceShare*now.Sub(began)))
+	wait := g.every
 	if g.err = err; err == nil {
 		g.value, g.at = value, now
+	} else {
+		wait = min(wait, glanceAgain)
 	}
+	g.due = now.Add(max(wait, glanceShare*now.Sub(began)))
 	close(g.done)
 	g.done = make(chan struct{})
 }

@@ -93,3 +93,18 @@ func TestAFailedLookKeepsWhatWasFoundBefore(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatIsWellAgainShowsSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fail := errors.New("the registry is away")
+		g, _ := glancing(t, 30*time.Second, 0, &fail)
+		if _, _, err := g.get(t.Context()); err == nil {
+			t.Fatal("the failure is not told")
+		}
+		fail = nil
+		time.Sleep(glanceAgain)
+		if _, _, err := g.get(t.Context()); err != nil {
+			t.Errorf("%v after it is well again: %v", glanceAgain, err)
+		}
+	})
+}
