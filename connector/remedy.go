@@ -70,12 +70,12 @@ func ofKafka(err error) bool {
 // remedy is what to do about an error that does not say so itself.
 func remedy(err error) string {
 	var (
-		away         *kafka.UnreachableError
-		unknown      *kafka.AuthenticationError
-		barred       *kafka.AuthorizationError
-		corrupt      *kafka.CorruptError
-		refused      *schema.AuthError
-		failed       *schema.RegistryError
+		away    *kafka.UnreachableError
+		unknown *kafka.AuthenticationError
+		barred  *kafka.AuthorizationError
+		corrupt *kafka.CorruptError
+		refused *schema.AuthError
+		failed  *schema.RegistryError
 	)
 	switch {
 	case errors.As(err, &barred):

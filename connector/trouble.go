@@ -2,6 +2,7 @@ package connector
 
 import (
 	"cmp"
+	"errors"
 	"regexp"
 	"slices"
 	"strings"
@@ -73,9 +74,20 @@ func (t *Troubles) Note(about, work string, err error) {
 			other.close(work) // it fails for another reason now
 		}
 	}
-	x.Last, x.Count, x.Err, x.Over = now, x.Count+1, err, false
-	x.Text, x.Todo = told(err)
+	x.Last, x.Count, x.Over = now, x.Count+1, false
 	x.open[work] = struct{}{}
+	if x.explains(err) {
+		return
+	}
+	x.Err = err
+	x.Text, x.Todo = told(err)
+}
+
+// explains reports whether what was noted before says better what is wrong: that
+// the member has no access says why each request is refused.
+func (x *trouble) explains(err error) bool {
+	var before, now *accessError
+	return errors.As(x.Err, &before) && !errors.As(err, &now) && len(x.open) > 1
 }
 
 // of is the trouble of that part and kind.

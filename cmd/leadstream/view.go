@@ -240,6 +240,10 @@ func organizations(st connector.Status) []web.Organization {
 
 // sources are the sources as they stood at a time.
 func (v *viewer) sources(st connector.Status, at time.Time) []web.Source {
+	barred := map[string]bool{}
+	for _, o := range st.Organizations {
+		barred[o.URN] = o.Problem != ""
+	}
 	var rows []web.Source
 	for _, src := range st.Sources {
 		row := web.Source{Owner: src.Owner, LeadType: src.LeadType, State: web.OK, Live: src.Live, LastSuccess: src.Success,
@@ -250,6 +254,8 @@ func (v *viewer) sources(st connector.Status, at time.Time) []web.Source {
 		switch {
 		case src.Waits:
 			row.State, row.Problem, row.Todo = web.Waiting, "", "" // told once, above
+		case barred[src.Owner]:
+			row.State, row.Problem, row.Todo = web.Failing, "", "" // told at the organization
 		case src.Problem != "":
 			row.State = web.Failing
 		case v.late(st, src):

@@ -246,6 +246,12 @@ func (p statusPage) Named(part string) string {
 	return part
 }
 
+// Dead reports that t, the end of a token, does not matter: nothing can be done
+// with the token any more, although its time is not over.
+func (p statusPage) Dead(t time.Time) bool {
+	return t.IsZero() || p.Connection.State == Failing && t.After(p.Time)
+}
+
 // Left is how long until t.
 func (p statusPage) Left(t time.Time) string { return left(t, p.Time) }
 
