@@ -32,7 +32,7 @@ const (
 // CountLetters counts what the dead letter topic of an installation holds. A
 // topic that does not exist holds none.
 func CountLetters(ctx context.Context, c *kafka.Cluster, name string) (Letters, error) {
-	n := counter{seed: maphash.MakeSeed(), letters: map[uint64]uint8{}, reasons: map[string]uint8{}}
+	n := newCounter()
 	err := c.Read(ctx, DeadLetterTopic(name), kafka.From{}, func(r *kafka.Record) error {
 		n.take(r)
 		return nil
@@ -51,6 +51,10 @@ type counter struct {
 	names   []string // of the reasons, by number
 	more    bool
 	last    time.Time
+}
+
+func newCounter() *counter {
+	return &counter{seed: maphash.MakeSeed(), letters: map[uint64]uint8{}, reasons: map[string]uint8{}}
 }
 
 func (n *counter) take(r *kafka.Record) {
