@@ -272,8 +272,10 @@ func (v *viewer) sources(st connector.Status, at time.Time) []web.Source {
 // is owed.
 func forms(st connector.Status, sources []web.Source, at time.Time) []web.Form {
 	lag, owed := map[string]float64{}, map[string]float64{}
+	stopped := map[string]bool{}
 	for _, src := range sources {
 		lag[src.Owner] = max(lag[src.Owner], src.LagSeconds)
+		stopped[src.Owner] = src.State == web.Failing || src.State == web.Waiting && !src.LastSuccess.IsZero()
 	}
 	for _, d := range st.Debts {
 		owed[d.Form] = max(owed[d.Form], at.Sub(d.From).Seconds())
@@ -291,6 +293,8 @@ func forms(st connector.Status, sources []web.Source, at time.Time) []web.Form {
 			row.State, row.Label = web.Waiting, "Gone"
 		case row.Owed:
 			row.State, row.Label = web.Waiting, "Catching up"
+		case stopped[f.Owner]:
+			row.State, row.Label = web.Waiting, "Waiting"
 		}
 		rows = append(rows, row)
 	}
