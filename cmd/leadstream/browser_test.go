@@ -103,12 +103,9 @@ func TestAReplayIsSeenToFinish(t *testing.T) {
 	p = s.start("--replay-from", "300d", "--replay-mode", "all", "--replay-id", "after the outage of the CRM")
 	s.open(p, browsertest.WideLight)
 	const bar = `[...document.querySelectorAll(".tasks li")].find(li => li.textContent.includes("after the outage"))?.querySelector("progress")`
-	browsertest.Wait(t, s.browser, bar+`?.value >= 1`)
+	browsertest.Wait(t, s.browser, bar+`?.value >= 1 && `+bar+`.value < 100`)
 	s.says("Catching up", "Replay after the outage of the CRM")
 	s.pictures("replay-1-under-way", browsertest.WideLight, browsertest.PhoneDark)
-	if value := browsertest.Eval[int](t, s.browser, bar+`.value`); value >= 100 {
-		t.Errorf("the replay was at %d %% before anybody could look on", value)
-	}
 	s.sim.ClearFaults()
 	browsertest.Wait(t, s.browser, bar+`?.value === 100`)
 	s.says("Catching up ✓ Done", "done · 300 leads")

@@ -91,7 +91,8 @@ func TestTheProgramFillsEveryFigureOfThePage(t *testing.T) {
 	if task := done.Tasks[0]; task.Kind != "replay" || task.Name != "r" || task.Ratio != 1 || task.Leads == 0 || !task.From.Equal(from.UTC()) && task.From.IsZero() {
 		t.Errorf("task = %+v, want the replay with its leads", task)
 	}
-	if _, err := world.sim.AddLeads(linkedinsim.LeadSpec{Count: 5}); err != nil {
+	personal := linkedinsim.LeadSpec{Count: 5, Submitter: "urn:li:person:" + secretWord, Answers: []linkedinsim.Answer{{QuestionID: 1, Text: secretWord + " answer"}}}
+	if _, err := world.sim.AddLeads(personal); err != nil {
 		t.Fatal(err)
 	}
 	view := watched(t, v, "five live leads", func(v web.View) bool { return v.Latency.Leads == 5 })
@@ -116,6 +117,19 @@ func TestTheProgramFillsEveryFigureOfThePage(t *testing.T) {
 	}
 	if d := view.DeadLetters; d.Topic != "leadstream.deadletters" {
 		t.Errorf("dead letters = %+v", d)
+	}
+	text, err := json.Marshal(view)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := s.session.AccessToken(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{secretWord, token[:20], s.config.LinkedIn.ClientSecret.Reveal()} {
+		if strings.Contains(string(text), secret) {
+			t.Errorf("the page holds %.8s…: %s", secret, text)
+		}
 	}
 }
 
