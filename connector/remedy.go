@@ -3,6 +3,7 @@ package connector
 import (
 	"errors"
 
+	"leadstream/internal/checkpoint"
 	"leadstream/internal/delivery"
 	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
@@ -26,8 +27,6 @@ func partOf(about string, err error) string {
 		return PartKafka
 	case ofRegistry(err):
 		return PartRegistry
-	case fault.KindOf(err) == fault.Suspend && about != "":
-		return about
 	}
 	return PartLinkedIn
 }
@@ -62,9 +61,11 @@ func ofKafka(err error) bool {
 		corrupt *kafka.CorruptError
 		refused *kafka.RefusedError
 		policy  *delivery.PolicyError
+		record  *checkpoint.UnreadableError
 	)
 	return errors.Is(err, kafka.ErrEpochLost) || errors.As(err, &away) || errors.As(err, &unknown) || errors.As(err, &barred) ||
-		errors.As(err, &topic) || errors.As(err, &corrupt) || errors.As(err, &refused) || errors.As(err, &policy)
+		errors.As(err, &topic) || errors.As(err, &corrupt) || errors.As(err, &refused) ||
+		errors.As(err, &policy) || errors.As(err, &record)
 }
 
 // remedy is what to do about an error that does not say so itself.
@@ -74,6 +75,8 @@ func remedy(err error) string {
 		unknown *kafka.AuthenticationError
 		barred  *kafka.AuthorizationError
 		corrupt *kafka.CorruptError
+		policy  *delivery.PolicyError
+		record  *checkpoint.UnreadableError
 		refused *schema.AuthError
 		failed  *schema.RegistryError
 	)
@@ -90,6 +93,8 @@ func remedy(err error) string {
 		return "nothing, if another process has taken over or Kafka was restarted: the work is begun anew"
 	case errors.Is(err, kafka.ErrTopicMissing):
 		return "create the topic, or let leadstream do so by giving it the permission Create"
+	case errors.As(err, &record), errors.As(err, &policy):
+		return "mend what it names, then start leadstream again"
 	case ofKafka(err):
 		return "see what the broker says about it in its log"
 	case errors.Is(err, schema.ErrIncompatible):

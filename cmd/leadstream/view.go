@@ -54,7 +54,12 @@ func newViewer(s *system, work *connector.Connector) *viewer {
 	v.kafka = newGlance(10*time.Second, v.reachKafka)
 	v.schemas = newGlance(topicAge, v.reachRegistry)
 	v.progress = newGlance(topicAge, v.readProgress)
-	v.letters = newGlance(topicAge, lettersOf(s.cluster, s.config.Name))
+	count := lettersOf(s.cluster, s.config.Name)
+	v.letters = newGlance(topicAge, func(ctx context.Context) (delivery.Letters, error) {
+		letters, err := count(ctx)
+		v.tell(ctx, "counting the dead letters", err)
+		return letters, err
+	})
 	return v
 }
 
@@ -85,6 +90,7 @@ func (v *viewer) run(ctx context.Context) error {
 // process that does not do it.
 func (v *viewer) readProgress(ctx context.Context) (connector.Status, error) {
 	state, err := delivery.ReadState(ctx, v.cluster, v.config.Name)
+	v.tell(ctx, "reading the checkpoint topic", err)
 	if err != nil {
 		return connector.Status{}, err
 	}
