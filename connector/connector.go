@@ -84,6 +84,9 @@ type Options struct {
 	Concurrency   int
 	Once          bool
 	Replay        *ReplayOptions
+	// Process names this process in the checkpoint topic once it works; empty
+	// leaves the topic without.
+	Process string
 
 	Metrics *Metrics
 	Log     *zap.Logger
@@ -95,6 +98,9 @@ type Connector struct {
 	opts   Options
 	ladder checkpoint.Ladder
 	log    *zap.Logger
+
+	troubles  *Troubles
+	latencies latencies
 
 	mu      sync.Mutex
 	current *epoch // nil while standing by
@@ -109,7 +115,8 @@ func New(o Options) *Connector {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
-	c := &Connector{opts: o, ladder: checkpoint.NewLadder(o.Interval, o.Lookback), log: o.Log}
+	c := &Connector{opts: o, ladder: checkpoint.NewLadder(o.Interval, o.Lookback), log: o.Log, troubles: NewTroubles(o.Now)}
+	c.last.Since = o.Now().UTC()
 	o.Metrics.state.connector.Store(c)
 	return c
 }
@@ -121,6 +128,8 @@ type epoch struct {
 	store *delivery.Store
 	live  *delivery.Lane
 	forms *formBook
+	since time.Time // when it began
+	shown shown
 
 	mu       sync.Mutex
 	progress map[lead.Source]checkpoint.Progress
@@ -128,6 +137,7 @@ type epoch struct {
 	replays  map[string]checkpoint.Replay
 	sources  map[lead.Source]*sourceState
 	orgs     []lead.Organization
+	missed   []lead.Organization     // that discovery should have found as well
 	events   map[string][]lead.Event // by owner
 	// discovered: discovery has been through all organizations once.
 	discovered bool
@@ -153,7 +163,9 @@ type sourceState struct {
 	unsaved   bool // progress in memory that is not in the topic yet
 	problem   string
 	inbox     *inbox
-	push      bool // LinkedIn notifies of its leads
+	notified  bool // LinkedIn has a subscription to our webhook for it
+	todo      string
+	waits     bool // the problem is one that stops everything
 }
 
 // sweepsAtOnce bounds the rows in memory: each sweep holds up to four slices.
@@ -204,18 +216,25 @@ func (c *Connector) Run(ctx context.Context) error {
 	if err == nil || errors.Is(err, errFinished) || errors.Is(err, context.Canceled) {
 		return nil
 	}
+	c.troubles.Note("", epochWork, err)
 	return err
 }
+
+// epochWork is the work of an epoch as a whole.
+const epochWork = "the work"
 
 // open begins the epoch and reads its progress, as long as it takes: Kafka away
 // is waited for.
 func (c *Connector) open(ctx context.Context) (*epoch, error) {
 	var state delivery.State
 	var store *delivery.Store
-	err := c.persist(ctx, "opening the store", func(ctx context.Context) (err error) {
+	since := c.opts.Now().UTC()
+	err := c.persist(ctx, "", "opening the store", func(ctx context.Context) (err error) {
 		store = c.opts.Store()
-		state, err = store.Open(ctx)
-		return err
+		if state, err = store.Open(ctx); err != nil {
+			return err
+		}
+		return c.sign(ctx, store, since)
 	})
 	if err != nil {
 		return nil, err
@@ -226,7 +245,7 @@ func (c *Connector) open(ctx context.Context) (*epoch, error) {
 		}
 	}
 	e := &epoch{
-		Connector: c, store: store, live: store.Lane(""),
+		Connector: c, store: store, live: store.Lane(""), since: since, shown: newShown(state),
 		progress: state.Sources, debts: state.Debts, replays: state.Replays,
 		sources: map[lead.Source]*sourceState{}, events: map[string][]lead.Event{}, wake: make(chan struct{}), sweeping: make(chan struct{}, sweepsAtOnce),
 		notice: make(chan struct{}, 1),
@@ -234,6 +253,7 @@ func (c *Connector) open(ctx context.Context) (*epoch, error) {
 	if e.forms, err = newFormBook(e, state); err != nil {
 		return nil, err
 	}
+	c.troubles.settle()
 	c.mu.Lock()
 	c.current = e
 	c.mu.Unlock()
@@ -244,7 +264,7 @@ func (c *Connector) open(ctx context.Context) (*epoch, error) {
 
 func (c *Connector) leave() {
 	status := c.Status()
-	status.Active = false
+	status.Active, status.Since = false, c.opts.Now().UTC()
 	c.mu.Lock()
 	c.current, c.last = nil, status
 	c.mu.Unlock()
@@ -288,12 +308,14 @@ func (e *epoch) start(ctx context.Context, src lead.Source) {
 
 // persist does work until it succeeds, spacing its attempts, and returns early
 // for what no repetition mends: the end of ctx, a lost epoch, a fatal error.
-// Trouble is said once, and once more when it is over.
-func (c *Connector) persist(ctx context.Context, what string, work func(context.Context) error) error {
+// Trouble is said once, and once more when it is over. about is the organization
+// that the work is for, empty when it is for more.
+func (c *Connector) persist(ctx context.Context, about, what string, work func(context.Context) error) error {
 	wait := fault.NewBackoff(200*time.Millisecond, 30*time.Second)
 	for {
 		err := work(ctx)
 		if err == nil {
+			c.troubles.Over(what)
 			if wait.Attempts() > 0 {
 				c.log.Info("recovered", zap.String("work", what), zap.Int("attempts", wait.Attempts()+1))
 			}
@@ -302,6 +324,7 @@ func (c *Connector) persist(ctx context.Context, what string, work func(context.
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
+		c.troubles.Note(about, what, err)
 		if endsEpoch(err) || c.opts.Once && (fault.KindOf(err) == fault.Pause || wait.Attempts() >= onceAttempts) {
 			return err
 		}

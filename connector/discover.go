@@ -18,7 +18,7 @@ func (e *epoch) discoverLoop(ctx context.Context) error {
 	for {
 		var failed []string
 		next := time.Now().Add(e.opts.Discovery)
-		err := e.persist(ctx, "discovery", func(ctx context.Context) (err error) {
+		err := e.persist(ctx, "", "discovery", func(ctx context.Context) (err error) {
 			failed, err = e.discover(ctx)
 			return err
 		})
@@ -69,11 +69,15 @@ func (e *epoch) discover(ctx context.Context) (failed []string, err error) {
 	if failed, err = e.discoverOwners(ctx, owners); err != nil {
 		return nil, err
 	}
+	const asking = "asking the registry whether it still knows the schemas"
 	if err = e.forms.verify(ctx); err != nil {
 		if endsEpoch(err) {
 			return nil, err
 		}
-		e.log.Warn("asking the registry whether it still knows the schemas", zap.Error(err))
+		e.log.Warn(asking, zap.Error(err))
+		e.troubles.Note("", asking, err)
+	} else {
+		e.troubles.Over(asking)
 	}
 	e.mu.Lock()
 	e.discovered = true
@@ -85,14 +89,17 @@ func (e *epoch) discover(ctx context.Context) (failed []string, err error) {
 // those to be tried again. Its error ends the epoch.
 func (e *epoch) discoverOwners(ctx context.Context, owners []string) (failed []string, err error) {
 	for _, owner := range owners {
+		work := "reading the events and forms of " + owner
 		err := e.discoverForms(ctx, owner)
 		if err == nil {
+			e.troubles.Over(work)
 			continue
 		}
 		if ctx.Err() != nil || endsEpoch(err) {
 			return nil, err
 		}
 		e.log.Warn("reading the events and forms of an organization", zap.String("owner", owner), zap.Error(err))
+		e.troubles.Note(owner, work, err)
 		if fault.KindOf(err) != fault.Suspend {
 			failed = append(failed, owner)
 		}
@@ -100,15 +107,19 @@ func (e *epoch) discoverOwners(ctx context.Context, owners []string) (failed []s
 	return failed, nil
 }
 
-// noteOrganizations keeps the newest list and says once what changed.
+// noteOrganizations keeps the newest list, and says once what changed.
 func (e *epoch) noteOrganizations(orgs []lead.Organization) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	before := map[string]string{}
-	for _, o := range e.orgs {
+	for _, o := range slices.Concat(e.orgs, e.missed) {
 		before[o.URN] = o.Problem
 	}
-	for _, o := range orgs {
+	if orgs == nil {
+		orgs = []lead.Organization{}
+	}
+	e.orgs, e.missed = orgs, e.find(orgs)
+	for _, o := range slices.Concat(e.orgs, e.missed) {
 		was, known := before[o.URN]
 		switch {
 		case o.Problem != "" && was != o.Problem:
@@ -118,11 +129,21 @@ func (e *epoch) noteOrganizations(orgs []lead.Organization) {
 		case o.Problem == "" && was != "":
 			e.log.Info("organization can be read again", zap.String("owner", o.URN))
 		}
+		if work := "the access to " + o.URN; o.Problem != "" {
+			e.troubles.Note(o.URN, work, &accessError{o.Problem})
+		} else {
+			e.troubles.Over(work)
+		}
 	}
-	if orgs == nil {
-		orgs = []lead.Organization{}
-	}
-	e.orgs = orgs
+}
+
+// accessError says that the member may not read an organization's leads.
+type accessError struct{ problem string }
+
+func (e *accessError) Error() string     { return e.problem }
+func (e *accessError) Fault() fault.Kind { return fault.Suspend }
+func (e *accessError) Todo() string {
+	return "have the role given; it is noticed by itself, and what was missed is read"
 }
 
 // discoverForms makes the topic and schema of every form that an event of the
@@ -179,6 +200,7 @@ func (b *formBook) discovered(ctx context.Context, listed []lead.Form, onEvents 
 			continue
 		}
 		f := b.get(version.ID, version.Owner)
+		b.set(f, func() { f.name = version.Name }) // also of one that is suspended before it is prepared
 		if b.suspended(f.id) != nil {
 			continue // mend sees to it
 		}

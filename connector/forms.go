@@ -40,6 +40,7 @@ type form struct {
 	fields          *schema.Fields
 	codec           *schema.Codec
 	schemaID        int
+	version         int // of the schema in the form's subject; 0 when not known
 	// text is the digest of the registered schema that the codec encodes; the
 	// texts of a thousand forms are four megabytes.
 	text  [sha256.Size]byte
@@ -63,7 +64,7 @@ func digest(schema string) [sha256.Size]byte { return sha256.Sum256([]byte(schem
 func newFormBook(e *epoch, state delivery.State) (*formBook, error) {
 	b := &formBook{epoch: e, forms: map[string]*form{}, unfits: map[string]string{}}
 	for id, saved := range state.Forms {
-		f := &form{id: id, owner: saved.Owner, name: saved.Name, asked: map[int64]time.Time{}, saved: true, recorded: saved.SchemaID}
+		f := &form{id: id, owner: saved.Owner, name: saved.Name, version: saved.SchemaVersion, asked: map[int64]time.Time{}, saved: true, recorded: saved.SchemaID}
 		f.fields = new(schema.Fields)
 		if err := json.Unmarshal(saved.Fields, f.fields); err != nil {
 			return nil, &checkpoint.UnreadableError{Key: checkpoint.FormKey(id), Err: err}
@@ -261,7 +262,7 @@ func (b *formBook) save(ctx context.Context, forms []*form) error {
 		}
 		record := checkpoint.Form{Fields: fields, Owner: f.owner, Name: f.name}
 		if f.ready {
-			record.SchemaID = f.schemaID
+			record.SchemaID, record.SchemaVersion = f.schemaID, f.version
 		}
 		records[checkpoint.FormKey(f.id)] = record
 	}
@@ -291,7 +292,7 @@ func (b *formBook) register(ctx context.Context, forms []*form) error {
 		group.Go(func() error {
 			now := b.peek(f)
 			text := now.fields.Schema()
-			id := now.schemaID
+			id, version := now.schemaID, now.version
 			if now.codec == nil || now.text != digest(text) {
 				registered, err := b.epoch.opts.Registry.Ensure(ctx, b.subject(f.id), text)
 				if err != nil {
@@ -299,7 +300,7 @@ func (b *formBook) register(ctx context.Context, forms []*form) error {
 					// need nothing of it go on.
 					return b.bar(ctx, f, fault.As(fault.Suspend, fmt.Errorf("registering the schema of form %s: %w", f.id, err)))
 				}
-				id = registered.ID
+				id, version = registered.ID, registered.Version
 			}
 			codec, err := schema.Compile(now.fields, id)
 			if err != nil {
@@ -307,7 +308,7 @@ func (b *formBook) register(ctx context.Context, forms []*form) error {
 			}
 			b.set(f, func() {
 				f.saved = f.saved && f.recorded == id
-				f.codec, f.schemaID, f.text, f.ready = codec, id, digest(text), f.why == nil
+				f.codec, f.schemaID, f.version, f.text, f.ready = codec, id, version, digest(text), f.why == nil
 			})
 			return nil
 		})
@@ -336,9 +337,13 @@ func (b *formBook) suspend(id string, why error) {
 		f.said = text // each reason once, however often it is tried again
 		b.epoch.log.Error("form suspended; its leads are owed until this is mended", zap.String("form", id), zap.Error(why))
 	}
+	b.epoch.troubles.Note(id, formWork(id), why)
 	f.failures++
 	f.why, f.ready, f.mendAt = why, false, b.epoch.opts.Now().Add(b.patience(f.failures))
 }
+
+// formWork names the publishing to a form.
+func formWork(id string) string { return "publishing to form " + id }
 
 // patience is the wait before a form's next trial: from a second, doubling up to
 // the discovery interval.
@@ -407,6 +412,7 @@ func (b *formBook) mend(ctx context.Context, all bool) error {
 		}
 		if b.suspended(f.id) == nil {
 			b.epoch.log.Info("form mended", zap.String("form", f.id))
+			b.epoch.troubles.Over(formWork(f.id))
 		}
 	}
 	return nil
@@ -449,6 +455,7 @@ func (b *formBook) still(ctx context.Context, f *form, err error) error {
 	if endsEpoch(err) {
 		return err
 	}
+	b.epoch.troubles.Note(f.id, formWork(f.id), err)
 	b.set(f, func() {
 		f.failures++
 		f.why, f.mendAt = err, b.epoch.opts.Now().Add(b.patience(f.failures))

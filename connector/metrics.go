@@ -69,13 +69,18 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 	return m
 }
 
-func (m *Metrics) published(l *delivery.Lead, now time.Time) {
+// published counts a lead. It gives the time since its submission where that
+// counts for the latency.
+func (m *Metrics) published(l *delivery.Lead, now time.Time) (took time.Duration, counts bool) {
 	m.leads.WithLabelValues(l.Owner, l.Form.ID, string(l.Via)).Inc()
 	m.fieldErrors.WithLabelValues(l.Form.ID) // at 0 until there is one
 	switch l.Via {
 	case delivery.ViaBackfill, delivery.ViaLate, delivery.ViaReplay: // old before anybody could have read them
+		return 0, false
 	default:
-		m.latency.Observe(max(now.Sub(l.SubmittedAt), 0).Seconds())
+		took = max(now.Sub(l.SubmittedAt), 0)
+		m.latency.Observe(took.Seconds())
+		return took, true
 	}
 }
 

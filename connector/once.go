@@ -16,7 +16,7 @@ import (
 // answer is errFinished when nothing is left owed, else what is, and why: a
 // command that ends must not hide it behind success.
 func (e *epoch) lastRound(ctx context.Context) error {
-	err := e.persist(ctx, "delivering what forms are owed", func(ctx context.Context) error {
+	err := e.persist(ctx, "", "delivering what forms are owed", func(ctx context.Context) error {
 		return e.debtRound(ctx, true)
 	})
 	if err != nil {

@@ -31,7 +31,7 @@ func (e *epoch) pollLoop(ctx context.Context, src lead.Source) error {
 	}
 	next := time.Now()
 	for {
-		err := e.persist(ctx, "polling "+src.String(), func(ctx context.Context) error {
+		err := e.persist(ctx, src.Owner, "polling "+src.String(), func(ctx context.Context) error {
 			err := e.poll(ctx, src)
 			e.outcome(src, err)
 			return err
@@ -76,9 +76,13 @@ func (e *epoch) outcome(src lead.Source, err error) {
 		return
 	}
 	if err == nil {
-		s.polled, s.problem, s.success = true, "", e.opts.Now()
-	} else if fault.KindOf(err) == fault.Suspend || fault.KindOf(err) == fault.Pause {
-		s.problem = err.Error()
+		s.polled, s.success = true, e.opts.Now()
+		s.problem, s.todo, s.waits = "", "", false
+		return
+	}
+	if kind := fault.KindOf(err); kind == fault.Suspend || kind == fault.Pause {
+		s.problem, s.todo = told(err)
+		s.waits = kind == fault.Pause
 	}
 }
 

@@ -16,6 +16,7 @@ type publication struct {
 	sorted  sorted
 	verdict delivery.Verdict
 	last    bool
+	leads   int // published so far
 }
 
 // publish encodes what is missing and commits it, in as many transactions as
@@ -92,11 +93,14 @@ func (e *epoch) encode(r *lead.Response, j *job) (delivery.Lead, *delivery.DeadL
 // commit makes a part of the publication durable.
 func (e *epoch) commit(ctx context.Context, p *delivery.Publication, pub *publication, batch delivery.Batch) error {
 	batch.Schemas = e.forms.schemaIDs(batch.Leads)
+	committed := e.accompany(&batch)
 	err := p.Commit(ctx, batch)
 	e.opts.Metrics.transaction(err)
 	if err != nil {
 		return e.refusal(err, batch.Leads)
 	}
+	committed()
+	pub.leads += len(batch.Leads)
 	e.forms.delivered(batch.Leads)
 	e.report(pub.job, batch.Leads, batch.DeadLetters, pub.verdict)
 	return nil
@@ -113,6 +117,7 @@ func (e *epoch) commitLast(ctx context.Context, p *delivery.Publication, pub *pu
 	var after func(bool)
 	worth := !batch.Empty()
 	if done := pub.job.done; pub.last && done != nil {
+		done.leads = pub.leads + len(batch.Leads)
 		after = done.records(batch.Records)
 		if !worth && done.lazy && !done.due() {
 			after(false)

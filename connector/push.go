@@ -72,7 +72,7 @@ func (e *epoch) nudge() {
 func (e *epoch) noticeLoop(ctx context.Context) error {
 	var pushes *delivery.Pushes
 	if e.opts.Notices != nil {
-		err := e.persist(ctx, "following what other processes are told", func(ctx context.Context) (err error) {
+		err := e.persist(ctx, "", "following what other processes are told", func(ctx context.Context) (err error) {
 			pushes, err = e.opts.Notices.Pushes(ctx)
 			return err
 		})
@@ -81,7 +81,7 @@ func (e *epoch) noticeLoop(ctx context.Context) error {
 		}
 	}
 	for {
-		if err := e.persist(ctx, "carrying out deletions", e.bury); err != nil {
+		if err := e.persist(ctx, "", "carrying out deletions", e.bury); err != nil {
 			return err
 		}
 		if pushes == nil {
@@ -93,7 +93,7 @@ func (e *epoch) noticeLoop(ctx context.Context) error {
 		case <-e.notice:
 		case <-time.After(noticeInterval):
 		}
-		err := e.persist(ctx, "following what other processes are told", func(ctx context.Context) error {
+		err := e.persist(ctx, "", "following what other processes are told", func(ctx context.Context) error {
 			return pushes.Next(ctx, e.pushed)
 		})
 		if err != nil {
@@ -139,7 +139,7 @@ func (e *epoch) pushLoop(ctx context.Context, src lead.Source, box *inbox) error
 			continue
 		}
 		var found map[string]bool
-		err := e.persist(ctx, "fetching the leads that LinkedIn told of", func(ctx context.Context) (err error) {
+		err := e.persist(ctx, src.Owner, "fetching the leads that LinkedIn told of", func(ctx context.Context) (err error) {
 			found, err = e.fetchPushed(ctx, src, due)
 			if err != nil && !endsEpoch(err) && ctx.Err() == nil {
 				e.log.Debug("leads that LinkedIn told of are tried again, or left to the poll", zap.Stringer("source", src), zap.Error(err))

@@ -274,15 +274,17 @@ func TestADeletedLeadIsNotReadBackByPollsReplaysOrALostCheckpoint(t *testing.T) 
 
 // subscriptions is LinkedIn's memory of them.
 type subscriptions struct {
-	mu   sync.Mutex
-	all  []lead.Subscription
-	next int
-	down error
+	mu    sync.Mutex
+	all   []lead.Subscription
+	next  int
+	asked int // how often for those of a source
+	down  error
 }
 
 func (s *subscriptions) Subscriptions(_ context.Context, of lead.Source) ([]lead.Subscription, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.asked++
 	var found []lead.Subscription
 	for _, one := range s.all {
 		if one.Source == of {
@@ -369,6 +371,9 @@ func TestSubscriptionsAreRepairedDailyAndMissedOnesSaidOnce(t *testing.T) {
 			t.Errorf("said %d times that there are none, want once", n)
 		}
 		s.mu.Lock()
+		if s.asked != 3 {
+			t.Errorf("asked LinkedIn %d times, want once at the start and at each discovery", s.asked)
+		}
 		s.down = nil
 		s.mu.Unlock()
 		time.Sleep(e.opts.Discovery)

@@ -38,6 +38,7 @@ type job struct {
 // while (false).
 type step struct {
 	lazy    bool
+	leads   int // published with it; known when records is called
 	due     func() bool
 	records func(records map[string]any) func(committed bool)
 }
@@ -243,7 +244,9 @@ func (e *epoch) owed(j *job, rows []*lead.Response) map[delivery.DebtID]checkpoi
 func (e *epoch) report(j *job, leads []delivery.Lead, letters []delivery.DeadLetter, v delivery.Verdict) {
 	now := e.opts.Now()
 	for i := range leads {
-		e.opts.Metrics.published(&leads[i], now)
+		if took, counts := e.opts.Metrics.published(&leads[i], now); counts {
+			e.latencies.add(took)
+		}
 	}
 	for i := range letters {
 		e.opts.Metrics.deadLetters.WithLabelValues(letters[i].Reason).Inc()

@@ -38,7 +38,7 @@ func (e *ReplayWindowError) Fault() fault.Kind { return fault.Fatal }
 // was interrupted and is a no-op once it is done, so that the flag may stay.
 func (e *epoch) replayLoop(ctx context.Context) error {
 	o := e.opts.Replay
-	err := e.persist(ctx, "replay "+o.ID, func(ctx context.Context) error {
+	err := e.persist(ctx, "", "replay "+o.ID, func(ctx context.Context) error {
 		r, err := e.beginReplay(ctx)
 		if err != nil {
 			return err
@@ -145,13 +145,15 @@ func (e *epoch) replaySource(ctx context.Context, r checkpoint.Replay, src lead.
 	j := &job{src: src, lane: lane, explicit: true, fresh: w.From, replay: mark,
 		via: func(time.Time) delivery.Via { return delivery.ViaReplay }}
 	return e.sweep(ctx, j, w, func(part lead.Window) *step {
-		return &step{records: func(records map[string]any) func(bool) {
+		s := &step{}
+		s.records = func(records map[string]any) func(bool) {
 			e.mu.Lock()
-			next := e.replays[e.opts.Replay.ID].At(src.String(), part.To)
+			next := e.replays[e.opts.Replay.ID].At(src.String(), part.To, s.leads)
 			e.mu.Unlock()
 			records[checkpoint.ReplayKey(e.opts.Replay.ID)] = next
 			return func(bool) { e.setReplay(next) }
-		}}
+		}
+		return s
 	})
 }
 

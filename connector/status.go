@@ -1,71 +1,99 @@
 package connector
 
 import (
+	"cmp"
+	"encoding/json"
 	"slices"
 	"strings"
 	"time"
 
 	"leadstream/internal/checkpoint"
+	"leadstream/internal/delivery"
+	"leadstream/schema"
 )
 
 // Status is a snapshot of the work, for the status page, /readyz and commands.
 // It holds no answer of any lead.
 type Status struct {
-	Active        bool                 `json:"active"`
-	Organizations []OrganizationStatus `json:"organizations"`
-	Sources       []SourceStatus       `json:"sources"`
-	Forms         []FormStatus         `json:"forms"`
-	Debts         []DebtStatus         `json:"debts"`
-	Replay        *ReplayStatus        `json:"replay,omitempty"`
+	Active bool
+	// Since is when this process began to work or to stand by.
+	Since time.Time
+	// Worker is the process that began the newest epoch, as the checkpoint topic
+	// names it; only StatusOf knows.
+	Worker        checkpoint.Process
+	Organizations []OrganizationStatus
+	Sources       []SourceStatus
+	Forms         []FormStatus
+	Debts         []DebtStatus
+	Replay        *ReplayStatus
+	// Hours are the leads committed in each hour of the last day.
+	Hours   checkpoint.Hours
+	Latency Latency
 }
 
 // OrganizationStatus is one organization with what the member may do there.
 type OrganizationStatus struct {
-	URN     string   `json:"urn"`
-	Name    string   `json:"name"`
-	Roles   []string `json:"roles"`
-	Problem string   `json:"problem,omitempty"`
+	URN     string
+	Name    string
+	Roles   []string
+	Problem string
 }
 
 // SourceStatus is how a source fares.
 type SourceStatus struct {
-	Owner    string             `json:"owner"`
-	LeadType string             `json:"lead_type"`
-	Live     time.Time          `json:"live"`
-	Success  time.Time          `json:"last_success,omitzero"`
-	Backlog  []checkpoint.Range `json:"backlog,omitempty"`
-	Problem  string             `json:"problem,omitempty"`
+	Owner    string
+	LeadType string
+	Live     time.Time
+	Success  time.Time // zero when this epoch has not read it yet
+	Backlog  []checkpoint.Range
+	// Problem is why it cannot be read until somebody acts, Todo what to do.
+	Problem, Todo string
+	// Waits: the problem is none of its own, but one for which everything waits,
+	// such as the consent.
+	Waits bool
+	// Notified: LinkedIn notifies of its leads, by webhook.
+	Notified bool
 }
 
 // FormStatus is one form with its topic.
 type FormStatus struct {
-	ID       string    `json:"id"`
-	Name     string    `json:"name"`
-	Owner    string    `json:"owner"`
-	Events   []string  `json:"events,omitempty"`
-	Topic    string    `json:"topic"`
-	SchemaID int       `json:"schema_id,omitempty"`
-	Leads    int64     `json:"leads"`
-	LastLead time.Time `json:"last_lead,omitzero"`
-	State    string    `json:"state"`
-	Problem  string    `json:"problem,omitempty"`
+	ID            string
+	Name          string
+	Owner         string
+	Events        []string
+	Topic         string
+	SchemaID      int
+	SchemaVersion int // 0 when not known
+	Fields        int // columns of the schema
+	Leads         int64
+	LastLead      time.Time
+	State         string // ok, suspended or gone
+	Problem, Todo string
 }
+
+// Suspended reports whether the form's leads wait until it is mended.
+func (f *FormStatus) Suspended() bool { return f.State == formSuspended }
+
+// Gone reports whether LinkedIn no longer shows the form.
+func (f *FormStatus) Gone() bool { return f.State == formGone }
 
 // DebtStatus is what a suspended form is owed.
 type DebtStatus struct {
-	Owner  string    `json:"owner"`
-	Form   string    `json:"form"`
-	From   time.Time `json:"from"`
-	To     time.Time `json:"to"`
-	Since  time.Time `json:"since"`
-	Reason string    `json:"reason"`
+	Owner  string
+	Form   string
+	From   time.Time
+	To     time.Time
+	Since  time.Time
+	Reason string
 }
 
 // ReplayStatus is how far a replay is.
 type ReplayStatus struct {
-	ID    string  `json:"id"`
-	Ratio float64 `json:"ratio"`
-	Done  bool    `json:"done"`
+	ID       string
+	From, To time.Time // zero before it has begun
+	Ratio    float64
+	Leads    int64 // published by it
+	Done     bool
 }
 
 // Status is a snapshot of the work of this process; of its last epoch while it
@@ -80,20 +108,23 @@ func (c *Connector) Status() Status {
 	return e.status()
 }
 
+// Troubles are what went wrong of late. Parts of the program that work for the
+// connector tell of theirs there as well.
+func (c *Connector) Troubles() *Troubles { return c.troubles }
+
 func (e *epoch) status() Status {
 	topics := e.store.Topics()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	s := Status{Active: true}
-	for _, o := range e.orgs {
-		s.Organizations = append(s.Organizations, OrganizationStatus{URN: o.URN, Name: o.Name, Roles: o.Roles, Problem: o.Problem})
+	s := Status{Active: true, Since: e.since, Hours: e.shown.hours, Latency: e.latencies.figures()}
+	for _, o := range slices.Concat(e.orgs, e.missed) {
+		s.Organizations = append(s.Organizations, OrganizationStatus(o))
 	}
 	for src, state := range e.sources {
 		p := e.progress[src]
 		s.Sources = append(s.Sources, SourceStatus{Owner: src.Owner, LeadType: src.Type, Live: p.Live,
-			Success: state.success, Backlog: p.Backlog, Problem: state.problem})
+			Success: state.success, Backlog: p.Backlog, Problem: state.problem, Todo: state.todo, Waits: state.waits, Notified: state.notified})
 	}
-	slices.SortFunc(s.Sources, func(a, b SourceStatus) int { return strings.Compare(a.Owner+a.LeadType, b.Owner+b.LeadType) })
 	events := map[string][]string{}
 	for _, list := range e.events {
 		for _, ev := range list {
@@ -102,15 +133,15 @@ func (e *epoch) status() Status {
 	}
 	s.Forms = e.forms.status(events, topics)
 	for id, d := range e.debts {
-		s.Debts = append(s.Debts, DebtStatus{Owner: id.Source.Owner, Form: id.Form, From: d.From, To: d.To, Since: d.Since, Reason: d.Reason})
+		s.Debts = append(s.Debts, debtStatus(id, d))
 	}
 	if o := e.opts.Replay; o != nil {
-		r, begun := e.replays[o.ID]
-		s.Replay = &ReplayStatus{ID: o.ID, Ratio: r.Ratio(), Done: begun && r.Done()}
-		if !begun {
-			s.Replay.Ratio = 0
+		s.Replay = &ReplayStatus{ID: o.ID}
+		if r, begun := e.replays[o.ID]; begun {
+			*s.Replay = replayStatus(o.ID, r)
 		}
 	}
+	s.sort()
 	return s
 }
 
@@ -120,14 +151,85 @@ func (b *formBook) status(events map[string][]string, topics map[string]checkpoi
 	list := make([]FormStatus, 0, len(b.forms))
 	for _, f := range b.forms {
 		s := FormStatus{ID: f.id, Name: f.name, Owner: f.owner, Events: events[f.id],
-			Topic: b.epoch.store.TopicName(f.id), SchemaID: f.schemaID, State: f.state()}
+			Topic: b.epoch.store.TopicName(f.id), SchemaID: f.schemaID, SchemaVersion: f.version, State: f.state()}
+		if f.fields != nil {
+			s.Fields = f.fields.Len()
+		}
 		if f.why != nil {
-			s.Problem = f.why.Error()
+			s.Problem, s.Todo = told(f.why)
 		}
 		t := topics[s.Topic]
 		s.Leads, s.LastLead = t.Leads, t.LastLead
 		list = append(list, s)
 	}
-	slices.SortFunc(list, func(a, b FormStatus) int { return strings.Compare(a.ID, b.ID) })
 	return list
+}
+
+func debtStatus(id delivery.DebtID, d checkpoint.Debt) DebtStatus {
+	return DebtStatus{Owner: id.Source.Owner, Form: id.Form, From: d.From, To: d.To, Since: d.Since, Reason: d.Reason}
+}
+
+func replayStatus(id string, r checkpoint.Replay) ReplayStatus {
+	return ReplayStatus{ID: id, From: r.From, To: r.To, Ratio: r.Ratio(), Leads: r.Leads, Done: r.Done()}
+}
+
+// sort gives every list an order that does not change from look to look.
+func (s *Status) sort() {
+	slices.SortFunc(s.Organizations, func(a, b OrganizationStatus) int { return strings.Compare(a.URN, b.URN) })
+	slices.SortFunc(s.Sources, func(a, b SourceStatus) int { return strings.Compare(a.Owner+a.LeadType, b.Owner+b.LeadType) })
+	slices.SortFunc(s.Forms, func(a, b FormStatus) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(s.Debts, func(a, b DebtStatus) int {
+		return cmp.Or(strings.Compare(a.Form, b.Form), strings.Compare(a.Owner, b.Owner), a.From.Compare(b.From))
+	})
+	for i := range s.Forms {
+		slices.Sort(s.Forms[i].Events)
+	}
+}
+
+// StatusOf is what the checkpoint topic says of the work, whoever does it: what
+// only the process that works knows is missing. prefix is that of the topics.
+func StatusOf(state delivery.State, prefix string) Status {
+	s := Status{Worker: state.Process, Hours: state.Hours}
+	for _, o := range state.Organizations.Known {
+		s.Organizations = append(s.Organizations, OrganizationStatus(o))
+	}
+	for src, p := range state.Sources {
+		s.Sources = append(s.Sources, SourceStatus{Owner: src.Owner, LeadType: src.Type, Live: p.Live, Backlog: p.Backlog})
+	}
+	owed := map[string]string{} // reasons by form
+	for id, d := range state.Debts {
+		s.Debts = append(s.Debts, debtStatus(id, d))
+		owed[id.Form] = d.Reason
+	}
+	for id, f := range state.Forms {
+		t := state.Topics[id]
+		form := FormStatus{ID: id, Name: f.Name, Owner: f.Owner, Topic: prefix + id, SchemaID: f.SchemaID, SchemaVersion: f.SchemaVersion,
+			Fields: columns(f), Leads: t.Leads, LastLead: t.LastLead, State: formOK}
+		if reason, ok := owed[id]; ok {
+			form.State, form.Problem = formSuspended, reason
+		}
+		s.Forms = append(s.Forms, form)
+	}
+	// Of the replays of all times, the latest.
+	latest := ""
+	for id, r := range state.Replays {
+		if latest == "" || r.Created.After(state.Replays[latest].Created) {
+			latest = id
+		}
+	}
+	if latest != "" {
+		r := replayStatus(latest, state.Replays[latest])
+		s.Replay = &r
+	}
+	s.sort()
+	return s
+}
+
+// columns is how many a form's schema has, 0 when that cannot be read.
+func columns(f checkpoint.Form) int {
+	fields := new(schema.Fields)
+	if json.Unmarshal(f.Fields, fields) != nil {
+		return 0
+	}
+	return fields.Len()
 }

@@ -33,25 +33,29 @@ func (e *epoch) subscribeLoop(ctx context.Context) error {
 	seen := map[lead.Source]time.Time{} // when its subscription was last as it should be
 	said := map[lead.Source]string{}
 	for {
-		for _, src := range e.readable() {
+		readable := e.readable()
+		for _, src := range readable {
 			if e.opts.Now().Sub(seen[src]) < repairEvery {
 				continue
 			}
 			err := e.subscribe(ctx, src)
+			what := "subscribing to the notifications of " + src.String()
 			switch {
 			case ctx.Err() != nil:
 				return nil
 			case err == nil:
 				seen[src] = e.opts.Now()
 				delete(said, src)
+				e.troubles.Over(what)
 			case said[src] != err.Error():
 				said[src] = err.Error()
+				e.troubles.Note(src.Owner, what, err)
 				e.log.Log(level(err), "no notifications from LinkedIn; its leads are found by polling", zap.Stringer("source", src), zap.Error(err))
 			}
 			e.subscribed(src, err)
 		}
 		wait := e.opts.Discovery
-		if len(seen) == 0 { // discovery has just begun
+		if len(readable) == 0 { // discovery has just begun
 			wait = min(wait, time.Second)
 		}
 		if fault.Sleep(ctx, wait) != nil {
@@ -80,7 +84,7 @@ func (e *epoch) subscribed(src lead.Source, err error) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if s := e.sources[src]; s != nil {
-		s.push = err == nil
+		s.notified = err == nil
 	}
 }
 

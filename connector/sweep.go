@@ -85,7 +85,7 @@ func (e *epoch) sweep(ctx context.Context, j *job, w lead.Window, progress func(
 // the way: with Kafka away, LinkedIn is not read for nothing.
 func (e *epoch) insist(ctx context.Context, j *job, w lead.Window, rows []lead.Response, last bool) error {
 	var final error
-	err := e.persist(ctx, "publishing leads of "+j.src.String(), func(ctx context.Context) error {
+	err := e.persist(ctx, j.src.Owner, "publishing leads of "+j.src.String(), func(ctx context.Context) error {
 		err := e.flush(ctx, j, w, rows, last)
 		if err != nil && fault.KindOf(err) != fault.Retry {
 			final = err
@@ -192,7 +192,7 @@ func (e *epoch) backlogLoop(ctx context.Context, src lead.Source) error {
 				return nil
 			}
 		}
-		err := e.persist(ctx, "working through the backlog of "+src.String(), func(ctx context.Context) error {
+		err := e.persist(ctx, src.Owner, "working through the backlog of "+src.String(), func(ctx context.Context) error {
 			e.mu.Lock()
 			backlog := e.progress[src].Backlog
 			e.mu.Unlock()
@@ -230,7 +230,9 @@ func (e *epoch) work(ctx context.Context, src lead.Source, r checkpoint.Range) e
 	}
 	e.log.Info("working through the backlog", zap.Stringer("source", src), zap.String("kind", string(r.Kind)), zap.Stringer("window", w))
 	err := e.sweep(ctx, j, w, func(part lead.Window) *step {
-		return e.sourceDone(src, func(p checkpoint.Progress) checkpoint.Progress { return p.Done(r.Kind, part) }, true)
+		var s *step
+		s = e.sourceDone(src, func(p checkpoint.Progress) checkpoint.Progress { return p.Done(r.Kind, part, s.leads) }, true)
+		return s
 	})
 	if err == nil {
 		e.log.Info("backlog range done", zap.Stringer("source", src), zap.String("kind", string(r.Kind)), zap.Stringer("window", w))
@@ -243,7 +245,19 @@ func (e *epoch) reportLost(src lead.Source, fresh time.Time) {
 	if oldest := e.opts.Now().Add(-retained); fresh.Before(oldest) {
 		e.log.Error("leads submitted before LinkedIn's retention began are lost", zap.Stringer("source", src),
 			zap.Time("read_until", fresh), zap.Time("retained_since", oldest))
+		e.troubles.Note(src.Owner, "what LinkedIn no longer has of "+src.String(), &lostError{fresh, oldest})
 	}
+}
+
+// lostError says that leads were never read and cannot be read any more.
+type lostError struct{ from, to time.Time }
+
+func (e *lostError) Error() string {
+	return fmt.Sprintf("leads submitted between %s and %s are lost: LinkedIn keeps them for 365 days", lead.Stamp(e.from), lead.Stamp(e.to))
+}
+func (e *lostError) Fault() fault.Kind { return fault.Suspend }
+func (e *lostError) Todo() string {
+	return "nothing brings them back; see since when leadstream was not running, so that it does not happen again"
 }
 
 // retained is how long LinkedIn keeps leads readable (Lead Sync API: 365 days).
@@ -257,18 +271,22 @@ const mendInterval = time.Second
 // delivers what a mended form is owed.
 func (e *epoch) debtLoop(ctx context.Context) error {
 	ctx = lead.Background(ctx)
+	const settling = "settling debts"
 	for {
 		if fault.Sleep(ctx, mendInterval) != nil {
 			return nil
 		}
-		if err := e.debtRound(ctx, false); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			if endsEpoch(err) {
-				return err
-			}
-			e.log.Warn("settling debts", zap.Error(err))
+		err := e.debtRound(ctx, false)
+		switch {
+		case err == nil:
+			e.troubles.Over(settling)
+		case ctx.Err() != nil:
+			return nil
+		case endsEpoch(err):
+			return err
+		default:
+			e.log.Warn(settling, zap.Error(err))
+			e.troubles.Note("", settling, err)
 		}
 	}
 }

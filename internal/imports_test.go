@@ -38,6 +38,7 @@ var allowed = map[string][]string{
 	"internal/linkedinsim": {},
 	"internal/embedded":    {},
 	"internal/realstack":   {},
+	"internal/browsertest": {},
 	"e2e":                  {},
 	"bench/bare":           {}, // what leadstream is measured against
 }
@@ -46,11 +47,12 @@ var allowed = map[string][]string{
 var commands = []string{"cmd/", "bench/run/"}
 
 // testOnly may be imported by tests and measurements alone.
-var testOnly = []string{"internal/realstack"}
+var testOnly = []string{"internal/realstack", "internal/browsertest"}
 
 // forTests are what tests may import beside what their package may: the
-// stand-ins for LinkedIn, Kafka and the registry, which speak over the wire.
-var forTests = []string{"internal/linkedinsim", "internal/embedded", "internal/realstack"}
+// stand-ins for LinkedIn, Kafka and the registry, which speak over the wire, and
+// the browser.
+var forTests = []string{"internal/linkedinsim", "internal/embedded", "internal/realstack", "internal/browsertest"}
 
 // fences say which packages may import a library and all below its path;
 // nil is nobody, not even tests. Other tests may use the rest: they decode by
@@ -231,6 +233,8 @@ func TestTheMapIsEnforced(t *testing.T) {
 		{"client's test to simulator", "internal/linkedin", module + "/internal/linkedinsim", true, false},
 		{"client to simulator", "internal/linkedin", module + "/internal/linkedinsim", false, true},
 		{"command to all", "cmd/leadstream", module + "/internal/linkedin", false, false},
+		{"command to the browser", "cmd/leadstream", module + "/internal/browsertest", false, true},
+		{"command's test to the browser", "cmd/leadstream", module + "/internal/browsertest", true, false},
 		{"command to test stack", "cmd/leadstream", module + "/internal/realstack", false, true},
 		{"measurement to test stack", "bench/run", module + "/internal/realstack", false, false},
 		{"what is measured against to ours", "bench/bare", module + "/internal/lead", false, true},

@@ -27,6 +27,9 @@ type Option struct {
 	Text string `json:"text"`
 }
 
+// Len is the number of columns of the schema.
+func (f *Fields) Len() int { return len(fixed) + len(f.columns) }
+
 // Describe lists the columns of the schema in its order.
 func (f *Fields) Describe() []Column {
 	var out []Column

@@ -37,8 +37,9 @@ func newCheckpoints(a *app) *cobra.Command {
 		Short: "The records of the checkpoint topic",
 		Long: `Lists the records of <name>.checkpoints: source/… is the progress of a source,
 replay/… of a replay, debt/… what a suspended form is owed, form/… and topic/…
-what is known of a form and its topic, requests the API calls of today. With
-prefixes only the records whose keys begin so.`,
+what is known of a form and its topic, requests the API calls of today; hours,
+organizations and process are shown on the status page. With prefixes only the
+records whose keys begin so.`,
 		RunE: func(cmd *cobra.Command, prefixes []string) error { return a.listCheckpoints(cmd.Context(), prefixes) },
 	}
 	a.addOutput(list)
@@ -135,6 +136,7 @@ func checkpointValue(key, text string) ([]byte, error) {
 		checkpoint.KindSource: &checkpoint.Progress{}, checkpoint.KindReplay: &checkpoint.Replay{},
 		checkpoint.KindDebt: &checkpoint.Debt{}, checkpoint.KindForm: &checkpoint.Form{},
 		checkpoint.KindTopic: &checkpoint.Topic{}, checkpoint.KindRequests: &checkpoint.Requests{},
+		checkpoint.KindHours: &checkpoint.Hours{}, checkpoint.KindProcess: &checkpoint.Process{}, checkpoint.KindOrganizations: &checkpoint.Organizations{},
 	}
 	record, ok := records[kind]
 	if !ok {

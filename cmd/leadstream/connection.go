@@ -37,6 +37,13 @@ func (m *connectionMetrics) observe(st oauth.Status) {
 	m.status, m.seen = st, true
 }
 
+// usable is whether the tokens are of use, as was last seen.
+func (m *connectionMetrics) usable() (usable, known bool) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.status.Usable, m.seen
+}
+
 // Describe implements prometheus.Collector.
 func (m *connectionMetrics) Describe(descs chan<- *prometheus.Desc) {
 	descs <- m.authorized

@@ -82,7 +82,7 @@ func (s *system) operate(ctx context.Context, base connector.Options) error {
 	group.Go(func() error { return stayLean(ctx) })
 	group.Go(func() error {
 		defer cancel() // the server ends with the work
-		if err := s.prepare(ctx, base.Once); err != nil {
+		if err := s.prepare(ctx, base.Once, work.Troubles()); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
@@ -101,7 +101,8 @@ func (s *system) operate(ctx context.Context, base connector.Options) error {
 
 // prepare waits for Kafka and makes the internal topics: the group is formed on
 // one of them.
-func (s *system) prepare(ctx context.Context, once bool) error {
+func (s *system) prepare(ctx context.Context, once bool, troubles *connector.Troubles) error {
+	const work = "reaching Kafka for the first time"
 	wait := fault.NewBackoff(200*time.Millisecond, 10*time.Second)
 	for {
 		err := delivery.EnsureInternal(ctx, s.storeOptions())
@@ -110,6 +111,7 @@ func (s *system) prepare(ctx context.Context, once bool) error {
 		}
 		if err == nil {
 			s.reached.Store(true)
+			troubles.Over(work)
 			if wait.Attempts() > 0 {
 				s.log.Info("Kafka is there")
 			}
@@ -118,6 +120,7 @@ func (s *system) prepare(ctx context.Context, once bool) error {
 		if once || ctx.Err() != nil || fault.KindOf(err) == fault.Fatal {
 			return err
 		}
+		troubles.Note("", work, err)
 		if wait.Attempts() == 0 {
 			s.log.Warn("waiting for Kafka", zap.Error(err))
 		}

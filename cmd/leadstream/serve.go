@@ -5,11 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"os"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
+	"golang.org/x/sync/errgroup"
 
 	"leadstream/connector"
 	"leadstream/internal/oauth"
@@ -22,18 +21,21 @@ func (s *system) serve(ctx context.Context, work *connector.Connector) error {
 	if err != nil {
 		return err
 	}
-	v := &viewer{system: s, work: work, started: time.Now().UTC()}
+	v := newViewer(s, work)
 	server, err := web.New(web.Options{
 		Listen: s.config.HTTP.Listen, Password: s.config.HTTP.Password.Reveal(),
 		RedirectURL: s.config.LinkedIn.RedirectURL, AuthURL: s.config.LinkedIn.AuthURL,
 		View: v.view, Ready: v.ready,
-		Consent: &webConsent{s.session, store},
+		Consent: &refreshing{&webConsent{s.session, store}, v},
 		Metrics: promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}), Log: s.log.Named("http"),
 	})
 	if err != nil {
 		return exitWith(exitUsage, err)
 	}
-	return server.Run(ctx)
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return server.Run(ctx) })
+	group.Go(func() error { return v.run(ctx) })
+	return group.Wait()
 }
 
 // webConsent is the consent in the browser, over the session.
@@ -69,67 +71,9 @@ func (c *webConsent) Disconnect(ctx context.Context) error {
 	return err
 }
 
-// viewer makes what the HTTP server shows from the parts' own snapshots.
-type viewer struct {
-	*system
-	work    *connector.Connector
-	started time.Time
-
-	mu    sync.Mutex
-	conn  web.Connection
-	asked time.Time
-}
-
 // connectionAge is how old the state of the LinkedIn connection may be on a
 // page; each look asks LinkedIn.
 const connectionAge = 30 * time.Second
-
-func (v *viewer) view(ctx context.Context) web.View {
-	st := v.work.Status()
-	host, err := os.Hostname()
-	if err != nil {
-		host = "this process"
-	}
-	view := web.View{
-		Name: v.config.Name, Version: readBuild().Version,
-		Process:    web.Process{ID: host, Active: st.Active, Started: v.started},
-		Connection: v.connection(ctx),
-		Budget:     budgetView(v.linkedin.Budget()),
-	}
-	for _, o := range st.Organizations {
-		row := web.Organization{URN: o.URN, Name: o.Name, Roles: o.Roles, Access: web.OK, Problem: o.Problem}
-		if o.Problem != "" {
-			row.Access = web.Failing
-		}
-		view.Organizations = append(view.Organizations, row)
-	}
-	for _, src := range st.Sources {
-		row := web.Source{Owner: src.Owner, LeadType: src.LeadType, State: web.OK, Live: src.Live, LastSuccess: src.Success,
-			LagSeconds: max(time.Since(src.Live).Seconds(), 0), Problem: src.Problem}
-		switch {
-		case src.Problem != "":
-			row.State = web.Failing
-		case src.Success.IsZero():
-			row.State = web.Waiting
-		}
-		view.Sources = append(view.Sources, row)
-		for _, r := range src.Backlog {
-			view.Tasks = append(view.Tasks, web.Task{Kind: string(r.Kind), Name: src.Owner, From: r.From, To: r.To, Ratio: r.Ratio()})
-		}
-	}
-	for _, f := range st.Forms {
-		row := web.Form{ID: f.ID, Name: f.Name, Owner: f.Owner, Events: f.Events, Topic: f.Topic, SchemaID: f.SchemaID,
-			Leads: f.Leads, LastLead: f.LastLead, State: web.OK, Label: f.State, Problem: f.Problem}
-		if f.Problem != "" {
-			row.State = web.Failing
-		}
-		view.Forms = append(view.Forms, row)
-	}
-	if r := st.Replay; r != nil {
-		view.Tasks = append(view.Tasks, web.Task{Kind: "replay", Name: r.ID, Ratio: r.Ratio, Done: r.Done})
-	}
-	return view
-}
 
 // connection is the state of the consent, asked for at most every connectionAge.
 func (v *viewer) connection(ctx context.Context) web.Connection {
@@ -152,35 +96,4 @@ func (v *viewer) connection(ctx context.Context) web.Connection {
 		v.conn.State = web.Failing
 	}
 	return v.conn
-}
-
-// ready is the answer to /readyz.
-func (v *viewer) ready() web.Readiness {
-	st := v.work.Status()
-	r := web.Readiness{Ready: v.reached.Load()}
-	add := func(part, reason string) {
-		r.Degraded = append(r.Degraded, web.Degradation{Part: part, Reason: reason})
-	}
-	if !r.Ready {
-		add("kafka", "Kafka was not reached yet")
-	}
-	for _, o := range st.Organizations {
-		if o.Problem != "" {
-			add("role", o.URN+" cannot be read")
-		}
-	}
-	for _, src := range st.Sources {
-		switch late := time.Since(src.Success) > 3*v.config.Poll.Interval; {
-		case src.Problem != "":
-			add("source", src.Owner+" cannot be read")
-		case st.Active && late && time.Since(v.started) > 3*v.config.Poll.Interval:
-			add("source", src.Owner+" was not polled for three intervals")
-		}
-	}
-	for _, f := range st.Forms {
-		if f.State == "suspended" {
-			add("form", f.ID+" is suspended")
-		}
-	}
-	return r
 }

@@ -27,6 +27,14 @@ type stack struct {
 func newStack(t *testing.T, world linkedinsim.Config) *stack {
 	t.Helper()
 	world.AutoConsent = true
+	s := bareStack(t, world)
+	s.consent()
+	return s
+}
+
+// bareStack is a stack without a token.
+func bareStack(t *testing.T, world linkedinsim.Config) *stack {
+	t.Helper()
 	sim, err := linkedinsim.New(world)
 	if err != nil {
 		t.Fatal(err)
@@ -43,15 +51,13 @@ func newStack(t *testing.T, world linkedinsim.Config) *stack {
 		}
 	})
 	about := sim.Describe()
-	s := &stack{t: t, sim: sim, env: map[string]string{
+	return &stack{t: t, sim: sim, env: map[string]string{
 		"LEADSTREAM_LINKEDIN_CLIENT_ID": about.ClientID, "LEADSTREAM_LINKEDIN_CLIENT_SECRET": about.ClientSecret,
 		"LEADSTREAM_LINKEDIN_API_URL": linkedin.URL, "LEADSTREAM_LINKEDIN_AUTH_URL": linkedin.URL,
 		"LEADSTREAM_KAFKA_BROKERS": strings.Join(kafka.Brokers, ","), "LEADSTREAM_REGISTRY_URL": kafka.RegistryURL,
 		"LEADSTREAM_TOKEN_FILE": filepath.Join(t.TempDir(), "token"), "LEADSTREAM_HTTP_LISTEN": "127.0.0.1:0",
 		"LEADSTREAM_POLL_INTERVAL": "1s", "LEADSTREAM_LOG_LEVEL": "debug",
 	}}
-	s.consent()
-	return s
 }
 
 // consent stores a token as a member's consent would.

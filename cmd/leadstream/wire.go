@@ -128,7 +128,7 @@ func (s *system) newConnector(base connector.Options) *connector.Connector {
 	base.Organizations, base.LeadTypes = c.LinkedIn.Organizations, c.LinkedIn.LeadTypes
 	base.Interval, base.Discovery = c.Poll.Interval, c.Poll.DiscoveryInterval
 	base.Lookback, base.Backfill, base.Concurrency = c.Poll.Lookback, c.Poll.Backfill, c.Poll.Concurrency
-	base.Choice = choice
+	base.Choice, base.Process = choice, processID()
 	base.Metrics, base.Log = connector.NewMetrics(s.metrics), s.log.Named("connector")
 	return connector.New(s.notified(base))
 }

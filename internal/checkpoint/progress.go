@@ -47,6 +47,8 @@ type Range struct {
 	// Fresh is the first moment of the range that no window had covered when
 	// the range was recorded; what lies before it is looked at again.
 	Fresh time.Time `json:"fresh"`
+	// Leads is how many were published of it.
+	Leads int64 `json:"leads,omitempty"`
 }
 
 // Window is what is left of the range.
@@ -139,6 +141,7 @@ func (p Progress) Defer(w lead.Window, fresh time.Time) Progress {
 			return false
 		}
 		add.From, add.Next = earlier(add.From, r.From), earlier(add.Next, r.Next)
+		add.Leads += r.Leads
 		add.Fresh = earlier(add.Fresh, r.Fresh)
 		if r.To.After(add.To) {
 			add.To = r.To
@@ -150,15 +153,17 @@ func (p Progress) Defer(w lead.Window, fresh time.Time) Progress {
 	return next
 }
 
-// Done is p with the part w of its backlog of that kind reconciled. A range
-// that no longer begins at w.From, because it grew meanwhile, stays as it is.
-func (p Progress) Done(kind RangeKind, w lead.Window) Progress {
+// Done is p with the part w of its backlog of that kind reconciled, and so many
+// leads published. A range that no longer begins at w.From, because it grew
+// meanwhile, stays as it is.
+func (p Progress) Done(kind RangeKind, w lead.Window, leads int) Progress {
 	next := p.clone()
 	for i, r := range next.Backlog {
 		if r.Kind != kind || !r.Next.Equal(w.From) {
 			continue
 		}
 		next.Backlog[i].Next = w.To
+		next.Backlog[i].Leads += int64(leads)
 		if !w.To.Before(r.To) {
 			next.Backlog = slices.Delete(next.Backlog, i, i+1)
 		}

@@ -153,14 +153,14 @@ func TestDeferredWindowsMergeAndAreWorkedThroughOnce(t *testing.T) {
 	if !r.Next.Equal(at(2)) || !r.To.Equal(at(9)) || !r.Fresh.Equal(at(5)) {
 		t.Errorf("range = %+v, want [2h, 9h) fresh from 5h", r)
 	}
-	p = p.Done(CatchUp, lead.Window{From: at(2), To: at(4)})
-	if !p.Backlog[0].Next.Equal(at(4)) {
-		t.Errorf("next = %v, want 4h", p.Backlog[0].Next)
+	p = p.Done(CatchUp, lead.Window{From: at(2), To: at(4)}, 5)
+	if !p.Backlog[0].Next.Equal(at(4)) || p.Backlog[0].Leads != 5 {
+		t.Errorf("next = %v after %d leads, want 4h after 5", p.Backlog[0].Next, p.Backlog[0].Leads)
 	}
-	if same := p.Done(CatchUp, lead.Window{From: at(3), To: at(9)}); !same.Backlog[0].Next.Equal(at(4)) {
+	if same := p.Done(CatchUp, lead.Window{From: at(3), To: at(9)}, 5); !same.Backlog[0].Next.Equal(at(4)) {
 		t.Errorf("a part that does not begin where the range begins moved it to %v", same.Backlog[0].Next)
 	}
-	if p = p.Done(CatchUp, lead.Window{From: at(4), To: at(9)}); len(p.Backlog) != 0 {
+	if p = p.Done(CatchUp, lead.Window{From: at(4), To: at(9)}, 5); len(p.Backlog) != 0 {
 		t.Errorf("backlog = %+v, want none", p.Backlog)
 	}
 }
@@ -177,7 +177,7 @@ func TestOntoKeepsTheBacklogOfTheOther(t *testing.T) {
 	l := NewLadder(time.Minute, time.Hour)
 	p := Start(t0, time.Hour, l)
 	_, after := p.Poll(l, t0.Add(time.Minute))
-	worked := p.Done(Backfill, lead.Window{From: t0.Add(-time.Hour), To: t0})
+	worked := p.Done(Backfill, lead.Window{From: t0.Add(-time.Hour), To: t0}, 5)
 	if got := after.Onto(worked); !got.Live.Equal(after.Live) || len(got.Backlog) != 0 {
 		t.Errorf("got live %v and backlog %v, want the poll's position and the finished backlog", got.Live, got.Backlog)
 	}

@@ -35,12 +35,19 @@ const (
 	// a process that stands by was notified of.
 	KindDeletions = "deletions" // deletions: Deletions
 	KindPush      = "push"      // push/<owner URN>/<lead type>: Push
+
+	KindHours         = "hours"         // hours: Hours
+	KindProcess       = "process"       // process: Process
+	KindOrganizations = "organizations" // organizations: Organizations
 )
 
-// RequestsKey is the key of the request counters, DeletionsKey that of Deletions.
+// The keys of kinds that have one record.
 const (
-	RequestsKey  = KindRequests
-	DeletionsKey = KindDeletions
+	RequestsKey      = KindRequests
+	DeletionsKey     = KindDeletions
+	HoursKey         = KindHours
+	ProcessKey       = KindProcess
+	OrganizationsKey = KindOrganizations
 )
 
 // SourceKey is the key of a source's progress.
@@ -148,6 +155,8 @@ type Replay struct {
 	Created time.Time `json:"created"` // our clock; the replay's records stand behind it
 	// Next is where each source goes on; a source that reached To is done.
 	Next map[string]time.Time `json:"next"`
+	// Leads is how many it has published.
+	Leads int64 `json:"leads,omitempty"`
 }
 
 // Done reports whether every source has been replayed.
@@ -176,10 +185,11 @@ func (r Replay) Ratio() float64 {
 	return 1 - float64(left)/float64(total)
 }
 
-// At is the replay with one source's position moved.
-func (r Replay) At(source string, next time.Time) Replay {
+// At is the replay with one source's position moved, and so many leads published.
+func (r Replay) At(source string, next time.Time, leads int) Replay {
 	r.Next = maps.Clone(r.Next)
 	r.Next[source] = next
+	r.Leads += int64(leads)
 	return r
 }
 
@@ -189,9 +199,11 @@ type Form struct {
 	Fields json.RawMessage `json:"fields"`
 	// SchemaID is the registered id of exactly these fields; 0 while they are
 	// not registered yet: names are committed first.
-	SchemaID int    `json:"schema_id,omitempty"`
-	Owner    string `json:"owner,omitempty"`
-	Name     string `json:"name,omitempty"`
+	SchemaID int `json:"schema_id,omitempty"`
+	// SchemaVersion is its version in the form's subject; 0 when not known.
+	SchemaVersion int    `json:"schema_version,omitempty"`
+	Owner         string `json:"owner,omitempty"`
+	Name          string `json:"name,omitempty"`
 }
 
 // Topic is the state of a form's topic as of the last commit to it.

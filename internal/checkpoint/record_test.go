@@ -23,13 +23,18 @@ func records() map[string]any {
 	next := t0.Add(time.Hour)
 	return map[string]any{
 		"source": &Progress{Live: next, Lookback: []Run{{60000, next}, {240000, t0}},
-			Backlog: []Range{{Backfill, t0.AddDate(-1, 0, 0), t0.AddDate(0, -6, 0), t0, t0.AddDate(-1, 0, 0)}}},
+			Backlog: []Range{{Backfill, t0.AddDate(-1, 0, 0), t0.AddDate(0, -6, 0), t0, t0.AddDate(-1, 0, 0), 0}}},
 		"replay": &Replay{From: t0, To: next, Mode: Missing, Created: next, Next: map[string]time.Time{src.String(): t0.Add(time.Minute)}},
 		"debt":   &Debt{From: t0, To: next, Since: next, Reason: "schema is not compatible"},
 		"form":   &Form{Fields: []byte(`{"form":"7"}`), SchemaID: 12, Owner: src.Owner, Name: "SPD 2026 registration"},
 		"topic": &Topic{Topic: "linkedin.leads.7", SchemaID: 12, Leads: 5, LastLead: t0, EndOffset: 9,
 			Horizon: t0, Existed: true},
-		"requests":  &Requests{Counters: []byte(`{"day":"2026-11-01"}`)},
+		"requests": &Requests{Counters: []byte(`{"day":"2026-11-01"}`)},
+		"hours":    &Hours{First: t0, Leads: []int64{12, 0, 7}},
+		"process":  &Process{ID: "leads-7c9d-x2k4p", Since: next},
+		"organizations": &Organizations{Known: []Organization{
+			{URN: src.Owner, Name: "Alpenblick Seminare", Roles: []string{"ADMINISTRATOR"}},
+			{URN: "urn:li:organization:9000124", Name: "Nordwind Analytics", Roles: []string{"ANALYST"}, Problem: "ANALYST does not read event leads"}}},
 		"deletions": &Deletions{Next: []int64{41}},
 		"push":      &Push{Created: []Pushed{{Response: "8f0c2b9e-41d7-4c55-9e0b-6a1d2f3c4b5a-6", At: t0}}},
 	}
@@ -132,12 +137,12 @@ func TestReplayIsDoneWhenEverySourceIs(t *testing.T) {
 	if r.Done() || r.Ratio() != 0 {
 		t.Errorf("new replay: done %v, ratio %v", r.Done(), r.Ratio())
 	}
-	half := r.At("a", r.To)
+	half := r.At("a", r.To, 3)
 	if half.Done() || half.Ratio() != 0.5 || !r.Next["a"].Equal(t0) {
 		t.Errorf("half: done %v, ratio %v; the original moved: %v", half.Done(), half.Ratio(), !r.Next["a"].Equal(t0))
 	}
-	if all := half.At("b", r.To); !all.Done() || all.Ratio() != 1 {
-		t.Errorf("all: done %v, ratio %v", all.Done(), all.Ratio())
+	if all := half.At("b", r.To, 4); !all.Done() || all.Ratio() != 1 || all.Leads != 7 {
+		t.Errorf("all: done %v, ratio %v, %d leads; want 7 of them", all.Done(), all.Ratio(), all.Leads)
 	}
 }
 

@@ -116,6 +116,11 @@ type State struct {
 	Requests checkpoint.Requests
 	// Deletions is how far those of the topic of deletions have been carried out.
 	Deletions checkpoint.Deletions
+
+	// What is for people alone.
+	Hours         checkpoint.Hours
+	Process       checkpoint.Process
+	Organizations checkpoint.Organizations
 }
 
 // DebtID names a debt: what one form of one source is owed.
@@ -249,6 +254,12 @@ func (s *State) enter(key string, value []byte) error {
 		return checkpoint.Decode(key, value, &s.Requests)
 	case checkpoint.KindDeletions:
 		return checkpoint.Decode(key, value, &s.Deletions)
+	case checkpoint.KindHours:
+		return checkpoint.Decode(key, value, &s.Hours)
+	case checkpoint.KindProcess:
+		return checkpoint.Decode(key, value, &s.Process)
+	case checkpoint.KindOrganizations:
+		return checkpoint.Decode(key, value, &s.Organizations)
 	}
 	return nil
 }

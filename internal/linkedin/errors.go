@@ -48,13 +48,14 @@ func (e *APIError) Error() string {
 	if e.RequestID != "" {
 		fmt.Fprintf(&b, " [x-li-uuid %s]", e.RequestID)
 	}
-	if todo := e.todo(); todo != "" {
+	if todo := e.Todo(); todo != "" {
 		b.WriteString("; " + todo)
 	}
 	return b.String()
 }
 
-func (e *APIError) todo() string {
+// Todo is what to do about it, read by fault.TodoOf; empty for what time mends.
+func (e *APIError) Todo() string {
 	switch {
 	case e.Status == http.StatusUpgradeRequired, e.Code == codeVersionMissing:
 		return "set linkedin.version to a version that LinkedIn still serves"

@@ -15,9 +15,10 @@ import (
 	"time"
 
 	"github.com/chromedp/cdproto/emulation"
-	"github.com/chromedp/cdproto/page"
 	"github.com/chromedp/chromedp"
 	"github.com/chromedp/chromedp/kb"
+
+	"leadstream/internal/browsertest"
 )
 
 // site is a running server whose view a test changes.
@@ -115,7 +116,7 @@ func TestConsentFromTheFirstClickToTheLast(t *testing.T) {
 		{name: "with a password", host: "localhost", asks: true, pass: secret},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			ctx := chromium(t)
+			ctx := browsertest.Start(t)
 			var back string
 			consent := &boundConsent{}
 			provider := linkedIn(t, c.asks, &back)
@@ -124,55 +125,45 @@ func TestConsentFromTheFirstClickToTheLast(t *testing.T) {
 				o.Consent, o.AuthURL, o.Password = consent, provider, c.pass
 				back = o.RedirectURL
 			})
-			screens[0].look(t, ctx, s.at(c.host, "/"))
+			browsertest.PhoneLight.Look(t, ctx, s.at(c.host, "/"))
 			if c.pass != "" {
-				do(t, ctx, chromedp.SendKeys(chromedp.CSS("#password"), c.pass+kb.Enter), chromedp.WaitVisible(chromedp.CSS("#connect")))
+				browsertest.Do(t, ctx, chromedp.SendKeys(chromedp.CSS("#password"), c.pass+kb.Enter), chromedp.WaitVisible(chromedp.CSS("#connect")))
 			}
-			do(t, ctx, chromedp.Click(chromedp.CSS("#connect")))
+			browsertest.Do(t, ctx, chromedp.Click(chromedp.CSS("#connect")))
 			if c.host != "localhost" { // sent to the name that LinkedIn knows, where it is asked once more
-				wait(t, ctx, `location.hostname === "localhost" && document.readyState === "complete"`)
-				do(t, ctx, chromedp.Click(chromedp.CSS("button.primary")))
+				browsertest.Wait(t, ctx, `location.hostname === "localhost" && document.readyState === "complete"`)
+				browsertest.Do(t, ctx, chromedp.Click(chromedp.CSS("button.primary")))
 			}
 			if c.asks {
-				do(t, ctx, chromedp.WaitVisible(chromedp.CSS("#allow")), chromedp.Click(chromedp.CSS("#allow")))
+				browsertest.Do(t, ctx, chromedp.WaitVisible(chromedp.CSS("#allow")), chromedp.Click(chromedp.CSS("#allow")))
 			}
-			wait(t, ctx, `document.querySelector("h1")?.textContent === "Connected to LinkedIn"`)
-			picture(t, ctx, "connected")
+			browsertest.Wait(t, ctx, `document.querySelector("h1")?.textContent === "Connected to LinkedIn"`)
+			browsertest.Picture(t, ctx, "connected")
 			if n := consent.done.Load(); n != 1 {
 				t.Errorf("%d consents were finished, want 1", n)
 			}
-			if address := eval[string](t, ctx, `location.href`); strings.Contains(address, "code=") {
+			if address := browsertest.Eval[string](t, ctx, `location.href`); strings.Contains(address, "code=") {
 				t.Errorf("the address bar keeps the code: %s", address)
 			}
-			do(t, ctx, chromedp.Click(chromedp.CSS(`a[href="../"]`)), chromedp.WaitVisible(chromedp.CSS("#h-now")))
+			browsertest.Do(t, ctx, chromedp.Click(chromedp.CSS(`a[href="../"]`)), chromedp.WaitVisible(chromedp.CSS("#h-now")))
 		})
 	}
 }
 
-// hurry makes the page's timers run a hundred times as fast. What it shows is
-// then replaced so often that it can be waited for, but not held on to.
-func hurry(t *testing.T, ctx context.Context) {
-	t.Helper()
-	const source = `{ const slow = window.setTimeout; window.setTimeout = (f, ms) => slow(f, ms / 100); }`
-	if _, err := chromedp.Call(ctx, page.AddScriptToEvaluateOnNewDocument, page.AddScriptToEvaluateOnNewDocumentParams{Source: source}); err != nil {
-		t.Fatal(err)
-	}
-}
-
 func TestPageKeepsItselfFreshAndTheReaderWhereSheIs(t *testing.T) {
-	ctx := chromium(t)
+	ctx := browsertest.Start(t)
 	s := newSite(t, nil)
-	screens[0].look(t, ctx, s.at("localhost", "/"))
-	do(t, ctx, chromedp.Click(chromedp.CSS("summary")), chromedp.Focus(chromedp.CSS("#connect")))
-	eval[bool](t, ctx, `window.scrollTo(0, 300) === undefined`)
+	browsertest.PhoneLight.Look(t, ctx, s.at("localhost", "/"))
+	browsertest.Do(t, ctx, chromedp.Click(chromedp.CSS("summary")), chromedp.Focus(chromedp.CSS("#connect")))
+	browsertest.Eval[bool](t, ctx, `window.scrollTo(0, 300) === undefined`)
 
 	v, d := troubledView(), troubles()
 	s.view.Store(&v)
 	s.degraded.Store(&d)
 	// As when she comes back to the tab. Timers that hurry would replace what the
 	// steps above were about to touch.
-	eval[bool](t, ctx, `document.dispatchEvent(new Event("visibilitychange"))`)
-	wait(t, ctx, `document.querySelector("main").textContent.includes("2 things need attention")`)
+	browsertest.Eval[bool](t, ctx, `document.dispatchEvent(new Event("visibilitychange"))`)
+	browsertest.Wait(t, ctx, `document.querySelector("main").textContent.includes("2 things need attention")`)
 	for _, holds := range []string{
 		`document.querySelector("details").open`,
 		`document.activeElement.id === "connect"`,
@@ -180,75 +171,71 @@ func TestPageKeepsItselfFreshAndTheReaderWhereSheIs(t *testing.T) {
 		`document.title.startsWith("2 problems")`,
 		`document.getElementById("change").textContent.includes("2 things need attention")`,
 	} {
-		if !eval[bool](t, ctx, holds) {
+		if !browsertest.Eval[bool](t, ctx, holds) {
 			t.Errorf("after the page has refreshed itself, %s does not hold", holds)
 		}
 	}
-	if found := violations(t, ctx); len(found) > 0 {
-		t.Errorf("axe-core finds\n%s", strings.Join(found, "\n"))
-	}
+	browsertest.Accessible(t, ctx)
 }
 
 func TestPageSaysWhenNobodyAnswersAndWhenSomebodyDoesAgain(t *testing.T) {
-	ctx := chromium(t)
-	hurry(t, ctx)
+	ctx := browsertest.Start(t)
+	browsertest.Hurry(t, ctx)
 	s := newSite(t, nil)
-	screens[0].look(t, ctx, s.at("localhost", "/"))
+	browsertest.PhoneLight.Look(t, ctx, s.at("localhost", "/"))
 	s.away.Store(true)
-	wait(t, ctx, `document.getElementById("news").textContent.includes("does not answer")`)
-	picture(t, ctx, "away")
+	browsertest.Wait(t, ctx, `document.getElementById("news").textContent.includes("does not answer")`)
+	browsertest.Picture(t, ctx, "away")
 	s.away.Store(false)
-	wait(t, ctx, `document.getElementById("news").textContent === ""`)
+	browsertest.Wait(t, ctx, `document.getElementById("news").textContent === ""`)
 }
 
 func TestUpdatesCanBePaused(t *testing.T) {
-	ctx := chromium(t)
-	hurry(t, ctx)
+	ctx := browsertest.Start(t)
+	browsertest.Hurry(t, ctx)
 	s := newSite(t, nil)
-	screens[0].look(t, ctx, s.at("localhost", "/"))
-	wait(t, ctx, `[...document.querySelectorAll("button")].some(b => b.textContent === "Pause updates")`)
-	eval[bool](t, ctx, `[...document.querySelectorAll("button")].find(b => b.textContent === "Pause updates").click() === undefined`)
+	browsertest.PhoneLight.Look(t, ctx, s.at("localhost", "/"))
+	browsertest.Wait(t, ctx, `[...document.querySelectorAll("button")].some(b => b.textContent === "Pause updates")`)
+	browsertest.Eval[bool](t, ctx, `[...document.querySelectorAll("button")].find(b => b.textContent === "Pause updates").click() === undefined`)
 	v := standbyView()
 	s.view.Store(&v)
 	// Ten of the page's hurried intervals.
-	if eval[bool](t, ctx, `new Promise(r => setTimeout(() => r(document.body.textContent.includes("stands by")), 100000))`) {
+	if browsertest.Eval[bool](t, ctx, `new Promise(r => setTimeout(() => r(document.body.textContent.includes("stands by")), 100000))`) {
 		t.Error("the page has updated itself although paused")
 	}
-	eval[bool](t, ctx, `[...document.querySelectorAll("button")].find(b => b.textContent === "Resume updates").click() === undefined`)
-	wait(t, ctx, `document.body.textContent.includes("stands by")`)
+	browsertest.Eval[bool](t, ctx, `[...document.querySelectorAll("button")].find(b => b.textContent === "Resume updates").click() === undefined`)
+	browsertest.Wait(t, ctx, `document.body.textContent.includes("stands by")`)
 }
 
 func TestAnEndedSessionLeadsToTheLogin(t *testing.T) {
-	ctx := chromium(t)
-	hurry(t, ctx)
+	ctx := browsertest.Start(t)
+	browsertest.Hurry(t, ctx)
 	var shift atomic.Int64
 	s := newSite(t, func(o *Options) {
 		o.Password = secret
 		o.Now = func() time.Time { return time.Now().Add(time.Duration(shift.Load())) }
 	})
-	screens[2].look(t, ctx, s.at("localhost", "/"))
-	do(t, ctx, chromedp.SendKeys(chromedp.CSS("#password"), "wrong"+kb.Enter), chromedp.WaitVisible(chromedp.CSS("#problem")))
-	picture(t, ctx, "wrong-password")
-	if found := violations(t, ctx); len(found) > 0 {
-		t.Errorf("axe-core finds\n%s", strings.Join(found, "\n"))
-	}
-	do(t, ctx, chromedp.SendKeys(chromedp.CSS("#password"), secret+kb.Enter))
-	wait(t, ctx, `document.getElementById("h-now") !== null`) // which is replaced all the time from now on
-	picture(t, ctx, "logged-in")
+	browsertest.WideLight.Look(t, ctx, s.at("localhost", "/"))
+	browsertest.Do(t, ctx, chromedp.SendKeys(chromedp.CSS("#password"), "wrong"+kb.Enter), chromedp.WaitVisible(chromedp.CSS("#problem")))
+	browsertest.Picture(t, ctx, "wrong-password")
+	browsertest.Accessible(t, ctx)
+	browsertest.Do(t, ctx, chromedp.SendKeys(chromedp.CSS("#password"), secret+kb.Enter))
+	browsertest.Wait(t, ctx, `document.getElementById("h-now") !== null`) // which is replaced all the time from now on
+	browsertest.Picture(t, ctx, "logged-in")
 	shift.Store(int64(sessionLife))
-	wait(t, ctx, `document.getElementById("password") !== null`)
+	browsertest.Wait(t, ctx, `document.getElementById("password") !== null`)
 }
 
 func TestPageIsWholeWithoutScripts(t *testing.T) {
-	ctx := chromium(t)
+	ctx := browsertest.Start(t)
 	s := newSite(t, nil)
 	if _, err := chromedp.Call(ctx, emulation.SetScriptExecutionDisabled, emulation.SetScriptExecutionDisabledParams{Value: true}); err != nil {
 		t.Fatal(err)
 	}
-	screens[0].look(t, ctx, s.at("localhost", "/"))
+	browsertest.PhoneLight.Look(t, ctx, s.at("localhost", "/"))
 	v := standbyView()
 	s.view.Store(&v)
-	do(t, ctx, chromedp.Click(chromedp.CSS("#refresh")))
+	browsertest.Do(t, ctx, chromedp.Click(chromedp.CSS("#refresh")))
 	body, err := chromedp.Run(ctx, chromedp.Text(chromedp.CSS("main")))
 	for err == nil && !strings.Contains(body, "stands by") && ctx.Err() == nil {
 		body, err = chromedp.Run(ctx, chromedp.Text(chromedp.CSS("main")))
@@ -256,7 +243,7 @@ func TestPageIsWholeWithoutScripts(t *testing.T) {
 	if err != nil || !strings.Contains(body, "stands by") {
 		t.Fatalf("after Refresh the page says %q (%v), want the new state", body, err)
 	}
-	do(t, ctx, chromedp.Click(chromedp.CSS("#disconnect")), chromedp.WaitVisible(chromedp.CSS("button.danger")), chromedp.Click(chromedp.CSS("button.danger")),
+	browsertest.Do(t, ctx, chromedp.Click(chromedp.CSS("#disconnect")), chromedp.WaitVisible(chromedp.CSS("button.danger")), chromedp.Click(chromedp.CSS("button.danger")),
 		chromedp.WaitVisible(chromedp.CSS("#h-now")))
 	if n := s.server.opts.Consent.(*fakeConsent).disconnected; n != 1 {
 		t.Errorf("disconnected %d times, want once", n)
@@ -264,15 +251,15 @@ func TestPageIsWholeWithoutScripts(t *testing.T) {
 }
 
 func TestEverythingIsReachedByKeyboard(t *testing.T) {
-	ctx := chromium(t)
+	ctx := browsertest.Start(t)
 	s := newSite(t, nil)
-	screens[2].look(t, ctx, s.at("localhost", "/"))
+	browsertest.WideLight.Look(t, ctx, s.at("localhost", "/"))
 	reached := map[string]bool{}
 	for range 12 {
-		do(t, ctx, chromedp.KeyEvent(kb.Tab))
-		name := eval[string](t, ctx, `document.activeElement.id || document.activeElement.textContent.trim()`)
+		browsertest.Do(t, ctx, chromedp.KeyEvent(kb.Tab))
+		name := browsertest.Eval[string](t, ctx, `document.activeElement.id || document.activeElement.textContent.trim()`)
 		reached[name] = true
-		if name == "disconnect" && eval[string](t, ctx, `getComputedStyle(document.activeElement).outlineStyle`) == "none" {
+		if name == "disconnect" && browsertest.Eval[string](t, ctx, `getComputedStyle(document.activeElement).outlineStyle`) == "none" {
 			t.Error("the focus cannot be seen")
 		}
 	}

@@ -104,6 +104,12 @@ func (s *Server) elsewhere(w http.ResponseWriter, r *http.Request) bool {
 }
 
 // callback is where LinkedIn sends the browser with its answer.
+//
+// A state is taken once. Each process remembers only those that it took itself,
+// which is enough for several as well. Whoever would use a state again at a
+// second process needs the browser that it is bound to, whose cookie is gone
+// once the consent was given; and a code that was never redeemed, since LinkedIn
+// takes each once, from whichever process. A foreign page has neither.
 func (s *Server) callback(w http.ResponseWriter, r *http.Request) {
 	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(callbackTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
 		s.log.Debug("giving a callback more time", zap.Error(err))

@@ -16,10 +16,17 @@ var assets embed.FS
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"span": spanSeconds, "stamp": stamp, "machine": machine, "number": number, "count": count,
 	"percent": percent, "prose": prose, "capital": capital, "badge": badgeOf, "join": strings.Join,
+	"len64": func(forms []Form) int64 { return int64(len(forms)) },
 }).ParseFS(assets, "assets/*.html"))
 
-// formsShown bounds the size of the page.
-const formsShown = 500
+const (
+	// formsShown bounds the size of the page.
+	formsShown = 500
+	// formsUnfolded is how many forms of an organization stand on the page when
+	// there are more than two of them to be folded up: what follows should be
+	// within reach on a phone.
+	formsUnfolded = 6
+)
 
 // frame is what every page has.
 type frame struct {
@@ -41,7 +48,8 @@ type statusPage struct {
 	Degraded []Degradation
 	Starting bool // not ready yet
 	Connect  bool // the consent can be done here
-	// Informed: this process knows how the work goes, since it does it or did.
+	// Informed: this process knows how the work goes, since it does it, did it,
+	// or has read of it.
 	Informed bool
 	// Counted and Asked: somebody counted the leads and the requests.
 	Counted, Asked bool
@@ -62,6 +70,40 @@ type group struct {
 	Forms   []Form
 }
 
+// First are the forms that are seen at once, Rest those that are folded up. All
+// that need a person are among the first.
+func (g group) First() []Form { return g.Forms[:g.folded()] }
+
+// Rest are the forms that are folded up.
+func (g group) Rest() []Form { return g.Forms[g.folded():] }
+
+func (g group) folded() int {
+	n := formsUnfolded
+	for n < len(g.Forms) && urgency(g.Forms[n].State) > 0 {
+		n++
+	}
+	if len(g.Forms) <= n+2 {
+		return len(g.Forms)
+	}
+	return n
+}
+
+// formTable is some forms of an organization on a page.
+type formTable struct {
+	Page  statusPage
+	Label string // for those who do not see where it stands
+	Forms []Form
+}
+
+// Table is a table of some of the group's forms.
+func (p statusPage) Table(g group, forms []Form) formTable {
+	label := "Forms of " + g.Name
+	if len(forms) > 0 && len(forms) < len(g.Forms) && forms[0].ID != g.Forms[0].ID {
+		label = "More forms of " + g.Name
+	}
+	return formTable{Page: p, Label: label, Forms: forms}
+}
+
 // page is the status page.
 func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 	s.render(w, http.StatusOK, "status.html", s.statusPage(s.view(r), s.opts.Ready()))
@@ -70,6 +112,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 func (s *Server) statusPage(v View, ready Readiness) statusPage {
 	p := statusPage{frame: s.frame("", ""), View: v, Degraded: ready.Degraded, Starting: !ready.Ready, Connect: s.opts.Consent != nil,
 		Chart: chartOf(v.Hours, v.Time)}
+	p.needConsent()
 	p.Logout = s.sessions != nil
 	p.Title = "leadstream"
 	if v.Name != "" && v.Name != "leadstream" {
@@ -80,7 +123,7 @@ func (s *Server) statusPage(v View, ready Readiness) statusPage {
 	}
 	p.Counted, p.Asked = v.Hours != nil, v.Budget.Endpoints != nil
 	p.Groups, p.Hidden = groups(v)
-	p.Informed = v.Process.Active || len(p.Groups) > 0
+	p.Informed = v.Process.Active || !v.ReadAt.IsZero() || len(p.Groups) > 0
 	p.Lag = furthest(v.Sources)
 	p.HasLag = slices.ContainsFunc(v.Sources, func(src Source) bool { return !src.Live.IsZero() })
 	for _, t := range v.Tasks {
@@ -89,6 +132,20 @@ func (s *Server) statusPage(v View, ready Readiness) statusPage {
 		}
 	}
 	return p
+}
+
+// needConsent has the page say first that LinkedIn is not connected, should that
+// not stand among what is degraded.
+func (p *statusPage) needConsent() {
+	told := slices.ContainsFunc(p.Degraded, func(d Degradation) bool { return d.Part == "consent" })
+	if p.Connection.State != Failing || told {
+		return
+	}
+	d := Degradation{Part: "consent", Reason: p.Connection.Problem, Todo: p.Connection.Todo}
+	if d.Reason == "" {
+		d.Reason, d.Todo = "leadstream is not connected to LinkedIn", "connect it below"
+	}
+	p.Degraded = append([]Degradation{d}, p.Degraded...)
 }
 
 // groups sorts sources and forms to their organizations; those that need a
@@ -163,14 +220,36 @@ func (p statusPage) Ago(t time.Time) string {
 	return ago(t, p.Time)
 }
 
-// Named is the name of the organization that part is the URN of, else part.
+// partNames are the words for the parts of the work that are not named after
+// themselves.
+var partNames = map[string]string{
+	"kafka": "Kafka", "registry": "Schema registry", "linkedin": "LinkedIn", "consent": "LinkedIn",
+	"role": "Access", "form": "Form", "source": "Reading",
+}
+
+// Named is the name of the organization that part is the URN of, of the form
+// that it is the id of, or the word for it; else part.
 func (p statusPage) Named(part string) string {
+	if name, ok := partNames[part]; ok {
+		return name
+	}
 	for _, o := range p.Organizations {
 		if o.URN == part && o.Name != "" {
 			return o.Name
 		}
 	}
+	for _, f := range p.Forms {
+		if f.ID == part && f.Name != "" {
+			return f.Name
+		}
+	}
 	return part
+}
+
+// Dead reports that t, the end of a token, does not matter: nothing can be done
+// with the token any more, although its time is not over.
+func (p statusPage) Dead(t time.Time) bool {
+	return t.IsZero() || p.Connection.State == Failing && t.After(p.Time)
 }
 
 // Left is how long until t.

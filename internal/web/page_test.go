@@ -2,6 +2,7 @@ package web
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
@@ -247,5 +248,119 @@ func BenchmarkStatusPage(b *testing.B) {
 		if err := pages.ExecuteTemplate(io.Discard, "status.html", p); err != nil {
 			b.Fatal(err)
 		}
+	}
+}
+
+// page is the status page of a view.
+func page(t *testing.T, v View, degraded ...Degradation) string {
+	t.Helper()
+	s := newTestServer(t, func(o *Options) {
+		o.View = func(context.Context) View { return v }
+		o.Ready = func() Readiness { return Readiness{Ready: true, Degraded: degraded} }
+	})
+	w := get(t, s, "/", nil)
+	if w.Code != http.StatusOK {
+		t.Fatalf("GET / = %d %s", w.Code, w.Body)
+	}
+	return w.Body.String()
+}
+
+func TestThePageSaysFirstThatLinkedInIsNotConnected(t *testing.T) {
+	v := disconnectedView()
+	if body := page(t, v); !strings.Contains(body, "One thing needs attention") || !strings.Contains(body, "leadstream is not connected to LinkedIn") || strings.Contains(body, "Everything works") {
+		t.Error("a page without a connection does not begin with it")
+	}
+	v.Connection = Connection{State: Failing, Stored: true, Problem: "the access token was revoked", Todo: "connect again", AccessExpiresAt: noon.Add(day), RefreshExpiresAt: noon.Add(200 * day)}
+	body := page(t, v)
+	if !strings.Contains(body, "<strong>LinkedIn</strong> The access token was revoked.") {
+		t.Error("the page does not begin with why there is no connection")
+	}
+	if strings.Contains(body, "days left") {
+		t.Error("a token that was revoked has days left")
+	}
+	v.Connection.RefreshExpiresAt = noon.Add(-day)
+	if body := page(t, v); !strings.Contains(body, "expired 24 h ago") {
+		t.Error("the page does not say since when the refresh token has expired")
+	}
+	told := Degradation{Part: "consent", Reason: "the consent is gone"}
+	if body := page(t, v, told); !strings.Contains(body, "One thing needs attention") || !strings.Contains(body, "The consent is gone.") {
+		t.Error("what is told as degraded already is told twice")
+	}
+}
+
+func TestAStandbyTellsWhatItReadAndHowOldThatIs(t *testing.T) {
+	v := sampleView()
+	v.Process = Process{ID: "leads-1", Other: "leads-0"}
+	v.ReadAt = noon.Add(-12 * time.Second)
+	v.Forms[0].Events = nil // the topic does not tell
+	body := page(t, v)
+	for _, text := range []string{"Standing by", "<code>leads-0</code> is the active one", "read from Kafka 12 s ago", "Alpenblick Seminare", "18,211"} {
+		if !strings.Contains(body, text) {
+			t.Errorf("the page does not say %q", text)
+		}
+	}
+	for _, text := range []string{"Everything works", "on no event that is known"} {
+		if strings.Contains(body, text) {
+			t.Errorf("the page says %q", text)
+		}
+	}
+}
+
+func TestManyFormsAreFoldedUpButNoneThatNeedsAPerson(t *testing.T) {
+	v := sampleView()
+	v.Forms = nil
+	for i := range 30 {
+		f := Form{ID: fmt.Sprint(5000 + i), Name: fmt.Sprintf("Form %02d", i), Owner: alpen, State: OK}
+		if i >= 20 && i < 28 {
+			f.State, f.Problem = Failing, "refused"
+		}
+		v.Forms = append(v.Forms, f)
+	}
+	list, _ := groups(v)
+	if first, rest := list[0].First(), list[0].Rest(); len(first) != 8 || len(rest) != 22 || first[7].State != Failing || rest[0].State != OK {
+		t.Errorf("%d forms are seen and %d folded up, want the 8 that need a person and the others", len(first), len(rest))
+	}
+	body := page(t, v)
+	seen, folded, ok := strings.Cut(body, `<summary>22 more forms</summary>`)
+	if !ok || !strings.Contains(seen, "Form 27") || !strings.Contains(folded, "Form 29") {
+		t.Error("the page does not fold up the forms that are well")
+	}
+	if !strings.Contains(body, `aria-label="Forms of Alpenblick Seminare"`) || !strings.Contains(body, `aria-label="More forms of Alpenblick Seminare"`) {
+		t.Error("the two tables of an organization have the same name")
+	}
+	v.Forms = v.Forms[:8] // two more than are unfolded: no need to fold
+	if list, _ := groups(v); len(list[0].Rest()) != 0 {
+		t.Errorf("of 8 forms %d are folded up", len(list[0].Rest()))
+	}
+}
+
+func TestPartsHaveTheNamesThatPeopleKnow(t *testing.T) {
+	p := statusPage{View: sampleView()}
+	for part, want := range map[string]string{"kafka": "Kafka", "registry": "Schema registry", "linkedin": "LinkedIn", alpen: "Alpenblick Seminare", "3001": "Webinar registration", "9": "9"} {
+		if got := p.Named(part); got != want {
+			t.Errorf("Named(%q) = %q, want %q", part, got, want)
+		}
+	}
+	if got := capital("urn:li:organization:1"); got != "urn:li:organization:1" {
+		t.Errorf("capital makes %q of a URN", got)
+	}
+}
+
+func TestDeadLettersBeyondCountingAreMoreThan(t *testing.T) {
+	v := sampleView()
+	v.DeadLetters = DeadLetters{Topic: "t", Total: 100000, More: true, Reasons: []Reason{{Name: "UnreadableElement", Text: "could not be read", Count: 100000}}}
+	body := page(t, v)
+	for _, text := range []string{"100,000+", "More than 100,000 responses", "100,000 could not be read"} {
+		if !strings.Contains(body, text) {
+			t.Errorf("the page does not say %q", text)
+		}
+	}
+}
+
+func TestWhatIsOverNeedsNothingDone(t *testing.T) {
+	v := sampleView()
+	v.Errors = []Error{{Time: noon, Part: "kafka", Text: "away", Todo: "start the brokers", Over: true}}
+	if body := page(t, v); strings.Contains(body, "tart the brokers") || !strings.Contains(body, "Over") {
+		t.Error("the page says what to do about what is over")
 	}
 }

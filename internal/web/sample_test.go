@@ -61,7 +61,7 @@ func troubledView() View {
 	v.Forms[1].Problem = "the subject linkedin.leads.3001-value holds a schema that readers of the new one cannot read: field `email` was removed"
 	v.Forms[1].Todo = "see `leadstream schema diff 3001`, then delete or rename the foreign subject"
 	v.DeadLetters.Total, v.DeadLetters.Last = 3, noon.Add(-40*time.Minute)
-	v.DeadLetters.Reasons = []Reason{{"unreadable response", 2}, {"record too large", 1}}
+	v.DeadLetters.Reasons = []Reason{{Name: "unreadable response", Count: 2}, {Name: "record too large", Count: 1}}
 	v.Budget.Paced, v.Budget.Note = true, "LinkedIn's daily limit was met yesterday after 5,120 calls: today is paced to 4,608"
 	v.Budget.Endpoints[0].Used, v.Budget.Endpoints[0].Limit, v.Budget.Endpoints[0].Throttled = 4310, 4608, 2
 	v.Tasks = append(v.Tasks, Task{Kind: "replay", Name: "7d", From: noon.Add(-7 * day), To: noon, Ratio: 1, Done: true, Leads: 1204})

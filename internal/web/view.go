@@ -12,6 +12,9 @@ type View struct {
 	Version string `json:"version"`
 	// Time is when the snapshot was taken; New's clock fills it in when zero.
 	Time time.Time `json:"time"`
+	// ReadAt is set for a process that stands by: its work is shown as it was
+	// then. Zero means as it is.
+	ReadAt time.Time `json:"read_at,omitzero"`
 
 	Process       Process        `json:"process"`
 	Connection    Connection     `json:"connection"`
@@ -100,8 +103,10 @@ type Source struct {
 	LastSuccess time.Time `json:"last_success,omitzero"`
 	// LagSeconds is how far Live stays behind the clock.
 	LagSeconds float64 `json:"lag_seconds"`
-	Problem    string  `json:"problem,omitzero"`
-	Todo       string  `json:"todo,omitzero"`
+	// Notified: LinkedIn notifies of its leads, by webhook.
+	Notified bool   `json:"notified,omitzero"`
+	Problem  string `json:"problem,omitzero"`
+	Todo     string `json:"todo,omitzero"`
 }
 
 // Form is one lead form with its topic.
@@ -181,8 +186,10 @@ type Endpoint struct {
 // DeadLetters are the responses that could not be published. Without a Topic
 // they are not known.
 type DeadLetters struct {
-	Topic   string    `json:"topic"`
-	Total   int64     `json:"total"`
+	Topic string `json:"topic"`
+	Total int64  `json:"total"`
+	// More: there are more than Total.
+	More    bool      `json:"more,omitzero"`
 	Last    time.Time `json:"last,omitzero"`
 	Reasons []Reason  `json:"reasons"`
 }
@@ -190,6 +197,7 @@ type DeadLetters struct {
 // Reason is why some responses are dead letters.
 type Reason struct {
 	Name  string `json:"name"`
+	Text  string `json:"text,omitzero"` // the same in words; may be empty
 	Count int64  `json:"count"`
 }
 

@@ -131,9 +131,9 @@ func prose(text string) template.HTML {
 	return template.HTML(b.String()) // every part was escaped above
 }
 
-// capital begins a name or a word with a capital letter.
+// capital begins a name or a word with a capital letter. A URN is neither.
 func capital(word string) string {
-	if word == "" || notLower(rune(word[0])) {
+	if word == "" || notLower(rune(word[0])) || strings.HasPrefix(word, "urn:") {
 		return word
 	}
 	return strings.ToUpper(word[:1]) + word[1:]

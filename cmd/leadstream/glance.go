@@ -1,0 +1,112 @@
+package main
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// glance keeps something that takes a moment to find out, such as what a topic
+// holds, for those who look at the page or ask whether all is well. It is found
+// out only when somebody asks, beside the request, and never for more than a
+// twentieth of the time: who keeps a page open costs little, however large the
+// topic. Safe for concurrent use.
+type glance[T any] struct {
+	find  func(context.Context) (T, error)
+	every time.Duration // the least time between two looks
+	asked chan struct{} // has room for one
+
+	mu    sync.Mutex
+	value T
+	at    time.Time // when value was found, zero when it never was
+	err   error     // of the last look
+	due   time.Time // when the next look is
+	done  chan struct{}
+}
+
+func newGlance[T any](every time.Duration, find func(context.Context) (T, error)) *glance[T] {
+	return &glance[T]{find: find, every: every, asked: make(chan struct{}, 1), done: make(chan struct{})}
+}
+
+const (
+	// glanceShare is how many times as long as a look took there is none.
+	glanceShare = 20
+	// glanceAgain is how soon after a look that failed there may be another: that
+	// all is well again should not take long to show.
+	glanceAgain = 5 * time.Second
+)
+
+// run looks when it is asked to, until ctx ends.
+func (g *glance[T]) run(ctx context.Context) error {
+	for {
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-g.asked:
+		}
+		if !g.isDue() { // asked for while the last look was under way, which has answered it
+			continue
+		}
+		began := time.Now()
+		value, err := g.find(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		g.found(began, value, err)
+	}
+}
+
+func (g *glance[T]) isDue() bool {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return !time.Now().Before(g.due)
+}
+
+func (g *glance[T]) found(began time.Time, value T, err error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := time.Now()
+	wait := g.every
+	if g.err = err; err == nil {
+		g.value, g.at = value, now
+	} else {
+		wait = min(wait, glanceAgain)
+	}
+	g.due = now.Add(max(wait, glanceShare*now.Sub(began)))
+	close(g.done)
+	g.done = make(chan struct{})
+}
+
+// ask has a look begin when one is due; fresh is closed once there was one, nil
+// when none is due.
+func (g *glance[T]) ask() (fresh <-chan struct{}) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if time.Now().Before(g.due) {
+		return nil
+	}
+	select {
+	case g.asked <- struct{}{}:
+	default: // somebody has asked already
+	}
+	return g.done
+}
+
+// get is what was found last and when, the zero time when nothing was, and the
+// error of the last look. When one is due it is waited for until ctx ends.
+func (g *glance[T]) get(ctx context.Context) (T, time.Time, error) {
+	if fresh := g.ask(); fresh != nil {
+		select {
+		case <-fresh:
+		case <-ctx.Done():
+		}
+	}
+	return g.last()
+}
+
+// last is get without a look.
+func (g *glance[T]) last() (T, time.Time, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.value, g.at, g.err
+}

@@ -1,0 +1,110 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+// glancing is a glance that runs until the test ends, over a look that takes
+// some time and counts itself.
+func glancing(t *testing.T, every, takes time.Duration, fail *error) (g *glance[int], looks *int) {
+	looks = new(int)
+	g = newGlance(every, func(ctx context.Context) (int, error) {
+		time.Sleep(takes)
+		*looks++
+		return *looks, *fail
+	})
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- g.run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		<-done
+	})
+	return g, looks
+}
+
+func TestNobodyLooksUnlessSomebodyAsks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var fail error
+		g, looks := glancing(t, 30*time.Second, time.Second, &fail)
+		time.Sleep(time.Hour)
+		if _, at, _ := g.last(); *looks != 0 || !at.IsZero() {
+			t.Fatalf("%d looks in an hour without a question", *looks)
+		}
+		for range 3 { // asked thrice within 30 s: one look
+			if v, at, err := g.get(t.Context()); v != 1 || err != nil || time.Since(at) > 10*time.Second {
+				t.Fatalf("got %d of %v ago (%v), want the first look", v, time.Since(at), err)
+			}
+			time.Sleep(5 * time.Second)
+		}
+		time.Sleep(20 * time.Second)
+		if v, at, err := g.get(t.Context()); v != 2 || err != nil || !at.Equal(time.Now()) {
+			t.Errorf("after 35 s: %d (%v), want a second look just now", v, err)
+		}
+	})
+}
+
+func TestALookTakesATwentiethOfTheTimeAtMost(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var fail error
+		g, looks := glancing(t, 30*time.Second, 10*time.Second, &fail)
+		for began := time.Now(); time.Since(began) < time.Hour; time.Sleep(time.Second) {
+			g.ask()
+		}
+		if busy := time.Duration(*looks) * 10 * time.Second; busy < 2*time.Minute || busy > 3*time.Minute+10*time.Second {
+			t.Errorf("an hour of questions cost %v of looking, want no more than a twentieth", busy)
+		}
+	})
+}
+
+func TestASlowLookIsNotWaitedForLongerThanTheAskerCan(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var fail error
+		g, _ := glancing(t, time.Second, time.Minute, &fail)
+		ctx, cancel := context.WithTimeout(t.Context(), 2*time.Second)
+		defer cancel()
+		began := time.Now()
+		if _, at, _ := g.get(ctx); time.Since(began) != 2*time.Second || !at.IsZero() {
+			t.Errorf("waited %v for a look of a minute, want 2 s", time.Since(began))
+		}
+		time.Sleep(time.Minute)
+		if v, _, _ := g.last(); v != 1 {
+			t.Error("what was found after the asker had gone is lost")
+		}
+	})
+}
+
+func TestAFailedLookKeepsWhatWasFoundBefore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var fail error
+		g, _ := glancing(t, time.Second, 0, &fail)
+		if _, _, err := g.get(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		first := time.Now()
+		time.Sleep(time.Minute)
+		fail = errors.New("Kafka is away")
+		if v, at, err := g.get(t.Context()); v != 1 || !at.Equal(first) || !errors.Is(err, fail) {
+			t.Errorf("got %d of %v (%v), want the first look's and why there is no newer", v, at, err)
+		}
+	})
+}
+
+func TestWhatIsWellAgainShowsSoon(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fail := errors.New("the registry is away")
+		g, _ := glancing(t, 30*time.Second, 0, &fail)
+		if _, _, err := g.get(t.Context()); err == nil {
+			t.Fatal("the failure is not told")
+		}
+		fail = nil
+		time.Sleep(glanceAgain)
+		if _, _, err := g.get(t.Context()); err != nil {
+			t.Errorf("%v after it is well again: %v", glanceAgain, err)
+		}
+	})
+}

@@ -1,0 +1,180 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"leadstream/connector"
+	"leadstream/internal/delivery"
+	"leadstream/internal/kafka"
+	"leadstream/internal/web"
+)
+
+// readyPatience is how long a probe waits for what is not known yet: the
+// kubelet gives up after a second.
+const readyPatience = 500 * time.Millisecond
+
+// The work of finding out who answers, as troubles know it.
+const (
+	askingKafka    = "asking Kafka whether it is there"
+	askingRegistry = "asking the registry whether it is there"
+)
+
+// reachKafka finds out whether Kafka answers. A process without anything to do
+// speaks to it no more than that, and a standby would not notice.
+func (v *viewer) reachKafka(ctx context.Context) (struct{}, error) {
+	_, err := v.cluster.DescribeTopics(ctx, []string{delivery.CheckpointTopic(v.config.Name)})
+	v.tell(ctx, askingKafka, err)
+	return struct{}{}, err
+}
+
+// reachRegistry finds out whether the registry answers.
+func (v *viewer) reachRegistry(ctx context.Context) (struct{}, error) {
+	err := v.registry.Ping(ctx)
+	v.tell(ctx, askingRegistry, err)
+	return struct{}{}, err
+}
+
+// tell lets the page say how a piece of work went.
+func (v *viewer) tell(ctx context.Context, work string, err error) {
+	switch {
+	case err == nil:
+		v.work.Troubles().Over(work)
+	case ctx.Err() == nil:
+		v.work.Troubles().Note("", work, err)
+	}
+}
+
+// ready is the answer to /readyz.
+func (v *viewer) ready() web.Readiness {
+	r := web.Readiness{Ready: v.reached.Load()}
+	if !r.Ready {
+		r.Degraded = append(r.Degraded, web.Degradation{Part: "kafka", Reason: "Kafka was not reached yet", Todo: kafkaTodo})
+		return r
+	}
+	st, _ := v.status()
+	r.Degraded = append(r.Degraded, v.away()...)
+	r.Degraded = append(r.Degraded, roles(st)...)
+	consent := slices.ContainsFunc(r.Degraded, func(d web.Degradation) bool { return d.Part == "consent" })
+	r.Degraded = append(r.Degraded, v.unread(st, consent)...)
+	r.Degraded = append(r.Degraded, suspended(st)...)
+	return r
+}
+
+const kafkaTodo = "see that the brokers run and that `kafka.brokers` names them"
+
+// away is what does not answer. It says no more than that: who asks may be
+// anybody who reaches the port.
+func (v *viewer) away() []web.Degradation {
+	ctx, cancel := context.WithTimeout(context.Background(), readyPatience)
+	defer cancel()
+	v.schemas.ask()
+	_, _, kafkaErr := v.kafka.get(ctx)
+	_, _, registryErr := v.schemas.get(ctx)
+	var list []web.Degradation
+	if kafkaErr != nil || v.kafkaFails() {
+		list = append(list, web.Degradation{Part: "kafka", Reason: "Kafka does not answer", Todo: kafkaTodo})
+	}
+	if registryErr != nil {
+		list = append(list, web.Degradation{Part: "registry", Reason: "the schema registry does not answer",
+			Todo: "see that it runs and that `registry.url` names it"})
+	}
+	return list
+}
+
+// kafkaFails reports whether some work waits for Kafka.
+func (v *viewer) kafkaFails() bool {
+	for _, t := range v.work.Troubles().List() {
+		var away *kafka.UnreachableError
+		var unknown *kafka.AuthenticationError
+		if !t.Over && (errors.As(t.Err, &away) || errors.As(t.Err, &unknown)) {
+			return true
+		}
+	}
+	return false
+}
+
+// roles are the organizations that cannot be read.
+func roles(st connector.Status) []web.Degradation {
+	var list []web.Degradation
+	for _, o := range st.Organizations {
+		if o.Problem != "" {
+			list = append(list, web.Degradation{Part: "role", Reason: cmp.Or(o.Name, o.URN) + " cannot be read: " + o.Problem})
+		}
+	}
+	return list
+}
+
+// late reports whether a source was not read for three intervals. A process that
+// stands by reads none.
+func (v *viewer) late(st connector.Status, src connector.SourceStatus) bool {
+	last := src.Success
+	if st.Since.After(last) {
+		last = st.Since
+	}
+	return st.Active && time.Since(last) > 3*v.config.Poll.Interval
+}
+
+// unread are the sources that are not read as they should be, in one line for all
+// that have the same reason. Those whose organization cannot be read are told of
+// there, and what waits for the consent need not be told beside it.
+func (v *viewer) unread(st connector.Status, consent bool) []web.Degradation {
+	names, lost := map[string]string{}, map[string]bool{}
+	for _, o := range st.Organizations {
+		names[o.URN], lost[o.URN] = o.Name, o.Problem != ""
+	}
+	const waits, refused, late = "nothing is read until somebody acts: ", "LinkedIn refuses to be read: ", "not read for three intervals: "
+	of := map[string][]string{}
+	for _, src := range st.Sources {
+		name := cmp.Or(names[src.Owner], src.Owner)
+		switch {
+		case lost[src.Owner], src.Waits && consent:
+		case src.Waits:
+			of[waits] = append(of[waits], name)
+		case src.Problem != "":
+			of[refused] = append(of[refused], name)
+		case v.late(st, src):
+			of[late] = append(of[late], name)
+		}
+	}
+	var list []web.Degradation
+	for _, reason := range []string{waits, refused, late} {
+		if len(of[reason]) > 0 {
+			list = append(list, web.Degradation{Part: "source", Reason: reason + several(of[reason]), Todo: "see the last errors on the status page"})
+		}
+	}
+	return list
+}
+
+// suspended are the forms whose leads wait.
+func suspended(st connector.Status) []web.Degradation {
+	var list []web.Degradation
+	for _, f := range st.Forms {
+		if f.Suspended() {
+			list = append(list, web.Degradation{Part: "form", Reason: formName(f) + " is suspended; its leads are kept",
+				Todo: cmp.Or(f.Todo, "see the form on the status page")})
+		}
+	}
+	return list
+}
+
+func formName(f connector.FormStatus) string {
+	if f.Name == "" {
+		return f.ID
+	}
+	return f.Name + " (" + f.ID + ")"
+}
+
+// several names up to three of many.
+func several(names []string) string {
+	const shown = 3
+	if len(names) <= shown {
+		return strings.Join(names, ", ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:shown], ", "), len(names)-shown)
+}

@@ -1,0 +1,145 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"leadstream/config"
+	"leadstream/connector"
+	"leadstream/internal/kafka"
+	"leadstream/internal/web"
+)
+
+// idleViewer is a viewer of a process that does nothing, for which Kafka and the
+// registry answer as told.
+func idleViewer(t *testing.T, kafkaErr, registryErr error) *viewer {
+	t.Helper()
+	c := config.Default()
+	s := &system{config: c, log: zap.NewNop(), connection: newConnectionMetrics()}
+	s.reached.Store(true)
+	v := newViewer(s, connector.New(connector.Options{Interval: time.Minute, Lookback: time.Hour, Log: zap.NewNop()}))
+	v.kafka = newGlance(time.Second, func(context.Context) (struct{}, error) { return struct{}{}, kafkaErr })
+	v.schemas = newGlance(time.Second, func(context.Context) (struct{}, error) { return struct{}{}, registryErr })
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- v.run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	return v
+}
+
+// parts are the parts of what is degraded, in order.
+func parts(list []web.Degradation) string {
+	var names []string
+	for _, d := range list {
+		names = append(names, d.Part)
+		if d.Reason == "" {
+			names = append(names, "without a reason")
+		}
+	}
+	return strings.Join(names, " ")
+}
+
+func TestWhatDoesNotAnswerIsDegraded(t *testing.T) {
+	away := errors.New("broker-7.internal.example:9092: connection refused")
+	for _, tt := range []struct {
+		name            string
+		kafka, registry error
+		want            string
+	}{
+		{"all is well", nil, nil, ""},
+		{"Kafka away after it was reached", away, nil, "kafka"},
+		{"registry away", nil, away, "registry"},
+		{"both", away, away, "kafka registry"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			r := idleViewer(t, tt.kafka, tt.registry).ready()
+			if got := parts(r.Degraded); !r.Ready || got != tt.want {
+				t.Errorf("ready %t, degraded %q, want ready and %q", r.Ready, got, tt.want)
+			}
+			for _, d := range r.Degraded {
+				if strings.Contains(d.Reason+d.Todo, "broker-7") || d.Todo == "" {
+					t.Errorf("to everybody it is told %+v, want what to do and no address", d)
+				}
+			}
+		})
+	}
+}
+
+func TestKafkaIsAwayAsSoonAsWorkWaitsForIt(t *testing.T) {
+	v := idleViewer(t, nil, nil)
+	v.work.Troubles().Note("", "polling", fmt.Errorf("committing: %w", &kafka.UnreachableError{Op: "committing", Err: errors.New("EOF")}))
+	if got := parts(v.ready().Degraded); got != "kafka" {
+		t.Errorf("degraded = %q, want kafka", got)
+	}
+	v.work.Troubles().Over("polling")
+	if got := parts(v.ready().Degraded); got != "" {
+		t.Errorf("once it is over: %q, want nothing", got)
+	}
+}
+
+func TestNotReadyBeforeKafkaWasReached(t *testing.T) {
+	v := idleViewer(t, nil, nil)
+	v.reached.Store(false)
+	if r := v.ready(); r.Ready || parts(r.Degraded) != "kafka" {
+		t.Errorf("ready %t, degraded %+v", r.Ready, r.Degraded)
+	}
+}
+
+func TestEveryThingThatIsAmissIsNamedOnce(t *testing.T) {
+	v := idleViewer(t, nil, nil)
+	long := time.Now().Add(-time.Hour)
+	fresh := time.Now()
+	org := func(n int, problem string) connector.OrganizationStatus {
+		return connector.OrganizationStatus{URN: fmt.Sprint("urn:li:organization:", n), Name: fmt.Sprint("Org ", n), Problem: problem}
+	}
+	src := func(n int, success time.Time) connector.SourceStatus {
+		return connector.SourceStatus{Owner: fmt.Sprint("urn:li:organization:", n), LeadType: "EVENT", Success: success}
+	}
+	refused, waits := src(1, long), src(2, long)
+	refused.Problem, waits.Problem, waits.Waits = "410", "consent is needed", true
+	at := func(s connector.Status) connector.Status { s.Active, s.Since = true, long; return s }
+	for _, tt := range []struct {
+		name    string
+		status  connector.Status
+		consent bool
+		want    []string // what the reasons say
+	}{
+		{"all is well", at(connector.Status{Organizations: []connector.OrganizationStatus{org(1, "")}, Sources: []connector.SourceStatus{src(1, fresh)}}), false, nil},
+		{"a role lost, told at the organization alone", at(connector.Status{Organizations: []connector.OrganizationStatus{org(1, "the role is missing")}, Sources: []connector.SourceStatus{refused}}), false,
+			[]string{"Org 1 cannot be read: the role is missing"}},
+		{"refused", at(connector.Status{Organizations: []connector.OrganizationStatus{org(1, "")}, Sources: []connector.SourceStatus{refused}}), false, []string{"LinkedIn refuses to be read: Org 1"}},
+		{"late, in one line", at(connector.Status{Organizations: []connector.OrganizationStatus{org(1, ""), org(2, "")}, Sources: []connector.SourceStatus{src(1, long), src(2, long), src(3, long), src(4, long), src(5, fresh)}}), false,
+			[]string{"not read for three intervals: Org 1, Org 2, urn:li:organization:3 and 1 more"}},
+		{"never read, but the epoch is young", connector.Status{Active: true, Since: fresh, Sources: []connector.SourceStatus{src(1, time.Time{})}}, false, nil},
+		{"never read", at(connector.Status{Sources: []connector.SourceStatus{src(1, time.Time{})}}), false, []string{"not read for three intervals: urn:li:organization:1"}},
+		{"a standby has no source that is late", connector.Status{Since: long, Sources: []connector.SourceStatus{src(1, long)}}, false, nil},
+		{"waits for somebody", at(connector.Status{Sources: []connector.SourceStatus{waits}}), false, []string{"nothing is read until somebody acts: urn:li:organization:2"}},
+		{"waits for the consent, which is told already", at(connector.Status{Sources: []connector.SourceStatus{waits}}), true, nil},
+		{"a form suspended", at(connector.Status{Forms: []connector.FormStatus{{ID: "7", Name: "Registration", State: "suspended", Problem: "secret-host refused", Todo: "delete the subject"}, {ID: "8", State: "ok"}}}), false,
+			[]string{"Registration (7) is suspended; its leads are kept"}},
+		{"a form without a name", at(connector.Status{Forms: []connector.FormStatus{{ID: "7", State: "suspended"}}}), false, []string{"7 is suspended"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			list := append(append(roles(tt.status), v.unread(tt.status, tt.consent)...), suspended(tt.status)...)
+			if len(list) != len(tt.want) {
+				t.Fatalf("degraded = %+v, want %q", list, tt.want)
+			}
+			for i, d := range list {
+				if !strings.HasPrefix(d.Reason, tt.want[i]) || strings.Contains(d.Reason, "secret-host") {
+					t.Errorf("reason = %q, want %q", d.Reason, tt.want[i])
+				}
+			}
+		})
+	}
+}

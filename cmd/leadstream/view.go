@@ -1,0 +1,378 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"maps"
+	"net/url"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"golang.org/x/sync/errgroup"
+
+	"leadstream/connector"
+	"leadstream/internal/checkpoint"
+	"leadstream/internal/delivery"
+	"leadstream/internal/kafka"
+	"leadstream/internal/oauth"
+	"leadstream/internal/web"
+)
+
+const (
+	// topicAge is how old what a topic says may be on a page, when reading it
+	// takes no longer than a second.
+	topicAge = 30 * time.Second
+	// pagePatience is how long a page waits for what is not known yet.
+	pagePatience = 2 * time.Second
+)
+
+// viewer makes what the HTTP server shows from the parts' own snapshots. What
+// takes a moment to find out is found out beside the requests.
+type viewer struct {
+	*system
+	work    *connector.Connector
+	id      string // of this process
+	started time.Time
+
+	kafka    *glance[struct{}] // whether it answers
+	schemas  *glance[struct{}] // whether the registry does
+	progress *glance[connector.Status]
+	letters  *glance[delivery.Letters]
+
+	mu    sync.Mutex
+	conn  web.Connection
+	asked time.Time
+}
+
+func newViewer(s *system, work *connector.Connector) *viewer {
+	v := &viewer{system: s, work: work, id: processID(), started: time.Now().UTC()}
+	v.kafka = newGlance(10*time.Second, v.reachKafka)
+	v.schemas = newGlance(topicAge, v.reachRegistry)
+	v.progress = newGlance(topicAge, v.readProgress)
+	count := lettersOf(s.cluster, s.config.Name)
+	v.letters = newGlance(topicAge, func(ctx context.Context) (delivery.Letters, error) {
+		letters, err := count(ctx)
+		v.tell(ctx, "counting the dead letters", err)
+		return letters, err
+	})
+	return v
+}
+
+// processID tells this process from others of the installation: the host's name,
+// with the process's number unless it is the first one of a container, whose
+// host name is its own (under Kubernetes, the pod's).
+func processID() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unnamed"
+	}
+	if pid := os.Getpid(); pid != 1 {
+		host += ":" + strconv.Itoa(pid)
+	}
+	return host
+}
+
+// run looks after what takes a moment, until ctx ends.
+func (v *viewer) run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	for _, run := range []func(context.Context) error{v.kafka.run, v.schemas.run, v.progress.run, v.letters.run} {
+		group.Go(func() error { return run(ctx) })
+	}
+	return group.Wait()
+}
+
+// readProgress is what the checkpoint topic says of the work, for the page of a
+// process that does not do it.
+func (v *viewer) readProgress(ctx context.Context) (connector.Status, error) {
+	state, err := delivery.ReadState(ctx, v.cluster, v.config.Name)
+	v.tell(ctx, "reading the checkpoint topic", err)
+	if err != nil {
+		return connector.Status{}, err
+	}
+	return connector.StatusOf(state, v.config.Kafka.TopicPrefix), nil
+}
+
+// lettersOf counts the dead letters of an installation, anew only when their
+// topic has changed.
+func lettersOf(cluster *kafka.Cluster, name string) func(context.Context) (delivery.Letters, error) {
+	var before []kafka.Offsets
+	var letters delivery.Letters
+	return func(ctx context.Context) (delivery.Letters, error) {
+		now, err := cluster.Offsets(ctx, delivery.DeadLetterTopic(name))
+		if err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
+			return delivery.Letters{}, err
+		}
+		if before != nil && slices.Equal(now, before) {
+			return letters, nil
+		}
+		found, err := delivery.CountLetters(ctx, cluster, name)
+		if err == nil {
+			letters, before = found, now
+		}
+		return letters, err
+	}
+}
+
+// status is the work as this process knows it. at is when a process that stands
+// by knew it: what the checkpoint topic said last, else what it did itself until
+// it began to stand by. It is zero for the process that works, and for one that
+// knows nothing.
+func (v *viewer) status() (st connector.Status, at time.Time) {
+	st = v.work.Status()
+	if st.Active {
+		return st, time.Time{}
+	}
+	known, at, _ := v.progress.last() // why there is no newer is told among the troubles
+	switch {
+	case at.After(st.Since):
+		known.Since = st.Since
+		return known, at.UTC()
+	case len(st.Organizations)+len(st.Forms) > 0:
+		return st, st.Since
+	}
+	return st, time.Time{}
+}
+
+func (v *viewer) view(ctx context.Context) web.View {
+	v.look(ctx)
+	st, at := v.status()
+	view := web.View{
+		Name: v.config.Name, Version: readBuild().Version, Time: time.Now().UTC(), ReadAt: at,
+		Process:     web.Process{ID: v.id, Active: st.Active, Since: st.Since, Started: v.started},
+		Connection:  onPage(v.connection(ctx)),
+		Latency:     web.Latency{P50Seconds: st.Latency.P50.Seconds(), P99Seconds: st.Latency.P99.Seconds(), Leads: int64(st.Latency.Leads)},
+		Budget:      budgetView(v.linkedin.Budget()),
+		DeadLetters: v.deadLetters(),
+		Errors:      v.errors(),
+	}
+	if !st.Active && st.Worker.ID != v.id {
+		view.Process.Other = st.Worker.ID
+	}
+	if at.IsZero() {
+		at = view.Time
+	}
+	view.Organizations = organizations(st)
+	view.Sources = v.sources(st, at)
+	view.Forms = forms(st, view.Sources, at)
+	view.Tasks = tasks(st)
+	if st.Active || !view.ReadAt.IsZero() {
+		view.Hours = hours(st.Hours)
+	}
+	return view
+}
+
+// look has whatever is due be found out, all of it at the same time.
+func (v *viewer) look(ctx context.Context) {
+	v.expireConnection()
+	if !v.reached.Load() {
+		return // Kafka is being waited for as it is
+	}
+	ctx, cancel := context.WithTimeout(ctx, pagePatience)
+	defer cancel()
+	v.letters.ask()
+	v.kafka.ask()
+	v.schemas.ask()
+	if !v.work.Status().Active {
+		v.progress.get(ctx) //nolint:errcheck // see status
+	}
+	v.letters.get(ctx) //nolint:errcheck // see deadLetters
+}
+
+// expireConnection has the page ask anew for a consent of which the watch over
+// it says something else by now.
+func (v *viewer) expireConnection() {
+	usable, known := v.system.connection.usable()
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	if known && usable == (v.conn.State == web.Failing) {
+		v.asked = time.Time{}
+	}
+}
+
+// inBrowser turns what a person at a terminal does into what one at the page does.
+var inBrowser = strings.NewReplacer(
+	"run `leadstream auth login` again", "connect LinkedIn again on this page",
+	"run `leadstream auth login`", "connect LinkedIn on this page")
+
+// onPage is a connection in the page's words. That there is none is no fault of
+// anybody's.
+func onPage(c web.Connection) web.Connection {
+	c.Todo = inBrowser.Replace(c.Todo)
+	if !c.Stored && c.Problem == string(oauth.NoToken) {
+		c.Problem, c.Todo = "", ""
+	}
+	return c
+}
+
+// refreshing is a consent after which the page asks anew for the connection.
+type refreshing struct {
+	web.Consent
+	viewer *viewer
+}
+
+// Callback implements web.Consent.
+func (c *refreshing) Callback(ctx context.Context, params url.Values, browserBinding string) error {
+	defer c.viewer.forgetConnection()
+	return c.Consent.Callback(ctx, params, browserBinding)
+}
+
+// Disconnect implements web.Consent.
+func (c *refreshing) Disconnect(ctx context.Context) error {
+	defer c.viewer.forgetConnection()
+	return c.Consent.Disconnect(ctx)
+}
+
+func (v *viewer) forgetConnection() {
+	v.mu.Lock()
+	defer v.mu.Unlock()
+	v.asked = time.Time{}
+}
+
+func organizations(st connector.Status) []web.Organization {
+	var rows []web.Organization
+	for _, o := range st.Organizations {
+		row := web.Organization{URN: o.URN, Name: o.Name, Roles: o.Roles, Access: web.OK, Problem: o.Problem}
+		if o.Problem != "" {
+			row.Access = web.Failing
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// sources are the sources as they stood at a time.
+func (v *viewer) sources(st connector.Status, at time.Time) []web.Source {
+	barred := map[string]bool{}
+	for _, o := range st.Organizations {
+		barred[o.URN] = o.Problem != ""
+	}
+	var rows []web.Source
+	for _, src := range st.Sources {
+		row := web.Source{Owner: src.Owner, LeadType: src.LeadType, State: web.OK, Live: src.Live, LastSuccess: src.Success,
+			Notified: src.Notified, Problem: src.Problem, Todo: src.Todo}
+		if !src.Live.IsZero() {
+			row.LagSeconds = max(at.Sub(src.Live).Seconds(), 0)
+		}
+		switch {
+		case src.Waits:
+			row.State, row.Problem, row.Todo = web.Waiting, "", "" // told once, above
+		case barred[src.Owner]:
+			row.State, row.Problem, row.Todo = web.Failing, "", "" // told at the organization
+		case src.Problem != "":
+			row.State = web.Failing
+		case v.late(st, src):
+			row.State = web.Warning
+		case st.Active && src.Success.IsZero():
+			row.State = web.Waiting
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// forms are the forms, each as far behind as its owner's sources, or as what it
+// is owed.
+func forms(st connector.Status, sources []web.Source, at time.Time) []web.Form {
+	lag, owed := map[string]float64{}, map[string]float64{}
+	stopped := map[string]bool{}
+	for _, src := range sources {
+		lag[src.Owner] = max(lag[src.Owner], src.LagSeconds)
+		stopped[src.Owner] = src.State == web.Failing || src.State == web.Waiting && !src.LastSuccess.IsZero()
+	}
+	for _, d := range st.Debts {
+		owed[d.Form] = max(owed[d.Form], at.Sub(d.From).Seconds())
+	}
+	var rows []web.Form
+	for _, f := range st.Forms {
+		row := web.Form{ID: f.ID, Name: f.Name, Owner: f.Owner, Events: f.Events, Topic: f.Topic, SchemaID: f.SchemaID,
+			SchemaVersion: f.SchemaVersion, Fields: f.Fields, Leads: f.Leads, LastLead: f.LastLead,
+			LagSeconds: max(lag[f.Owner], owed[f.ID]), State: web.OK, Label: f.State, Problem: f.Problem, Todo: f.Todo}
+		_, row.Owed = owed[f.ID]
+		switch {
+		case f.Suspended():
+			row.State = web.Failing
+		case f.Gone():
+			row.State, row.Label = web.Waiting, "Gone"
+		case row.Owed:
+			row.State, row.Label = web.Waiting, "Catching up"
+		case stopped[f.Owner]:
+			row.State, row.Label = web.Waiting, "Waiting"
+		}
+		rows = append(rows, row)
+	}
+	return rows
+}
+
+// kinds are the words for what a backlog came from.
+var kinds = map[checkpoint.RangeKind]string{checkpoint.Backfill: "backfill", checkpoint.CatchUp: "catching up"}
+
+// tasks are what has an end and has not come to it, and the replay that was
+// asked for also when it has.
+func tasks(st connector.Status) []web.Task {
+	names := map[string]string{}
+	for _, o := range st.Organizations {
+		names[o.URN] = o.Name
+	}
+	var list []web.Task
+	if r := st.Replay; r != nil && (st.Active || !r.Done) {
+		list = append(list, web.Task{Kind: "replay", Name: r.ID, From: r.From, To: r.To, Ratio: r.Ratio, Done: r.Done, Leads: r.Leads})
+	}
+	for _, src := range st.Sources {
+		for _, r := range src.Backlog {
+			list = append(list, web.Task{Kind: kinds[r.Kind], Name: cmp.Or(names[src.Owner], src.Owner),
+				From: r.From, To: r.To, Ratio: r.Ratio(), Leads: r.Leads})
+		}
+	}
+	return list
+}
+
+func hours(h checkpoint.Hours) []web.Hour {
+	list := []web.Hour{}
+	for start, leads := range h.All() {
+		list = append(list, web.Hour{Start: start, Leads: leads})
+	}
+	return list
+}
+
+// reasons are the words for why an element is a dead letter.
+var reasons = map[string]string{
+	"UnreadableElement": "could not be read",
+	"NotEncodable":      "did not fit the schema",
+	"RecordRefused":     "refused by Kafka",
+}
+
+func (v *viewer) deadLetters() web.DeadLetters {
+	letters, at, _ := v.letters.last() // why there is no newer is told among the troubles
+	if at.IsZero() {
+		return web.DeadLetters{}
+	}
+	d := web.DeadLetters{Topic: delivery.DeadLetterTopic(v.config.Name), Total: int64(letters.Total), More: letters.More, Last: letters.Last}
+	for _, name := range slices.Sorted(maps.Keys(letters.Reasons)) {
+		d.Reasons = append(d.Reasons, web.Reason{Name: name, Text: reasons[name], Count: int64(letters.Reasons[name])})
+	}
+	slices.SortStableFunc(d.Reasons, func(a, b web.Reason) int { return int(b.Count - a.Count) })
+	return d
+}
+
+// errors are what went wrong of late.
+func (v *viewer) errors() []web.Error {
+	var list []web.Error
+	for _, t := range v.work.Troubles().List() {
+		e := web.Error{Time: t.Last, Count: t.Count, Part: t.Part, Text: t.Text, Todo: t.Todo, Over: t.Over}
+		if t.Count > 1 {
+			e.First = t.First
+		}
+		e.Todo = inBrowser.Replace(e.Todo)
+		var needed *oauth.ConsentNeededError
+		if errors.As(t.Err, &needed) { // which work met it first says nothing
+			e.Text = strings.TrimSuffix(needed.Error(), "; "+needed.Todo())
+		}
+		list = append(list, e)
+	}
+	return list
+}

@@ -1,0 +1,288 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"leadstream/config"
+	"leadstream/connector"
+	"leadstream/internal/checkpoint"
+	"leadstream/internal/fault"
+	"leadstream/internal/linkedinsim"
+	"leadstream/internal/oauth"
+	"leadstream/internal/web"
+)
+
+// system is the program over the stack.
+func (s *stack) system(over map[string]string) *system {
+	s.t.Helper()
+	c, _, err := config.Load(config.LoadOptions{NoFile: true, Environ: s.environ(over)})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	system, err := build(c, zap.NewNop())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	s.t.Cleanup(system.close)
+	return system
+}
+
+// background runs something until the test ends.
+func background(t *testing.T, run func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+// watched looks at a view until it is as wanted.
+func watched(t *testing.T, v *viewer, what string, holds func(web.View) bool) web.View {
+	t.Helper()
+	var view web.View
+	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
+		if view = v.view(t.Context()); holds(view) {
+			return view
+		}
+		if time.Now().After(deadline) {
+			text, err := json.MarshalIndent(view, "", " ")
+			t.Fatalf("waiting for %s: %s (%v)", what, text, err)
+		}
+	}
+}
+
+func total(hours []web.Hour) (n int64) {
+	for _, h := range hours {
+		n += h.Leads
+	}
+	return n
+}
+
+func TestTheProgramFillsEveryFigureOfThePage(t *testing.T) {
+	world := newStack(t, linkedinsim.Config{Organizations: 2, Events: 2, Forms: 2, Leads: 30, Seed: 1})
+	if _, err := world.sim.AddLeads(linkedinsim.LeadSpec{Count: 3, Malformed: linkedinsim.AnswersNotList}); err != nil {
+		t.Fatal(err)
+	}
+	s := world.system(map[string]string{"LEADSTREAM_POLL_DISCOVERY_INTERVAL": "1s"})
+	s.reached.Store(true)
+	from := time.Now().Add(-40 * 24 * time.Hour)
+	work := s.newConnector(connector.Options{Replay: &connector.ReplayOptions{ID: "r", From: from, To: time.Now(), Mode: checkpoint.All}})
+	v := newViewer(s, work)
+	background(t, v.run)
+	background(t, work.Run)
+	done := watched(t, v, "the replay to be done", func(v web.View) bool {
+		return len(v.Tasks) == 1 && v.Tasks[0].Done && len(v.Forms) == 2 && total(v.Hours) >= 30
+	})
+	if task := done.Tasks[0]; task.Kind != "replay" || task.Name != "r" || task.Ratio != 1 || task.Leads == 0 || !task.From.Equal(from.UTC()) && task.From.IsZero() {
+		t.Errorf("task = %+v, want the replay with its leads", task)
+	}
+	personal := linkedinsim.LeadSpec{Count: 5, Submitter: "urn:li:person:" + secretWord, Answers: []linkedinsim.Answer{{QuestionID: 1, Text: secretWord + " answer"}}}
+	if _, err := world.sim.AddLeads(personal); err != nil {
+		t.Fatal(err)
+	}
+	view := watched(t, v, "five live leads", func(v web.View) bool { return v.Latency.Leads == 5 })
+	if l := view.Latency; l.P50Seconds <= 0 || l.P99Seconds < l.P50Seconds || l.P99Seconds > 60 {
+		t.Errorf("latency = %+v", l)
+	}
+	if p := view.Process; !p.Active || p.Since.IsZero() || p.Other != "" || !strings.HasSuffix(p.ID, fmt.Sprint(":", os.Getpid())) || !view.ReadAt.IsZero() {
+		t.Errorf("process = %+v, read at %v; want this one, active", p, view.ReadAt)
+	}
+	for _, o := range view.Organizations {
+		if o.Name == "" || o.Access != web.OK {
+			t.Errorf("organization = %+v", o)
+		}
+	}
+	for _, f := range view.Forms {
+		if f.SchemaVersion != 1 || f.Fields < 12 || f.Leads == 0 || f.Name == "" || len(f.Events) != 1 || f.LagSeconds < 0 || f.State != web.OK {
+			t.Errorf("form = %+v", f)
+		}
+	}
+	if total(view.Hours) < 35 {
+		t.Errorf("hours = %+v, want at least 35 leads", view.Hours)
+	}
+	if d := view.DeadLetters; d.Topic != "leadstream.deadletters" {
+		t.Errorf("dead letters = %+v", d)
+	}
+	text, err := json.Marshal(view)
+	if err != nil {
+		t.Fatal(err)
+	}
+	token, err := s.session.AccessToken(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, secret := range []string{secretWord, token[:20], s.config.LinkedIn.ClientSecret.Reveal()} {
+		if strings.Contains(string(text), secret) {
+			t.Errorf("the page holds %.8s…: %s", secret, text)
+		}
+	}
+}
+
+func TestDeadLettersAreCountedAnewOnlyWhenTheyHaveChanged(t *testing.T) {
+	world := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
+	s := world.system(nil)
+	count := lettersOf(s.cluster, s.config.Name)
+	publish := func(total int) { // broken leads, until so many are counted
+		t.Helper()
+		if _, err := world.sim.AddLeads(linkedinsim.LeadSpec{Count: 3, Malformed: linkedinsim.AnswersNotList}); err != nil {
+			t.Fatal(err)
+		}
+		for deadline := time.Now().Add(time.Minute); ; {
+			if o := world.run(t.Context(), nil, "run", "--once"); o.code != 0 {
+				t.Fatalf("run --once = %d %s", o.code, o.stderr)
+			}
+			letters, err := count(t.Context())
+			if err != nil || time.Now().After(deadline) {
+				t.Fatalf("letters = %+v, %v; want %d", letters, err, total)
+			}
+			if letters.Total == total && letters.Reasons["UnreadableElement"] == total {
+				return
+			}
+		}
+	}
+	publish(3)
+	letters, err := count(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	letters.Reasons["mark"] = 1 // on what is remembered
+	if again, err := count(t.Context()); err != nil || again.Reasons["mark"] != 1 {
+		t.Errorf("counted anew although nothing has changed: %+v, %v", again, err)
+	}
+	publish(6)
+	if again, err := count(t.Context()); err != nil || again.Reasons["mark"] != 0 {
+		t.Errorf("not counted anew: %+v, %v", again, err)
+	}
+}
+
+func TestAStandbyKnowsWhoWorksAndWhatIsDone(t *testing.T) {
+	world := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 12, Seed: 1})
+	if o := world.run(t.Context(), nil, "run", "--once"); o.code != 0 {
+		t.Fatalf("run --once = %d %s", o.code, o.stderr)
+	}
+	s := world.system(nil)
+	s.reached.Store(true)
+	v := newViewer(s, s.newConnector(connector.Options{}))
+	v.id = "another process"
+	background(t, v.run)
+	view := watched(t, v, "what the topic says", func(v web.View) bool { return !v.ReadAt.IsZero() })
+	if p := view.Process; p.Active || p.Other != processID() || p.Since.IsZero() {
+		t.Errorf("process = %+v, want a standby that names %s", p, processID())
+	}
+	if len(view.Organizations) != 1 || view.Organizations[0].Name == "" || len(view.Forms) != 1 || view.Forms[0].Leads != 12 || view.Forms[0].SchemaVersion != 1 ||
+		len(view.Sources) != 1 || view.Sources[0].Live.IsZero() || total(view.Hours) != 12 {
+		t.Errorf("view = %+v, want what the other process has done", view)
+	}
+	if got := parts(v.ready().Degraded); got != "" {
+		t.Errorf("a standby is degraded: %q", got)
+	}
+	v.id = processID() // it was this process, which has ended its work
+	if view := v.view(t.Context()); view.Process.Other != "" {
+		t.Errorf("a standby takes itself for the other one: %+v", view.Process)
+	}
+}
+
+func TestAStandbyGoesOnShowingWhatItReadLast(t *testing.T) {
+	v := idleViewer(t, nil, nil)
+	if st, at := v.status(); !at.IsZero() || len(st.Forms) != 0 {
+		t.Errorf("without anything known: %+v at %v", st, at)
+	}
+	read := connector.Status{Forms: []connector.FormStatus{{ID: "7"}}}
+	v.progress.found(time.Now(), read, nil)
+	if st, at := v.status(); at.IsZero() || len(st.Forms) != 1 || st.Since.IsZero() {
+		t.Errorf("what was read is not shown: %+v at %v", st, at)
+	}
+	v.progress.found(time.Now(), connector.Status{}, errors.New("Kafka is away"))
+	if st, at := v.status(); at.IsZero() || len(st.Forms) != 1 {
+		t.Errorf("with Kafka away: %+v at %v, want what was read before", st, at)
+	}
+}
+
+// stoppedConsent fails.
+type stoppedConsent struct{ web.Consent }
+
+func (stoppedConsent) Callback(context.Context, url.Values, string) error { return errors.New("away") }
+func (stoppedConsent) Disconnect(context.Context) error                   { return nil }
+
+func TestThePageAsksAnewAfterEachConsentAndEachNews(t *testing.T) {
+	v := idleViewer(t, nil, nil)
+	c := &refreshing{stoppedConsent{}, v}
+	old := func() { v.asked, v.conn = time.Now(), web.Connection{State: web.OK, Stored: true} }
+	for name, news := range map[string]func(){
+		"callback":     func() { _ = c.Callback(t.Context(), nil, "") },
+		"disconnected": func() { _ = c.Disconnect(t.Context()) },
+		"revoked":      func() { v.system.connection.observe(oauth.Status{Usable: false}); v.expireConnection() },
+	} {
+		old()
+		if news(); !v.asked.IsZero() {
+			t.Errorf("%s: the page goes on showing the connection of before", name)
+		}
+	}
+	old()
+	v.system.connection.observe(oauth.Status{Usable: true})
+	if v.expireConnection(); v.asked.IsZero() {
+		t.Error("LinkedIn is asked anew although nothing has changed")
+	}
+}
+
+func TestThePageSpeaksToPeopleWithoutATerminal(t *testing.T) {
+	v := idleViewer(t, nil, nil)
+	needed := &oauth.ConsentNeededError{Reason: oauth.AccessRevoked}
+	v.work.Troubles().Note("urn:li:organization:1", "polling", fmt.Errorf("reading [a, b) of urn:li:organization:1/EVENT: authorizing the request: %w", needed))
+	list := v.errors()
+	if len(list) != 1 || list[0].Text != "LinkedIn consent is needed: the access token was revoked" || list[0].Todo != "connect LinkedIn on this page" || list[0].Part != "linkedin" {
+		t.Errorf("errors = %+v, want the consent in short and the button", list)
+	}
+	if c := onPage(web.Connection{State: web.Failing, Problem: string(oauth.NoToken), Todo: needed.Todo()}); c.Problem != "" || c.Todo != "" {
+		t.Errorf("without a token: %+v, want no fault of anybody's", c)
+	}
+	if c := onPage(web.Connection{State: web.Failing, Stored: true, Problem: "revoked", Todo: "run `leadstream auth login` again and allow the access"}); c.Problem != "revoked" || c.Todo != "connect LinkedIn again on this page and allow the access" {
+		t.Errorf("revoked: %+v", c)
+	}
+}
+
+func TestErrorsComeWithHowOftenAndSinceWhen(t *testing.T) {
+	v := idleViewer(t, nil, nil)
+	for range 3 {
+		v.work.Troubles().Note("", "discovery", fault.As(fault.Retry, errors.New("LinkedIn answered 500")))
+	}
+	v.work.Troubles().Over("discovery")
+	e := v.errors()[0]
+	if e.Count != 3 || e.First.IsZero() || e.Time.Before(e.First) || !e.Over || e.Todo == "" {
+		t.Errorf("error = %+v, want three times, since when, and over", e)
+	}
+}
+
+func TestAFormSaysWhetherItsLeadsWait(t *testing.T) {
+	now := time.Now()
+	st := connector.Status{
+		Forms: []connector.FormStatus{{ID: "1", Owner: "o", State: "suspended", Problem: "p"}, {ID: "2", Owner: "o", State: "ok"}, {ID: "3", Owner: "o", State: "gone"},
+			{ID: "4", Owner: "o", State: "ok"}, {ID: "5", Owner: "barred", State: "ok"}},
+		Debts: []connector.DebtStatus{{Form: "1", From: now.Add(-time.Hour)}, {Form: "2", From: now.Add(-time.Minute)}},
+	}
+	rows := forms(st, []web.Source{{Owner: "o", LagSeconds: 5, State: web.OK}, {Owner: "barred", LagSeconds: 9, State: web.Failing}}, now)
+	for i, want := range []web.Form{
+		{State: web.Failing, Owed: true, LagSeconds: 3600}, {State: web.Waiting, Label: "Catching up", Owed: true, LagSeconds: 60},
+		{State: web.Waiting, Label: "Gone", LagSeconds: 5}, {State: web.OK, LagSeconds: 5}, {State: web.Waiting, Label: "Waiting", LagSeconds: 9},
+	} {
+		got := rows[i]
+		if got.State != want.State || got.Owed != want.Owed || got.LagSeconds != want.LagSeconds || want.Label != "" && got.Label != want.Label {
+			t.Errorf("form %s = %+v, want %+v", got.ID, got, want)
+		}
+	}
+}

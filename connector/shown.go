@@ -1,0 +1,112 @@
+package connector
+
+import (
+	"context"
+	"fmt"
+	"reflect"
+	"slices"
+	"strings"
+	"time"
+
+	"leadstream/internal/checkpoint"
+	"leadstream/internal/delivery"
+	"leadstream/internal/lead"
+)
+
+// shown is what an epoch keeps in the checkpoint topic for people alone. It is
+// written beside something else, never for its own sake: an idle connector
+// makes no transaction for a chart. Guarded by the epoch's mu.
+type shown struct {
+	hours  checkpoint.Hours
+	owners checkpoint.Organizations
+	// unsaved: owners is not in the topic yet.
+	unsaved bool
+}
+
+func newShown(state delivery.State) shown {
+	return shown{hours: state.Hours, owners: state.Organizations}
+}
+
+// sign names this process as the one that began the newest epoch.
+func (c *Connector) sign(ctx context.Context, store *delivery.Store, since time.Time) error {
+	if c.opts.Process == "" {
+		return nil
+	}
+	err := store.Publish(func(p *delivery.Publication) error {
+		return p.Commit(ctx, delivery.Batch{Records: map[string]any{
+			checkpoint.ProcessKey: checkpoint.Process{ID: c.opts.Process, Since: since},
+		}})
+	})
+	if err != nil {
+		return fmt.Errorf("recording which process works: %w", err)
+	}
+	return nil
+}
+
+// accompany adds to a transaction what people are shown; what it returns is
+// called once that is durable. It is called while nobody else publishes.
+func (e *epoch) accompany(b *delivery.Batch) (committed func()) {
+	if b.Empty() {
+		return func() {}
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	next := e.shown
+	if b.Records == nil {
+		b.Records = map[string]any{}
+	}
+	if len(b.Leads) > 0 {
+		next.hours = next.hours.Add(e.opts.Now(), len(b.Leads))
+		b.Records[checkpoint.HoursKey] = next.hours
+	}
+	if next.unsaved {
+		b.Records[checkpoint.OrganizationsKey] = next.owners
+	}
+	return func() {
+		e.mu.Lock()
+		defer e.mu.Unlock()
+		e.shown.hours = next.hours
+		if next.unsaved && reflect.DeepEqual(e.shown.owners, next.owners) { // else found anew meanwhile
+			e.shown.unsaved = false
+		}
+	}
+}
+
+// noRole is why an organization that LinkedIn does not list cannot be read.
+const noRole = "LinkedIn lists no role of the authorising member on this page; ADMINISTRATOR or CONTENT_ADMINISTRATOR is missing: " +
+	"a super admin of the page grants it on LinkedIn under Settings, Manage admins"
+
+// find keeps what a discovery has found, and gives the organizations that it
+// should have found as well: those that LinkedIn listed before, and those that
+// the configuration names. Whoever has lost the last role on a page is told so,
+// until linkedin.organizations says that the page is not wanted. e.mu is held.
+func (e *epoch) find(orgs []lead.Organization) (missed []lead.Organization) {
+	known := map[string]checkpoint.Organization{}
+	for _, o := range orgs {
+		known[o.URN] = checkpoint.Organization{URN: o.URN, Name: o.Name, Roles: o.Roles, Problem: o.Problem}
+	}
+	miss := func(urn, name string) {
+		if _, listed := known[urn]; !listed && e.wanted(urn) {
+			known[urn] = checkpoint.Organization{URN: urn, Name: name, Problem: noRole}
+			missed = append(missed, lead.Organization{URN: urn, Name: name, Problem: noRole})
+		}
+	}
+	for _, o := range e.shown.owners.Known {
+		miss(o.URN, o.Name)
+	}
+	for src := range e.progress {
+		miss(src.Owner, "")
+	}
+	for _, urn := range e.opts.Organizations {
+		miss(urn, "")
+	}
+	owners := checkpoint.Organizations{Known: make([]checkpoint.Organization, 0, len(known))}
+	for _, o := range known {
+		owners.Known = append(owners.Known, o)
+	}
+	slices.SortFunc(owners.Known, func(a, b checkpoint.Organization) int { return strings.Compare(a.URN, b.URN) })
+	if !reflect.DeepEqual(owners, e.shown.owners) {
+		e.shown.owners, e.shown.unsaved = owners, true
+	}
+	return missed
+}
