@@ -89,8 +89,9 @@ type Connector struct {
 	log    *zap.Logger
 
 	mu      sync.Mutex
-	current *epoch // nil while standing by
-	last    Status // of the last epoch, when standing by
+	current *epoch        // nil while standing by
+	last    Status        // of the last epoch, when standing by
+	mended  chan struct{} // closed and replaced by Resume
 }
 
 // New makes a connector. It does no I/O.
@@ -101,7 +102,7 @@ func New(o Options) *Connector {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
-	c := &Connector{opts: o, ladder: checkpoint.NewLadder(o.Interval, o.Lookback), log: o.Log}
+	c := &Connector{opts: o, ladder: checkpoint.NewLadder(o.Interval, o.Lookback), log: o.Log, mended: make(chan struct{})}
 	o.Metrics.state.connector.Store(c)
 	return c
 }
@@ -266,9 +267,12 @@ func (e *epoch) start(ctx context.Context, src lead.Source) {
 // persist does work until it succeeds, spacing its attempts, and returns early
 // for what no repetition mends: the end of ctx, a lost epoch, a fatal error.
 // Trouble is said once, and once more when it is over.
+//
+// What waits for a person goes on at once when Resume is called.
 func (c *Connector) persist(ctx context.Context, what string, work func(context.Context) error) error {
 	wait := fault.NewBackoff(200*time.Millisecond, 30*time.Second)
 	for {
+		mended := c.resumed()
 		err := work(ctx)
 		if err == nil {
 			if wait.Attempts() > 0 {
@@ -285,10 +289,29 @@ func (c *Connector) persist(ctx context.Context, what string, work func(context.
 		if wait.Attempts() == 0 {
 			c.log.Log(level(err), "waiting to try again", zap.String("work", what), zap.Stringer("kind", fault.KindOf(err)), zap.Error(err))
 		}
-		if err = wait.Wait(ctx, c.pause(err)); err != nil {
+		if kind := fault.KindOf(err); kind != fault.Pause && kind != fault.Suspend {
+			mended = nil // only time mends it
+		}
+		if err = wait.WaitOr(ctx, c.pause(err), mended); err != nil {
 			return err
 		}
 	}
+}
+
+// Resume has everything that waits for a person tried again at once: a consent
+// was given, a role is back.
+func (c *Connector) Resume() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	close(c.mended)
+	c.mended = make(chan struct{})
+}
+
+// resumed is closed by the next Resume.
+func (c *Connector) resumed() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mended
 }
 
 // level is Error where a person must act, Warn where time may mend it.

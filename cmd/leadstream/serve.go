@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"net/url"
 	"os"
-	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
@@ -17,17 +16,13 @@ import (
 )
 
 // serve runs the HTTP server beside the connector until ctx ends.
-func (s *system) serve(ctx context.Context, work *connector.Connector) error {
-	store, err := newTokenStore(s.config)
-	if err != nil {
-		return err
-	}
-	v := &viewer{system: s, work: work, started: time.Now().UTC()}
+func (s *system) serve(ctx context.Context, work *connector.Connector, beat *oauth.Heartbeat) error {
+	v := &viewer{system: s, work: work, beat: beat, started: time.Now().UTC()}
 	server, err := web.New(web.Options{
 		Listen: s.config.HTTP.Listen, Password: s.config.HTTP.Password.Reveal(),
 		RedirectURL: s.config.LinkedIn.RedirectURL, AuthURL: s.config.LinkedIn.AuthURL,
 		View: v.view, Ready: v.ready,
-		Consent: &webConsent{s.session, store},
+		Consent: &webConsent{s.session, beat},
 		Metrics: promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}), Log: s.log.Named("http"),
 	})
 	if err != nil {
@@ -39,7 +34,7 @@ func (s *system) serve(ctx context.Context, work *connector.Connector) error {
 // webConsent is the consent in the browser, over the session.
 type webConsent struct {
 	session *oauth.Session
-	store   oauth.Store
+	beat    *oauth.Heartbeat
 }
 
 // AuthorizeURL implements web.Consent.
@@ -56,35 +51,31 @@ func (c *webConsent) Callback(ctx context.Context, params url.Values, browserBin
 		return fmt.Errorf("%w: %w", web.ErrForeignState, err)
 	case errors.As(err, &needed):
 		return &web.ConsentError{Problem: "LinkedIn gave no consent: " + string(needed.Reason) + ".", Todo: needed.Todo(), Err: err}
+	case err == nil:
+		c.beat.Check(ctx) // the page that comes next shows it
 	}
 	return err
 }
 
 // Disconnect implements web.Consent.
 func (c *webConsent) Disconnect(ctx context.Context) error {
-	_, err := oauth.Logout(ctx, c.store)
-	if errors.Is(err, oauth.ErrNoToken) {
-		return nil
+	_, err := c.session.Logout(ctx)
+	if err != nil && !errors.Is(err, oauth.ErrNoToken) {
+		return err
 	}
-	return err
+	c.beat.Check(ctx)
+	return nil
 }
 
 // viewer makes what the HTTP server shows from the parts' own snapshots.
 type viewer struct {
 	*system
 	work    *connector.Connector
+	beat    *oauth.Heartbeat
 	started time.Time
-
-	mu    sync.Mutex
-	conn  web.Connection
-	asked time.Time
 }
 
-// connectionAge is how old the state of the LinkedIn connection may be on a
-// page; each look asks LinkedIn.
-const connectionAge = 30 * time.Second
-
-func (v *viewer) view(ctx context.Context) web.View {
+func (v *viewer) view(context.Context) web.View {
 	st := v.work.Status()
 	host, err := os.Hostname()
 	if err != nil {
@@ -93,7 +84,7 @@ func (v *viewer) view(ctx context.Context) web.View {
 	view := web.View{
 		Name: v.config.Name, Version: readBuild().Version,
 		Process:    web.Process{ID: host, Active: st.Active, Started: v.started},
-		Connection: v.connection(ctx),
+		Connection: connectionView(v.beat.Pulse()),
 	}
 	for _, o := range st.Organizations {
 		row := web.Organization{URN: o.URN, Name: o.Name, Roles: o.Roles, Access: web.OK, Problem: o.Problem}
@@ -130,29 +121,6 @@ func (v *viewer) view(ctx context.Context) web.View {
 	return view
 }
 
-// connection is the state of the consent, asked for at most every connectionAge.
-func (v *viewer) connection(ctx context.Context) web.Connection {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if time.Since(v.asked) < connectionAge {
-		return v.conn
-	}
-	st, err := v.connectionStatus(ctx)
-	if err != nil {
-		return web.Connection{State: web.Failing, Problem: err.Error()}
-	}
-	v.asked = time.Now()
-	v.conn = web.Connection{
-		State: web.OK, Problem: st.Problem, Todo: st.Todo, Note: st.Note, Stored: !st.AuthorizedAt.IsZero(),
-		AuthorizedAt: st.AuthorizedAt, AccessExpiresAt: st.AccessExpiresAt, RefreshExpiresAt: st.RefreshExpiresAt,
-		Refreshable: st.Refreshable, Scopes: st.Scopes, MissingScopes: st.Missing,
-	}
-	if !st.Usable {
-		v.conn.State = web.Failing
-	}
-	return v.conn
-}
-
 // ready is the answer to /readyz.
 func (v *viewer) ready() web.Readiness {
 	st := v.work.Status()
@@ -162,6 +130,9 @@ func (v *viewer) ready() web.Readiness {
 	}
 	if !r.Ready {
 		add("kafka", "Kafka was not reached yet")
+	}
+	if d, degraded := consentDegraded(v.beat.Pulse()); degraded {
+		r.Degraded = append(r.Degraded, d)
 	}
 	for _, o := range st.Organizations {
 		if o.Problem != "" {

@@ -12,6 +12,7 @@ import (
 	"leadstream/config"
 	"leadstream/internal/embedded"
 	"leadstream/internal/linkedinsim"
+	"leadstream/internal/oauth"
 
 	"go.uber.org/zap"
 )
@@ -61,12 +62,10 @@ func (s *stack) consent() {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	session, err := newSession(c, zap.NewNop())
+	err = withSession(c, zap.NewNop(), func(session *oauth.Session) error {
+		return consentAsMember(s.t.Context(), session)
+	})
 	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer session.Close()
-	if err := consentAsMember(s.t.Context(), session); err != nil {
 		s.t.Fatal(err)
 	}
 }

@@ -31,6 +31,7 @@ const (
 	KindForm     = "form"     // form/<form id>: Form
 	KindTopic    = "topic"    // topic/<form id>: Topic
 	KindRequests = "requests" // requests: Requests
+	KindToken    = "token"    // token/<what package oauth names it>: Token
 )
 
 // RequestsKey is the key of the request counters.
@@ -50,6 +51,12 @@ func DebtKey(src lead.Source, form string) string {
 // FormKey is the key of a form's fields, TopicKey of its topic's state.
 func FormKey(form string) string  { return KindForm + "/" + form }
 func TopicKey(form string) string { return KindTopic + "/" + form }
+
+// TokenKey is the key of a record of LinkedIn tokens.
+func TokenKey(id string) string { return KindToken + "/" + id }
+
+// ParseTokenKey reads what TokenKey made.
+func ParseTokenKey(key string) (id string, ok bool) { return strings.CutPrefix(key, KindToken+"/") }
 
 // ParseSourceKey reads what SourceKey made.
 func ParseSourceKey(key string) (lead.Source, bool) {
@@ -200,6 +207,13 @@ type Topic struct {
 // LinkedIn client.
 type Requests struct {
 	Counters json.RawMessage `json:"counters"`
+}
+
+// Token is a pair of LinkedIn tokens as token.store kafka keeps it beside the
+// progress. Names and content are owned by package oauth.
+type Token struct {
+	// Sealed is the pair, encrypted; empty where the key says all there is.
+	Sealed []byte `json:"sealed,omitempty"`
 }
 
 // UnreadableError says that a record of the checkpoint topic cannot be read. It

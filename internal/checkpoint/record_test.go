@@ -30,6 +30,8 @@ func records() map[string]any {
 		"topic": &Topic{Topic: "linkedin.leads.7", SchemaID: 12, Leads: 5, LastLead: t0, EndOffset: 9,
 			Horizon: t0, Existed: true},
 		"requests": &Requests{Counters: []byte(`{"day":"2026-11-01"}`)},
+		"token":    &Token{Sealed: []byte("age-encryption.org/v1\n…")},
+		"removed":  &Token{},
 	}
 }
 
@@ -102,12 +104,18 @@ func TestKeysAreReadBack(t *testing.T) {
 	if got, form, ok := ParseDebtKey(DebtKey(src, "7130000000000000001")); !ok || got != src || form != "7130000000000000001" {
 		t.Errorf("ParseDebtKey = %v, %q, %v", got, form, ok)
 	}
+	if got, ok := ParseTokenKey(TokenKey("a/b")); !ok || got != "a/b" {
+		t.Errorf("ParseTokenKey = %q, %v", got, ok)
+	}
 	for _, bad := range []string{"", "source", "source/", "source/x", "debt/x", "form/7", "debt/a/b"} {
 		if _, ok := ParseSourceKey(bad); ok {
 			t.Errorf("ParseSourceKey(%q) accepted it", bad)
 		}
 		if _, _, ok := ParseDebtKey(bad); ok {
 			t.Errorf("ParseDebtKey(%q) accepted it", bad)
+		}
+		if _, ok := ParseTokenKey(bad); ok {
+			t.Errorf("ParseTokenKey(%q) accepted it", bad)
 		}
 	}
 }

@@ -50,6 +50,9 @@ func (s *Session) refreshOnce(ctx context.Context, old Token) (Token, error) {
 	if errors.As(err, &refused) {
 		return s.refusedBy(ctx, old, refused)
 	}
+	if app := (*AppRefusedError)(nil); errors.As(err, &app) {
+		s.ring()
+	}
 	if err != nil {
 		return Token{}, err
 	}
@@ -93,6 +96,7 @@ func (s *Session) refusedBy(ctx context.Context, old Token, refused *refusedErro
 	s.mu.Lock()
 	s.refused = refusal{refresh: old.Refresh, at: s.now(), err: err}
 	s.mu.Unlock()
+	s.ring()
 	return Token{}, err
 }
 
