@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -102,8 +103,8 @@ func (a *app) listCheckpoints(ctx context.Context, prefixes []string) error {
 			continue
 		}
 		value := json.RawMessage(records[key])
-		if isToken(key) { // its content is encrypted, and of no use to anybody who reads it here
-			value = json.RawMessage(`{}`)
+		if isToken(key) && bytes.Contains(value, []byte(`"sealed"`)) {
+			value = json.RawMessage(`{"sealed":"[encrypted]"}`)
 		}
 		if !json.Valid(value) { // it is shown all the same, so that it can be removed
 			quoted, err := json.Marshal(string(value))

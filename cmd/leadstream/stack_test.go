@@ -51,14 +51,14 @@ func newStack(t *testing.T, world linkedinsim.Config) *stack {
 		"LEADSTREAM_TOKEN_FILE": filepath.Join(t.TempDir(), "token"), "LEADSTREAM_HTTP_LISTEN": "127.0.0.1:0",
 		"LEADSTREAM_POLL_INTERVAL": "1s", "LEADSTREAM_LOG_LEVEL": "debug",
 	}}
-	s.consent()
+	s.consent(nil)
 	return s
 }
 
 // consent stores a token as a member's consent would.
-func (s *stack) consent() {
+func (s *stack) consent(over map[string]string) {
 	s.t.Helper()
-	c, _, err := config.Load(config.LoadOptions{NoFile: true, Environ: s.environ(nil)})
+	c, _, err := config.Load(config.LoadOptions{NoFile: true, Environ: s.environ(over)})
 	if err != nil {
 		s.t.Fatal(err)
 	}
