@@ -77,6 +77,7 @@ func (e *RemovedError) Is(target error) bool { return target == ErrNoToken }
 type RecordStore struct {
 	records    Records
 	passphrase string
+	cost       int // of encrypting, as seal takes it
 	log        *zap.Logger
 
 	mu     sync.Mutex
@@ -90,7 +91,7 @@ func NewRecordStore(records Records, passphrase string, log *zap.Logger) *Record
 	if log == nil {
 		log = zap.NewNop()
 	}
-	return &RecordStore{records: records, passphrase: passphrase, log: log}
+	return &RecordStore{records: records, passphrase: passphrase, cost: workFactor, log: log}
 }
 
 const removedPrefix = "removed/"
@@ -233,7 +234,7 @@ func (s *RecordStore) write(ctx context.Context, t Token, have shelf) error {
 	if s.passphrase == "" {
 		return fmt.Errorf("sealing the tokens: %w", ErrPassphraseMissing)
 	}
-	sealed, err := Seal(t, s.passphrase)
+	sealed, err := seal(t, s.passphrase, s.cost)
 	if err != nil {
 		return err
 	}

@@ -63,7 +63,11 @@ func (l *logbook) set(f func()) {
 
 const passphrase = planted + "-passphrase"
 
-func recordStore(l *logbook) *RecordStore { return NewRecordStore(l, passphrase, nil) }
+func recordStore(l *logbook) *RecordStore {
+	s := NewRecordStore(l, passphrase, nil)
+	s.cost = cheap
+	return s
+}
 
 // consented is the first pair of a consent, renewed a later one of it.
 func consented(at time.Time) Token {
