@@ -34,9 +34,13 @@ refuses what LinkedIn refuses. The same seed makes the same world.
 
 What goes on in it can be changed while it runs:
 
-  POST /sim/leads    add leads now
-  POST /sim/faults   schedule faults: statuses, latency, tokens that die, …
-  GET  /sim/ledger   every lead ever made, as JSON lines, to compare against
+  POST /sim/leads       add leads now
+  POST /sim/faults      schedule faults: statuses, latency, tokens that die, …
+  GET  /sim/ledger      every lead ever made, as JSON lines, to compare against
+  GET  /sim/deliveries  every notification sent to a webhook, and the answers
+
+Like LinkedIn it notifies public HTTPS webhooks only; --local-webhooks lets it
+notify a connector on this machine or beside it.
 
 With --token-file it also consents in the place of a member and writes the
 tokens as "leadstream auth login" would (encrypted when token.passphrase is
@@ -53,6 +57,8 @@ set), so that a connector can start without a person.`,
 	flags.Float64Var(&f.world.Rate, "rate", f.world.Rate, "new leads per minute, a `NUMBER`")
 	flags.Uint64Var(&f.world.Seed, "seed", f.world.Seed, "`NUMBER` that the world is made from")
 	flags.DurationVar(&f.world.ClockOffset, "clock-offset", 0, "`DURATION` that its clock is ahead of ours, behind when negative")
+	flags.BoolVar(&f.world.Switches.LocalWebhooks, "local-webhooks", false, "notify webhooks that are not public HTTPS as well")
+	flags.DurationVar(&f.world.Switches.WebhookRetry, "webhook-retry", 5*time.Minute, "`DURATION` until a notification that was not taken is sent again")
 	flags.StringVar(&f.tokenFile, "token-file", "", "consent in the place of a member, and write the tokens to `FILE`")
 	return cmd
 }

@@ -71,6 +71,25 @@ func TestSimulateServesAndEndsWithTheSignal(t *testing.T) {
 	}
 }
 
+func TestSimulateTakesHowItNotifies(t *testing.T) {
+	s := startSimulation(t, nil, "--local-webhooks", "--webhook-retry", "50ms")
+	answer, err := http.Get(s.address + "/sim/switches")
+	if err != nil {
+		t.Fatal(err)
+	}
+	switches, err := io.ReadAll(answer.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_ = answer.Body.Close()
+	if got, want := string(switches), `{"localWebhooks":true,"webhookRetry":50000000}`; got != want {
+		t.Errorf("switches = %s, want %s", got, want)
+	}
+	if code := s.stop(); code != 0 {
+		t.Errorf("exit code = %d, want 0", code)
+	}
+}
+
 func TestSimulateConsentsInThePlaceOfAMember(t *testing.T) {
 	file := filepath.Join(t.TempDir(), "token")
 	s := startSimulation(t, []string{"LEADSTREAM_TOKEN_PASSPHRASE=" + secretWord}, "--token-file", file)
@@ -85,7 +104,7 @@ func TestSimulateConsentsInThePlaceOfAMember(t *testing.T) {
 
 func TestSimulateRefusesWhatItCannotDo(t *testing.T) {
 	for _, args := range [][]string{
-		{"--leads", "-1"}, {"--leads", "many"}, {"--rate", "-1"}, {"--listen", "nowhere"}, {"--token-file", "absent/token"},
+		{"--leads", "-1"}, {"--leads", "many"}, {"--rate", "-1"}, {"--listen", "nowhere"}, {"--webhook-retry", "-1s"}, {"--token-file", "absent/token"},
 	} {
 		got := execute(t.Context(), t, nil, append([]string{"simulate", "--listen", "127.0.0.1:0"}, args...)...)
 		if got.code != 2 || !strings.HasPrefix(got.stderr, "leadstream: ") {

@@ -57,6 +57,10 @@ var handlers = map[string]handler{
 	"organizationAcls.FINDER-organization":            {adminScopes, (*call).findRolesOn},
 	"organizations.GET":                               {adminScopes, (*call).getOrganization},
 	"organizations.FINDER-vanityName":                 {adminScopes, (*call).findVanityName},
+	"leadNotifications.CREATE":                        {leadScopes, (*call).subscribe},
+	"leadNotifications.GET":                           {leadScopes, (*call).getSubscription},
+	"leadNotifications.FINDER-criteria":               {leadScopes, (*call).findSubscriptions},
+	"leadNotifications.DELETE":                        {leadScopes, (*call).unsubscribe},
 	"organizationsLookup.BATCH_GET":                   {adminScopes, (*call).lookUpOrganizations},
 	"me.GET":                                          {[]string{"r_basicprofile", "r_liteprofile"}, (*call).me},
 	"userinfo.GET":                                    {[]string{"openid"}, (*call).userInfo},
@@ -118,7 +122,7 @@ func (c *call) tunnel() (string, *reply) {
 			return "", tooLong.reply()
 		}
 	}
-	if r.Method == http.MethodGet {
+	if r.Method == http.MethodGet || c.writes() {
 		return r.URL.RawQuery, nil
 	}
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
@@ -206,6 +210,9 @@ func (c *call) dispatch() *reply {
 		return c.denied()
 	}
 	c.query.read["fields"] = true
+	if unknown := c.query.unknown(); unknown != "" && c.sw.RefuseUnknown && c.writes() { // before anything is done
+		return badParam(unknown)
+	}
 	answer := h.answer(c)
 	if unknown := c.query.unknown(); unknown != "" && c.sw.RefuseUnknown && answer.status == http.StatusOK {
 		answer.release()
@@ -216,7 +223,14 @@ func (c *call) dispatch() *reply {
 
 // restMethod is the Rest.li method of the request; it sets action too.
 func (c *call) restMethod() string {
-	if c.at.key != "" || c.at.endpoint == "me" || c.at.endpoint == "userinfo" {
+	switch {
+	case c.writes() && c.r.Method == http.MethodPost:
+		c.action = "CREATE"
+		return c.action
+	case c.writes():
+		c.action = "DELETE"
+		return c.action
+	case c.at.key != "" || c.at.endpoint == "me" || c.at.endpoint == "userinfo":
 		c.action = "GET"
 		return c.action
 	}
@@ -237,10 +251,17 @@ func (c *call) rolesAnyway() bool {
 	return c.at.endpoint == "organizationAcls" && c.sw.RolesWithoutAdminScope && c.token.has(leadScopes)
 }
 
-// denied answers that a scope or a role is missing.
-func (c *call) denied() *reply {
+// noRole answers that the member holds no role that would do.
+func (c *call) noRole() *reply {
+	return c.denial(orDefault(c.sw.RoleMissingStatus, http.StatusForbidden))
+}
+
+// denied answers that a scope is missing.
+func (c *call) denied() *reply { return c.denial(http.StatusForbidden) }
+
+func (c *call) denial(status int) *reply {
 	return envelope{
-		Status: http.StatusForbidden, ServiceCode: 100, Code: "ACCESS_DENIED",
+		Status: status, ServiceCode: 100, Code: "ACCESS_DENIED",
 		Message: fmt.Sprintf("Not enough permissions to access: %s.%s.%s", c.at.endpoint, shorten(c.action), c.version),
 	}.reply()
 }

@@ -41,6 +41,7 @@ type auth struct {
 	world *World
 
 	mu      sync.Mutex
+	secret  string         // of the app
 	made    map[string]int // tokens and codes made so far, by kind
 	codes   map[string]*code
 	tokens  map[string]*token
@@ -48,30 +49,7 @@ type auth struct {
 }
 
 func newAuth(w *World) *auth {
-	return &auth{world: w, made: map[string]int{}, codes: map[string]*code{}, tokens: map[string]*token{}}
-}
-
-// Token is what the token endpoint answers.
-type Token struct {
-	AccessToken           string `json:"access_token"`
-	ExpiresIn             int64  `json:"expires_in"` // seconds
-	RefreshToken          string `json:"refresh_token,omitempty"`
-	RefreshTokenExpiresIn int64  `json:"refresh_token_expires_in,omitempty"` // seconds
-	Scope                 string `json:"scope"`
-	TokenType             string `json:"token_type"`
-}
-
-// IssueToken consents on the member's behalf and returns the tokens, as if the
-// consent page had been approved and the code exchanged. No scopes means
-// DefaultScopes.
-func (s *Server) IssueToken(scopes ...string) Token {
-	if len(scopes) == 0 {
-		scopes = DefaultScopes()
-	}
-	s.auth.mu.Lock()
-	defer s.auth.mu.Unlock()
-	s.auth.grant(scopes)
-	return s.auth.issue(scopes, s.clock.now(), nil)
+	return &auth{world: w, secret: w.cfg.ClientSecret, made: map[string]int{}, codes: map[string]*code{}, tokens: map[string]*token{}}
 }
 
 // text makes a token or code: the opening that examples of LinkedIn's show, a
@@ -87,13 +65,23 @@ func (a *auth) text(kind, opening, closing string, length int) string {
 	return made
 }
 
+// clientSecret is the app's secret.
+func (a *auth) clientSecret() string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return a.secret
+}
+
 func scopeSet(scopes []string) string {
 	return strings.Join(slices.Compact(slices.Sorted(slices.Values(scopes))), " ")
 }
 
-// grant notes the member's consent. Another set of scopes than before makes
-// every token issued so far invalid.
-func (a *auth) grant(scopes []string) {
+// grant notes the member's consent and returns what it grants: everything that
+// was asked for, but for what the switch withholds. Another set of scopes than
+// before makes every token issued so far invalid.
+func (a *auth) grant(asked []string) []string {
+	withheld := strings.Fields(a.world.switches.Load().WithheldScopes)
+	scopes := slices.DeleteFunc(slices.Clone(asked), func(s string) bool { return slices.Contains(withheld, s) })
 	set := scopeSet(scopes)
 	if a.granted != "" && a.granted != set {
 		for _, t := range a.tokens {
@@ -101,51 +89,7 @@ func (a *auth) grant(scopes []string) {
 		}
 	}
 	a.granted = set
-}
-
-// issue makes an access token and, unless there is one already or the app gets
-// none, a refresh token.
-func (a *auth) issue(scopes []string, authorized time.Time, refresh *token) Token {
-	sw, cfg, now := a.world.switches.Load(), a.world.cfg, a.world.clock.now()
-	created := now.Truncate(time.Second)
-	t := &token{
-		value: a.text("access", "AQX", "accesstokenvalue", cfg.TokenLength), member: cfg.Member,
-		scopes: scopes, authorized: authorized, created: now, expires: created.Add(cfg.AccessLife),
-	}
-	answer := Token{AccessToken: t.value, Scope: strings.Join(scopes, ","), TokenType: "Bearer"}
-	if sw.SpacesInScope {
-		answer.Scope = strings.Join(scopes, " ")
-	}
-	renewal := refresh != nil
-	if renewal && sw.RefreshAnswer == "rotated" {
-		refresh.revoked = true
-		refresh = a.refreshToken(refresh.scopes, authorized, refresh.expires)
-	}
-	if !renewal && !sw.BearerOnly {
-		refresh = a.refreshToken(scopes, authorized, created.Add(cfg.RefreshLife))
-	}
-	if refresh != nil && refresh.expires.Before(t.expires) {
-		t.expires = refresh.expires // an access token does not outlive its refresh token
-	}
-	a.tokens[t.value] = t
-	answer.ExpiresIn = int64(t.expires.Sub(created) / time.Second)
-	if refresh != nil && !(renewal && sw.RefreshAnswer == "absent") {
-		answer.RefreshToken = refresh.value
-		answer.RefreshTokenExpiresIn = int64(refresh.expires.Sub(created) / time.Second)
-		if sw.RefreshLifeInMinutes {
-			answer.RefreshTokenExpiresIn /= 60
-		}
-	}
-	return answer
-}
-
-func (a *auth) refreshToken(scopes []string, authorized, expires time.Time) *token {
-	t := &token{
-		value: a.text("refresh", "AQW", "refreshtokenvalue", a.world.cfg.TokenLength), refresh: true, member: a.world.cfg.Member,
-		scopes: scopes, authorized: authorized, created: a.world.clock.now(), expires: expires,
-	}
-	a.tokens[t.value] = t
-	return t
+	return scopes
 }
 
 // accept is the token of a request, or the 401 that refuses it.
@@ -192,3 +136,25 @@ func (s *Server) ExpireRefreshTokens() { s.auth.end(true, false) }
 
 // RevokeRefreshTokens revokes every refresh token.
 func (s *Server) RevokeRefreshTokens() { s.auth.end(true, true) }
+
+// SetClientSecret changes the app's secret, as somebody can in LinkedIn's
+// portal. From then on the old one is refused, and notifications are signed
+// with the new one.
+func (s *Server) SetClientSecret(secret string) {
+	s.auth.mu.Lock()
+	defer s.auth.mu.Unlock()
+	s.auth.secret = secret
+}
+
+// move makes codes and tokens as much older or younger as LinkedIn's clock
+// moves, so that they live on.
+func (a *auth) move(d time.Duration) {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	for _, t := range a.tokens {
+		t.authorized, t.created, t.expires = t.authorized.Add(d), t.created.Add(d), t.expires.Add(d)
+	}
+	for _, c := range a.codes {
+		c.issued = c.issued.Add(d)
+	}
+}

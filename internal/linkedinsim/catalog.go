@@ -20,6 +20,7 @@ func (w *World) AddOrganization(o Organization) error {
 	} else {
 		w.orgs = append(w.orgs, added)
 	}
+	w.notifier.roleChanged(added)
 	return nil
 }
 
@@ -54,6 +55,7 @@ func (w *World) SetRole(organization int64, role string) error {
 	}
 	w.orgs = slices.Clone(w.orgs)
 	w.orgs[i] = changed.withDefaults(w.cfg.Member, w.clock.millis())
+	w.notifier.roleChanged(w.orgs[i])
 	return nil
 }
 

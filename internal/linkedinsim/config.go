@@ -3,6 +3,7 @@ package linkedinsim
 import (
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"regexp"
 	"time"
@@ -66,6 +67,9 @@ type Config struct {
 	// TestShare is the share of generated leads that are test leads. 0 means one
 	// percent, negative means none.
 	TestShare float64
+
+	// WebhookTransport carries the requests to webhooks; nil means the network.
+	WebhookTransport http.RoundTripper
 
 	// Latency is added to every API answer.
 	Latency time.Duration

@@ -128,9 +128,9 @@ func (s *Server) decide(req consentRequest, decision string) *reply {
 	default:
 		return htmlReply(http.StatusOK, consentPage, req)
 	}
-	s.auth.grant(req.Scopes)
+	scopes := s.auth.grant(req.Scopes)
 	text := s.auth.text("code", "AQT", "code", 120)
-	s.auth.codes[text] = &code{redirect: req.RedirectURI, scopes: req.Scopes, issued: s.clock.now()}
+	s.auth.codes[text] = &code{redirect: req.RedirectURI, scopes: scopes, issued: s.clock.now()}
 	return req.redirect(url.Values{"code": {text}})
 }
 

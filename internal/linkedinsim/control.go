@@ -2,6 +2,7 @@ package linkedinsim
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -21,12 +22,19 @@ import (
 //	GET    /sim/ledger      every lead ever made, as JSON lines (LedgerEntry)
 //	GET    /sim/stats       requests answered (Stats)
 //	GET    /sim/clock       LinkedIn's clock
-//	POST   /sim/clock       {"offset":"5m"} ahead of the base clock, or {"shift":"-1m"} from where it is
+//	POST   /sim/clock       {"offset":"5m"} ahead of the base clock, or {"shift":"-1m"} from where it is; with
+//	                        "keepTokens":true what was issued does not grow older or younger by it
 //	GET    /sim/switches    the switches in force
 //	POST   /sim/switches    replace them; those not named go back to their default. ?variant=NAME takes one of Variants
-//	POST   /sim/tokens      {"scopes":[…]} issue tokens without the consent page
+//	                        or NotificationVariants
+//	POST   /sim/tokens      issue tokens without the consent page (TokenSpec)
+//	GET    /sim/webhooks    the webhooks, their handshakes and subscriptions (WebhookState)
+//	POST   /sim/webhooks/validate, /sim/webhooks/unblock   {"webhook":URL}, or {} for all: the handshake now;
+//	                        the latter lifts a block first. Both answer as GET /sim/webhooks
+//	POST   /sim/webhooks/send  send a notification now, also a forged one (Resend); answers the deliveries made
+//	GET    /sim/deliveries  every notification so far and how it was answered, as JSON lines (Delivery)
 //
-// Durations are texts such as "1m30s"; a submittedAt is RFC 3339 or epoch
+// Durations are texts such as "1m30s"; submittedAt and occurredAt are RFC 3339 or epoch
 // milliseconds. Refused is what has an unknown member or a bad value, with 400
 // and {"error":…}.
 func (s *Server) controlRoutes() http.Handler {
@@ -71,6 +79,14 @@ func (s *Server) controlRoutes() http.Handler {
 	mux.HandleFunc("GET /sim/switches", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.Switches(), nil) })
 	mux.HandleFunc("POST /sim/switches", s.postSwitches)
 	mux.HandleFunc("POST /sim/tokens", s.postTokens)
+	mux.HandleFunc("GET /sim/webhooks", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.Webhooks(), nil) })
+	mux.HandleFunc("POST /sim/webhooks/validate", s.postWebhook(s.Validate))
+	mux.HandleFunc("POST /sim/webhooks/unblock", s.postWebhook(s.Unblock))
+	mux.HandleFunc("POST /sim/webhooks/send", s.postResend)
+	mux.HandleFunc("GET /sim/deliveries", func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		_ = s.WriteDeliveries(w) // fails only when the client has gone
+	})
 	return mux
 }
 
@@ -111,7 +127,8 @@ func decodeStrict(text []byte, v any) error {
 // durationMembers are given as texts and decoded as nanoseconds.
 var durationMembers = map[string]bool{
 	"age": true, "every": true, "visibleAfter": true, "for": true, "latency": true, "retryAfter": true,
-	"shift": true, "offset": true, "freshTokenLag": true,
+	"shift": true, "offset": true, "freshTokenLag": true, "accessLife": true, "refreshLife": true,
+	"occurredAfter": true, "webhookRetry": true, "webhookRetryFor": true, "webhookTimeout": true,
 }
 
 // readable turns what people write, durations as texts and times as epoch
@@ -158,7 +175,7 @@ func readableMembers(members map[string]any) error {
 			members[name] = int64(d)
 		case json.Number:
 			millis, err := value.Int64()
-			if name != "submittedAt" || err != nil {
+			if name != "submittedAt" && name != "occurredAt" || err != nil {
 				continue
 			}
 			members[name] = time.UnixMilli(millis).UTC()
@@ -241,17 +258,18 @@ func (s *Server) getClock(w http.ResponseWriter, _ *http.Request) {
 
 func (s *Server) postClock(w http.ResponseWriter, r *http.Request) {
 	var change struct {
-		Offset *time.Duration `json:"offset"`
-		Shift  time.Duration  `json:"shift"`
+		Offset     *time.Duration `json:"offset"`
+		Shift      time.Duration  `json:"shift"`
+		KeepTokens bool           `json:"keepTokens"`
 	}
 	if err := decode(r, &change); err != nil {
 		answer(w, nil, err)
 		return
 	}
 	if change.Offset != nil {
-		s.SetClockOffset(*change.Offset)
+		change.Shift += *change.Offset - time.Duration(s.clock.offset.Load())
 	}
-	s.clock.offset.Add(int64(change.Shift))
+	s.ShiftClock(change.Shift, change.KeepTokens)
 	s.getClock(w, r)
 }
 
@@ -261,6 +279,9 @@ func (s *Server) postSwitches(w http.ResponseWriter, r *http.Request) {
 	if name := r.URL.Query().Get("variant"); name != "" {
 		known := false
 		if sw, known = Variants()[name]; !known {
+			sw, known = NotificationVariants()[name]
+		}
+		if !known {
 			err = fmt.Errorf("there is no variant %q", name)
 		}
 	} else {
@@ -273,12 +294,35 @@ func (s *Server) postSwitches(w http.ResponseWriter, r *http.Request) {
 }
 
 func (s *Server) postTokens(w http.ResponseWriter, r *http.Request) {
-	var request struct {
-		Scopes []string `json:"scopes"`
+	var spec TokenSpec
+	var token Token
+	err := decode(r, &spec)
+	if err == nil {
+		token, err = s.IssueTokens(spec)
 	}
+	answer(w, token, err)
+}
+
+// postWebhook does something with the webhook that the request names.
+func (s *Server) postWebhook(do func(context.Context, string) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var request struct {
+			Webhook string `json:"webhook"`
+		}
+		err := decode(r, &request)
+		if err == nil {
+			err = do(r.Context(), request.Webhook)
+		}
+		answer(w, s.Webhooks(), err)
+	}
+}
+
+func (s *Server) postResend(w http.ResponseWriter, r *http.Request) {
+	var request Resend
 	if err := decode(r, &request); err != nil {
 		answer(w, nil, err)
 		return
 	}
-	answer(w, s.IssueToken(request.Scopes...), nil)
+	sent, err := s.Resend(r.Context(), request)
+	answer(w, sent, err)
 }

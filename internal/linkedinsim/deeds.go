@@ -42,6 +42,8 @@ func (s *Server) deedPossible(f Fault) error {
 		return needs(!versionFormat.MatchString(f.Version), "version (YYYYMM)")
 	case ShiftClock:
 		return needs(f.Shift == 0, "shift")
+	case ChangeSecret:
+		return needs(f.Secret == "", "secret")
 	default:
 		return nil
 	}
@@ -84,7 +86,9 @@ func (s *Server) do(f Fault) error {
 	case RetireVersion, ActivateVersion:
 		return s.SetVersion(f.Version, f.Kind == ActivateVersion)
 	case ShiftClock:
-		s.clock.offset.Add(int64(f.Shift))
+		s.ShiftClock(f.Shift, f.KeepTokens)
+	case ChangeSecret:
+		s.SetClientSecret(f.Secret)
 	default:
 		return fmt.Errorf("fault %s is not a deed", f.Kind)
 	}

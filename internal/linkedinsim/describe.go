@@ -11,13 +11,17 @@ type Description struct {
 	ClientID      string                    `json:"clientId"`
 	ClientSecret  string                    `json:"clientSecret"`
 	RedirectURLs  []string                  `json:"redirectUrls,omitempty"` // empty: any HTTPS or loopback URL
+	ApplicationID string                    `json:"applicationId"`          // in challenges to webhooks
+	Member        string                    `json:"member"`                 // id of who consents
 	Scopes        []string                  `json:"scopes"`                 // what reading event leads needs
+	AppScopes     []string                  `json:"appScopes"`              // what the app may ask for
 	Versions      []string                  `json:"versions"`
 	Organizations []OrganizationDescription `json:"organizations"`
 	Events        int                       `json:"events"`
 	Forms         int                       `json:"forms"`
 	Leads         int                       `json:"leads"`
-	Rate          float64                   `json:"rate"` // new leads a minute
+	Notifications int                       `json:"notifications"` // registered now
+	Rate          float64                   `json:"rate"`          // new leads a minute
 	Seed          uint64                    `json:"seed"`
 }
 
@@ -33,8 +37,9 @@ type OrganizationDescription struct {
 // this simulator.
 func (s *Server) Describe() Description {
 	d := Description{
-		ClientID: s.cfg.ClientID, ClientSecret: s.cfg.ClientSecret, RedirectURLs: s.cfg.RedirectURLs,
-		Scopes: DefaultScopes(), Leads: s.Leads(), Rate: s.cfg.Rate, Seed: s.cfg.Seed,
+		ClientID: s.cfg.ClientID, ClientSecret: s.auth.clientSecret(), RedirectURLs: s.cfg.RedirectURLs,
+		ApplicationID: applicationID, Member: s.cfg.Member, AppScopes: slices.Clone(s.cfg.Scopes),
+		Notifications: s.notifier.registered(), Scopes: DefaultScopes(), Leads: s.Leads(), Rate: s.cfg.Rate, Seed: s.cfg.Seed,
 		Organizations: []OrganizationDescription{}, Versions: []string{},
 	}
 	s.versionsMu.RLock()
@@ -65,6 +70,7 @@ func (s *Server) Describe() Description {
 func (d Description) String() string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "client id      %s\nclient secret  %s\n", d.ClientID, d.ClientSecret)
+	fmt.Fprintf(&b, "scopes         %s\n", strings.Join(d.Scopes, " "))
 	fmt.Fprintf(&b, "versions       %s\n", strings.Join(d.Versions, " "))
 	fmt.Fprintf(&b, "world          %d organizations, %d events, %d forms, %d leads, %g new ones a minute, seed %d\n",
 		len(d.Organizations), d.Events, d.Forms, d.Leads, d.Rate, d.Seed)

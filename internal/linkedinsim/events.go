@@ -36,7 +36,7 @@ func (c *call) organizer(s span) (*Organization, int32, *reply) {
 	}
 	o, index := c.org(urn)
 	if o == nil || !o.grants(c.token.member, eventRoles) {
-		return nil, 0, c.denied()
+		return nil, 0, c.noRole()
 	}
 	return o, index, nil
 }
@@ -130,7 +130,7 @@ func (c *call) getEvent() *reply {
 		return notFound("Event")
 	}
 	if !orgs[events[i].org].grants(c.token.member, eventRoles) {
-		return c.denied()
+		return c.noRole()
 	}
 	text, err := c.printEvent(events[i])
 	if err != nil {

@@ -11,11 +11,13 @@ import (
 	"time"
 )
 
-// Fault is something that goes wrong at LinkedIn. There are two sorts. One
-// spoils the answers to requests (SpoilingFaults). The other is a deed
+// Fault is something that goes wrong at LinkedIn. There are three sorts. One
+// spoils the answers to requests (SpoilingFaults). Another is a deed
 // (DeedFaults): something happens, such as a role that is lost. It happens at
 // once or, with Endpoint or After, just before each matching request that it
-// meets, by default one, is answered.
+// meets, by default one, is answered. The third befalls notifications on their
+// way to webhooks (DeliveryFaults); it meets the deliveries that come up after
+// it, where others meet requests, and all such faults meet the same delivery.
 type Fault struct {
 	Kind FaultKind `json:"kind"`
 
@@ -43,20 +45,26 @@ type Fault struct {
 	ContentType string `json:"contentType,omitempty"`
 	// RetryAfter is sent as a Retry-After header with Status and Throttle.
 	RetryAfter time.Duration `json:"retryAfter,omitempty"`
-	// Latency is of Latency and Stall (how long; 0 until the client leaves).
+	// Latency is of Latency and Stall (how long; 0 until the client leaves), of
+	// DelayDelivery, of DuplicateDelivery (how much later the second one comes) and
+	// of ReorderDeliveries.
 	Latency time.Duration `json:"latency,omitempty"`
 	// Size is of Oversize, in bytes; default 64 MiB.
 	Size int `json:"size,omitempty"`
 
 	// What a deed needs: the role, the version of the API, the leads to add, the
-	// lead to delete or how many, how far the clock moves, how the form changes.
+	// lead to delete or how many, how far the clock moves and whether tokens move
+	// with it, how the form changes, the app's new secret.
 	Role    string        `json:"role,omitempty"`
 	Version string        `json:"version,omitempty"`
 	Leads   *LeadSpec     `json:"leads,omitempty"`
 	ID      string        `json:"id,omitempty"`
 	Number  int           `json:"number,omitempty"`
 	Shift   time.Duration `json:"shift,omitempty"`
-	Change  *FormChange   `json:"change,omitempty"`
+	// KeepTokens is of ShiftClock: without it, time passes for the tokens as well.
+	KeepTokens bool        `json:"keepTokens,omitempty"`
+	Change     *FormChange `json:"change,omitempty"`
+	Secret     string      `json:"secret,omitempty"`
 }
 
 // FaultKind is a kind of fault.
@@ -93,7 +101,18 @@ const (
 	AddLeads           FaultKind = "add_leads"    // Leads
 	RetireVersion      FaultKind = "retire_version"
 	ActivateVersion    FaultKind = "activate_version"
-	ShiftClock         FaultKind = "shift_clock" // by Shift
+	ShiftClock         FaultKind = "shift_clock"   // by Shift
+	ChangeSecret       FaultKind = "change_secret" // the app's, to Secret
+)
+
+// Faults that befall notifications on their way.
+const (
+	LoseDelivery      FaultKind = "lose_delivery"
+	DuplicateDelivery FaultKind = "duplicate_delivery" // comes twice, with the same body
+	DelayDelivery     FaultKind = "delay_delivery"     // by Latency, on the base clock
+	// ReorderDeliveries delays them by parts of Latency (default one second): those
+	// of a Count so that the last comes first, without limit at random.
+	ReorderDeliveries FaultKind = "reorder_deliveries"
 )
 
 // SpoilingFaults are the kinds that spoil answers.
@@ -106,8 +125,16 @@ func DeedFaults() []FaultKind {
 	return []FaultKind{
 		ExpireToken, RevokeToken, ExpireRefreshToken, RevokeRefreshToken, LoseRole, GrantRole, ChangeForm,
 		RefuseForm, RestoreForm, DeleteLeads, AddLeads, RetireVersion, ActivateVersion, ShiftClock,
+		ChangeSecret,
 	}
 }
+
+// DeliveryFaults are the kinds that befall notifications on their way.
+func DeliveryFaults() []FaultKind {
+	return []FaultKind{LoseDelivery, DuplicateDelivery, DelayDelivery, ReorderDeliveries}
+}
+
+func (k FaultKind) ofDelivery() bool { return slices.Contains(DeliveryFaults(), k) }
 
 func (k FaultKind) deed() bool { return slices.Contains(DeedFaults(), k) }
 
@@ -127,8 +154,11 @@ type scheduled struct {
 
 // Schedule makes f go wrong, from now on.
 func (s *Server) Schedule(f Fault) error {
-	if !f.Kind.deed() && !slices.Contains(SpoilingFaults(), f.Kind) {
-		return fmt.Errorf("fault kind is %q, must be one of %q", f.Kind, append(SpoilingFaults(), DeedFaults()...))
+	if known := slices.Concat(SpoilingFaults(), DeedFaults(), DeliveryFaults()); !slices.Contains(known, f.Kind) {
+		return fmt.Errorf("fault kind is %q, must be one of %q", f.Kind, known)
+	}
+	if f.Kind.ofDelivery() && f.Endpoint != "" {
+		return fmt.Errorf("fault %s befalls deliveries, not requests to endpoint %q", f.Kind, f.Endpoint)
 	}
 	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
 		return fmt.Errorf("status is %d, must be between 200 and 599", f.Status)
@@ -189,8 +219,11 @@ func (f *scheduled) over(s *Server) bool {
 	return f.left == 0 || !f.until.IsZero() && !now.Before(f.until)
 }
 
-// matches reports whether a request is one that the fault means.
+// matches reports whether a request, or a delivery, is one that the fault means.
 func (f *scheduled) matches(at location, names string) bool {
+	if f.Kind.ofDelivery() != at.delivery() {
+		return false
+	}
 	switch f.Endpoint {
 	case "":
 		if at.oauth() {
@@ -224,36 +257,37 @@ func mentions(text, name string) bool {
 // meet carries out the deeds that a request sets off, and gives the fault that
 // spoils its answer and the latency that others add.
 func (f *faults) meet(s *Server, at location, r *http.Request) (spoil *Fault, latency time.Duration, err error) {
-	for _, fault := range f.due(s, at, r) {
+	names := r.URL.Path + "?" + r.URL.RawQuery
+	if query, err := url.PathUnescape(r.URL.RawQuery); err == nil {
+		names = r.URL.Path + "?" + query
+	}
+	for _, fault := range f.due(s, at, names) {
 		switch {
 		case fault.Kind.deed():
-			err = errors.Join(err, s.do(fault))
+			err = errors.Join(err, s.do(fault.Fault))
 		case fault.Kind == Latency:
 			latency += fault.Latency
 		case spoil == nil:
-			spoil = &fault
+			spoil = &fault.Fault
 		}
 	}
 	return spoil, latency, err
 }
 
-// due are the faults that meet this request. Of those that spoil its answer
-// only the first counts; the others wait for the next request.
-func (f *faults) due(s *Server, at location, r *http.Request) []Fault {
+// due are the faults that meet this request or delivery, as they stood before.
+// Of those that spoil a request's answer only the first counts; the others wait
+// for the next request.
+func (f *faults) due(s *Server, at location, names string) []scheduled {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.list) == 0 {
 		return nil
 	}
 	f.list = slices.DeleteFunc(f.list, func(x *scheduled) bool { return x.over(s) })
-	names := r.URL.Path + "?" + r.URL.RawQuery
-	if query, err := url.PathUnescape(r.URL.RawQuery); err == nil {
-		names = r.URL.Path + "?" + query
-	}
-	var due []Fault
+	var due []scheduled
 	spoiled := false
 	for _, x := range f.list {
-		spoils := !x.Kind.deed() && x.Kind != Latency
+		spoils := slices.Contains(SpoilingFaults(), x.Kind) && x.Kind != Latency
 		if !x.matches(at, names) || spoils && spoiled {
 			continue
 		}
@@ -262,8 +296,8 @@ func (f *faults) due(s *Server, at location, r *http.Request) []Fault {
 			continue
 		}
 		spoiled = spoiled || spoils
+		due = append(due, *x)
 		x.left = max(x.left-1, min(x.left, -1))
-		due = append(due, x.Fault)
 	}
 	return due
 }

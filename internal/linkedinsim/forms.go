@@ -35,7 +35,7 @@ func (c *call) getForm() *reply {
 		return refusal(status, formName)
 	}
 	if !owner.grants(c.token.member, pageRoles) {
-		return c.denied()
+		return c.noRole()
 	}
 	return &reply{status: http.StatusOK, body: v.project(p)}
 }
@@ -83,7 +83,7 @@ func (c *call) findForms() *reply {
 	}
 	o, index := c.org(urn)
 	if o == nil || !o.grants(c.token.member, pageRoles) {
-		return c.denied()
+		return c.noRole()
 	}
 	var elements []json.RawMessage
 	for _, v := range c.s.formsOf(index) {

@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"strconv"
+	"sync"
 	"time"
 )
 
@@ -168,6 +169,7 @@ func (w *World) makeLead(from time.Time, slot time.Duration, revision int) uint3
 		r.flags |= flagTest
 	}
 	w.add(r, nil)
+	w.tell(n, actionCreated, r.submitted)
 	if chance(mix(h+4), w.cfg.HiddenShare) {
 		r.flags = flagFiller
 		w.add(r, nil)
@@ -189,9 +191,20 @@ func (w *World) GenerateLeads(count int) error {
 	return nil
 }
 
-// Run makes new leads at the configured rate until ctx ends, and then returns
-// nil. Without a rate it only waits.
+// Run makes new leads at the configured rate and sends notifications until ctx
+// ends; it returns nil when all it started has ended. Handshakes with webhooks
+// and deliveries happen here alone (and in Notify): without Run they wait.
 func (s *Server) Run(ctx context.Context) error {
+	ctx, stop := context.WithCancel(ctx)
+	var notifying sync.WaitGroup
+	defer notifying.Wait()
+	defer stop() // before the wait
+	notifying.Go(func() { s.notifier.run(ctx) })
+	return s.makeNew(ctx)
+}
+
+// makeNew makes leads at the configured rate; without a rate it only waits.
+func (s *Server) makeNew(ctx context.Context) error {
 	if s.cfg.Rate <= 0 {
 		<-ctx.Done()
 		return nil

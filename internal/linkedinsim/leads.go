@@ -158,7 +158,9 @@ func (w *World) addLead(s LeadSpec, t target, j int) (uint32, error) {
 	if err != nil {
 		return 0, err
 	}
-	return w.register(r, x), nil
+	n = w.register(r, x)
+	w.tell(n, actionCreated, r.submitted)
+	return n, nil
 }
 
 // register adds a lead and, when its id exists already, marks the earlier
@@ -216,9 +218,20 @@ func (w *World) extraOf(s LeadSpec, n uint32, version int32) (*extra, error) {
 func (w *World) DeleteLead(id string) bool {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	found := false
+	return w.leave(id)
+}
+
+// leave deletes what a member submitted under an id. They leave once, however
+// often they registered.
+func (w *World) leave(id string) bool {
+	last, found := uint32(0), false
 	for _, n := range w.locate(id) {
-		found = w.drop(n) || found
+		if w.drop(n) {
+			last, found = n, true
+		}
+	}
+	if found {
+		w.tell(last, actionDeleted, w.gone[last])
 	}
 	return found
 }
@@ -235,9 +248,9 @@ func (w *World) drop(n uint32) bool {
 	return true
 }
 
-// DeleteNewest deletes up to count event leads of the organization, those that
-// the finder lists first, and returns how many it deleted. During a scan all
-// rows behind them move up.
+// DeleteNewest lets up to count members leave their events, those whose leads
+// of the organization the finder lists first, and returns how many left. During
+// a scan all rows behind theirs move up.
 func (w *World) DeleteNewest(organization int64, count int) int {
 	w.reveal()
 	w.mu.Lock()
@@ -246,11 +259,11 @@ func (w *World) DeleteNewest(organization int64, count int) int {
 	if !w.switches.Load().OldestFirst {
 		slices.Reverse(first)
 	}
-	deleted := 0
+	left := 0
 	for _, n := range first {
-		if deleted < count && w.drop(n) {
-			deleted++
+		if left < count && !w.rows[n].flags.has(flagFiller) && w.leave(w.leadID(w.pageRow(n))) {
+			left++
 		}
 	}
-	return deleted
+	return left
 }

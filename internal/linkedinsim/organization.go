@@ -51,6 +51,14 @@ var (
 	adminRoles = []string{roleAdministrator}
 )
 
+// leadRoles are those that may read leads of a type.
+func leadRoles(k leadType) []string {
+	if k == kindEvent {
+		return eventRoles
+	}
+	return pageRoles
+}
+
 // grants reports whether member holds an approved role out of roles.
 func (o *Organization) grants(member string, roles []string) bool {
 	return slices.ContainsFunc(o.Roles, func(r Role) bool {

@@ -57,7 +57,7 @@ func (c *call) findRolesOn() *reply {
 	}
 	o, _ := c.org(urn)
 	if o == nil || !o.grants(c.token.member, adminRoles) {
-		return c.denied()
+		return c.noRole()
 	}
 	var rows []json.RawMessage
 	for _, r := range o.Roles {
@@ -83,7 +83,7 @@ func (c *call) getOrganization() *reply {
 		return notFound("Organization")
 	}
 	if !o.grants(c.token.member, adminRoles) {
-		return c.denied()
+		return c.noRole()
 	}
 	return &reply{status: http.StatusOK, body: p.apply(mustJSON(o.wire()))}
 }

@@ -239,10 +239,36 @@ func (p *params) record(name string) map[string]string {
 		return nil
 	}
 	if p.lenient && strings.HasPrefix(raw, "%28") {
-		return p.encodedRecord(name, raw)
+		return p.encodedRecord(name, raw, "(")
 	}
 	v, ok := parseValue(raw)
-	if !ok || p.v1 || v.kind != recordValue || len(v.fields) == 0 {
+	if !ok {
+		p.refuse(name)
+		return nil
+	}
+	return p.members(name, v)
+}
+
+// nested is a flat record of strings that is the one member of a record.
+func (p *params) nested(name, member string) map[string]string {
+	raw, ok := p.take(name)
+	if !ok {
+		return nil
+	}
+	if p.lenient && strings.HasPrefix(raw, "%28") {
+		return p.encodedRecord(name, raw, "("+member+":(")
+	}
+	v, ok := parseValue(raw)
+	if !ok || v.kind != recordValue || len(v.fields) != 1 || v.fields[0].name != member {
+		p.refuse(name)
+		return nil
+	}
+	return p.members(name, v.fields[0].value)
+}
+
+// members are those of a record of strings.
+func (p *params) members(name string, v value) map[string]string {
+	if p.v1 || v.kind != recordValue || len(v.fields) == 0 {
 		p.refuse(name)
 		return nil
 	}
@@ -256,15 +282,18 @@ func (p *params) record(name string) map[string]string {
 	return members
 }
 
-// encodedRecord reads a record that was percent-encoded as a whole.
-func (p *params) encodedRecord(name, raw string) map[string]string {
+// encodedRecord reads a record that was percent-encoded as a whole, from behind
+// its opening on.
+func (p *params) encodedRecord(name, raw, opening string) map[string]string {
 	text, err := url.PathUnescape(raw)
-	if err != nil || !strings.HasSuffix(text, ")") {
+	text, opened := strings.CutPrefix(text, opening)
+	text, closed := strings.CutSuffix(text, strings.Repeat(")", strings.Count(opening, "(")))
+	if err != nil || !opened || !closed {
 		p.refuse(name)
 		return nil
 	}
 	members := map[string]string{}
-	for part := range strings.SplitSeq(text[1:len(text)-1], ",") {
+	for part := range strings.SplitSeq(text, ",") {
 		member, value, ok := strings.Cut(part, ":")
 		if !ok {
 			p.refuse(name)

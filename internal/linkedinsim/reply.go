@@ -12,6 +12,7 @@ type reply struct {
 	status      int
 	contentType string // default application/json
 	location    string
+	restliID    string // x-restli-id, of what was made
 	retryAfter  time.Duration
 	body        []byte
 	pooled      *[]byte // body's buffer, to be given back; may be nil
@@ -109,8 +110,13 @@ func (r *reply) header(w http.ResponseWriter, length int) {
 	if contentType == "" {
 		contentType = "application/json"
 	}
-	h.Set("Content-Type", contentType)
-	h.Set("Content-Length", strconv.Itoa(length))
+	if r.status != http.StatusNoContent {
+		h.Set("Content-Type", contentType)
+		h.Set("Content-Length", strconv.Itoa(length))
+	}
+	if r.restliID != "" {
+		h.Set("X-RestLi-Id", r.restliID)
+	}
 	if r.location != "" {
 		h.Set("Location", r.location)
 	}

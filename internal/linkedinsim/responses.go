@@ -21,12 +21,8 @@ func (c *call) findResponses() *reply {
 	if c.query.doubled {
 		return c.page(nil, s, true)
 	}
-	roles := eventRoles
-	if src.kind != kindEvent {
-		roles = pageRoles
-	}
-	if owner == nil || !owner.grants(c.token.member, roles) {
-		return c.denied()
+	if owner == nil || !owner.grants(c.token.member, leadRoles(src.kind)) {
+		return c.noRole()
 	}
 	sel.start, sel.count, sel.oldestFirst = s.start, s.count, c.sw.OldestFirst
 	rows, total, v := c.s.page(src, sel)
@@ -223,12 +219,8 @@ func (c *call) getResponse() *reply {
 	if deleted {
 		return refusal(orDefault(c.sw.DeletedStatus, http.StatusNotFound), what)
 	}
-	roles := eventRoles
-	if row.kind != kindEvent {
-		roles = pageRoles
-	}
-	if !v.orgs[v.versions[row.version].org].grants(c.token.member, roles) {
-		return c.denied()
+	if !v.orgs[v.versions[row.version].org].grants(c.token.member, leadRoles(row.kind)) {
+		return c.noRole()
 	}
 	return &reply{status: http.StatusOK, body: newRenderer(v, c.sw, p).element(nil, row)}
 }

@@ -35,6 +35,7 @@ func New(cfg Config) (*Server, error) {
 	c.offset.Store(int64(cfg.ClockOffset))
 	s := &Server{World: newWorld(cfg, c), live: map[string]bool{}}
 	s.auth = newAuth(s.World)
+	s.notifier = newNotifier(s)
 	s.stats.init()
 	s.control = s.controlRoutes()
 	for _, v := range cfg.Versions {
@@ -50,7 +51,21 @@ func New(cfg Config) (*Server, error) {
 func (s *Server) Now() time.Time { return s.clock.now() }
 
 // SetClockOffset sets how far LinkedIn's clock is ahead of the base clock.
-func (s *Server) SetClockOffset(d time.Duration) { s.clock.offset.Store(int64(d)) }
+func (s *Server) SetClockOffset(d time.Duration) {
+	s.clock.offset.Store(int64(d))
+	s.notifier.stir()
+}
+
+// ShiftClock moves LinkedIn's clock from where it is. With keepTokens the times
+// of tokens and codes move too, as if only what the clock shows had changed;
+// without, they are so much older.
+func (s *Server) ShiftClock(d time.Duration, keepTokens bool) {
+	s.clock.offset.Add(int64(d))
+	if keepTokens {
+		s.auth.move(d)
+	}
+	s.notifier.stir()
+}
 
 // Switches are the switches in force.
 func (s *Server) Switches() Switches { return *s.switches.Load() }
@@ -62,6 +77,7 @@ func (s *Server) SetSwitches(sw Switches) error {
 	}
 	s.switches.Store(&sw)
 	s.relist()
+	s.notifier.stir()
 	return nil
 }
 
@@ -142,11 +158,16 @@ type location struct {
 
 func (l location) oauth() bool { return l.root == "oauth" }
 
+// webhookLocation stands for a request that LinkedIn makes, where faults look.
+var webhookLocation = location{root: "webhook", endpoint: "webhook"}
+
+func (l location) delivery() bool { return l == webhookLocation }
+
 const endpointUnknown = "unknown"
 
 var endpoints = map[string][]string{
 	"oauth": {"authorization", "accessToken", "introspectToken"},
-	"rest":  {"organizationAcls", "organizations", "organizationsLookup", "events", "leadForms", "leadFormResponses", "me"},
+	"rest":  {"organizationAcls", "organizations", "organizationsLookup", "events", "leadForms", "leadFormResponses", "leadNotifications", "me"},
 	"v2":    {"me", "userinfo"},
 }
 

@@ -74,6 +74,9 @@ type Switches struct {
 	// RolesWithoutAdminScope lets organizationAcls answer to a token that has
 	// lead and event scopes only.
 	RolesWithoutAdminScope bool `json:"rolesWithoutAdminScope,omitempty"`
+	// RoleMissingStatus answers requests of a member without the role they need:
+	// 403 (default) or 401; the code is ACCESS_DENIED either way.
+	RoleMissingStatus int `json:"roleMissingStatus,omitempty"`
 	// OrganizationTarget names the organization of a role organizationTarget.
 	OrganizationTarget bool `json:"organizationTarget,omitempty"`
 
@@ -83,6 +86,13 @@ type Switches struct {
 	// 429; 0 is no limit.
 	DailyBudget int `json:"dailyBudget,omitempty"`
 
+	// AccessLife and RefreshLife are how long tokens live that are issued from now
+	// on; 0 is as long as Config says.
+	AccessLife  time.Duration `json:"accessLife,omitempty"`
+	RefreshLife time.Duration `json:"refreshLife,omitempty"`
+	// WithheldScopes are scopes, separated by blanks, that a consent does not grant
+	// although the app asks for them. By LinkedIn's text there is no such consent.
+	WithheldScopes string `json:"withheldScopes,omitempty"`
 	// BearerOnly issues no refresh tokens.
 	BearerOnly bool `json:"bearerOnly,omitempty"`
 	// RefreshAnswer is what a refresh says of the refresh token: "" repeats it,
@@ -104,6 +114,41 @@ type Switches struct {
 	// SkipConsent shows no consent page to a member who has already granted the
 	// same scopes.
 	SkipConsent bool `json:"skipConsent,omitempty"`
+
+	// LocalWebhooks accepts webhooks that are not public HTTPS, which LinkedIn
+	// refuses: plain http, this machine and private networks. For tests.
+	LocalWebhooks bool `json:"localWebhooks,omitempty"`
+	// RefuseUnvalidated makes the handshake with a webhook before the request to
+	// create a notification is answered, and answers 400 when it fails; default
+	// the handshake follows the answer.
+	RefuseUnvalidated bool `json:"refuseUnvalidated,omitempty"`
+	// ChallengeBare leaves applicationId out of the challenge.
+	ChallengeBare bool `json:"challengeBare,omitempty"`
+	// SignaturePrefixed writes hmacsha256= before the signature in the header.
+	SignaturePrefixed bool `json:"signaturePrefixed,omitempty"`
+	// SignatureOfBody signs the bare body; default hmacsha256= and the body.
+	SignatureOfBody bool `json:"signatureOfBody,omitempty"`
+	// OccurredInSeconds gives occurredAt in epoch seconds; default milliseconds.
+	OccurredInSeconds bool `json:"occurredInSeconds,omitempty"`
+	// OccurredAfter is how long after submittedAt the occurredAt of CREATED is;
+	// default not at all. That of DELETED is when the member left.
+	OccurredAfter time.Duration `json:"occurredAfter,omitempty"`
+	// BlankInNotice prints a blank after the comma of the versioned form's URN in
+	// notifications, as samples of LinkedIn's do.
+	BlankInNotice bool `json:"blankInNotice,omitempty"`
+	// NotificationDeleteStatus answers the DELETE of a notification: 204
+	// (default) or 200.
+	NotificationDeleteStatus int `json:"notificationDeleteStatus,omitempty"`
+	// WebhookDiesWithRole deletes the notifications of a member who loses the
+	// role that reading their leads needs; default they stay.
+	WebhookDiesWithRole bool `json:"webhookDiesWithRole,omitempty"`
+	// WebhookRetry is how long after a delivery that was not taken the next
+	// attempt follows, WebhookRetryFor how long after the first attempt there is
+	// none any more, and WebhookTimeout how long an attempt waits for the answer;
+	// default 5 minutes, 8 hours and 10 seconds, by the base clock.
+	WebhookRetry    time.Duration `json:"webhookRetry,omitempty"`
+	WebhookRetryFor time.Duration `json:"webhookRetryFor,omitempty"`
+	WebhookTimeout  time.Duration `json:"webhookTimeout,omitempty"`
 }
 
 // Variants are the alternatives to the default, each alone, by a name for test
@@ -146,8 +191,11 @@ func Variants() map[string]Switches {
 		"missing version without code":          {VersionMissingBare: true},
 		"vanityName finder":                     {VanityNameFinder: true},
 		"roles without admin scope":             {RolesWithoutAdminScope: true},
+		"role missing is 401":                   {RoleMissingStatus: 401},
 		"organizationTarget":                    {OrganizationTarget: true},
 		"Retry-After on 429":                    {RetryAfter: true},
+		"access token lives a second less":      {AccessLife: 5183999 * time.Second},
+		"refresh token lives a solar year":      {RefreshLife: 31556951 * time.Second},
 		"no refresh token":                      {BearerOnly: true},
 		"refresh token rotates":                 {RefreshAnswer: "rotated"},
 		"refresh token not repeated":            {RefreshAnswer: "absent"},
@@ -157,6 +205,23 @@ func Variants() map[string]Switches {
 		"introspection is bare":                 {IntrospectionBare: true},
 		"refresh tokens can be introspected":    {IntrospectRefresh: true},
 		"consent page skipped":                  {SkipConsent: true},
+	}
+}
+
+// NotificationVariants are the alternatives to the default that bear on
+// notifications and webhooks, each alone, by a name for test output. Whoever
+// only reads does not notice them.
+func NotificationVariants() map[string]Switches {
+	return map[string]Switches{
+		"webhook validated first":           {RefuseUnvalidated: true},
+		"challenge without application":     {ChallengeBare: true},
+		"signature with prefix":             {SignaturePrefixed: true},
+		"signature of the bare body":        {SignatureOfBody: true},
+		"occurredAt in seconds":             {OccurredInSeconds: true},
+		"occurredAt later than submittedAt": {OccurredAfter: 678 * time.Millisecond},
+		"blank in notified form URN":        {BlankInNotice: true},
+		"notification deleted with 200":     {NotificationDeleteStatus: 200},
+		"webhook dies with the role":        {WebhookDiesWithRole: true},
 	}
 }
 
@@ -181,6 +246,27 @@ func (s Switches) validate() error {
 	default:
 		problems = append(problems, fmt.Errorf("switch deletedStatus is %d, must be 404, 403 or 410", s.DeletedStatus))
 	}
+	switch s.NotificationDeleteStatus {
+	case 0, 200, 204:
+	default:
+		problems = append(problems, fmt.Errorf("switch notificationDeleteStatus is %d, must be 204 or 200", s.NotificationDeleteStatus))
+	}
+	switch s.RoleMissingStatus {
+	case 0, 401, 403:
+	default:
+		problems = append(problems, fmt.Errorf("switch roleMissingStatus is %d, must be 403 or 401", s.RoleMissingStatus))
+	}
+	atLeast := func(name string, d, least time.Duration) {
+		if d != 0 && d < least {
+			problems = append(problems, fmt.Errorf("switch %s is %v, must be at least %v", name, d, least))
+		}
+	}
+	atLeast("accessLife", s.AccessLife, time.Second)
+	atLeast("refreshLife", s.RefreshLife, time.Second)
+	atLeast("occurredAfter", s.OccurredAfter, 0)
+	atLeast("webhookRetry", s.WebhookRetry, time.Millisecond)
+	atLeast("webhookRetryFor", s.WebhookRetryFor, time.Millisecond)
+	atLeast("webhookTimeout", s.WebhookTimeout, time.Millisecond)
 	for _, n := range []int{s.MaxResponses, s.MaxEvents, s.MaxForms, s.MaxACLs, s.DailyBudget, int(s.FreshTokenLag)} {
 		if n < 0 {
 			problems = append(problems, fmt.Errorf("a switch is %d, must not be negative", n))
@@ -190,7 +276,7 @@ func (s Switches) validate() error {
 }
 
 // orDefault is n, or the default when n is 0.
-func orDefault(n, otherwise int) int {
+func orDefault[N int | time.Duration](n, otherwise N) N {
 	if n == 0 {
 		return otherwise
 	}

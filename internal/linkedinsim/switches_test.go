@@ -106,7 +106,9 @@ func TestTestLeadsFollowTheirSwitch(t *testing.T) {
 func TestEveryVariantIsOneAlternative(t *testing.T) {
 	seen := map[Switches]string{{}: "the default"}
 	fields := map[string]bool{}
-	for name, sw := range Variants() {
+	all := Variants()
+	maps.Copy(all, NotificationVariants())
+	for name, sw := range all {
 		if other, twice := seen[sw]; twice {
 			t.Errorf("variant %q is the same as %q", name, other)
 		}
@@ -126,8 +128,12 @@ func TestEveryVariantIsOneAlternative(t *testing.T) {
 			t.Errorf("variant %q sets %d switches, want 1", name, set)
 		}
 	}
+	// Limits and permissions, not alternatives.
+	for _, name := range []string{"DailyBudget", "WithheldScopes", "LocalWebhooks", "WebhookRetry", "WebhookRetryFor", "WebhookTimeout"} {
+		fields[name] = true
+	}
 	for i := range reflect.TypeFor[Switches]().NumField() {
-		if name := reflect.TypeFor[Switches]().Field(i).Name; !fields[name] && name != "DailyBudget" { // a limit, not an alternative
+		if name := reflect.TypeFor[Switches]().Field(i).Name; !fields[name] {
 			t.Errorf("no variant sets %s", name)
 		}
 	}
@@ -135,7 +141,9 @@ func TestEveryVariantIsOneAlternative(t *testing.T) {
 
 func TestSwitchesSurviveTheControlAPI(t *testing.T) {
 	c := smallWorld(t)
-	for name, sw := range Variants() {
+	all := Variants()
+	maps.Copy(all, NotificationVariants())
+	for name, sw := range all {
 		text, err := json.Marshal(sw)
 		if err != nil {
 			t.Fatal(err)

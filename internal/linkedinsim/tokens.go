@@ -78,12 +78,11 @@ func (a *auth) exchange(form url.Values) *reply {
 	if refused := required(form, wanted...); refused != nil {
 		return refused
 	}
-	cfg := a.world.cfg
-	if form.Get("client_id") != cfg.ClientID || form.Get("client_secret") != cfg.ClientSecret {
-		return oauthError(http.StatusUnauthorized, "invalid_client", "Client authentication failed")
-	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if form.Get("client_id") != a.world.cfg.ClientID || form.Get("client_secret") != a.secret {
+		return oauthError(http.StatusUnauthorized, "invalid_client", "Client authentication failed")
+	}
 	if form.Get("grant_type") == "refresh_token" {
 		return a.refresh(form.Get("refresh_token"))
 	}
@@ -101,7 +100,7 @@ func (a *auth) redeem(text, redirect string) *reply {
 			"The redirect_uri, app or code verifier do not match the authorization code, or the code has expired")
 	}
 	c.used = true
-	return jsonReply(a.issue(c.scopes, now, nil))
+	return jsonReply(a.issue(c.scopes, now, nil, lives{}))
 }
 
 // refresh answers every failure alike: expired and revoked cannot be told apart.
@@ -111,7 +110,7 @@ func (a *auth) refresh(text string) *reply {
 		return oauthError(http.StatusBadRequest, "invalid_request",
 			"The provided authorization grant or refresh token is invalid, expired or revoked")
 	}
-	return jsonReply(a.issue(t.scopes, t.authorized, t))
+	return jsonReply(a.issue(t.scopes, t.authorized, t, lives{}))
 }
 
 // introspection is what introspectToken answers. Times are in epoch seconds.
@@ -134,11 +133,11 @@ func (a *auth) introspect(form url.Values) *reply {
 	if form.Get("client_id") != cfg.ClientID {
 		return oauthError(http.StatusBadRequest, "invalid_request", "The client_id is not known")
 	}
-	if form.Get("client_secret") != cfg.ClientSecret {
-		return oauthError(http.StatusUnauthorized, "invalid_client", "Client authentication failed")
-	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
+	if form.Get("client_secret") != a.secret {
+		return oauthError(http.StatusUnauthorized, "invalid_client", "Client authentication failed")
+	}
 	t := a.tokens[form.Get("token")]
 	if t == nil || t.refresh && !sw.IntrospectRefresh {
 		return jsonReply(introspection{})

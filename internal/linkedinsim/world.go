@@ -18,6 +18,7 @@ type World struct {
 	switches atomic.Pointer[Switches]
 	ids      identity
 	seed     uint64
+	notifier *notifier // set once, by New
 
 	mu      sync.RWMutex
 	orgs    []*Organization // replaced, never changed in place
