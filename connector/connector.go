@@ -121,6 +121,7 @@ type epoch struct {
 	replays  map[string]checkpoint.Replay
 	sources  map[lead.Source]*sourceState
 	orgs     []lead.Organization
+	missed   []lead.Organization     // that discovery should have found as well
 	events   map[string][]lead.Event // by owner
 	// discovered: discovery has been through all organizations once.
 	discovered bool
@@ -130,6 +131,8 @@ type epoch struct {
 	sweeping chan struct{}
 	// debtWork lets one round of settling debts run at a time.
 	debtWork sync.Mutex
+	// refused has one while LinkedIn refused something since the roles were read.
+	refused chan struct{}
 	// wake is closed and replaced when there may be new work for a backlog.
 	wake chan struct{}
 }
@@ -212,6 +215,7 @@ func (c *Connector) open(ctx context.Context) (*epoch, error) {
 		Connector: c, store: store, live: store.Lane(""),
 		progress: state.Sources, debts: state.Debts, replays: state.Replays,
 		sources: map[lead.Source]*sourceState{}, events: map[string][]lead.Event{}, wake: make(chan struct{}), sweeping: make(chan struct{}, sweepsAtOnce),
+		refused: make(chan struct{}, 1),
 	}
 	if e.forms, err = newFormBook(e, state); err != nil {
 		return nil, err

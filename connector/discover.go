@@ -34,7 +34,7 @@ func (e *epoch) discoverLoop(ctx context.Context) error {
 				return err
 			}
 		}
-		if fault.Sleep(ctx, time.Until(next)) != nil {
+		if e.rest(ctx, next) != nil {
 			return nil
 		}
 	}
@@ -47,18 +47,9 @@ const discoverAgain = 30 * time.Second
 // discover reads what there is. One organization that cannot be read never
 // hides the others; those whose events or forms failed for the moment are named.
 func (e *epoch) discover(ctx context.Context) (failed []string, err error) {
-	orgs, err := e.opts.LinkedIn.Organizations(ctx)
+	orgs, err := e.organizations(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("reading the organizations: %w", err)
-	}
-	orgs = slices.DeleteFunc(orgs, func(o lead.Organization) bool { return !e.wanted(o.URN) })
-	e.noteOrganizations(orgs)
-	for _, org := range orgs {
-		if org.Problem == "" {
-			for _, kind := range e.opts.LeadTypes {
-				e.start(ctx, lead.Source{Owner: org.URN, Type: kind})
-			}
-		}
+		return nil, err
 	}
 	var owners []string
 	for _, org := range orgs {
@@ -93,36 +84,13 @@ func (e *epoch) discoverOwners(ctx context.Context, owners []string) (failed []s
 			return nil, err
 		}
 		e.log.Warn("reading the events and forms of an organization", zap.String("owner", owner), zap.Error(err))
-		if fault.KindOf(err) != fault.Suspend {
+		if fault.KindOf(err) == fault.Suspend {
+			e.suspect()
+		} else {
 			failed = append(failed, owner)
 		}
 	}
 	return failed, nil
-}
-
-// noteOrganizations keeps the newest list and says once what changed.
-func (e *epoch) noteOrganizations(orgs []lead.Organization) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	before := map[string]string{}
-	for _, o := range e.orgs {
-		before[o.URN] = o.Problem
-	}
-	for _, o := range orgs {
-		was, known := before[o.URN]
-		switch {
-		case o.Problem != "" && was != o.Problem:
-			e.log.Error("organization cannot be read", zap.String("owner", o.URN), zap.String("problem", o.Problem))
-		case o.Problem == "" && !known:
-			e.log.Info("organization found", zap.String("owner", o.URN), zap.Strings("roles", o.Roles))
-		case o.Problem == "" && was != "":
-			e.log.Info("organization can be read again", zap.String("owner", o.URN))
-		}
-	}
-	if orgs == nil {
-		orgs = []lead.Organization{}
-	}
-	e.orgs = orgs
 }
 
 // discoverForms makes the topic and schema of every form that an event of the

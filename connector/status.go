@@ -25,6 +25,7 @@ type OrganizationStatus struct {
 	Name    string   `json:"name"`
 	Roles   []string `json:"roles"`
 	Problem string   `json:"problem,omitempty"`
+	Todo    string   `json:"todo,omitempty"`
 }
 
 // SourceStatus is how a source fares.
@@ -85,8 +86,8 @@ func (e *epoch) status() Status {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s := Status{Active: true}
-	for _, o := range e.orgs {
-		s.Organizations = append(s.Organizations, OrganizationStatus{URN: o.URN, Name: o.Name, Roles: o.Roles, Problem: o.Problem})
+	for _, o := range slices.Concat(e.orgs, e.missed) {
+		s.Organizations = append(s.Organizations, OrganizationStatus{URN: o.URN, Name: o.Name, Roles: o.Roles, Problem: o.Problem, Todo: o.Todo})
 	}
 	for src, state := range e.sources {
 		p := e.progress[src]

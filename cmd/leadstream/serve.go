@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -87,7 +88,7 @@ func (v *viewer) view(context.Context) web.View {
 		Connection: connectionView(v.beat.Pulse()),
 	}
 	for _, o := range st.Organizations {
-		row := web.Organization{URN: o.URN, Name: o.Name, Roles: o.Roles, Access: web.OK, Problem: o.Problem}
+		row := web.Organization{URN: o.URN, Name: o.Name, Roles: o.Roles, Access: web.OK, Problem: o.Problem, Todo: o.Todo}
 		if o.Problem != "" {
 			row.Access = web.Failing
 		}
@@ -136,7 +137,7 @@ func (v *viewer) ready() web.Readiness {
 	}
 	for _, o := range st.Organizations {
 		if o.Problem != "" {
-			add("role", o.URN+" cannot be read")
+			r.Degraded = append(r.Degraded, web.Degradation{Part: "role", Reason: cmp.Or(o.Name, o.URN) + " cannot be read: " + o.Problem, Todo: o.Todo})
 		}
 	}
 	for _, src := range st.Sources {

@@ -120,7 +120,9 @@ func TestHeartbeatAsksLinkedInAtItsPace(t *testing.T) {
 // Each way in which a token dies is told apart, and what to do about it.
 func TestHeartbeatTellsWhatAPersonMustDo(t *testing.T) {
 	dead := func(status string) func(*beating, Token) {
-		return func(b *beating, tok Token) { b.linkedin.set(func() { b.linkedin.status[tok.Access], b.linkedin.refresh = status, "" }) }
+		return func(b *beating, tok Token) {
+			b.linkedin.set(func() { b.linkedin.status[tok.Access], b.linkedin.refresh = status, "" })
+		}
 	}
 	tests := []struct {
 		name    string
