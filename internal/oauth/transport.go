@@ -70,11 +70,25 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 
 // unauthorized reports a 401 that speaks of the token. One that speaks of a
 // missing role or scope, which LinkedIn sometimes answers instead of 403, is
-// left to the caller. The body stays to be read.
+// left to the caller.
 func unauthorized(resp *http.Response) bool {
 	if resp.StatusCode != http.StatusUnauthorized {
 		return false
 	}
+	code, service := reasonOf401(resp)
+	return code != "ACCESS_DENIED" && service != 100
+}
+
+// expired reports a 401 by which LinkedIn says that the token's life is over,
+// which no lag explains.
+func expired(resp *http.Response) bool {
+	code, service := reasonOf401(resp)
+	return code == "EXPIRED_ACCESS_TOKEN" || service == 65602
+}
+
+// reasonOf401 is the code and the serviceErrorCode of a refusal, where its body
+// has them, which stays to be read. Source: LinkedIn API guide, Error Handling.
+func reasonOf401(resp *http.Response) (code string, service int) {
 	head, err := io.ReadAll(io.LimitReader(resp.Body, refusalLimit))
 	resp.Body = struct {
 		io.Reader
@@ -84,8 +98,10 @@ func unauthorized(resp *http.Response) bool {
 		Code    string `json:"code"`
 		Service int    `json:"serviceErrorCode"`
 	}
-	denied := json.Unmarshal(head, &refusal) == nil && (refusal.Code == "ACCESS_DENIED" || refusal.Service == 100)
-	return err != nil || !denied
+	if err != nil || json.Unmarshal(head, &refusal) != nil {
+		return "", 0
+	}
+	return refusal.Code, refusal.Service
 }
 
 // answer does what can be done about a 401, and consumes it. The heartbeat
@@ -117,7 +133,7 @@ func (t *transport) answer(req *http.Request, token Token, resp *http.Response) 
 // outwaitLag tries a fresh token again for as long as LinkedIn may need to
 // learn of it, and gives the last answer.
 func (t *transport) outwaitLag(req *http.Request, token Token, resp *http.Response) (*http.Response, error) {
-	if t.session.now().Sub(token.ObtainedAt) >= freshFor {
+	if expired(resp) || t.session.now().Sub(token.ObtainedAt) >= freshFor {
 		return resp, nil
 	}
 	for _, wait := range lagWaits {
