@@ -115,9 +115,8 @@ func (c *connector) needsPerson(within time.Duration, problem, todo string) {
 		if err != nil {
 			return err
 		}
-		plain := strings.ReplaceAll(todo, "`", "")
-		for _, want := range []string{"Not connected", problem[1:], plain, "onnect LinkedIn"} {
-			if !strings.Contains(page, want) {
+		for _, want := range []string{"not connected", problem, strings.ReplaceAll(todo, "`", ""), "connect LinkedIn"} {
+			if !strings.Contains(strings.ToLower(page), strings.ToLower(want)) {
 				return fmt.Errorf("the page does not say %q: %.900s", want, page)
 			}
 		}

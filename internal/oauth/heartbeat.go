@@ -256,7 +256,7 @@ func (h *Heartbeat) unreadable(err error) {
 func (h *Heartbeat) revive(ctx context.Context, i *inspection) {
 	s, t := h.session, i.token
 	now := s.now()
-	if now.Sub(t.ObtainedAt) < freshFor && i.said.Status != "expired" {
+	if now.Sub(t.ObtainedAt) < freshFor && i.said.Status != "expired" && !s.condemned(t) {
 		i.presume("LinkedIn does not know the new access token everywhere yet")
 		h.sooner(alarmEvery)
 		return

@@ -338,6 +338,21 @@ func TestFreshTokenIsNotCalledDead(t *testing.T) {
 	}
 }
 
+// What a request has found out, after it outwaited the lag, is believed.
+func TestFreshTokenThatARequestFoundDeadIsDead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBeating(t, nil)
+		tok := b.connect()
+		b.after(t, time.Second)
+		b.linkedin.set(func() { b.linkedin.status[tok.Access], b.linkedin.refresh = "revoked", "" })
+		if status, err := b.get(t); !errors.Is(err, ErrConsentNeeded) {
+			t.Errorf("API call = %d, %v", status, err)
+		}
+		b.after(t, alarmEvery)
+		b.needsPerson(t, "at once", string(AccessRevoked))
+	})
+}
+
 // While requests renew the token the heartbeat only watches, so that several
 // processes do not renew it all at once.
 func TestHeartbeatLeavesRenewingToWhoUsesTheToken(t *testing.T) {
@@ -485,4 +500,29 @@ func TestDeniedRoleThatComesAs401LeavesTheTokenAlone(t *testing.T) {
 			t.Errorf("renewals = %d, want 0", n)
 		}
 	}
+}
+
+// What LinkedIn calls expired is renewed at once, however fresh it is: only a
+// token that parts of LinkedIn have not heard of is worth waiting for.
+func TestExpiredTokenIsNotWaitedForEvenWhenItIsFresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBeating(t, nil)
+		tok := b.connect()
+		b.linkedin.set(func() { b.linkedin.status[tok.Access] = "expired" })
+		b.linkedin.override("/rest/x", func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Authorization") != "Bearer "+tok.Access {
+				b.linkedin.serveAPI(w, r)
+				return
+			}
+			w.WriteHeader(401)
+			_, _ = w.Write([]byte(`{"status":401,"serviceErrorCode":65602}`))
+		})
+		begun := time.Now()
+		if status, err := b.get(t); status != http.StatusOK || err != nil {
+			t.Errorf("API call = %d, %v", status, err)
+		}
+		if took := time.Since(begun); took > 0 {
+			t.Errorf("it took %v", took)
+		}
+	})
 }

@@ -111,6 +111,14 @@ func (s *Session) refusalOf(t Token) error {
 	return s.refused.err
 }
 
+// condemned reports that LinkedIn called the access token dead when a request
+// that it refused was looked into.
+func (s *Session) condemned(t Token) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dead.access == t.Access
+}
+
 // deathOf is why the access token is of no use.
 func (s *Session) deathOf(t Token) Reason {
 	s.mu.Lock()
