@@ -133,8 +133,8 @@ func (s *Session) deathOf(t Token) Reason {
 }
 
 // postpone notes a failed renewal. While the old token still works nobody
-// returns the error, so it is logged here, and the next attempt waits: a tenth
-// of what is left, up to 5 minutes, or an hour where a person must act.
+// returns the error, so it is logged here, once, and the next attempt waits: a
+// tenth of what is left, up to 5 minutes, or an hour where a person must act.
 func (s *Session) postpone(old Token, cause error) {
 	if !s.alive(old) || errors.Is(cause, ErrNoToken) { // then the callers get the error
 		return
@@ -148,6 +148,9 @@ func (s *Session) postpone(old Token, cause error) {
 		wait = max(time.Second, min(wait, old.AccessExpiresAt.Sub(s.now())/10))
 	}
 	s.mu.Lock()
+	if !s.retryAt.IsZero() {
+		level = zap.DebugLevel // it was said
+	}
 	s.retryAt = s.now().Add(wait)
 	s.mu.Unlock()
 	s.log.Log(level, "renewing the LinkedIn access token ahead of its end did not work, it is used until then",
