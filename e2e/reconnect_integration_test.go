@@ -8,7 +8,6 @@ import (
 	"maps"
 	"net/http"
 	"net/http/cookiejar"
-	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -204,7 +203,7 @@ func TestALateRenewalNeverOverwritesANewerConsentNorUndoesALogout(t *testing.T) 
 		return s.Connection.AuthorizedAt
 	}
 	first := held()
-	const slow = 5 * time.Second
+	const slow = 4 * time.Second
 	renewLate := func() {
 		t.Helper()
 		w.linkedin.goWrong(object{"kind": "latency", "endpoint": "accessToken", "latency": slow.String(), "count": 1})
@@ -255,11 +254,4 @@ func (l *linkedin) taken(kind string) error {
 		}
 	}
 	return nil
-}
-
-// pages are what a browser may ask for, with what a stranger may try.
-func pages() []string {
-	bad := url.Values{"error": {"user_cancelled_authorize"}, "state": {"x"}, "code": {"y"}}
-	return []string{"/", "/api/status", "/metrics", "/readyz?strict=1", "/healthz", "/oauth/login", "/oauth/disconnect",
-		"/oauth/callback", "/oauth/callback?" + bad.Encode(), "/login", "/nowhere"}
 }

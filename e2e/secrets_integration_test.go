@@ -12,6 +12,13 @@ import (
 	"time"
 )
 
+// pages are what a browser may ask for, with what a stranger may try.
+func pages() []string {
+	bad := url.Values{"error": {"user_cancelled_authorize"}, "state": {"x"}, "code": {"y"}}
+	return []string{"/", "/api/status", "/metrics", "/readyz?strict=1", "/healthz", "/oauth/login", "/oauth/disconnect",
+		"/oauth/callback", "/oauth/callback?" + bad.Encode(), "/login", "/nowhere"}
+}
+
 // Whatever happens, at debug level: tokens, codes, the app's secret, the
 // passphrase and the password stand in no page, metric, error, log or crash.
 // The end of every scenario looks through the logs.

@@ -38,17 +38,18 @@ func (l *linkedin) bothTokens(fault string) {
 func (w *world) age() {
 	w.t.Helper()
 	path := filepath.Join(w.dir, "token")
-	text, err := os.ReadFile(path)
 	var token map[string]any
-	if err == nil {
-		err = json.Unmarshal(text, &token)
-	}
-	if err != nil {
-		w.t.Fatal(err)
-	}
+	eventually(w.t, 10*time.Second, func() error { // LinkedIn writes it once it is up
+		text, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		return json.Unmarshal(text, &token)
+	})
 	hourAgo := time.Now().UTC().Add(-time.Hour).Truncate(time.Millisecond)
 	token["authorized_at"], token["obtained_at"] = hourAgo, hourAgo
-	if text, err = json.Marshal(token); err == nil {
+	text, err := json.Marshal(token)
+	if err == nil {
 		err = os.WriteFile(path, text, 0o600)
 	}
 	if err != nil {
