@@ -236,6 +236,24 @@ func TestALateRenewalNeverOverwritesANewerConsentNorUndoesALogout(t *testing.T) 
 	w.mended(c)
 }
 
+// With the checkpoint topic the tokens are gone, too; who knows them writes them
+// again, and nobody has to consent.
+func TestTokensOutliveTheCheckpointTopicWhileAProcessRuns(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, options{simulate: small, noConsent: true, settings: inKafka})
+	w.consent()
+	c := w.atWork()
+	w.removeTopic(w.name + ".checkpoints")
+	w.linkedin.submit(object{"count": 10})
+	c.says(30*time.Second, `"level":"warn"`, "the record of the LinkedIn tokens was gone and is written again")
+	w.mended(c)
+	if code, _ := c.stop(); code != 0 {
+		t.Errorf("exit %d, want 0", code)
+	}
+	w.linkedin.submit(object{"count": 10})
+	w.mended(w.run())
+}
+
 // taken is nil once no fault of that kind waits for a request any more.
 func (l *linkedin) taken(kind string) error {
 	b, err := get(l.url + "/sim/faults")

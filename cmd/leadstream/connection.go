@@ -96,6 +96,11 @@ func connectionView(p oauth.Pulse) web.Connection {
 }
 
 // consentDegraded is what /readyz says of the connection; false when it works.
+// Where the tokens are kept is nothing for everybody who reaches the port.
 func consentDegraded(p oauth.Pulse) (web.Degradation, bool) {
-	return web.Degradation{Part: "consent", Reason: p.Problem, Todo: p.Todo}, p.Problem != ""
+	d := web.Degradation{Part: "consent", Reason: p.Problem, Todo: p.Todo}
+	if p.Unread != nil {
+		d.Reason, d.Todo = "the stored tokens cannot be read", "the status page and the log say why"
+	}
+	return d, p.Problem != ""
 }

@@ -64,8 +64,11 @@ type HeartbeatOptions struct {
 // Pulse is the connection to LinkedIn as the heartbeat last found it.
 type Pulse struct {
 	Status
-	// Known: there was a look at it. Else Problem may say why there was none.
+	// Known: there was a look at it.
 	Known bool
+	// Unread is why the store could not be read, which Problem says, too; nil when
+	// it could or when what is held in memory is used on.
+	Unread error
 	// CheckedAt is when LinkedIn last said something of the token, zero when it
 	// has not yet; CheckedBy is the endpoint that it said it by.
 	CheckedAt time.Time
@@ -246,7 +249,7 @@ func (h *Heartbeat) unreadable(err error) {
 	defer h.mu.Unlock()
 	person := fault.KindOf(err) == fault.Pause
 	if !h.pulse.Known || person {
-		h.pulse = Pulse{Known: person, Status: Status{Problem: err.Error(), Wanted: h.session.opts.Scopes, Scopes: []string{}, Missing: []string{}}}
+		h.pulse = Pulse{Known: person, Unread: err, Status: Status{Problem: err.Error(), Wanted: h.session.opts.Scopes, Scopes: []string{}, Missing: []string{}}}
 	}
 }
 

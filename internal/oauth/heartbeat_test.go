@@ -410,7 +410,7 @@ func TestUnreadableStoreIsToldAndTheTokenInMemoryUsedOn(t *testing.T) {
 func TestUnreadableStoreAtTheStartIsNotAMissingConsent(t *testing.T) {
 	b := newBeating(t, nil)
 	b.store.set(func(m *memory) { m.loadErr = fault.As(fault.Retry, errors.New("kafka is away")) })
-	if p := b.after(t, time.Minute); p.Known || !strings.Contains(p.Problem, "kafka is away") {
+	if p := b.after(t, time.Minute); p.Known || !strings.Contains(p.Problem, "kafka is away") || p.Unread == nil {
 		t.Errorf("pulse = %+v, want nothing known and why", p)
 	}
 	b.store.set(func(m *memory) { m.loadErr = nil })
