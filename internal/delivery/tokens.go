@@ -24,9 +24,16 @@ const tokenTime = 5 * time.Second
 type Tokens struct {
 	opts Options
 
-	mu       sync.Mutex
-	follower *kafka.Follower
-	held     map[string][]byte // by id
+	mu   sync.Mutex
+	held map[string][]byte // by id
+	end  int64             // of the topic when it was read last
+	last mark              // the last record that was read then
+}
+
+// mark is a record by which a topic is known again.
+type mark struct {
+	offset int64
+	at     time.Time
 }
 
 // NewTokens makes Tokens with the Cluster, Name and ReplicationFactor of o; the
@@ -35,7 +42,7 @@ func NewTokens(o Options) *Tokens {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Tokens{opts: o, follower: o.Cluster.Follower(CheckpointTopic(o.Name)), held: map[string][]byte{}}
+	return &Tokens{opts: o, held: map[string][]byte{}}
 }
 
 // All gives what is held by id: none without the topic. It reads only what
@@ -46,31 +53,88 @@ func (t *Tokens) All(ctx context.Context) (map[string][]byte, error) {
 	defer cancel()
 	t.mu.Lock()
 	defer t.mu.Unlock()
+	if err := t.catchUp(ctx); err != nil {
+		return nil, fmt.Errorf("reading the tokens in topic %s: %w", CheckpointTopic(t.opts.Name), err)
+	}
+	return maps.Clone(t.held), nil
+}
+
+// catchUp reads what is new. A topic that is not the one it was, for it was
+// deleted and made anew, is read from its beginning: what is not in it is lost,
+// and to go on with the memory of it would be to lose the tokens at the next
+// start.
+func (t *Tokens) catchUp(ctx context.Context) error {
+	bounds, err := t.opts.Cluster.Offsets(ctx, CheckpointTopic(t.opts.Name))
+	if errors.Is(err, kafka.ErrTopicMissing) {
+		t.forget()
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	end := int64(0)
+	for _, b := range bounds {
+		end += b.End
+	}
+	if end == t.end {
+		return nil
+	}
+	same := false
+	if len(bounds) == 1 && end > t.end { // as it is made: offsets tell the order
+		if same, err = t.read(ctx); err != nil {
+			return err
+		}
+	}
+	if !same {
+		t.forget()
+		if _, err = t.read(ctx); err != nil {
+			return err
+		}
+	}
+	t.end = end
+	return nil
+}
+
+func (t *Tokens) forget() {
+	t.held, t.end, t.last = map[string][]byte{}, 0, mark{}
+}
+
+// read takes in what stands from the last record on that was read before. It
+// is false, and takes nothing in, when that record is another one or gone.
+func (t *Tokens) read(ctx context.Context) (same bool, err error) {
+	same = t.last.at.IsZero()
+	last := t.last
 	came := map[string][]byte{} // the newest value of each, nil for a removed one
-	anew, err := t.follower.Next(ctx, func(r *kafka.Record) error {
+	err = t.opts.Cluster.Read(ctx, CheckpointTopic(t.opts.Name), kafka.From{Offset: t.last.offset}, func(r *kafka.Record) error {
+		same = same || r.Offset == t.last.offset && r.Time.Equal(t.last.at)
+		if r.Offset >= last.offset {
+			last = mark{r.Offset, r.Time}
+		}
 		if id, ok := checkpoint.ParseTokenKey(string(r.Key)); ok {
 			came[id] = append([]byte(nil), r.Value...)
 		}
 		return nil
 	})
-	if err != nil {
-		return nil, fmt.Errorf("reading the tokens in topic %s: %w", CheckpointTopic(t.opts.Name), err)
+	if err != nil || !same {
+		return false, err
 	}
-	if anew {
-		t.held = map[string][]byte{}
-	}
+	t.last = last
 	for id, value := range came {
-		if len(value) == 0 {
-			delete(t.held, id)
-			continue
-		}
-		var token checkpoint.Token
-		if err := checkpoint.Decode(checkpoint.TokenKey(id), value, &token); err != nil {
-			token.Sealed = value
-		}
-		t.held[id] = token.Sealed
+		t.enter(id, value)
 	}
-	return maps.Clone(t.held), nil
+	return true, nil
+}
+
+func (t *Tokens) enter(id string, value []byte) {
+	if len(value) == 0 {
+		delete(t.held, id)
+		return
+	}
+	var token checkpoint.Token
+	if err := checkpoint.Decode(checkpoint.TokenKey(id), value, &token); err != nil {
+		token.Sealed = value
+	}
+	t.held[id] = token.Sealed
 }
 
 // Put writes one record; it is durable when nil is returned. The topic is made

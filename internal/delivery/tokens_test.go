@@ -84,6 +84,10 @@ func TestTokensAndProgressShareATopicWithoutTouchingEachOther(t *testing.T) {
 
 func TestTokensOfATopicMadeAnewAreThoseOfTheNewOne(t *testing.T) {
 	w := newWorld(t)
+	w.opts.Now = func() time.Time { // time passes
+		w.now = w.now.Add(time.Millisecond)
+		return w.now
+	}
 	tokens := NewTokens(w.opts)
 	for _, id := range []string{"a", "b", "c"} {
 		if err := tokens.Put(t.Context(), id, []byte(id)); err != nil {
@@ -101,6 +105,22 @@ func TestTokensOfATopicMadeAnewAreThoseOfTheNewOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	expectTokens(t, tokens, map[string]string{"d": "d"})
+
+	// A new topic that has grown beyond the old one is another one all the same.
+	if err := w.cluster.DeleteTopics(t.Context(), []string{CheckpointTopic("leadstream")}); err != nil {
+		t.Fatal(err)
+	}
+	other := NewTokens(w.opts)
+	for range 5 {
+		if err := other.Put(t.Context(), "e", []byte("e")); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expectTokens(t, tokens, map[string]string{"e": "e"})
+	if err := other.Put(t.Context(), "f", []byte("f")); err != nil {
+		t.Fatal(err)
+	}
+	expectTokens(t, tokens, map[string]string{"e": "e", "f": "f"})
 }
 
 // It must be seen to be removed.

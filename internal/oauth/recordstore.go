@@ -249,10 +249,7 @@ func (s *RecordStore) write(ctx context.Context, t Token, have shelf) error {
 			superfluous = append(superfluous, other)
 		}
 	}
-	for _, marker := range have.markers { // older consents give way to this one as well
-		superfluous = append(superfluous, marker)
-	}
-	s.clear(ctx, superfluous)
+	s.clear(ctx, append(superfluous, have.markers...)) // older consents give way to this one as well
 	return nil
 }
 
