@@ -6,11 +6,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"net/http"
 	"net/url"
 	"os"
-	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -21,18 +19,13 @@ import (
 func (w *world) login(listen string, stdin io.Reader, flags ...string) (p *program, page string) {
 	w.t.Helper()
 	args := append([]string{stack.binary, "auth", "login"}, flags...)
-	before, err := os.ReadFile(filepath.Join(w.dir, "login.out")) // of earlier logins
-	if err != nil && !errors.Is(err, fs.ErrNotExist) {
-		w.t.Fatal(err)
-	}
-	p = launch(w.t, w.dir, "login", w.env(listen), stdin, args...)
+	w.logins++ // each has its own address
+	p = launch(w.t, w.dir, fmt.Sprintf("login-%d", w.logins), w.env(listen), stdin, args...)
 	address := regexp.MustCompile(`(?m)^http://\S+/oauth/v2/authorization\?\S+$`)
 	eventually(w.t, 20*time.Second, func() error {
-		found := address.FindAllString(p.results()[len(before):], -1)
-		if len(found) == 0 {
+		if page = address.FindString(p.results()); page == "" {
 			return errors.New("auth login does not print the address of the consent page")
 		}
-		page = found[len(found)-1]
 		return nil
 	})
 	return p, page

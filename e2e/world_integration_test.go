@@ -30,6 +30,7 @@ type world struct {
 	linkedin *linkedin
 	seen     *follower
 	settings map[string]string // over those every process has
+	logins   int               // runs of "auth login" so far
 }
 
 // options of a world; the zero value is the shared Kafka and registry, a small
