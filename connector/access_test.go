@@ -66,8 +66,8 @@ func (w *world) working() *Connector {
 	return c
 }
 
-// until lets LinkedIn's time pass until done says so.
-func (w *world) until(what string, done func() bool) {
+// waitUntil lets LinkedIn's time pass until done says so.
+func (w *world) waitUntil(what string, done func() bool) {
 	w.t.Helper()
 	for deadline := time.Now().Add(20 * time.Second); !done(); time.Sleep(5 * time.Millisecond) {
 		if time.Now().After(deadline) {
@@ -108,10 +108,10 @@ func TestALostRoleIsToldAtOnceAndWhatWasMissedIsReadOnceItIsBack(t *testing.T) {
 		good, both := with(neighbour, "ADMINISTRATOR"), []lead.Organization{with(owner, "CONTENT_ADMINISTRATOR"), with(neighbour, "ADMINISTRATOR")}
 		w.linkedin.member(both...)
 		c := w.working()
-		w.until("reading both", func() bool { return !source(c, owner).Success.IsZero() && !source(c, neighbour).Success.IsZero() })
+		w.waitUntil("reading both", func() bool { return !source(c, owner).Success.IsZero() && !source(c, neighbour).Success.IsZero() })
 
 		w.linkedin.member(append(left, good)...)
-		w.until("telling of the lost role", func() bool { o, _ := access(c, owner); return o.Problem != "" })
+		w.waitUntil("telling of the lost role", func() bool { o, _ := access(c, owner); return o.Problem != "" })
 		o, _ := access(c, owner)
 		if o.Name != "Sim 123" || !strings.Contains(o.Todo, "ADMINISTRATOR") || !strings.Contains(o.Todo, "Manage admins") {
 			t.Errorf("organization = %+v, want its name and where the role comes from", o)
@@ -124,7 +124,7 @@ func TestALostRoleIsToldAtOnceAndWhatWasMissedIsReadOnceItIsBack(t *testing.T) {
 		}
 		before := source(c, neighbour).Success
 		w.linkedin.submit("meanwhile", w.now().Add(10*time.Millisecond))
-		w.until("the other read on", func() bool { return source(c, neighbour).Success.After(before) })
+		w.waitUntil("the other read on", func() bool { return source(c, neighbour).Success.After(before) })
 		w.expectIDs(formID)
 
 		w.linkedin.member(both...)
@@ -134,7 +134,7 @@ func TestALostRoleIsToldAtOnceAndWhatWasMissedIsReadOnceItIsBack(t *testing.T) {
 		if _, err := e.organizations(t.Context()); err != nil { // the next discovery
 			t.Fatal(err)
 		}
-		w.until("reading it again", func() bool { return source(c, owner).Problem == "" && len(w.topic(formID)) == 1 })
+		w.waitUntil("reading it again", func() bool { return source(c, owner).Problem == "" && len(w.topic(formID)) == 1 })
 		w.expectIDs(formID, "meanwhile")
 		if o, _ := access(c, owner); o.Problem != "" || o.Todo != "" || w.logs.FilterMessage("organization can be read again").Len() != 1 {
 			t.Errorf("organization = %+v", o)
@@ -176,14 +176,14 @@ func TestResumeEndsThePauseOfWhatWaitsForAPerson(t *testing.T) {
 	w.opts.Interval, w.opts.Discovery = 20*time.Millisecond, time.Hour
 	w.linkedin.down = fault.As(fault.Pause, errors.New("consent is needed"))
 	c := w.working()
-	w.until("waiting", w.logged("waiting to try again"))
+	w.waitUntil("waiting", w.logged("waiting to try again"))
 	w.linkedin.mu.Lock()
 	w.linkedin.down = nil
 	w.linkedin.mu.Unlock()
 	w.linkedin.submit("meanwhile", w.now().Add(time.Second))
 	resumed := time.Now()
 	c.Resume()
-	w.until("read", func() bool {
+	w.waitUntil("read", func() bool {
 		forms := c.Status().Forms
 		return len(forms) == 1 && forms[0].Leads == 1
 	})

@@ -11,7 +11,7 @@ import (
 //
 // Source: Organization Access Control by Role.
 func (c *Client) AnyRole(ctx context.Context) error {
-	q := request{EndpointRoles, "/rest/organizationAcls", []param{{"q", text("roleAssignee")}, {"count", text("1")}}}
+	q := request{endpoint: EndpointRoles, path: "/rest/organizationAcls", params: []param{{"q", text("roleAssignee")}, {"count", text("1")}}}
 	err := c.do(ctx, q, func([]byte) (string, error) { return "", nil })
 	if e := (*APIError)(nil); errors.As(err, &e) && e.denied() {
 		return nil
