@@ -103,8 +103,9 @@ type Connector struct {
 	latencies latencies
 
 	mu      sync.Mutex
-	current *epoch // nil while standing by
-	last    Status // of the last epoch, when standing by
+	current *epoch        // nil while standing by
+	last    Status        // of the last epoch, when standing by
+	mended  chan struct{} // closed and replaced by Resume
 }
 
 // New makes a connector. It does no I/O.
@@ -115,7 +116,8 @@ func New(o Options) *Connector {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
-	c := &Connector{opts: o, ladder: checkpoint.NewLadder(o.Interval, o.Lookback), log: o.Log, troubles: NewTroubles(o.Now)}
+	c := &Connector{opts: o, ladder: checkpoint.NewLadder(o.Interval, o.Lookback), log: o.Log, troubles: NewTroubles(o.Now),
+		mended: make(chan struct{})}
 	c.last.Since = o.Now().UTC()
 	o.Metrics.state.connector.Store(c)
 	return c
@@ -147,6 +149,8 @@ type epoch struct {
 	sweeping chan struct{}
 	// debtWork lets one round of settling debts run at a time.
 	debtWork sync.Mutex
+	// refused has one while LinkedIn refused something since the roles were read.
+	refused chan struct{}
 	// wake is closed and replaced when there may be new work for a backlog.
 	wake chan struct{}
 	// notice holds one when a deletion was recorded here; buried says that those
@@ -248,7 +252,7 @@ func (c *Connector) open(ctx context.Context) (*epoch, error) {
 		Connector: c, store: store, live: store.Lane(""), since: since, shown: newShown(state),
 		progress: state.Sources, debts: state.Debts, replays: state.Replays,
 		sources: map[lead.Source]*sourceState{}, events: map[string][]lead.Event{}, wake: make(chan struct{}), sweeping: make(chan struct{}, sweepsAtOnce),
-		notice: make(chan struct{}, 1),
+		notice: make(chan struct{}, 1), refused: make(chan struct{}, 1),
 	}
 	if e.forms, err = newFormBook(e, state); err != nil {
 		return nil, err
@@ -310,9 +314,12 @@ func (e *epoch) start(ctx context.Context, src lead.Source) {
 // for what no repetition mends: the end of ctx, a lost epoch, a fatal error.
 // Trouble is said once, and once more when it is over. about is the organization
 // that the work is for, empty when it is for more.
+//
+// What waits for a person goes on at once when Resume is called.
 func (c *Connector) persist(ctx context.Context, about, what string, work func(context.Context) error) error {
 	wait := fault.NewBackoff(200*time.Millisecond, 30*time.Second)
 	for {
+		mended := c.resumed()
 		err := work(ctx)
 		if err == nil {
 			c.troubles.Over(what)
@@ -331,10 +338,29 @@ func (c *Connector) persist(ctx context.Context, about, what string, work func(c
 		if wait.Attempts() == 0 {
 			c.log.Log(level(err), "waiting to try again", zap.String("work", what), zap.Stringer("kind", fault.KindOf(err)), zap.Error(err))
 		}
-		if err = wait.Wait(ctx, c.pause(err)); err != nil {
+		if kind := fault.KindOf(err); kind != fault.Pause && kind != fault.Suspend {
+			mended = nil // only time mends it
+		}
+		if err = wait.WaitOr(ctx, c.pause(err), mended); err != nil {
 			return err
 		}
 	}
+}
+
+// Resume has everything that waits for a person tried again at once: a consent
+// was given, a role is back.
+func (c *Connector) Resume() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	close(c.mended)
+	c.mended = make(chan struct{})
+}
+
+// resumed is closed by the next Resume.
+func (c *Connector) resumed() <-chan struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.mended
 }
 
 // level is Error where a person must act, Warn where time may mend it.

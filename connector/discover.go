@@ -34,7 +34,7 @@ func (e *epoch) discoverLoop(ctx context.Context) error {
 				return err
 			}
 		}
-		if fault.Sleep(ctx, time.Until(next)) != nil {
+		if e.rest(ctx, next) != nil {
 			return nil
 		}
 	}
@@ -47,18 +47,9 @@ const discoverAgain = 30 * time.Second
 // discover reads what there is. One organization that cannot be read never
 // hides the others; those whose events or forms failed for the moment are named.
 func (e *epoch) discover(ctx context.Context) (failed []string, err error) {
-	orgs, err := e.opts.LinkedIn.Organizations(lead.Background(ctx)) // not of the sources started below
+	orgs, err := e.organizations(ctx)
 	if err != nil {
-		return nil, fmt.Errorf("reading the organizations: %w", err)
-	}
-	orgs = slices.DeleteFunc(orgs, func(o lead.Organization) bool { return !e.wanted(o.URN) })
-	e.noteOrganizations(orgs)
-	for _, org := range orgs {
-		if org.Problem == "" {
-			for _, kind := range e.opts.LeadTypes {
-				e.start(ctx, lead.Source{Owner: org.URN, Type: kind})
-			}
-		}
+		return nil, err
 	}
 	var owners []string
 	for _, org := range orgs {
@@ -100,50 +91,13 @@ func (e *epoch) discoverOwners(ctx context.Context, owners []string) (failed []s
 		}
 		e.log.Warn("reading the events and forms of an organization", zap.String("owner", owner), zap.Error(err))
 		e.troubles.Note(owner, work, err)
-		if fault.KindOf(err) != fault.Suspend {
+		if fault.KindOf(err) == fault.Suspend {
+			e.suspect()
+		} else {
 			failed = append(failed, owner)
 		}
 	}
 	return failed, nil
-}
-
-// noteOrganizations keeps the newest list, and says once what changed.
-func (e *epoch) noteOrganizations(orgs []lead.Organization) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	before := map[string]string{}
-	for _, o := range slices.Concat(e.orgs, e.missed) {
-		before[o.URN] = o.Problem
-	}
-	if orgs == nil {
-		orgs = []lead.Organization{}
-	}
-	e.orgs, e.missed = orgs, e.find(orgs)
-	for _, o := range slices.Concat(e.orgs, e.missed) {
-		was, known := before[o.URN]
-		switch {
-		case o.Problem != "" && was != o.Problem:
-			e.log.Error("organization cannot be read", zap.String("owner", o.URN), zap.String("problem", o.Problem))
-		case o.Problem == "" && !known:
-			e.log.Info("organization found", zap.String("owner", o.URN), zap.Strings("roles", o.Roles))
-		case o.Problem == "" && was != "":
-			e.log.Info("organization can be read again", zap.String("owner", o.URN))
-		}
-		if work := "the access to " + o.URN; o.Problem != "" {
-			e.troubles.Note(o.URN, work, &accessError{o.Problem})
-		} else {
-			e.troubles.Over(work)
-		}
-	}
-}
-
-// accessError says that the member may not read an organization's leads.
-type accessError struct{ problem string }
-
-func (e *accessError) Error() string     { return e.problem }
-func (e *accessError) Fault() fault.Kind { return fault.Suspend }
-func (e *accessError) Todo() string {
-	return "have the role given; it is noticed by itself, and what was missed is read"
 }
 
 // discoverForms makes the topic and schema of every form that an event of the

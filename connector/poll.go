@@ -69,6 +69,9 @@ func later(a, b time.Time) time.Time {
 
 // outcome notes how a poll went, for status, metrics and --once.
 func (e *epoch) outcome(src lead.Source, err error) {
+	if err != nil && fault.KindOf(err) == fault.Suspend {
+		e.suspect()
+	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s := e.sources[src]

@@ -72,33 +72,31 @@ func (e *epoch) accompany(b *delivery.Batch) (committed func()) {
 	}
 }
 
-// noRole is why an organization that LinkedIn does not list cannot be read.
-const noRole = "LinkedIn lists no role of the authorising member on this page; ADMINISTRATOR or CONTENT_ADMINISTRATOR is missing: " +
-	"a super admin of the page grants it on LinkedIn under Settings, Manage admins"
-
 // find keeps what a discovery has found, and gives the organizations that it
-// should have found as well: those that LinkedIn listed before, and those that
-// the configuration names. Whoever has lost the last role on a page is told so,
+// should have found as well: those that were read before, and those that the
+// configuration names. Whoever has lost the last role on a page is told so,
 // until linkedin.organizations says that the page is not wanted. e.mu is held.
 func (e *epoch) find(orgs []lead.Organization) (missed []lead.Organization) {
 	known := map[string]checkpoint.Organization{}
 	for _, o := range orgs {
-		known[o.URN] = checkpoint.Organization{URN: o.URN, Name: o.Name, Roles: o.Roles, Problem: o.Problem}
+		known[o.URN] = checkpoint.Organization{URN: o.URN, Name: o.Name, Roles: o.Roles, Problem: o.Problem, Todo: o.Todo}
 	}
-	miss := func(urn, name string) {
+	problem, todo := lead.Access(nil)
+	names := map[string]string{}
+	for _, o := range e.shown.owners.Known {
+		names[o.URN] = o.Name
+	}
+	miss := func(urn string) {
 		if _, listed := known[urn]; !listed && e.wanted(urn) {
-			known[urn] = checkpoint.Organization{URN: urn, Name: name, Problem: noRole}
-			missed = append(missed, lead.Organization{URN: urn, Name: name, Problem: noRole})
+			known[urn] = checkpoint.Organization{URN: urn, Name: names[urn], Problem: problem, Todo: todo}
+			missed = append(missed, lead.Organization{URN: urn, Name: names[urn], Problem: problem, Todo: todo})
 		}
 	}
-	for _, o := range e.shown.owners.Known {
-		miss(o.URN, o.Name)
-	}
 	for src := range e.progress {
-		miss(src.Owner, "")
+		miss(src.Owner)
 	}
 	for _, urn := range e.opts.Organizations {
-		miss(urn, "")
+		miss(urn)
 	}
 	owners := checkpoint.Organizations{Known: make([]checkpoint.Organization, 0, len(known))}
 	for _, o := range known {

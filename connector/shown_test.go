@@ -190,7 +190,7 @@ func TestAnOrganizationThatIsListedNoMoreIsMissed(t *testing.T) {
 	}
 	for i := range 2 {
 		got := lost(e)
-		if got.URN != owner || got.Name != "Sim" || !strings.Contains(got.Problem, "ADMINISTRATOR or CONTENT_ADMINISTRATOR is missing") || !strings.Contains(got.Problem, "Manage admins") {
+		if got.URN != owner || got.Name != "Sim" || got.Problem != "the authorising member has no role on this page" || !strings.Contains(got.Todo, "ADMINISTRATOR or CONTENT_ADMINISTRATOR") || !strings.Contains(got.Todo, "Manage admins") {
 			t.Errorf("epoch %d: %+v, want the missing role and where to get it", i, got)
 		}
 		w.tick(e, time.Minute) // it is recorded
@@ -221,7 +221,7 @@ func TestAnOrganizationThatIsNotWantedIsNotMissed(t *testing.T) {
 	for _, o := range e.Status().Organizations {
 		problems[o.URN] = o.Problem
 	}
-	if want := map[string]string{"urn:li:organization:7": "an analyst", "urn:li:organization:8": noRole}; !maps.Equal(problems, want) {
+	if want := map[string]string{"urn:li:organization:7": "an analyst", "urn:li:organization:8": "the authorising member has no role on this page"}; !maps.Equal(problems, want) {
 		t.Errorf("organizations and what is wrong = %v, want %v: the one of the checkpoint is not wanted, one that is configured was never listed", problems, want)
 	}
 }

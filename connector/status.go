@@ -33,10 +33,10 @@ type Status struct {
 
 // OrganizationStatus is one organization with what the member may do there.
 type OrganizationStatus struct {
-	URN     string
-	Name    string
-	Roles   []string
-	Problem string
+	URN           string
+	Name          string
+	Roles         []string
+	Problem, Todo string
 }
 
 // SourceStatus is how a source fares.

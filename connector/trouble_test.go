@@ -142,7 +142,7 @@ func TestTheNumberOfTroublesIsBounded(t *testing.T) {
 
 func TestThatThereIsNoAccessSaysWhyEachRequestIsRefused(t *testing.T) {
 	list, _ := troubled()
-	list.Note(owner, "the access to "+owner, &accessError{"no role"})
+	list.Note(owner, "the access to "+owner, &accessError{"no role", "ask for it"})
 	list.Note(owner, "polling", fault.As(fault.Suspend, errors.New("403 ACCESS_DENIED")))
 	if got := list.List(); len(got) != 1 || got[0].Text != "no role" || got[0].Count != 2 {
 		t.Errorf("troubles = %+v, want one, that there is no role", got)

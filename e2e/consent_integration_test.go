@@ -32,13 +32,20 @@ func (w *world) login(listen string, stdin io.Reader, flags ...string) (p *progr
 }
 
 // allow is what a member does in the browser: it opens the page and presses
-// Allow. It gives the address that LinkedIn sends the browser to.
+// Allow, unless LinkedIn does not ask. It gives the address that LinkedIn sends
+// the browser to.
 func allow(t testing.TB, page string) *url.URL {
 	t.Helper()
 	browser := &http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 	res, err := browser.Get(page)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if target, err := res.Location(); err == nil {
+		if err := res.Body.Close(); err != nil {
+			t.Fatal(err)
+		}
+		return target
 	}
 	html, err := body(res)
 	if err != nil {

@@ -121,9 +121,10 @@ var planted = []*regexp.Regexp{
 	regexp.MustCompile(plantedAnswer),
 	regexp.MustCompile(limitedPassword),
 	regexp.MustCompile(plantedPassphrase),
+	regexp.MustCompile(plantedPassword),
 }
 
-const plantedAnswer, plantedPassphrase = "Ludmilla Plantedova", "planted-passphrase"
+const plantedAnswer, plantedPassphrase, plantedPassword = "Ludmilla Plantedova", "planted-passphrase", "planted-password"
 
 func personal(log []byte) string {
 	for line := range bytes.Lines(log) {

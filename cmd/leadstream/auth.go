@@ -12,6 +12,8 @@ import (
 	"go.uber.org/zap"
 
 	"leadstream/config"
+	"leadstream/internal/delivery"
+	"leadstream/internal/kafka"
 	"leadstream/internal/oauth"
 )
 
@@ -21,8 +23,8 @@ func newAuth(a *app) *cobra.Command {
 		Use:   "auth",
 		Short: "Connect to LinkedIn, look after the connection, end it",
 		Long: `Leads are read on behalf of a LinkedIn member who administers the
-organizations. The member consents once in the browser; the tokens are kept in
-token.file and renewed by the connector until the consent ends after a year.`,
+organizations. The member consents once in the browser; the tokens are kept where
+token.store says and renewed by the connector until the consent ends after a year.`,
 		Args:                       noArgs,
 		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 		SuggestionsMinimumDistance: 2, // as cobra has it, which sets it for the root alone
@@ -61,12 +63,11 @@ Ends with 3 when the consent was not given or lacks scopes.`,
 }
 
 func login(ctx context.Context, a *app, c *config.Config, log *zap.Logger, o oauth.LoginOptions) error {
-	session, err := newSession(c, log)
-	if err != nil {
+	var token oauth.Token
+	err := withSession(c, log, func(session *oauth.Session) (err error) {
+		token, err = session.Login(ctx, o)
 		return err
-	}
-	defer session.Close()
-	token, err := session.Login(ctx, o)
+	})
 	if err != nil {
 		return fmt.Errorf("connecting to LinkedIn: %w", err)
 	}
@@ -74,7 +75,7 @@ func login(ctx context.Context, a *app, c *config.Config, log *zap.Logger, o oau
 	if c.Token.Passphrase.IsSet() {
 		kept = "encrypted"
 	}
-	text := fmt.Sprintf("Connected to LinkedIn. The tokens are in %s (%s).\nThe access token ends on %s", c.Token.File, kept, date(token.AccessExpiresAt))
+	text := fmt.Sprintf("Connected to LinkedIn. The tokens are in %s (%s).\nThe access token ends on %s", tokenPlace(c), kept, date(token.AccessExpiresAt))
 	if token.Refresh == "" {
 		text += "; LinkedIn gave no refresh token, so log in again before.\n"
 	} else {
@@ -97,16 +98,13 @@ act, with 5 when LinkedIn could not be asked.`,
 			if err != nil {
 				return err
 			}
-			session, err := newSession(c, log)
-			if err != nil {
-				return err
-			}
-			defer session.Close()
-			status, err := session.Status(cmd.Context())
-			if err != nil {
-				return err
-			}
-			return a.printStatus(status)
+			return withSession(c, log, func(session *oauth.Session) error {
+				status, err := session.Status(cmd.Context())
+				if err != nil {
+					return err
+				}
+				return a.printStatus(status)
+			})
 		},
 	}
 	a.addOutput(cmd)
@@ -181,29 +179,27 @@ func newAuthLogout(a *app) *cobra.Command {
 connector stops reading LinkedIn within seconds and waits for a new login.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, _, err := a.load()
+			c, log, err := a.load()
 			if err != nil {
 				return err
 			}
-			store, err := newTokenStore(c)
-			if err != nil {
-				return err
-			}
-			token, err := oauth.Logout(cmd.Context(), store)
-			if errors.Is(err, oauth.ErrNoToken) {
-				return a.print("There is no token in " + c.Token.File + ".\n")
-			}
-			if err != nil {
-				return err
-			}
-			return a.print(logoutText(c.Token.File, token))
+			return withTokens(c, log, func(store oauth.Store) error {
+				token, err := oauth.Logout(cmd.Context(), store)
+				if errors.Is(err, oauth.ErrNoToken) {
+					return a.print("There is no token in " + tokenPlace(c) + ".\n")
+				}
+				if err != nil {
+					return err
+				}
+				return a.print(logoutText(tokenPlace(c), token))
+			})
 		},
 	}
 }
 
 // logoutText says what LinkedIn still holds.
-func logoutText(file string, token oauth.Token) string {
-	text := "The tokens were removed from " + file + ".\n"
+func logoutText(place string, token oauth.Token) string {
+	text := "The tokens were removed from " + place + ".\n"
 	switch {
 	case token.IsZero():
 		text += "LinkedIn goes on accepting them until they expire"
@@ -216,20 +212,26 @@ func logoutText(file string, token oauth.Token) string {
 	return text + ". To end that at once, the member\nremoves the app on LinkedIn: Settings & Privacy, Data privacy, Permitted services.\n"
 }
 
-// newTokenStore is where the configuration keeps the tokens.
-func newTokenStore(c *config.Config) (oauth.Store, error) {
-	if c.Token.Store != "file" {
-		return nil, usageErrorf("token.store: %s is not available in this version; set it to file", c.Token.Store)
+// newTokenStore is where the configuration keeps the tokens. cluster is used
+// by token.store kafka alone.
+func newTokenStore(c *config.Config, cluster *kafka.Cluster, log *zap.Logger) oauth.Store {
+	if c.Token.Store == "kafka" {
+		records := delivery.NewTokens(delivery.Options{Cluster: cluster, Name: c.Name, ReplicationFactor: c.Kafka.ReplicationFactor})
+		return oauth.NewRecordStore(records, c.Token.Passphrase.Reveal(), log.Named("oauth"))
 	}
-	return oauth.NewFileStore(c.Token.File, c.Token.Passphrase.Reveal()), nil
+	return oauth.NewFileStore(c.Token.File, c.Token.Passphrase.Reveal())
+}
+
+// tokenPlace names where the configuration keeps the tokens.
+func tokenPlace(c *config.Config) string {
+	if c.Token.Store == "kafka" {
+		return "topic " + delivery.CheckpointTopic(c.Name)
+	}
+	return c.Token.File
 }
 
 // newSession is the connection to LinkedIn of the configuration.
-func newSession(c *config.Config, log *zap.Logger) (*oauth.Session, error) {
-	store, err := newTokenStore(c)
-	if err != nil {
-		return nil, err
-	}
+func newSession(c *config.Config, store oauth.Store, log *zap.Logger) (*oauth.Session, error) {
 	session, err := oauth.New(oauth.Options{
 		ClientID: c.LinkedIn.ClientID, ClientSecret: c.LinkedIn.ClientSecret.Reveal(),
 		AuthURL: c.LinkedIn.AuthURL, RedirectURL: c.LinkedIn.RedirectURL, Scopes: c.LinkedIn.Scopes,
@@ -239,6 +241,29 @@ func newSession(c *config.Config, log *zap.Logger) (*oauth.Session, error) {
 		return nil, exitWith(exitUsage, err)
 	}
 	return session, nil
+}
+
+// withTokens gives work the store of the configuration, over a cluster of its
+// own, which makes no connection unless the tokens are in Kafka.
+func withTokens(c *config.Config, log *zap.Logger, work func(oauth.Store) error) error {
+	cluster, err := newCluster(c, log)
+	if err != nil {
+		return err
+	}
+	defer cluster.Close()
+	return work(newTokenStore(c, cluster, log))
+}
+
+// withSession is withTokens with a session over the store.
+func withSession(c *config.Config, log *zap.Logger, work func(*oauth.Session) error) error {
+	return withTokens(c, log, func(store oauth.Store) error {
+		session, err := newSession(c, store, log)
+		if err != nil {
+			return err
+		}
+		defer session.Close()
+		return work(session)
+	})
 }
 
 // print writes a result that is a text.

@@ -34,7 +34,7 @@ func TestBadInputGetsAClearErrorAndItsExitCode(t *testing.T) {
 	t.Cleanup(refusing.Close)
 	s.env["LEADSTREAM_TOKEN_PASSPHRASE"] = "right horse"
 	s.env["LEADSTREAM_TOKEN_FILE"] = filepath.Join(dir, "sealed")
-	s.consent()
+	s.consent(nil)
 	tomorrow := time.Now().Add(24 * time.Hour).UTC().Format(time.RFC3339)
 	tests := []struct {
 		name string

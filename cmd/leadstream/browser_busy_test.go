@@ -97,7 +97,7 @@ func (s *site) yesterday() (sum int) {
 func TestABusyInstallationOnAPhone(t *testing.T) {
 	s := newSite(t, linkedinsim.Config{Organizations: 3, Events: 30, Forms: 30, Leads: 600, Seed: 8, AutoConsent: true})
 	s.crowd()
-	s.consent()
+	s.consent(nil)
 	if first := s.run(t.Context(), nil, "run", "--once"); first.code != 0 {
 		t.Fatalf("run --once = %d %s", first.code, first.stderr)
 	}

@@ -67,7 +67,7 @@ func TestATokenRevokedAndReconnectedOnThePage(t *testing.T) {
 
 func TestARoleLostAndRegained(t *testing.T) {
 	s := newSite(t, linkedinsim.Config{Organizations: 2, Events: 2, Forms: 2, Leads: 20, Seed: 3, AutoConsent: true})
-	s.consent()
+	s.consent(nil)
 	p := s.start()
 	s.open(p, browsertest.PhoneLight)
 	s.leads(20)
@@ -76,7 +76,7 @@ func TestARoleLostAndRegained(t *testing.T) {
 	if err := s.sim.SetRole(s.number(1), ""); err != nil {
 		t.Fatal(err)
 	}
-	s.says(name+" ✕ No access", "ADMINISTRATOR or CONTENT_ADMINISTRATOR is missing", "Manage admins", "One thing needs attention")
+	s.says(name+" ✕ No access", "no role on this page", "ADMINISTRATOR or CONTENT_ADMINISTRATOR", "Manage admins", "One thing needs attention")
 	s.addLeads(loses, 3)
 	s.addLeads(keeps, 4)
 	s.leads(24) // the others go on
@@ -91,7 +91,7 @@ func TestARoleLostAndRegained(t *testing.T) {
 
 func TestAReplayIsSeenToFinish(t *testing.T) {
 	s := newSite(t, linkedinsim.Config{Organizations: 1, Events: 2, Forms: 2, Leads: 300, Seed: 4, AutoConsent: true})
-	s.consent()
+	s.consent(nil)
 	p := s.start()
 	s.open(p, browsertest.WideLight)
 	s.leads(300)
@@ -144,7 +144,7 @@ func TestEverythingCanBeDoneByKeyboard(t *testing.T) {
 
 func TestDisconnectFromThePage(t *testing.T) {
 	s := newSite(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 10, Seed: 6, AutoConsent: true})
-	s.consent()
+	s.consent(nil)
 	p := s.start()
 	s.open(p, browsertest.PhoneLight)
 	s.leads(10)
@@ -166,7 +166,7 @@ func TestDisconnectFromThePage(t *testing.T) {
 
 func TestAStandbyShowsTheWorkAndWhoDoesIt(t *testing.T) {
 	s := newSite(t, linkedinsim.Config{Organizations: 1, Events: 2, Forms: 2, Leads: 40, Seed: 7, AutoConsent: true})
-	s.consent()
+	s.consent(nil)
 	active := s.start()
 	s.open(active, browsertest.PhoneLight)
 	s.leads(40)

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -37,9 +38,10 @@ func newCheckpoints(a *app) *cobra.Command {
 		Short: "The records of the checkpoint topic",
 		Long: `Lists the records of <name>.checkpoints: source/… is the progress of a source,
 replay/… of a replay, debt/… what a suspended form is owed, form/… and topic/…
-what is known of a form and its topic, requests the API calls of today; hours,
-organizations and process are shown on the status page. With prefixes only the
-records whose keys begin so.`,
+what is known of a form and its topic, requests the API calls of today, and
+token/… the tokens of token.store kafka, of which nothing is shown; deletions and
+push/… belong to LinkedIn's notifications, and hours, organizations and process
+are shown on the status page. With prefixes only the records whose keys begin so.`,
 		RunE: func(cmd *cobra.Command, prefixes []string) error { return a.listCheckpoints(cmd.Context(), prefixes) },
 	}
 	a.addOutput(list)
@@ -49,7 +51,7 @@ records whose keys begin so.`,
 		Long: `Writes one record of the checkpoint topic; it is checked first. To change a
 record, take it from "checkpoints list -o json". Refused while a connector of
 this name is running. To read a window again use run --replay-from instead: it
-needs no change of progress.`,
+needs no change of progress. Tokens are no progress: see leadstream auth.`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.setCheckpoint(cmd.Context(), args[0], args[1])
@@ -61,10 +63,11 @@ needs no change of progress.`,
 		Short: "Remove records",
 		Long: `Removes records of the checkpoint topic, with --all every one: the next start
 is then a first start, and still repeats nothing that the topics hold. Refused
-while a connector of this name is running.`,
+while a connector of this name is running. Tokens (token.store kafka) stay
+where they are; "leadstream auth logout" removes them.`,
 		RunE: func(cmd *cobra.Command, keys []string) error { return a.resetCheckpoints(cmd.Context(), keys, all) },
 	}
-	reset.Flags().BoolVar(&all, "all", false, "remove every record")
+	reset.Flags().BoolVar(&all, "all", false, "remove every record of progress")
 	cmd.AddCommand(list, set, reset)
 	return cmd
 }
@@ -101,6 +104,9 @@ func (a *app) listCheckpoints(ctx context.Context, prefixes []string) error {
 			continue
 		}
 		value := json.RawMessage(records[key])
+		if isToken(key) && bytes.Contains(value, []byte(`"sealed"`)) {
+			value = json.RawMessage(`{"sealed":"[encrypted]"}`)
+		}
 		if !json.Valid(value) { // it is shown all the same, so that it can be removed
 			quoted, err := json.Marshal(string(value))
 			if err != nil {
@@ -114,6 +120,12 @@ func (a *app) listCheckpoints(ctx context.Context, prefixes []string) error {
 		column[checkpointRow]{"key", func(r checkpointRow) string { return r.Key }},
 		column[checkpointRow]{"value", func(r checkpointRow) string { return string(r.Value) }},
 	)
+}
+
+// isToken tells records of tokens, which are not progress.
+func isToken(key string) bool {
+	_, ok := checkpoint.ParseTokenKey(key)
+	return ok
 }
 
 func (a *app) setCheckpoint(ctx context.Context, key, text string) error {
@@ -139,6 +151,9 @@ func checkpointValue(key, text string) ([]byte, error) {
 		checkpoint.KindHours: &checkpoint.Hours{}, checkpoint.KindProcess: &checkpoint.Process{}, checkpoint.KindOrganizations: &checkpoint.Organizations{},
 	}
 	record, ok := records[kind]
+	if isToken(key) {
+		return nil, usageErrorf("record %q holds tokens, not progress: leadstream auth login gives new ones", key)
+	}
 	if !ok {
 		return nil, usageErrorf("key %q is of no kind that is known: %s", key, strings.Join(slices.Sorted(maps.Keys(records)), ", "))
 	}
@@ -158,10 +173,13 @@ func (a *app) resetCheckpoints(ctx context.Context, keys []string, all bool) err
 	}
 	defer cluster.Close()
 	if all {
-		keys = slices.Collect(maps.Keys(records))
+		keys = slices.DeleteFunc(slices.Collect(maps.Keys(records)), isToken)
 	}
 	gone := map[string][]byte{}
 	for _, key := range keys {
+		if isToken(key) {
+			return usageErrorf("record %q holds tokens, not progress: leadstream auth logout removes them", key)
+		}
 		if _, ok := records[key]; !ok {
 			return usageErrorf("there is no record %q; see leadstream checkpoints list", key)
 		}

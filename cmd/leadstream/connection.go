@@ -1,47 +1,58 @@
 package main
 
 import (
-	"context"
-	"sync"
+	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
-	"go.uber.org/zap"
 
-	"leadstream/internal/fault"
+	"leadstream/config"
+	"leadstream/internal/linkedin"
 	"leadstream/internal/oauth"
+	"leadstream/internal/web"
 )
 
-// connectionMetrics are the metrics of the consent at LinkedIn, as it was last
-// looked at. Before the first look there are none. Safe for concurrent use.
-type connectionMetrics struct {
-	authorized, expiry *prometheus.Desc
-
-	mu     sync.Mutex
-	status oauth.Status
-	seen   bool
+// newHeartbeat looks after the connection of s. regained is called when a
+// person has mended it.
+func (s *system) newHeartbeat(regained func()) *oauth.Heartbeat {
+	return oauth.NewHeartbeat(s.session, oauth.HeartbeatOptions{
+		Every: s.config.Poll.DiscoveryInterval,
+		Fallbacks: []oauth.Fallback{
+			{Name: linkedin.EndpointMe, Ask: s.linkedin.Me},
+			{Name: linkedin.EndpointRoles, Ask: s.linkedin.AnyRole},
+		},
+		Page: pageAddress(s.config), Regained: regained, Log: s.log.Named("oauth"),
+	})
 }
 
-func newConnectionMetrics() *connectionMetrics {
+// pageAddress is where people find the status page: LinkedIn sends them back
+// to it, unless the redirect URL is no page of ours.
+func pageAddress(c *config.Config) string {
+	if base, ours := strings.CutSuffix(c.LinkedIn.RedirectURL, "oauth/callback"); ours {
+		return base
+	}
+	address, err := localURL(c.HTTP.Listen)
+	if err != nil { // the configuration was checked
+		return c.HTTP.Listen
+	}
+	return address + "/"
+}
+
+// connectionMetrics are the metrics of the consent at LinkedIn, as the
+// heartbeat last found it. Before that there are none.
+type connectionMetrics struct {
+	authorized, expiry *prometheus.Desc
+	pulse              func() oauth.Pulse
+}
+
+func newConnectionMetrics(pulse func() oauth.Pulse) *connectionMetrics {
 	return &connectionMetrics{
 		authorized: prometheus.NewDesc("leadstream_authorized",
 			"1 while LinkedIn takes the tokens or they can be renewed without a person, 0 when a person must act.", nil, nil),
 		expiry: prometheus.NewDesc("leadstream_token_expiry_timestamp_seconds",
 			"When a token ends, Unix time: access is renewed until refresh ends, which takes a new consent.", []string{"token"}, nil),
+		pulse: pulse,
 	}
-}
-
-func (m *connectionMetrics) observe(st oauth.Status) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	m.status, m.seen = st, true
-}
-
-// usable is whether the tokens are of use, as was last seen.
-func (m *connectionMetrics) usable() (usable, known bool) {
-	m.mu.Lock()
-	defer m.mu.Unlock()
-	return m.status.Usable, m.seen
 }
 
 // Describe implements prometheus.Collector.
@@ -52,49 +63,44 @@ func (m *connectionMetrics) Describe(descs chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (m *connectionMetrics) Collect(metrics chan<- prometheus.Metric) {
-	m.mu.Lock()
-	st, seen := m.status, m.seen
-	m.mu.Unlock()
-	if !seen {
+	p := m.pulse()
+	if !p.Known {
 		return
 	}
 	authorized := 0.0
-	if st.Usable {
+	if p.Usable {
 		authorized = 1
 	}
 	metrics <- prometheus.MustNewConstMetric(m.authorized, prometheus.GaugeValue, authorized)
-	for token, at := range map[string]time.Time{"access": st.AccessExpiresAt, "refresh": st.RefreshExpiresAt} {
+	for token, at := range map[string]time.Time{"access": p.AccessExpiresAt, "refresh": p.RefreshExpiresAt} {
 		if !at.IsZero() {
 			metrics <- prometheus.MustNewConstMetric(m.expiry, prometheus.GaugeValue, float64(at.Unix()), token)
 		}
 	}
 }
 
-// connectionStatus looks at the consent and lets the metrics tell of it.
-func (s *system) connectionStatus(ctx context.Context) (oauth.Status, error) {
-	st, err := s.session.Status(ctx)
-	if err == nil {
-		s.connection.observe(st)
+// connectionView is the connection as the page shows it.
+func connectionView(p oauth.Pulse) web.Connection {
+	c := web.Connection{
+		State: web.OK, Problem: p.Problem, Todo: p.Todo, Note: p.Note, Stored: !p.AuthorizedAt.IsZero(),
+		AuthorizedAt: p.AuthorizedAt, AccessExpiresAt: p.AccessExpiresAt, RefreshExpiresAt: p.RefreshExpiresAt,
+		Refreshable: p.Refreshable, CheckedAt: p.CheckedAt, Scopes: p.Scopes, MissingScopes: p.Missing,
 	}
-	return st, err
+	switch {
+	case p.Known && !p.Usable, p.Problem != "":
+		c.State = web.Failing
+	case !p.Known:
+		c.State = web.Waiting
+	}
+	return c
 }
 
-// connectionEvery is the longest time between two looks at the consent: so old
-// its metrics may be. Each look asks LinkedIn's introspection.
-const connectionEvery = time.Minute
-
-// watchConnection keeps the metrics of the consent fresh until ctx ends, in the
-// active process and in those that stand by.
-func (s *system) watchConnection(ctx context.Context) error {
-	failing := false
-	for {
-		_, err := s.connectionStatus(ctx)
-		if err != nil && !failing && ctx.Err() == nil {
-			s.log.Warn("looking at the LinkedIn connection", zap.Error(err))
-		}
-		failing = err != nil
-		if fault.Sleep(ctx, min(connectionEvery, s.config.Poll.DiscoveryInterval)) != nil {
-			return nil
-		}
+// consentDegraded is what /readyz says of the connection; false when it works.
+// Where the tokens are kept is nothing for everybody who reaches the port.
+func consentDegraded(p oauth.Pulse) (web.Degradation, bool) {
+	d := web.Degradation{Part: "consent", Reason: p.Problem, Todo: p.Todo}
+	if p.Unread != nil {
+		d.Reason, d.Todo = "the stored tokens cannot be read", "the status page and the log say why"
 	}
+	return d, p.Problem != ""
 }

@@ -63,7 +63,7 @@ func exitCode(err error) int {
 		return exitConsent
 	case errors.Is(err, kafka.ErrFenced):
 		return exitFenced
-	case is[*config.InvalidError](err), is[*oauth.AppRefusedError](err), is[*oauth.FileError](err),
+	case is[*config.InvalidError](err), is[*oauth.AppRefusedError](err), is[*oauth.FileError](err), is[*oauth.RecordError](err),
 		is[*kafka.AuthenticationError](err), is[*schema.AuthError](err), is[*delivery.PolicyError](err), is[*connector.ReplayWindowError](err):
 		return exitUsage
 	case retired(err), occupied(err):

@@ -94,7 +94,7 @@ func (s *system) forms(ctx context.Context) ([]formRow, error) {
 	for _, org := range orgs {
 		names[org.URN] = org.Name
 		if org.Problem != "" {
-			s.log.Warn("organization cannot be read", zap.String("owner", org.URN), zap.String("problem", org.Problem))
+			s.log.Warn("organization cannot be read", zap.String("owner", org.URN), zap.String("problem", org.Problem), zap.String("todo", org.Todo))
 			continue
 		}
 		if len(s.config.LinkedIn.Organizations) > 0 && !slices.Contains(s.config.LinkedIn.Organizations, org.URN) {

@@ -159,10 +159,11 @@ func TestMetricsTellOfTheConsent(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			m := newConnectionMetrics()
+			pulse := oauth.Pulse{}
 			if tt.status != nil {
-				m.observe(*tt.status)
+				pulse = oauth.Pulse{Known: true, Status: *tt.status}
 			}
+			m := newConnectionMetrics(func() oauth.Pulse { return pulse })
 			if err := testutil.CollectAndCompare(m, strings.NewReader(tt.want)); err != nil {
 				t.Error(err)
 			}
@@ -203,11 +204,7 @@ func TestARevokedConsentShowsInTheMetrics(t *testing.T) {
 		}
 	}
 	await(1)
-	store, err := newTokenStore(s.config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if _, err := oauth.Logout(t.Context(), store); err != nil {
+	if _, err := oauth.Logout(t.Context(), s.tokens); err != nil {
 		t.Fatal(err)
 	}
 	await(0)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"time"
 
@@ -59,8 +58,11 @@ func (v *viewer) ready() web.Readiness {
 	}
 	st, _ := v.status()
 	r.Degraded = append(r.Degraded, v.away()...)
+	d, consent := consentDegraded(v.beat.Pulse())
+	if consent {
+		r.Degraded = append(r.Degraded, d)
+	}
 	r.Degraded = append(r.Degraded, roles(st)...)
-	consent := slices.ContainsFunc(r.Degraded, func(d web.Degradation) bool { return d.Part == "consent" })
 	r.Degraded = append(r.Degraded, v.unread(st, consent)...)
 	r.Degraded = append(r.Degraded, suspended(st)...)
 	return r
@@ -104,7 +106,7 @@ func roles(st connector.Status) []web.Degradation {
 	var list []web.Degradation
 	for _, o := range st.Organizations {
 		if o.Problem != "" {
-			list = append(list, web.Degradation{Part: "role", Reason: cmp.Or(o.Name, o.URN) + " cannot be read: " + o.Problem})
+			list = append(list, web.Degradation{Part: "role", Reason: cmp.Or(o.Name, o.URN) + " cannot be read: " + o.Problem, Todo: o.Todo})
 		}
 	}
 	return list

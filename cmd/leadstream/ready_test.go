@@ -13,6 +13,7 @@ import (
 	"leadstream/config"
 	"leadstream/connector"
 	"leadstream/internal/kafka"
+	"leadstream/internal/oauth"
 	"leadstream/internal/web"
 )
 
@@ -21,9 +22,10 @@ import (
 func idleViewer(t *testing.T, kafkaErr, registryErr error) *viewer {
 	t.Helper()
 	c := config.Default()
-	s := &system{config: c, log: zap.NewNop(), connection: newConnectionMetrics()}
+	s := &system{config: c, log: zap.NewNop()}
 	s.reached.Store(true)
-	v := newViewer(s, connector.New(connector.Options{Interval: time.Minute, Lookback: time.Hour, Log: zap.NewNop()}))
+	v := newViewer(s, connector.New(connector.Options{Interval: time.Minute, Lookback: time.Hour, Log: zap.NewNop()}),
+		oauth.NewHeartbeat(nil, oauth.HeartbeatOptions{}))
 	v.kafka = newGlance(time.Second, func(context.Context) (struct{}, error) { return struct{}{}, kafkaErr })
 	v.schemas = newGlance(time.Second, func(context.Context) (struct{}, error) { return struct{}{}, registryErr })
 	ctx, cancel := context.WithCancel(t.Context())

@@ -72,13 +72,18 @@ func runConnector(ctx context.Context, c *config.Config, log *zap.Logger, base c
 func (s *system) operate(ctx context.Context, base connector.Options) error {
 	c, log := s.config, s.log
 	work := s.newConnector(base)
+	beat := s.newHeartbeat(work.Resume)
+	s.metrics.MustRegister(newConnectionMetrics(beat.Pulse))
 	log.Info("starting", zap.String("name", c.Name), zap.Strings("brokers", c.Kafka.Brokers), zap.String("version", readBuild().Version))
 	group, ctx := errgroup.WithContext(ctx)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	group.Go(func() error { return s.serve(ctx, work) })
+	group.Go(func() error { return s.serve(ctx, work, beat) })
 	group.Go(func() error { return s.receive(ctx, work) })
-	group.Go(func() error { return s.watchConnection(ctx) })
+	group.Go(func() error {
+		beat.Run(ctx)
+		return nil
+	})
 	group.Go(func() error { return stayLean(ctx) })
 	group.Go(func() error {
 		defer cancel() // the server ends with the work

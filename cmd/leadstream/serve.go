@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
@@ -16,17 +15,13 @@ import (
 )
 
 // serve runs the HTTP server beside the connector until ctx ends.
-func (s *system) serve(ctx context.Context, work *connector.Connector) error {
-	store, err := newTokenStore(s.config)
-	if err != nil {
-		return err
-	}
-	v := newViewer(s, work)
+func (s *system) serve(ctx context.Context, work *connector.Connector, beat *oauth.Heartbeat) error {
+	v := newViewer(s, work, beat)
 	server, err := web.New(web.Options{
 		Listen: s.config.HTTP.Listen, Password: s.config.HTTP.Password.Reveal(),
 		RedirectURL: s.config.LinkedIn.RedirectURL, AuthURL: s.config.LinkedIn.AuthURL,
 		View: v.view, Ready: v.ready,
-		Consent: &refreshing{&webConsent{s.session, store}, v},
+		Consent: &webConsent{s.session, beat},
 		Metrics: promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}), Log: s.log.Named("http"),
 	})
 	if err != nil {
@@ -41,7 +36,7 @@ func (s *system) serve(ctx context.Context, work *connector.Connector) error {
 // webConsent is the consent in the browser, over the session.
 type webConsent struct {
 	session *oauth.Session
-	store   oauth.Store
+	beat    *oauth.Heartbeat
 }
 
 // AuthorizeURL implements web.Consent.
@@ -58,42 +53,18 @@ func (c *webConsent) Callback(ctx context.Context, params url.Values, browserBin
 		return fmt.Errorf("%w: %w", web.ErrForeignState, err)
 	case errors.As(err, &needed):
 		return &web.ConsentError{Problem: "LinkedIn gave no consent: " + string(needed.Reason) + ".", Todo: needed.Todo(), Err: err}
+	case err == nil:
+		c.beat.Check(ctx) // the page that comes next shows it
 	}
 	return err
 }
 
 // Disconnect implements web.Consent.
 func (c *webConsent) Disconnect(ctx context.Context) error {
-	_, err := oauth.Logout(ctx, c.store)
-	if errors.Is(err, oauth.ErrNoToken) {
-		return nil
+	_, err := c.session.Logout(ctx)
+	if err != nil && !errors.Is(err, oauth.ErrNoToken) {
+		return err
 	}
-	return err
-}
-
-// connectionAge is how old the state of the LinkedIn connection may be on a
-// page; each look asks LinkedIn.
-const connectionAge = 30 * time.Second
-
-// connection is the state of the consent, asked for at most every connectionAge.
-func (v *viewer) connection(ctx context.Context) web.Connection {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if time.Since(v.asked) < connectionAge {
-		return v.conn
-	}
-	st, err := v.connectionStatus(ctx)
-	if err != nil {
-		return web.Connection{State: web.Failing, Problem: err.Error()}
-	}
-	v.asked = time.Now()
-	v.conn = web.Connection{
-		State: web.OK, Problem: st.Problem, Todo: st.Todo, Note: st.Note, Stored: !st.AuthorizedAt.IsZero(),
-		AuthorizedAt: st.AuthorizedAt, AccessExpiresAt: st.AccessExpiresAt, RefreshExpiresAt: st.RefreshExpiresAt,
-		Refreshable: st.Refreshable, Scopes: st.Scopes, MissingScopes: st.Missing,
-	}
-	if !st.Usable {
-		v.conn.State = web.Failing
-	}
-	return v.conn
+	c.beat.Check(ctx)
+	return nil
 }

@@ -12,6 +12,7 @@ import (
 	"leadstream/config"
 	"leadstream/internal/embedded"
 	"leadstream/internal/linkedinsim"
+	"leadstream/internal/oauth"
 
 	"go.uber.org/zap"
 )
@@ -28,7 +29,7 @@ func newStack(t *testing.T, world linkedinsim.Config) *stack {
 	t.Helper()
 	world.AutoConsent = true
 	s := bareStack(t, world)
-	s.consent()
+	s.consent(nil)
 	return s
 }
 
@@ -61,18 +62,16 @@ func bareStack(t *testing.T, world linkedinsim.Config) *stack {
 }
 
 // consent stores a token as a member's consent would.
-func (s *stack) consent() {
+func (s *stack) consent(over map[string]string) {
 	s.t.Helper()
-	c, _, err := config.Load(config.LoadOptions{NoFile: true, Environ: s.environ(nil)})
+	c, _, err := config.Load(config.LoadOptions{NoFile: true, Environ: s.environ(over)})
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	session, err := newSession(c, zap.NewNop())
+	err = withSession(c, zap.NewNop(), func(session *oauth.Session) error {
+		return consentAsMember(s.t.Context(), session)
+	})
 	if err != nil {
-		s.t.Fatal(err)
-	}
-	defer session.Close()
-	if err := consentAsMember(s.t.Context(), session); err != nil {
 		s.t.Fatal(err)
 	}
 }

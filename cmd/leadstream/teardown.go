@@ -9,6 +9,7 @@ import (
 	"slices"
 
 	"github.com/spf13/cobra"
+	"go.uber.org/zap"
 
 	"leadstream/config"
 	"leadstream/internal/delivery"
@@ -305,18 +306,11 @@ func (t *demolition) there(ctx context.Context, names []string, adjust func(*rem
 
 // tokens are those of the consent.
 func (t *demolition) tokens(ctx context.Context, _ delivery.State) ([]removal, error) {
-	store, err := newTokenStore(t.config)
-	if err != nil {
-		return nil, err
-	}
+	store := newTokenStore(t.config, t.cluster, zap.NewNop())
 	if _, err := store.Load(ctx); errors.Is(err, oauth.ErrNoToken) {
 		return nil, nil
 	}
-	name := t.config.Token.File
-	if t.config.Token.Store == "kafka" {
-		name = delivery.CheckpointTopic(t.config.Name)
-	}
-	return []removal{{Kind: "tokens", Name: name, do: func(ctx context.Context) error {
+	return []removal{{Kind: "tokens", Name: tokenPlace(t.config), do: func(ctx context.Context) error {
 		_, err := oauth.Logout(ctx, store)
 		if errors.Is(err, oauth.ErrNoToken) {
 			return nil

@@ -178,6 +178,7 @@ func TestTeardownRefusesWhatItCannotDo(t *testing.T) {
 			t.Errorf("%v: exit %d %q, want %d and %q", c.args, got.code, got.stderr, exitUsage, c.want)
 		}
 	}
+	s.must("run", "--once")
 	operatingOn(t, s)
 	got := s.run(t.Context(), nil, "teardown", "--all", "--yes")
 	if got.code != exitUsage || !strings.Contains(got.stderr, "running") {

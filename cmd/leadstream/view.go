@@ -5,12 +5,10 @@ import (
 	"context"
 	"errors"
 	"maps"
-	"net/url"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -36,6 +34,7 @@ const (
 type viewer struct {
 	*system
 	work    *connector.Connector
+	beat    *oauth.Heartbeat
 	id      string // of this process
 	started time.Time
 
@@ -43,14 +42,10 @@ type viewer struct {
 	schemas  *glance[struct{}] // whether the registry does
 	progress *glance[connector.Status]
 	letters  *glance[delivery.Letters]
-
-	mu    sync.Mutex
-	conn  web.Connection
-	asked time.Time
 }
 
-func newViewer(s *system, work *connector.Connector) *viewer {
-	v := &viewer{system: s, work: work, id: processID(), started: time.Now().UTC()}
+func newViewer(s *system, work *connector.Connector, beat *oauth.Heartbeat) *viewer {
+	v := &viewer{system: s, work: work, beat: beat, id: processID(), started: time.Now().UTC()}
 	v.kafka = newGlance(10*time.Second, v.reachKafka)
 	v.schemas = newGlance(topicAge, v.reachRegistry)
 	v.progress = newGlance(topicAge, v.readProgress)
@@ -144,7 +139,7 @@ func (v *viewer) view(ctx context.Context) web.View {
 	view := web.View{
 		Name: v.config.Name, Version: readBuild().Version, Time: time.Now().UTC(), ReadAt: at,
 		Process:     web.Process{ID: v.id, Active: st.Active, Since: st.Since, Started: v.started},
-		Connection:  onPage(v.connection(ctx)),
+		Connection:  onPage(connectionView(v.beat.Pulse())),
 		Latency:     web.Latency{P50Seconds: st.Latency.P50.Seconds(), P99Seconds: st.Latency.P99.Seconds(), Leads: int64(st.Latency.Leads)},
 		Budget:      budgetView(v.linkedin.Budget()),
 		DeadLetters: v.deadLetters(),
@@ -168,7 +163,6 @@ func (v *viewer) view(ctx context.Context) web.View {
 
 // look has whatever is due be found out, all of it at the same time.
 func (v *viewer) look(ctx context.Context) {
-	v.expireConnection()
 	if !v.reached.Load() {
 		return // Kafka is being waited for as it is
 	}
@@ -183,19 +177,10 @@ func (v *viewer) look(ctx context.Context) {
 	v.letters.get(ctx) //nolint:errcheck // see deadLetters
 }
 
-// expireConnection has the page ask anew for a consent of which the watch over
-// it says something else by now.
-func (v *viewer) expireConnection() {
-	usable, known := v.system.connection.usable()
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	if known && usable == (v.conn.State == web.Failing) {
-		v.asked = time.Time{}
-	}
-}
-
 // inBrowser turns what a person at a terminal does into what one at the page does.
 var inBrowser = strings.NewReplacer(
+	"press Connect or Reconnect LinkedIn on the status page, or run `leadstream auth login`", "connect LinkedIn on this page",
+	"press Reconnect LinkedIn on the status page, or run `leadstream auth login`", "connect LinkedIn again on this page",
 	"run `leadstream auth login` again", "connect LinkedIn again on this page",
 	"run `leadstream auth login`", "connect LinkedIn on this page")
 
@@ -209,34 +194,10 @@ func onPage(c web.Connection) web.Connection {
 	return c
 }
 
-// refreshing is a consent after which the page asks anew for the connection.
-type refreshing struct {
-	web.Consent
-	viewer *viewer
-}
-
-// Callback implements web.Consent.
-func (c *refreshing) Callback(ctx context.Context, params url.Values, browserBinding string) error {
-	defer c.viewer.forgetConnection()
-	return c.Consent.Callback(ctx, params, browserBinding)
-}
-
-// Disconnect implements web.Consent.
-func (c *refreshing) Disconnect(ctx context.Context) error {
-	defer c.viewer.forgetConnection()
-	return c.Consent.Disconnect(ctx)
-}
-
-func (v *viewer) forgetConnection() {
-	v.mu.Lock()
-	defer v.mu.Unlock()
-	v.asked = time.Time{}
-}
-
 func organizations(st connector.Status) []web.Organization {
 	var rows []web.Organization
 	for _, o := range st.Organizations {
-		row := web.Organization{URN: o.URN, Name: o.Name, Roles: o.Roles, Access: web.OK, Problem: o.Problem}
+		row := web.Organization{URN: o.URN, Name: o.Name, Roles: o.Roles, Access: web.OK, Problem: o.Problem, Todo: o.Todo}
 		if o.Problem != "" {
 			row.Access = web.Failing
 		}

@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -82,8 +81,13 @@ func TestTheProgramFillsEveryFigureOfThePage(t *testing.T) {
 	s.reached.Store(true)
 	from := time.Now().Add(-40 * 24 * time.Hour)
 	work := s.newConnector(connector.Options{Replay: &connector.ReplayOptions{ID: "r", From: from, To: time.Now(), Mode: checkpoint.All}})
-	v := newViewer(s, work)
+	beat := s.newHeartbeat(work.Resume)
+	v := newViewer(s, work, beat)
 	background(t, v.run)
+	background(t, func(ctx context.Context) error {
+		beat.Run(ctx)
+		return nil
+	})
 	background(t, work.Run)
 	done := watched(t, v, "the replay to be done", func(v web.View) bool {
 		return len(v.Tasks) == 1 && v.Tasks[0].Done && len(v.Forms) == 2 && total(v.Hours) >= 30
@@ -177,7 +181,8 @@ func TestAStandbyKnowsWhoWorksAndWhatIsDone(t *testing.T) {
 	}
 	s := world.system(nil)
 	s.reached.Store(true)
-	v := newViewer(s, s.newConnector(connector.Options{}))
+	work := s.newConnector(connector.Options{})
+	v := newViewer(s, work, s.newHeartbeat(work.Resume))
 	v.id = "another process"
 	background(t, v.run)
 	view := watched(t, v, "what the topic says", func(v web.View) bool { return !v.ReadAt.IsZero() })
@@ -210,33 +215,6 @@ func TestAStandbyGoesOnShowingWhatItReadLast(t *testing.T) {
 	v.progress.found(time.Now(), connector.Status{}, errors.New("Kafka is away"))
 	if st, at := v.status(); at.IsZero() || len(st.Forms) != 1 {
 		t.Errorf("with Kafka away: %+v at %v, want what was read before", st, at)
-	}
-}
-
-// stoppedConsent fails.
-type stoppedConsent struct{ web.Consent }
-
-func (stoppedConsent) Callback(context.Context, url.Values, string) error { return errors.New("away") }
-func (stoppedConsent) Disconnect(context.Context) error                   { return nil }
-
-func TestThePageAsksAnewAfterEachConsentAndEachNews(t *testing.T) {
-	v := idleViewer(t, nil, nil)
-	c := &refreshing{stoppedConsent{}, v}
-	old := func() { v.asked, v.conn = time.Now(), web.Connection{State: web.OK, Stored: true} }
-	for name, news := range map[string]func(){
-		"callback":     func() { _ = c.Callback(t.Context(), nil, "") },
-		"disconnected": func() { _ = c.Disconnect(t.Context()) },
-		"revoked":      func() { v.system.connection.observe(oauth.Status{Usable: false}); v.expireConnection() },
-	} {
-		old()
-		if news(); !v.asked.IsZero() {
-			t.Errorf("%s: the page goes on showing the connection of before", name)
-		}
-	}
-	old()
-	v.system.connection.observe(oauth.Status{Usable: true})
-	if v.expireConnection(); v.asked.IsZero() {
-		t.Error("LinkedIn is asked anew although nothing has changed")
 	}
 }
 

@@ -31,18 +31,17 @@ type system struct {
 	metrics  *prometheus.Registry
 	cluster  *kafka.Cluster
 	registry *schema.Registry
+	tokens   oauth.Store
 	session  *oauth.Session
 	linkedin *linkedin.Client
-	// connection tells Prometheus of the session.
-	connection *connectionMetrics
 	// reached: Kafka has answered since the start.
 	reached atomic.Bool
 }
 
 // build makes the parts that a command which reads LinkedIn and Kafka needs.
 func build(c *config.Config, log *zap.Logger) (*system, error) {
-	s := &system{config: c, log: log, metrics: prometheus.NewRegistry(), connection: newConnectionMetrics()}
-	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo(), s.connection)
+	s := &system{config: c, log: log, metrics: prometheus.NewRegistry()}
+	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
 	var err error
 	if s.cluster, err = newCluster(c, log); err != nil {
 		return nil, err
@@ -50,7 +49,8 @@ func build(c *config.Config, log *zap.Logger) (*system, error) {
 	if s.registry, err = newRegistry(c); err != nil {
 		return nil, err
 	}
-	if s.session, err = newSession(c, log); err != nil {
+	s.tokens = newTokenStore(c, s.cluster, log)
+	if s.session, err = newSession(c, s.tokens, log); err != nil {
 		return nil, err
 	}
 	s.linkedin, err = linkedin.New(linkedin.Options{

@@ -39,6 +39,7 @@ const (
 	KindHours         = "hours"         // hours: Hours
 	KindProcess       = "process"       // process: Process
 	KindOrganizations = "organizations" // organizations: Organizations
+	KindToken         = "token"         // token/<what package oauth names it>: Token
 )
 
 // The keys of kinds that have one record.
@@ -76,6 +77,12 @@ func DebtKey(src lead.Source, form string) string {
 // FormKey is the key of a form's fields, TopicKey of its topic's state.
 func FormKey(form string) string  { return KindForm + "/" + form }
 func TopicKey(form string) string { return KindTopic + "/" + form }
+
+// TokenKey is the key of a record of LinkedIn tokens.
+func TokenKey(id string) string { return KindToken + "/" + id }
+
+// ParseTokenKey reads what TokenKey made.
+func ParseTokenKey(key string) (id string, ok bool) { return strings.CutPrefix(key, KindToken+"/") }
 
 // ParseSourceKey reads what SourceKey made.
 func ParseSourceKey(key string) (lead.Source, bool) {
@@ -250,6 +257,13 @@ type Push struct {
 type Pushed struct {
 	Response string    `json:"response"` // id
 	At       time.Time `json:"at"`
+}
+
+// Token is a pair of LinkedIn tokens as token.store kafka keeps it beside the
+// progress. Names and content are owned by package oauth.
+type Token struct {
+	// Sealed is the pair, encrypted; empty where the key says all there is.
+	Sealed []byte `json:"sealed,omitempty"`
 }
 
 // UnreadableError says that a record of the checkpoint topic cannot be read. It

@@ -37,6 +37,8 @@ func records() map[string]any {
 			{URN: "urn:li:organization:9000124", Name: "Nordwind Analytics", Roles: []string{"ANALYST"}, Problem: "ANALYST does not read event leads"}}},
 		"deletions": &Deletions{Next: []int64{41}},
 		"push":      &Push{Created: []Pushed{{Response: "8f0c2b9e-41d7-4c55-9e0b-6a1d2f3c4b5a-6", At: t0}}},
+		"token":     &Token{Sealed: []byte("age-encryption.org/v1\n…")},
+		"removed":   &Token{},
 	}
 }
 
@@ -109,12 +111,18 @@ func TestKeysAreReadBack(t *testing.T) {
 	if got, form, ok := ParseDebtKey(DebtKey(src, "7130000000000000001")); !ok || got != src || form != "7130000000000000001" {
 		t.Errorf("ParseDebtKey = %v, %q, %v", got, form, ok)
 	}
+	if got, ok := ParseTokenKey(TokenKey("a/b")); !ok || got != "a/b" {
+		t.Errorf("ParseTokenKey = %q, %v", got, ok)
+	}
 	for _, bad := range []string{"", "source", "source/", "source/x", "debt/x", "form/7", "debt/a/b"} {
 		if _, ok := ParseSourceKey(bad); ok {
 			t.Errorf("ParseSourceKey(%q) accepted it", bad)
 		}
 		if _, _, ok := ParseDebtKey(bad); ok {
 			t.Errorf("ParseDebtKey(%q) accepted it", bad)
+		}
+		if _, ok := ParseTokenKey(bad); ok {
+			t.Errorf("ParseTokenKey(%q) accepted it", bad)
 		}
 	}
 }

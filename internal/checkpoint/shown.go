@@ -74,6 +74,7 @@ type Organization struct {
 	URN   string   `json:"urn"`
 	Name  string   `json:"name,omitempty"`
 	Roles []string `json:"roles,omitempty"`
-	// Problem says why its leads cannot be read; empty when they can.
+	// Problem says why its leads cannot be read, Todo what to do; empty when they can.
 	Problem string `json:"problem,omitempty"`
+	Todo    string `json:"todo,omitempty"`
 }

@@ -37,8 +37,21 @@ func (b *Backoff) Reset() {
 // Wait sleeps for the next delay, or for least if that is longer, and returns
 // early with the context's error when ctx ends.
 func (b *Backoff) Wait(ctx context.Context, least time.Duration) error {
+	return b.WaitOr(ctx, least, nil)
+}
+
+// WaitOr is Wait that ends without an error when wake is closed, too.
+func (b *Backoff) WaitOr(ctx context.Context, least time.Duration, wake <-chan struct{}) error {
 	b.attempts++
-	return Sleep(ctx, max(b.policy.NextBackOff(), least))
+	timer := time.NewTimer(max(b.policy.NextBackOff(), least))
+	defer timer.Stop()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-timer.C:
+	case <-wake:
+	}
+	return nil
 }
 
 // Sleep waits for d, or returns the context's error when ctx ends first.

@@ -9,6 +9,8 @@ package lead
 
 import (
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 )
 
@@ -60,9 +62,30 @@ type Organization struct {
 	Name string
 	// Roles are the member's approved roles, sorted, as LinkedIn spells them.
 	Roles []string
-	// Problem says why its event leads cannot be read, in a sentence a person
-	// can act on; empty when they can.
-	Problem string
+	// Problem says why its event leads cannot be read, and Todo what a person can
+	// do about it; empty when they can.
+	Problem, Todo string
+}
+
+// The roles that may read an organization's events and their leads.
+// Source: Lead Sync API, permissions; Event Management API.
+const (
+	RoleAdministrator = "ADMINISTRATOR"
+	RoleContentAdmin  = "CONTENT_ADMINISTRATOR"
+)
+
+// Access says why roles on a page do not read its event leads, and what to do
+// about it; both are empty when they do.
+func Access(roles []string) (problem, todo string) {
+	if slices.Contains(roles, RoleAdministrator) || slices.Contains(roles, RoleContentAdmin) {
+		return "", ""
+	}
+	problem = "the authorising member has no role on this page"
+	if len(roles) > 0 {
+		problem = "the authorising member is " + strings.Join(roles, ", ") + " of this page, which does not read event leads"
+	}
+	return problem, "a super admin of the page makes the member " + RoleAdministrator + " or " + RoleContentAdmin +
+		" on LinkedIn (the page, Settings, Manage admins); it is noticed by itself, and what was missed is read"
 }
 
 // Event is a LinkedIn event that has a lead form.

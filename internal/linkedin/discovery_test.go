@@ -186,15 +186,15 @@ func TestOneUnreadablePageHidesNoOther(t *testing.T) {
 		want := []lead.Organization{
 			{URN: "urn:li:organization:1", Name: "One", Roles: []string{"ADMINISTRATOR", "ANALYST"}},
 			{URN: "urn:li:organization:2", Roles: []string{"CONTENT_ADMINISTRATOR"}},
-			{URN: "urn:li:organization:3", Name: "Three", Roles: []string{"ANALYST", "A_NEW_ROLE"}, Problem: got[2].Problem},
+			{URN: "urn:li:organization:3", Name: "Three", Roles: []string{"ANALYST", "A_NEW_ROLE"}, Problem: got[2].Problem, Todo: got[2].Todo},
 			{URN: "urn:li:organization:5", Roles: []string{"ADMINISTRATOR"}},
 		}
 		if !reflect.DeepEqual(got, want) {
 			t.Errorf("organizations\n got %+v\nwant %+v", got, want)
 		}
 		for _, part := range []string{"ANALYST", "CONTENT_ADMINISTRATOR", "super admin"} {
-			if !strings.Contains(got[2].Problem, part) {
-				t.Errorf("the problem does not name %s: %s", part, got[2].Problem)
+			if !strings.Contains(got[2].Problem+"; "+got[2].Todo, part) {
+				t.Errorf("the problem does not name %s: %s; %s", part, got[2].Problem, got[2].Todo)
 			}
 		}
 		// Names are kept for a day, one that failed for the moment is asked again.

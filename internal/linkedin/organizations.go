@@ -18,13 +18,6 @@ import (
 	"leadstream/internal/lead"
 )
 
-// The roles that may read an organization's events and their leads.
-// Source: Lead Sync API, permissions; Event Management API.
-const (
-	roleAdministrator = "ADMINISTRATOR"
-	roleContentAdmin  = "CONTENT_ADMINISTRATOR"
-)
-
 const (
 	organizationPrefix = "urn:li:organization:"
 	rolesPath          = "/rest/organizationAcls"
@@ -46,7 +39,8 @@ func (c *Client) Organizations(ctx context.Context) ([]lead.Organization, error)
 	for _, urn := range slices.Sorted(maps.Keys(roles)) {
 		held := roles[urn]
 		slices.Sort(held)
-		out = append(out, lead.Organization{URN: urn, Roles: held, Problem: roleProblem(held)})
+		problem, todo := lead.Access(held)
+		out = append(out, lead.Organization{URN: urn, Roles: held, Problem: problem, Todo: todo})
 	}
 	// Several at once, as far as the slots allow.
 	group, ctx := errgroup.WithContext(ctx)
@@ -61,16 +55,6 @@ func (c *Client) Organizations(ctx context.Context) ([]lead.Organization, error)
 		return nil, fmt.Errorf("reading the names of organizations: %w", err)
 	}
 	return out, nil
-}
-
-// roleProblem is empty when one of the roles reads event leads.
-func roleProblem(roles []string) string {
-	if slices.Contains(roles, roleAdministrator) || slices.Contains(roles, roleContentAdmin) {
-		return ""
-	}
-	return fmt.Sprintf("the authorising member is %s of this page, which does not read event leads; %s or %s does: "+
-		"a super admin of the page grants it on LinkedIn under Settings, Manage admins",
-		strings.Join(roles, ", "), roleAdministrator, roleContentAdmin)
 }
 
 type role struct{ organization, name, state string }
@@ -155,6 +139,7 @@ func (c *Client) organizationName(ctx context.Context, urn string) (string, erro
 		return known.name, nil //nolint:nilerr // a page does without its name: an old one, if any
 	default:
 		c.log.Debug("organization does not tell its name", zap.String("organization", urn), zap.Error(err))
+		name = known.name // one that it told while the member had a role there
 	}
 	c.names.mu.Lock()
 	defer c.names.mu.Unlock()

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
+
+	"leadstream/internal/lead"
 )
 
 // Verdict is what a probe came to.
@@ -252,7 +254,7 @@ func (p *prober) owners(ctx context.Context) ([]string, error) {
 	}
 	var owners []string
 	for urn, names := range held {
-		if urn != "" && roleProblem(names) == "" {
+		if problem, _ := lead.Access(names); urn != "" && problem == "" {
 			owners = append(owners, urn)
 		}
 	}

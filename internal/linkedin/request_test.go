@@ -317,6 +317,20 @@ func TestMeIsAliveWithoutAProfileScope(t *testing.T) {
 	}
 }
 
+// TestOneRoleTellsWhetherTheTokenIsAccepted: the least request that does.
+func TestOneRoleTellsWhetherTheTokenIsAccepted(t *testing.T) {
+	for status, alive := range map[int]bool{200: true, 403: true, 401: false} {
+		s := &script{answers: []answer{{status: status, body: `{"elements":[]}`}}}
+		c := newTestClient(t, s, Options{})
+		if err := c.AnyRole(t.Context()); (err == nil) != alive {
+			t.Errorf("%d: %v, want alive: %v", status, err, alive)
+		}
+		if u := s.last.URL; u.Path != "/rest/organizationAcls" || u.RawQuery != "q=roleAssignee&count=1" {
+			t.Errorf("asked %s", u)
+		}
+	}
+}
+
 // TestAnswersAreBounded: one that is too long is a failure, never a short page.
 func TestAnswersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

@@ -69,9 +69,9 @@ func (s *Session) CompleteCode(ctx context.Context, code string) (Token, error) 
 	// From here on it must not be cut short: a code works once.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), exchangeTime)
 	defer cancel()
-	held, err := s.opts.Store.Load(ctx)
-	if err != nil && !errors.Is(err, ErrNoToken) {
-		return Token{}, fmt.Errorf("reading the stored token before it is replaced: %w", err)
+	held, missing := s.opts.Store.Load(ctx)
+	if missing != nil && !errors.Is(missing, ErrNoToken) {
+		return Token{}, fmt.Errorf("reading the stored token before it is replaced: %w", missing)
 	}
 	t, err := s.redeem(ctx, code)
 	var refused *refusedError
@@ -81,12 +81,16 @@ func (s *Session) CompleteCode(ctx context.Context, code string) (Token, error) 
 	if err != nil {
 		return Token{}, err
 	}
-	if missing := missingScopes(s.opts.Scopes, t.Scopes); len(missing) > 0 {
-		return Token{}, &ConsentNeededError{Reason: ScopesMissing, Missing: missing}
+	if lacking := missingScopes(s.opts.Scopes, t.Scopes); len(lacking) > 0 {
+		return Token{}, &ConsentNeededError{Reason: ScopesMissing, Missing: lacking}
 	}
-	if !t.AuthorizedAt.After(held.AuthorizedAt) {
+	before := held.AuthorizedAt
+	if removed := (*RemovedError)(nil); errors.As(missing, &removed) {
+		before = removed.AuthorizedAt
+	}
+	if !t.AuthorizedAt.After(before) {
 		// This consent was just given, whatever the clocks of two machines say.
-		t.AuthorizedAt = held.AuthorizedAt.Add(time.Millisecond)
+		t.AuthorizedAt = before.Add(time.Millisecond)
 		t.ObtainedAt = t.AuthorizedAt
 	}
 	if err := s.opts.Store.Save(ctx, t); err != nil {
@@ -96,5 +100,17 @@ func (s *Session) CompleteCode(ctx context.Context, code string) (Token, error) 
 	s.pending = Token{}
 	s.mu.Unlock()
 	s.log.Info("LinkedIn consent given", zap.Object("token", t))
+	s.ring()
 	return s.adopt(t), nil
+}
+
+// Logout is Logout of this session's store, and this process forgets the token
+// at once.
+func (s *Session) Logout(ctx context.Context) (Token, error) {
+	held, err := Logout(ctx, s.opts.Store)
+	if err == nil || errors.Is(err, ErrNoToken) {
+		s.forget()
+		s.ring()
+	}
+	return held, err
 }

@@ -6,7 +6,9 @@
 // and when LinkedIn refuses one, once however many callers ask, and a rotated
 // refresh token is durable in the Store before the access token that came with
 // it is used. Several processes may share a Store; the newest consent wins.
-// When only a person can help, the error is a *ConsentNeededError.
+// When only a person can help, the error is a *ConsentNeededError. A Heartbeat
+// beside it looks at the connection now and then, and says what a person has to
+// know.
 //
 // Neither tokens nor the app's secret appear in any log line or error of this
 // package.
@@ -71,13 +73,17 @@ type Session struct {
 	oauth  oauth2.Config
 	http   *http.Client
 	states *stateSigner
+	// alarm has one while something happened that a Heartbeat should look at.
+	alarm chan struct{}
 
-	renewing  shared // at most one renewal at a time
-	replacing shared // at most one answer to a 401 at a time
+	reading   sync.Mutex // held by who looks at the Store beside a token in memory
+	renewing  shared     // at most one renewal at a time
+	replacing shared     // at most one answer to a 401 at a time
 
 	mu       sync.Mutex
 	token    Token     // as last read or stored
 	loadedAt time.Time // when the store was last asked
+	unread   bool      // the store could not be read then
 	pending  Token     // renewed at LinkedIn, not durable yet, hence not used
 	dead     verdict   // the access token LinkedIn called dead
 	refused  refusal   // the refresh token LinkedIn refused
@@ -148,7 +154,16 @@ func build(o Options) (*Session, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		states: signer,
+		alarm:  make(chan struct{}, 1),
 	}, nil
+}
+
+// ring has a Heartbeat look at the connection at once.
+func (s *Session) ring() {
+	select {
+	case s.alarm <- struct{}{}:
+	default: // it rings already
+	}
 }
 
 // Close waits until no exchange with LinkedIn is under way, so that a token

@@ -50,6 +50,9 @@ func (s *Session) refreshOnce(ctx context.Context, old Token) (Token, error) {
 	if errors.As(err, &refused) {
 		return s.refusedBy(ctx, old, refused)
 	}
+	if app := (*AppRefusedError)(nil); errors.As(err, &app) {
+		s.ring()
+	}
 	if err != nil {
 		return Token{}, err
 	}
@@ -93,6 +96,7 @@ func (s *Session) refusedBy(ctx context.Context, old Token, refused *refusedErro
 	s.mu.Lock()
 	s.refused = refusal{refresh: old.Refresh, at: s.now(), err: err}
 	s.mu.Unlock()
+	s.ring()
 	return Token{}, err
 }
 
@@ -105,6 +109,14 @@ func (s *Session) refusalOf(t Token) error {
 		return nil
 	}
 	return s.refused.err
+}
+
+// condemned reports that LinkedIn called the access token dead when a request
+// that it refused was looked into.
+func (s *Session) condemned(t Token) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.dead.access == t.Access
 }
 
 // deathOf is why the access token is of no use.
@@ -121,8 +133,8 @@ func (s *Session) deathOf(t Token) Reason {
 }
 
 // postpone notes a failed renewal. While the old token still works nobody
-// returns the error, so it is logged here, and the next attempt waits: a tenth
-// of what is left, up to 5 minutes, or an hour where a person must act.
+// returns the error, so it is logged here, once, and the next attempt waits: a
+// tenth of what is left, up to 5 minutes, or an hour where a person must act.
 func (s *Session) postpone(old Token, cause error) {
 	if !s.alive(old) || errors.Is(cause, ErrNoToken) { // then the callers get the error
 		return
@@ -136,6 +148,9 @@ func (s *Session) postpone(old Token, cause error) {
 		wait = max(time.Second, min(wait, old.AccessExpiresAt.Sub(s.now())/10))
 	}
 	s.mu.Lock()
+	if !s.retryAt.IsZero() {
+		level = zap.DebugLevel // it was said
+	}
 	s.retryAt = s.now().Add(wait)
 	s.mu.Unlock()
 	s.log.Log(level, "renewing the LinkedIn access token ahead of its end did not work, it is used until then",

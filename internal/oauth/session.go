@@ -88,20 +88,28 @@ func (s *Session) due(t Token) bool {
 	return left <= life/10 && !now.Before(s.retryAt)
 }
 
-// current is the token held, as the Store had it within reloadEvery.
+// current is the token held, as the Store had it within reloadEvery. With a
+// token in memory one caller at a time looks at the Store, the others go on.
 func (s *Session) current(ctx context.Context) (Token, error) {
 	s.mu.Lock()
 	t, age := s.token, s.now().Sub(s.loadedAt)
 	s.mu.Unlock()
-	if !t.IsZero() && age >= 0 && age < reloadEvery {
+	if t.IsZero() {
+		return s.reload(ctx)
+	}
+	if age >= 0 && age < reloadEvery || !s.reading.TryLock() {
 		return t, nil
 	}
+	defer s.reading.Unlock()
 	next, err := s.reload(ctx)
-	if err != nil && !t.IsZero() && !errors.Is(err, ErrNoToken) {
-		s.log.Warn("reading the stored token, going on with the one in memory", zap.Error(err))
+	if err != nil && !errors.Is(err, ErrNoToken) {
 		s.mu.Lock()
+		defer s.mu.Unlock()
 		s.loadedAt = s.now()
-		s.mu.Unlock()
+		if !s.unread && ctx.Err() == nil {
+			s.unread = true
+			s.log.Warn("reading the stored token, going on with the one in memory", zap.Error(err))
+		}
 		return t, nil
 	}
 	return next, err
@@ -136,6 +144,10 @@ func (s *Session) adopt(t Token) Token {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.loadedAt = s.now()
+	if s.unread {
+		s.unread = false
+		s.log.Info("the stored token can be read again")
+	}
 	if !s.token.IsZero() && !t.Supersedes(s.token) {
 		return s.token
 	}
@@ -153,5 +165,5 @@ func (s *Session) forget() {
 	if !s.token.IsZero() {
 		s.log.Info("the LinkedIn token was removed from the store")
 	}
-	s.token, s.pending, s.loadedAt = Token{}, Token{}, s.now()
+	s.token, s.pending, s.loadedAt, s.unread = Token{}, Token{}, s.now(), false
 }

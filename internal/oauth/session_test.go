@@ -132,6 +132,15 @@ func TestWorkingTokenIsUsedWhileItsRenewalFails(t *testing.T) {
 	if !strings.Contains(w.log.String(), "did not work") {
 		t.Error("the failed renewal was not logged")
 	}
+	for range 3 {
+		w.clock.Add(6 * time.Minute)
+		if _, err := w.AccessToken(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := strings.Count(w.log.String(), `"level":"warn"`); n != 1 || w.linkedin.count(tokenPath) != 4 {
+		t.Errorf("it was tried %d times and told %d times, want 4 and 1", w.linkedin.count(tokenPath), n)
+	}
 	w.clock.Add(6 * time.Minute)
 	w.linkedin.override(tokenPath, nil)
 	if got, err := w.AccessToken(t.Context()); err != nil || got != planted+"-access-2" {

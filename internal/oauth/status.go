@@ -44,25 +44,55 @@ type Status struct {
 // introspection. It renews and stores nothing. The error is one of the Store;
 // a missing token is a Status, not an error.
 func (s *Session) Status(ctx context.Context) (Status, error) {
-	st := Status{Wanted: s.opts.Scopes, Scopes: []string{}, Missing: []string{}}
+	i, err := s.inspect(ctx)
+	return i.Status, err
+}
+
+// inspection is a Status with what it was made from.
+type inspection struct {
+	Status
+	token Token         // as stored; zero when there is none
+	said  Introspection // LinkedIn's word, when Unchecked is nil
+	// appRefused: LinkedIn did not look at the token, for the app is not who it
+	// says it is.
+	appRefused bool
+}
+
+// dead reports that LinkedIn said that the access token is of no use.
+func (i *inspection) dead() bool {
+	return !i.token.IsZero() && i.Unchecked == nil && !i.appRefused && !i.said.Active
+}
+
+// inspect asks LinkedIn about the token that is stored.
+func (s *Session) inspect(ctx context.Context) (inspection, error) {
 	t, err := s.reload(ctx)
 	if errors.Is(err, ErrNoToken) {
-		st.fail(&ConsentNeededError{Reason: NoToken})
-		return st, nil
+		i := inspection{Status: Status{Wanted: s.opts.Scopes, Scopes: []string{}, Missing: []string{}}}
+		i.fail(&ConsentNeededError{Reason: NoToken})
+		return i, nil
 	}
 	if err != nil {
-		return Status{}, err
+		return inspection{}, err
 	}
 	in, err := s.introspect(ctx, t.Access)
+	return s.verdict(t, in, err), nil
+}
+
+// verdict is the Status of a token that LinkedIn says something of, or that it
+// could not be asked about.
+func (s *Session) verdict(t Token, in Introspection, err error) inspection {
+	i := inspection{Status: Status{Wanted: s.opts.Scopes, Scopes: []string{}, Missing: []string{}}, token: t, said: in}
+	var app *AppRefusedError
+	i.appRefused = errors.As(err, &app)
 	if err == nil && !in.ExpiresAt.IsZero() {
 		t.AccessExpiresAt = in.ExpiresAt
 	}
 	if err == nil && in.Scoped {
 		t.Scopes = in.Scopes
 	}
-	st.describe(t, s.now())
-	st.judge(s, t, in, err)
-	return st, nil
+	i.describe(t, s.now())
+	i.judge(s, t, in, err)
+	return i
 }
 
 // describe fills in what is known of the token.
@@ -73,8 +103,39 @@ func (st *Status) describe(t Token, now time.Time) {
 	st.Refreshable = t.Refresh != ""
 	st.Scopes = append(st.Scopes, t.Scopes...)
 	st.Missing = append(st.Missing, missingScopes(st.Wanted, t.Scopes)...)
-	if !st.Refreshable {
+	end, left := st.consentEnds(now)
+	switch {
+	case !end.IsZero() && left > 0 && left <= soonest:
+		st.Note = fmt.Sprintf("the consent ends %s, on %s: consent again before", inDays(left), stamp(end))
+	case !st.Refreshable:
 		st.Note = fmt.Sprintf("LinkedIn gave no refresh token: a new consent is due before %s", stamp(t.AccessExpiresAt))
+	}
+}
+
+// soonest is how long before its end a consent is spoken of.
+const soonest = 30 * 24 * time.Hour
+
+// consentEnds is when the consent ends whatever is renewed, and how long that
+// is from now; zero when that is unknown.
+func (st *Status) consentEnds(now time.Time) (end time.Time, left time.Duration) {
+	end = st.AccessExpiresAt
+	if st.Refreshable {
+		end = st.RefreshExpiresAt
+	}
+	if end.IsZero() {
+		return end, 0
+	}
+	return end, end.Sub(now)
+}
+
+func inDays(left time.Duration) string {
+	switch days := int(left / (24 * time.Hour)); days {
+	case 0:
+		return "within a day"
+	case 1:
+		return "in 1 day"
+	default:
+		return fmt.Sprintf("in %d days", days)
 	}
 }
 
@@ -85,6 +146,10 @@ func (st *Status) judge(s *Session, t Token, in Introspection, err error) {
 	switch {
 	case errors.As(err, &app):
 		st.Problem, st.Todo = "LinkedIn refused the app's credentials", "compare linkedin.client_id and linkedin.client_secret with the app's Auth page"
+		st.Note = ""
+		if now.Before(t.AccessExpiresAt) {
+			st.Note = fmt.Sprintf("the access token held goes on until %s, but cannot be renewed", stamp(t.AccessExpiresAt))
+		}
 		return
 	case err != nil:
 		st.Unchecked = err

@@ -1,7 +1,9 @@
 package oauth
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -17,6 +19,9 @@ import (
 // LinkedIn that have not heard of it yet (seen by several integrators: 401,
 // 65601, for some seconds).
 const freshFor = 30 * time.Second
+
+// refusalLimit is how much of a 401 is read.
+const refusalLimit = 64 << 10
 
 // lagWaits are the pauses before a fresh token is tried again.
 var lagWaits = [...]time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second}
@@ -52,30 +57,73 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 		return nil, errors.Join(fmt.Errorf("authorizing the request: %w", err), closeBody(req))
 	}
 	resp, err := t.send(req, token, req.Body)
-	if err != nil || resp.StatusCode != http.StatusUnauthorized || !replayable(req) {
-		return resp, err
+	switch {
+	case err != nil:
+		return nil, err
+	case unauthorized(resp) && replayable(req):
+		return t.answer(req, token, resp)
+	case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusForbidden:
+		t.session.ring() // a role, or a scope: the heartbeat tells the second
 	}
-	return t.answer(req, token, resp)
+	return resp, nil
 }
 
-// answer does what can be done about a 401, and consumes it.
+// unauthorized reports a 401 that speaks of the token. One that speaks of a
+// missing role or scope, which LinkedIn sometimes answers instead of 403, is
+// left to the caller.
+func unauthorized(resp *http.Response) bool {
+	if resp.StatusCode != http.StatusUnauthorized {
+		return false
+	}
+	code, service := reasonOf401(resp)
+	return code != "ACCESS_DENIED" && service != 100
+}
+
+// expired reports a 401 by which LinkedIn says that the token's life is over,
+// which no lag explains.
+func expired(resp *http.Response) bool {
+	code, service := reasonOf401(resp)
+	return code == "EXPIRED_ACCESS_TOKEN" || service == 65602
+}
+
+// reasonOf401 is the code and the serviceErrorCode of a refusal, where its body
+// has them, which stays to be read. Source: LinkedIn API guide, Error Handling.
+func reasonOf401(resp *http.Response) (code string, service int) {
+	head, err := io.ReadAll(io.LimitReader(resp.Body, refusalLimit))
+	resp.Body = struct {
+		io.Reader
+		io.Closer
+	}{io.MultiReader(bytes.NewReader(head), resp.Body), resp.Body}
+	var refusal struct {
+		Code    string `json:"code"`
+		Service int    `json:"serviceErrorCode"`
+	}
+	if err != nil || json.Unmarshal(head, &refusal) != nil {
+		return "", 0
+	}
+	return refusal.Code, refusal.Service
+}
+
+// answer does what can be done about a 401, and consumes it. The heartbeat
+// looks at what came of it.
 func (t *transport) answer(req *http.Request, token Token, resp *http.Response) (*http.Response, error) {
 	ctx := req.Context()
 	resp, err := t.outwaitLag(req, token, resp)
-	if err != nil || resp.StatusCode != http.StatusUnauthorized {
+	if err != nil || !unauthorized(resp) {
 		return resp, err
 	}
+	defer t.session.ring()
 	discard(resp)
 	next, err := t.session.replace(ctx, token)
 	if err != nil {
 		return nil, fmt.Errorf("replacing the access token that LinkedIn refused: %w", err)
 	}
 	resp, err = t.resend(req, next)
-	if err != nil || resp.StatusCode != http.StatusUnauthorized {
+	if err != nil || !unauthorized(resp) {
 		return resp, err
 	}
 	resp, err = t.outwaitLag(req, next, resp)
-	if err != nil || resp.StatusCode != http.StatusUnauthorized {
+	if err != nil || !unauthorized(resp) {
 		return resp, err
 	}
 	discard(resp)
@@ -85,7 +133,7 @@ func (t *transport) answer(req *http.Request, token Token, resp *http.Response) 
 // outwaitLag tries a fresh token again for as long as LinkedIn may need to
 // learn of it, and gives the last answer.
 func (t *transport) outwaitLag(req *http.Request, token Token, resp *http.Response) (*http.Response, error) {
-	if t.session.now().Sub(token.ObtainedAt) >= freshFor {
+	if expired(resp) || t.session.now().Sub(token.ObtainedAt) >= freshFor {
 		return resp, nil
 	}
 	for _, wait := range lagWaits {
@@ -95,7 +143,7 @@ func (t *transport) outwaitLag(req *http.Request, token Token, resp *http.Respon
 			return nil, fmt.Errorf("waiting for LinkedIn to know the fresh access token: %w", err)
 		}
 		var err error
-		if resp, err = t.resend(req, token); err != nil || resp.StatusCode != http.StatusUnauthorized {
+		if resp, err = t.resend(req, token); err != nil || !unauthorized(resp) {
 			return resp, err
 		}
 	}
@@ -126,7 +174,7 @@ func replayable(req *http.Request) bool {
 
 // discard reads the rest of an answer, so that its connection is used again.
 func discard(resp *http.Response) {
-	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, 64<<10)) // the answer is of no interest
+	_, _ = io.Copy(io.Discard, io.LimitReader(resp.Body, refusalLimit)) // the answer is of no interest
 	_ = resp.Body.Close()
 }
 

@@ -291,3 +291,47 @@ type closing struct {
 }
 
 func (c *closing) Close() error { c.closed = true; return nil }
+
+// A 401 that speaks of a role is not a dead token.
+func TestDeniedRoleThatComesAs401LeavesTheTokenAlone(t *testing.T) {
+	for _, body := range []string{`{"status":401,"code":"ACCESS_DENIED"}`, `{"status":401,"serviceErrorCode":100}`} {
+		b := newBeating(t, nil)
+		b.connect()
+		b.after(t, time.Minute)
+		b.linkedin.override("/rest/x", func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(401)
+			_, _ = w.Write([]byte(body))
+		})
+		if status, err := b.get(t); status != 401 || err != nil {
+			t.Errorf("API call = %d, %v; want LinkedIn's answer", status, err)
+		}
+		if n := b.linkedin.count(tokenPath); n != 0 {
+			t.Errorf("renewals = %d, want 0", n)
+		}
+	}
+}
+
+// What LinkedIn calls expired is renewed at once, however fresh it is: only a
+// token that parts of LinkedIn have not heard of is worth waiting for.
+func TestExpiredTokenIsNotWaitedForEvenWhenItIsFresh(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBeating(t, nil)
+		tok := b.connect()
+		b.linkedin.set(func() { b.linkedin.status[tok.Access] = "expired" })
+		b.linkedin.override("/rest/x", func(w http.ResponseWriter, r *http.Request) {
+			if r.Header.Get("Authorization") != "Bearer "+tok.Access {
+				b.linkedin.serveAPI(w, r)
+				return
+			}
+			w.WriteHeader(401)
+			_, _ = w.Write([]byte(`{"status":401,"serviceErrorCode":65602}`))
+		})
+		begun := time.Now()
+		if status, err := b.get(t); status != http.StatusOK || err != nil {
+			t.Errorf("API call = %d, %v", status, err)
+		}
+		if took := time.Since(begun); took > 0 {
+			t.Errorf("it took %v", took)
+		}
+	})
+}

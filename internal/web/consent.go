@@ -83,7 +83,7 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request) {
 		s.fail(w, "beginning a consent", err)
 		return
 	}
-	s.setCookie(w, r, "consent", binding, int(consentLife.Seconds()))
+	s.setCookie(w, r, consentCookie, binding, int(consentLife.Seconds()))
 	redirect(w, to)
 }
 
@@ -115,12 +115,12 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) {
 		s.log.Debug("giving a callback more time", zap.Error(err))
 	}
 	binding := ""
-	if cookie, err := r.Cookie(s.cookieName("consent")); err == nil {
+	if cookie, err := r.Cookie(s.cookieName(consentCookie)); err == nil {
 		binding = cookie.Value
 	}
 	err := s.opts.Consent.Callback(r.Context(), r.URL.Query(), binding)
 	if err == nil {
-		s.setCookie(w, r, "consent", "", -1)
+		s.setCookie(w, r, consentCookie, "", -1)
 		s.log.Info("LinkedIn connected in the browser")
 		s.notice(w, http.StatusOK, noticePage{frame: s.frame("Connected to LinkedIn", "../"),
 			Text: "leadstream reads the leads from here on, and catches up on those it missed.", Todo: "You can close this page."})

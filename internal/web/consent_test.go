@@ -38,6 +38,19 @@ func TestConnectBindsTheConsentToTheBrowser(t *testing.T) {
 	}
 }
 
+// Two processes of an installation on one machine have ports of their own, and
+// LinkedIn knows only one of them.
+func TestAConsentMayEndAtAnotherProcessThanItBegan(t *testing.T) {
+	begins := newTestServer(t, func(o *Options) { o.Consent, o.Listen = &fakeConsent{}, "127.0.0.1:8481" })
+	ends := &fakeConsent{}
+	other := newTestServer(t, func(o *Options) { o.Consent, o.Listen = ends, "127.0.0.1:8480" })
+	begun := ask(t, begins, http.MethodPost, "/oauth/login", nil)
+	back := get(t, other, "/oauth/callback?code=c&state=s", with(begun))
+	if binding := begun.Result().Cookies()[0].Value; back.Code != http.StatusOK || ends.finished[0] != binding {
+		t.Errorf("callback = %d with %q, want 200 with the binding of the first process", back.Code, ends.finished)
+	}
+}
+
 func TestGetNeverChangesAnything(t *testing.T) {
 	consent := &fakeConsent{}
 	s := newTestServer(t, func(o *Options) { o.Consent = consent })

@@ -153,12 +153,20 @@ func (s *Server) setCookie(w http.ResponseWriter, r *http.Request, name, value s
 		HttpOnly: true, Secure: s.secure(r), SameSite: http.SameSiteLaxMode})
 }
 
+// consentCookie is the cookie that binds a consent to the browser.
+const consentCookie = "consent"
+
 // cookieName holds the port, since cookies do not tell ports apart and one
-// machine may run several installations.
+// machine may run several installations. That of a consent holds the port of
+// the redirect URL, which all processes of an installation have in common:
+// LinkedIn may send the browser to another one than where the consent began.
 func (s *Server) cookieName(name string) string {
 	_, port, err := net.SplitHostPort(s.opts.Listen)
 	if err != nil {
 		port = "" // New has seen to it that this does not happen
+	}
+	if name == consentCookie && s.redirect != nil {
+		port = s.redirect.Port()
 	}
 	return "leadstream_" + name + "_" + port
 }

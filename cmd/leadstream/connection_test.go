@@ -1,0 +1,60 @@
+package main
+
+import (
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"leadstream/config"
+	"leadstream/internal/oauth"
+	"leadstream/internal/web"
+)
+
+func TestTheLogNamesThePageWherePeopleFindIt(t *testing.T) {
+	for _, tt := range []struct{ redirect, listen, want string }{
+		{"http://localhost:8480/oauth/callback", "0.0.0.0:8480", "http://localhost:8480/"},
+		{"https://leads.example.com/leadstream/oauth/callback", "0.0.0.0:8480", "https://leads.example.com/leadstream/"},
+		{"https://leads.example.com/other", "127.0.0.1:8481", "http://127.0.0.1:8481/"},
+		{"https://leads.example.com/other", ":8481", "http://localhost:8481/"},
+	} {
+		c := config.Default()
+		c.LinkedIn.RedirectURL, c.HTTP.Listen = tt.redirect, tt.listen
+		if got := pageAddress(c); got != tt.want {
+			t.Errorf("redirect %s, listen %s: %s, want %s", tt.redirect, tt.listen, got, tt.want)
+		}
+	}
+}
+
+func TestPageAndProbeSayHowTheConnectionIs(t *testing.T) {
+	at := time.Unix(1800000000, 0)
+	secret := errors.New("token file /data/token: others may read it")
+	tests := []struct {
+		name   string
+		pulse  oauth.Pulse
+		state  web.State
+		reason string // of the probe; empty when it says nothing
+	}{
+		{"not looked at yet", oauth.Pulse{}, web.Waiting, ""},
+		{"works", oauth.Pulse{Known: true, CheckedAt: at, Status: oauth.Status{Usable: true, AuthorizedAt: at, Note: "ends soon"}}, web.OK, ""},
+		{"consent needed", oauth.Pulse{Known: true, Status: oauth.Status{Problem: "it was revoked", Todo: "consent"}}, web.Failing, "it was revoked"},
+		{"store away", oauth.Pulse{Unread: secret, Status: oauth.Status{Problem: secret.Error()}}, web.Failing, "the stored tokens cannot be read"},
+		{"store to be mended", oauth.Pulse{Known: true, Unread: secret, Status: oauth.Status{Problem: secret.Error()}}, web.Failing, "the stored tokens cannot be read"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			view := connectionView(tt.pulse)
+			if view.State != tt.state || view.Problem != tt.pulse.Problem || view.Todo != tt.pulse.Todo || view.Note != tt.pulse.Note ||
+				view.CheckedAt != tt.pulse.CheckedAt || view.Stored != !tt.pulse.AuthorizedAt.IsZero() {
+				t.Errorf("the page shows %+v", view)
+			}
+			d, degraded := consentDegraded(tt.pulse)
+			if degraded != (tt.reason != "") || d.Reason != tt.reason || degraded && d.Todo == "" {
+				t.Errorf("the probe says %+v, %v; want %q", d, degraded, tt.reason)
+			}
+			if strings.Contains(d.Reason+d.Todo, "/data") {
+				t.Error("the probe tells strangers where the tokens are")
+			}
+		})
+	}
+}

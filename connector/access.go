@@ -1,0 +1,112 @@
+package connector
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"leadstream/internal/fault"
+	"leadstream/internal/lead"
+)
+
+// accessAgain is the least time between two looks at the member's roles that a
+// refused request sets off.
+const accessAgain = 10 * time.Second
+
+// organizations reads on which organizations the member has which roles, and
+// begins with the sources of those that can be read.
+func (e *epoch) organizations(ctx context.Context) ([]lead.Organization, error) {
+	orgs, err := e.opts.LinkedIn.Organizations(lead.Background(ctx)) // not of the sources started below
+	if err != nil {
+		return nil, fmt.Errorf("reading the organizations: %w", err)
+	}
+	orgs = slices.DeleteFunc(orgs, func(o lead.Organization) bool { return !e.wanted(o.URN) })
+	if e.noteOrganizations(orgs) {
+		e.Resume() // what waits for access goes on where it stopped
+	}
+	for _, org := range orgs {
+		if org.Problem == "" {
+			for _, kind := range e.opts.LeadTypes {
+				e.start(ctx, lead.Source{Owner: org.URN, Type: kind})
+			}
+		}
+	}
+	return orgs, nil
+}
+
+// suspect has the roles looked at before the next discovery, since LinkedIn
+// refused a request for good.
+func (e *epoch) suspect() {
+	select {
+	case e.refused <- struct{}{}:
+	default: // they will be
+	}
+}
+
+// rest waits for the next discovery, and looks at the roles meanwhile when a
+// request was refused. It ends early when there is something new to discover.
+func (e *epoch) rest(ctx context.Context, next time.Time) error {
+	for {
+		timer := time.NewTimer(time.Until(next))
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return ctx.Err()
+		case <-timer.C:
+			return nil
+		case <-e.refused:
+			timer.Stop()
+		}
+		mended := e.resumed()
+		if _, err := e.organizations(ctx); err != nil {
+			e.log.Warn("looking at the roles after a refusal", zap.Error(err))
+		}
+		select {
+		case <-mended:
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-time.After(min(accessAgain, max(time.Until(next), 0))):
+		}
+	}
+}
+
+// noteOrganizations keeps the newest list with those that are missing in it,
+// says once what changed, and reports whether one can be read again.
+func (e *epoch) noteOrganizations(listed []lead.Organization) (regained bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	before := map[string]string{}
+	for _, o := range slices.Concat(e.orgs, e.missed) {
+		before[o.URN] = o.Problem
+	}
+	e.orgs, e.missed = append([]lead.Organization{}, listed...), e.find(listed)
+	for _, o := range slices.Concat(e.orgs, e.missed) {
+		was, known := before[o.URN]
+		switch {
+		case o.Problem != "" && was != o.Problem:
+			e.log.Error("organization cannot be read", zap.String("owner", o.URN), zap.String("name", o.Name), zap.String("problem", o.Problem), zap.String("todo", o.Todo))
+		case o.Problem == "" && !known:
+			e.log.Info("organization found", zap.String("owner", o.URN), zap.Strings("roles", o.Roles))
+		case o.Problem == "" && was != "":
+			regained = true
+			e.log.Info("organization can be read again", zap.String("owner", o.URN), zap.Strings("roles", o.Roles))
+		}
+		if work := "the access to " + o.URN; o.Problem != "" {
+			e.troubles.Note(o.URN, work, &accessError{o.Problem, o.Todo})
+		} else {
+			e.troubles.Over(work)
+		}
+	}
+	return regained
+}
+
+// accessError says that the member may not read an organization's leads.
+type accessError struct{ problem, todo string }
+
+func (e *accessError) Error() string     { return e.problem }
+func (e *accessError) Fault() fault.Kind { return fault.Suspend }
+func (e *accessError) Todo() string      { return e.todo }

@@ -1,0 +1,322 @@
+package oauth
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"leadstream/internal/fault"
+)
+
+const (
+	// lookEvery is how often the heartbeat looks whether another token is
+	// stored, which costs LinkedIn nothing.
+	lookEvery = reloadEvery
+	// alarmEvery is the least time between two checks that requests of the API
+	// set off by being refused.
+	alarmEvery = 5 * time.Second
+	// problemEvery is how often LinkedIn is asked while a person must act, when
+	// it is not asked more often anyway.
+	problemEvery = time.Minute
+	// retryFirst is the wait after a check that LinkedIn did not answer; it
+	// doubles, up to the usual time between two checks.
+	retryFirst = 10 * time.Second
+	// othersFirst is how long a token that LinkedIn calls dead is left to
+	// whoever uses it: the request that it is refused to renews it. What is added
+	// by chance keeps processes that stand by from renewing it together.
+	othersFirst = 3 * time.Second
+	// checkTime bounds one check.
+	checkTime = 45 * time.Second
+)
+
+// Fallback is a call of the API that tells whether LinkedIn takes the token,
+// for when introspection does not answer.
+type Fallback struct {
+	// Name is the endpoint's.
+	Name string
+	// Ask is nil when LinkedIn took the token, whatever it says of its rights; a
+	// *ConsentNeededError or an *AppRefusedError when only a person can help;
+	// any other error decides nothing. It goes through Transport.
+	Ask func(ctx context.Context) error
+}
+
+// HeartbeatOptions say how a Heartbeat works.
+type HeartbeatOptions struct {
+	// Every is the time between two checks with LinkedIn when nothing happens.
+	Every time.Duration
+	// Fallbacks are asked in turn when introspection does not answer.
+	Fallbacks []Fallback
+	// Page is the address of the page on which a person can consent; it is named
+	// in the log.
+	Page string
+	// Regained, if not nil, is called when the token becomes usable again and
+	// when another consent was given. It must return at once.
+	Regained func()
+	// Log may be nil.
+	Log *zap.Logger
+}
+
+// Pulse is the connection to LinkedIn as the heartbeat last found it.
+type Pulse struct {
+	Status
+	// Known: there was a look at it.
+	Known bool
+	// Unread is why the store could not be read, which Problem says, too; nil when
+	// it could or when what is held in memory is used on.
+	Unread error
+	// CheckedAt is when LinkedIn last said something of the token, zero when it
+	// has not yet; CheckedBy is the endpoint that it said it by.
+	CheckedAt time.Time
+	CheckedBy string
+}
+
+// Heartbeat looks after the connection of a Session while others use it: it
+// asks LinkedIn about the token now and then and whenever a request was refused,
+// notices consents and logouts of other processes, renews what LinkedIn calls
+// dead if nobody else does, and tells in the log what a person has to do, once
+// an hour. It works in processes that stand by, too. Make it with NewHeartbeat,
+// then call Run once; its other methods are safe for concurrent use.
+type Heartbeat struct {
+	session *Session
+	opts    HeartbeatOptions
+	log     *zap.Logger
+
+	working    sync.Mutex // guards what follows, and lets one look run at a time
+	begun      bool
+	last       Token     // that was checked last
+	checked    time.Time // when that was
+	due        time.Time // for the next check
+	unanswered int       // checks in a row
+	dying      dying
+	said       said
+
+	mu    sync.Mutex
+	pulse Pulse
+}
+
+// dying is a token that LinkedIn calls dead and that may be renewed.
+type dying struct {
+	access string
+	until  time.Time // it is left to others
+}
+
+// NewHeartbeat makes a Heartbeat; it does nothing yet.
+func NewHeartbeat(s *Session, o HeartbeatOptions) *Heartbeat {
+	if o.Log == nil {
+		o.Log = zap.NewNop()
+	}
+	return &Heartbeat{session: s, opts: o, log: o.Log}
+}
+
+// Pulse is the connection as last found. It costs nothing.
+func (h *Heartbeat) Pulse() Pulse {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.pulse
+}
+
+// Run looks after the connection until ctx ends.
+func (h *Heartbeat) Run(ctx context.Context) {
+	for {
+		h.look(ctx)
+		timer := time.NewTimer(h.wait())
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-h.session.alarm:
+			timer.Stop()
+			h.hurry()
+		case <-timer.C:
+		}
+	}
+}
+
+// Check looks at the connection now and returns when that is done, for a page
+// that shows it next.
+func (h *Heartbeat) Check(ctx context.Context) {
+	h.working.Lock()
+	h.due = time.Time{}
+	h.working.Unlock()
+	h.look(ctx)
+}
+
+// hurry has the next check made as soon as the last one is alarmEvery past.
+func (h *Heartbeat) hurry() {
+	h.working.Lock()
+	defer h.working.Unlock()
+	if soon := h.checked.Add(alarmEvery); soon.Before(h.due) {
+		h.due = soon
+	}
+}
+
+// wait is the time until the next look.
+func (h *Heartbeat) wait() time.Duration {
+	h.working.Lock()
+	defer h.working.Unlock()
+	return max(min(h.due.Sub(h.session.now()), lookEvery), 0)
+}
+
+// look checks the connection if it is time or another token is stored, and says
+// what is to be said.
+func (h *Heartbeat) look(ctx context.Context) {
+	h.working.Lock()
+	defer h.working.Unlock()
+	t, err := h.session.current(ctx)
+	if ctx.Err() != nil {
+		return
+	}
+	changed := (err == nil || errors.Is(err, ErrNoToken)) && !t.Equal(h.last)
+	if !h.begun || changed || !h.session.now().Before(h.due) {
+		h.begun = true
+		h.check(ctx)
+	}
+	if ctx.Err() == nil {
+		h.tell()
+	}
+}
+
+// check asks LinkedIn and takes the answer over.
+func (h *Heartbeat) check(parent context.Context) {
+	ctx, cancel := context.WithTimeout(parent, checkTime)
+	defer cancel()
+	i, err := h.session.inspect(ctx)
+	h.checked = h.session.now()
+	h.due = h.checked.Add(h.opts.Every)
+	if err != nil {
+		if parent.Err() == nil {
+			h.unreadable(err)
+		}
+		return
+	}
+	by := "introspectToken"
+	if i.dead() {
+		h.revive(ctx, &i)
+	}
+	if i.Unchecked != nil {
+		by = h.fallBack(ctx, &i)
+	}
+	if parent.Err() != nil {
+		return // what was found then says nothing
+	}
+	h.last = i.token
+	if i.Unchecked != nil {
+		h.retry(i.Unchecked)
+	} else {
+		h.answered()
+	}
+	if !i.Usable {
+		h.sooner(problemEvery)
+	}
+	h.publish(i, by)
+}
+
+// sooner brings the next check forward.
+func (h *Heartbeat) sooner(d time.Duration) {
+	if at := h.checked.Add(d); at.Before(h.due) {
+		h.due = at
+	}
+}
+
+// publish makes the answer the pulse.
+func (h *Heartbeat) publish(i inspection, by string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	next := Pulse{Status: i.Status, Known: true, CheckedAt: h.pulse.CheckedAt, CheckedBy: h.pulse.CheckedBy}
+	switch {
+	case i.token.IsZero():
+		next.CheckedAt, next.CheckedBy = time.Time{}, ""
+	case i.Unchecked == nil:
+		next.CheckedAt, next.CheckedBy = h.checked, by
+	default:
+		if next.Note == "" {
+			next.Note = "LinkedIn could not be asked about the token; it is used on"
+		}
+	}
+	h.pulse = next
+}
+
+// unreadable takes note that nothing is known of the token: the one before
+// stands, unless a person must mend the store.
+func (h *Heartbeat) unreadable(err error) {
+	h.sooner(retryFirst)
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	person := fault.KindOf(err) == fault.Pause
+	if !h.pulse.Known || person {
+		h.pulse = Pulse{Known: person, Unread: err, Status: Status{Problem: err.Error(), Wanted: h.session.opts.Scopes, Scopes: []string{}, Missing: []string{}}}
+	}
+}
+
+// revive does for a token that LinkedIn calls dead what a request would do: it
+// outwaits the time in which LinkedIn does not know a fresh token everywhere,
+// leaves the token to others for a moment, and then renews it.
+func (h *Heartbeat) revive(ctx context.Context, i *inspection) {
+	s, t := h.session, i.token
+	now := s.now()
+	if now.Sub(t.ObtainedAt) < freshFor && i.said.Status != "expired" && !s.condemned(t) {
+		i.presume("LinkedIn does not know the new access token everywhere yet")
+		h.sooner(alarmEvery)
+		return
+	}
+	if t.Refresh == "" || s.refusalOf(t) != nil || !now.Before(t.RefreshExpiresAt) {
+		return
+	}
+	if h.dying.access != t.Access {
+		h.dying = dying{access: t.Access, until: now.Add(othersFirst + rand.N(othersFirst))}
+	}
+	renewing := fmt.Sprintf("LinkedIn calls the access token %s; it is being renewed", i.LinkedIn)
+	if now.Before(h.dying.until) {
+		i.presume(renewing)
+		h.sooner(h.dying.until.Sub(now))
+		return
+	}
+	_, err := s.replace(ctx, t)
+	if again, failed := s.inspect(ctx); failed == nil {
+		*i = again
+	}
+	if err != nil && fault.KindOf(err) == fault.Retry && i.dead() {
+		i.presume(renewing)
+		i.Unchecked = err
+	}
+}
+
+// presume takes a token for usable that LinkedIn calls dead, for a reason.
+func (i *inspection) presume(note string) {
+	i.Usable, i.Problem, i.Todo, i.Note = true, "", "", note
+}
+
+// fallBack asks the API itself whether it takes the token. It gives the name of
+// the endpoint that settled it.
+func (h *Heartbeat) fallBack(ctx context.Context, i *inspection) string {
+	var why []error
+	for _, f := range h.opts.Fallbacks {
+		err := f.Ask(ctx)
+		var app *AppRefusedError
+		var needed *ConsentNeededError
+		switch {
+		case err == nil:
+			t, err := h.session.current(ctx) // it may have been renewed for this
+			if err != nil {
+				return f.Name
+			}
+			*i = h.session.verdict(t, Introspection{Active: true}, nil)
+			return f.Name
+		case errors.As(err, &app):
+			*i = h.session.verdict(i.token, Introspection{}, app)
+			return f.Name
+		case errors.As(err, &needed):
+			i.Usable, i.Unchecked, i.Note = false, nil, ""
+			i.fail(needed)
+			return f.Name
+		}
+		why = append(why, err)
+	}
+	i.Unchecked = errors.Join(append([]error{i.Unchecked}, why...)...)
+	return ""
+}

@@ -1,0 +1,286 @@
+package oauth
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+
+	"leadstream/internal/fault"
+	"leadstream/internal/lead"
+)
+
+// Records is where a RecordStore keeps its records: a log that several machines
+// share and that keeps the newest value of each key, in the order of writing.
+type Records interface {
+	// All gives what is held by key. It is called every few seconds and must be
+	// cheap while nothing comes.
+	All(ctx context.Context) (map[string][]byte, error)
+	// Put makes a record durable before it returns nil. After an error it may be
+	// there all the same.
+	Put(ctx context.Context, key string, value []byte) error
+	// Delete removes a record; one that is not there is no error.
+	Delete(ctx context.Context, key string) error
+}
+
+// RecordError is a stored pair of tokens that cannot be used as it is; its cause
+// is ErrPassphrase, ErrPassphraseMissing or ErrCorrupt.
+type RecordError struct {
+	Key string // of the record
+	Err error
+}
+
+// Error names the record, the cause and what to do.
+func (e *RecordError) Error() string {
+	remedy := "remove it with `leadstream auth logout` and log in again"
+	if !errors.Is(e.Err, ErrCorrupt) {
+		remedy = "give all processes the same token.passphrase, or " + remedy
+	}
+	return "token record " + e.Key + ": " + e.Err.Error() + "; " + remedy
+}
+
+// Unwrap gives the cause.
+func (e *RecordError) Unwrap() error { return e.Err }
+
+// Fault is Pause: a person must act.
+func (e *RecordError) Fault() fault.Kind { return fault.Pause }
+
+// RemovedError says that there is no token because the consents until
+// AuthorizedAt were removed. It matches ErrNoToken.
+type RemovedError struct{ AuthorizedAt time.Time }
+
+// Error says so.
+func (e *RemovedError) Error() string {
+	return ErrNoToken.Error() + ": consents until " + stamp(e.AuthorizedAt) + " were removed"
+}
+
+// Is makes errors.Is true for ErrNoToken.
+func (e *RemovedError) Is(target error) bool { return target == ErrNoToken }
+
+// RecordStore keeps the token in Records, always encrypted. Nothing is ever
+// written over: each pair has a record of its own, whose key tells its age, and
+// whoever reads takes the newest by Token.Supersedes. So the late renewal of an
+// older consent, however late it is written, neither replaces a newer consent
+// nor brings back one that was removed.
+//
+//	<authorized at>/<obtained at>   a pair, sealed
+//	removed/<authorized at>         consents until then were removed; no value
+//
+// A record that another one makes superfluous is deleted only after that one is
+// durable. So a pair that was seen here and is missing without either was lost
+// together with its log (a topic that was deleted), and is written again.
+type RecordStore struct {
+	records    Records
+	passphrase string
+	cost       int // of encrypting, as seal takes it
+	log        *zap.Logger
+
+	mu     sync.Mutex
+	token  Token  // as last read or written
+	sealed []byte // what token was read from
+}
+
+// NewRecordStore makes a store in records. The passphrase must not be empty.
+// log may be nil. Nothing is read yet.
+func NewRecordStore(records Records, passphrase string, log *zap.Logger) *RecordStore {
+	if log == nil {
+		log = zap.NewNop()
+	}
+	return &RecordStore{records: records, passphrase: passphrase, cost: workFactor, log: log}
+}
+
+const removedPrefix = "removed/"
+
+func pairKey(t Token) string { return lead.Stamp(t.AuthorizedAt) + "/" + lead.Stamp(t.ObtainedAt) }
+
+// shelf is what the records hold.
+type shelf struct {
+	values  map[string][]byte
+	newest  Token     // as much of it as its key tells; zero when there is none
+	pairs   []string  // keys of all pairs
+	markers []string  // keys of what says that consents were removed
+	removed time.Time // consents until then were removed
+}
+
+// takeStock sorts the records. Keys of another form belong to a later release.
+func takeStock(values map[string][]byte) shelf {
+	s := shelf{values: values}
+	var pairs []Token
+	for key := range values {
+		if rest, ok := strings.CutPrefix(key, removedPrefix); ok {
+			if at, err := time.Parse(lead.StampLayout, rest); err == nil {
+				s.markers = append(s.markers, key)
+				s.removed = later(s.removed, at)
+			}
+			continue
+		}
+		if t, ok := parsePair(key); ok {
+			s.pairs = append(s.pairs, key)
+			pairs = append(pairs, t)
+		}
+	}
+	for _, t := range pairs {
+		if t.AuthorizedAt.After(s.removed) && (s.newest.IsZero() || t.Supersedes(s.newest)) {
+			s.newest = t
+		}
+	}
+	return s
+}
+
+// parsePair reads what pairKey made. The key takes the place of the secret.
+func parsePair(key string) (Token, bool) {
+	authorized, obtained, ok := strings.Cut(key, "/")
+	at, err := time.Parse(lead.StampLayout, authorized)
+	got, err2 := time.Parse(lead.StampLayout, obtained)
+	return Token{Access: key, AuthorizedAt: at, ObtainedAt: got}, ok && err == nil && err2 == nil
+}
+
+func later(a, b time.Time) time.Time {
+	if b.After(a) {
+		return b
+	}
+	return a
+}
+
+// Load gives the newest pair; it decrypts only one that it has not seen. The
+// error is ErrNoToken when there is none, a *RecordError, or one of Records.
+func (s *RecordStore) Load(ctx context.Context) (Token, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	have, err := s.look(ctx)
+	if err != nil {
+		return Token{}, err
+	}
+	if s.lost(have) {
+		if err := s.write(ctx, s.token, have); err != nil {
+			return Token{}, fmt.Errorf("writing the tokens again, which are gone from where they were kept: %w", err)
+		}
+		s.log.Warn("the record of the LinkedIn tokens was gone and is written again", zap.Object("token", s.token))
+		return s.token, nil
+	}
+	if have.newest.IsZero() {
+		s.token, s.sealed = Token{}, nil
+		if !have.removed.IsZero() {
+			return Token{}, &RemovedError{AuthorizedAt: have.removed}
+		}
+		return Token{}, ErrNoToken
+	}
+	return s.open(have)
+}
+
+func (s *RecordStore) look(ctx context.Context) (shelf, error) {
+	values, err := s.records.All(ctx)
+	if err != nil {
+		return shelf{}, err
+	}
+	return takeStock(values), nil
+}
+
+// lost reports that the pair in memory should be there and is not.
+func (s *RecordStore) lost(have shelf) bool {
+	if s.token.IsZero() || !s.token.AuthorizedAt.After(have.removed) {
+		return false
+	}
+	if have.newest.IsZero() {
+		return true
+	}
+	return pairKey(s.token) != have.newest.Access && s.token.Supersedes(have.newest)
+}
+
+// open decrypts the newest pair.
+func (s *RecordStore) open(have shelf) (Token, error) {
+	key := have.newest.Access
+	sealed := have.values[key]
+	if !s.token.IsZero() && bytes.Equal(sealed, s.sealed) {
+		return s.token, nil
+	}
+	t, err := Unseal(sealed, s.passphrase)
+	if err == nil && pairKey(t) != key {
+		err = fmt.Errorf("%w: it is not the pair that its key names", ErrCorrupt)
+	}
+	if err != nil {
+		return Token{}, &RecordError{Key: key, Err: err}
+	}
+	s.token, s.sealed = t, sealed
+	return t, nil
+}
+
+// Save adds a record of t, unless what is held is newer or the consent of t was
+// removed (ErrSuperseded).
+func (s *RecordStore) Save(ctx context.Context, t Token) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	have, err := s.look(ctx)
+	if err != nil {
+		return err
+	}
+	held := have.newest
+	if s.lost(have) {
+		held = s.token
+	}
+	if !t.AuthorizedAt.After(have.removed) || !t.Supersedes(held) {
+		return ErrSuperseded
+	}
+	return s.write(ctx, t, have)
+}
+
+// write adds a record of t and removes those that it makes superfluous.
+func (s *RecordStore) write(ctx context.Context, t Token, have shelf) error {
+	if s.passphrase == "" {
+		return fmt.Errorf("sealing the tokens: %w", ErrPassphraseMissing)
+	}
+	sealed, err := seal(t, s.passphrase, s.cost)
+	if err != nil {
+		return err
+	}
+	key := pairKey(t)
+	if err := s.records.Put(ctx, key, sealed); err != nil {
+		return err
+	}
+	s.token, s.sealed = t, sealed
+	var superfluous []string
+	for _, other := range have.pairs {
+		if p, _ := parsePair(other); other != key && t.Supersedes(p) {
+			superfluous = append(superfluous, other)
+		}
+	}
+	s.clear(ctx, append(superfluous, have.markers...)) // older consents give way to this one as well
+	return nil
+}
+
+// clear removes records that say nothing any more. One that stays is passed
+// over by whoever reads, and removed with the next pair.
+func (s *RecordStore) clear(ctx context.Context, keys []string) {
+	for _, key := range keys {
+		if err := s.records.Delete(ctx, key); err != nil {
+			s.log.Debug("a superseded record of the LinkedIn tokens stays for now", zap.String("key", key), zap.Error(err))
+			return
+		}
+	}
+}
+
+// Delete removes every pair, readable or not, and notes until when consents are
+// removed, so that a renewal that is under way cannot bring one back.
+func (s *RecordStore) Delete(ctx context.Context) error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	have, err := s.look(ctx)
+	if err != nil {
+		return err
+	}
+	s.token, s.sealed = Token{}, nil
+	if have.newest.IsZero() {
+		return ErrNoToken
+	}
+	marker := removedPrefix + lead.Stamp(have.newest.AuthorizedAt)
+	if err := s.records.Put(ctx, marker, nil); err != nil {
+		return err
+	}
+	s.clear(ctx, append(have.pairs, have.markers...))
+	return nil
+}

@@ -1,0 +1,93 @@
+package oauth
+
+import (
+	"time"
+
+	"go.uber.org/zap"
+)
+
+// remindEvery is how often the log repeats that a person must act.
+const remindEvery = time.Hour
+
+// warnings are the times before its end at which a consent is warned of.
+var warnings = [...]time.Duration{24 * time.Hour, 7 * 24 * time.Hour, soonest}
+
+// said is what the log was told.
+type said struct {
+	problem string    // that a person must mend; empty when there is none
+	at      time.Time // when
+	// consent is the one that was used last, and warned the shortest of warnings
+	// that was given for it.
+	consent time.Time
+	warned  time.Duration
+}
+
+// tell logs what is new: that a person must act, again each hour while that is
+// so, that it is over, and that the consent is coming to its end.
+func (h *Heartbeat) tell() {
+	p, now := h.Pulse(), h.session.now()
+	if !p.Known {
+		return
+	}
+	if !p.Usable {
+		if p.Problem != h.said.problem || now.Sub(h.said.at) >= remindEvery {
+			h.said.problem, h.said.at = p.Problem, now
+			h.log.Error("the connection to LinkedIn needs a person; nothing is lost meanwhile",
+				zap.String("problem", p.Problem), zap.String("todo", p.Todo), zap.String("page", h.opts.Page))
+		}
+		return
+	}
+	if h.said.problem != "" {
+		h.log.Info("the connection to LinkedIn works again")
+	}
+	another := !p.AuthorizedAt.Equal(h.said.consent)
+	if h.opts.Regained != nil && (h.said.problem != "" || another) {
+		h.opts.Regained()
+	}
+	h.said.problem = ""
+	if another {
+		h.said.consent, h.said.warned = p.AuthorizedAt, 0
+	}
+	h.warn(p, now)
+}
+
+// warn says once at each of the warnings that the consent ends.
+func (h *Heartbeat) warn(p Pulse, now time.Time) {
+	end, left := p.consentEnds(now)
+	if end.IsZero() || left <= 0 {
+		return
+	}
+	for _, within := range warnings {
+		if left > within {
+			continue
+		}
+		if h.said.warned != 0 && h.said.warned <= within {
+			return
+		}
+		h.said.warned = within
+		level := zap.WarnLevel
+		if within == warnings[0] {
+			level = zap.ErrorLevel
+		}
+		h.log.Log(level, "the LinkedIn consent comes to its end: consent again before, nothing stops for it",
+			zap.Time("ends", end), zap.Int("days_left", int(left/(24*time.Hour))), zap.String("page", h.opts.Page))
+		return
+	}
+}
+
+// answered says that LinkedIn can be asked about the token again.
+func (h *Heartbeat) answered() {
+	if h.unanswered > 0 {
+		h.log.Info("LinkedIn can be asked about the token again", zap.Int("attempts", h.unanswered+1))
+	}
+	h.unanswered = 0
+}
+
+// retry has LinkedIn asked again soon, and says once that it does not answer.
+func (h *Heartbeat) retry(cause error) {
+	if h.unanswered == 0 {
+		h.log.Warn("LinkedIn could not be asked about the token, which is used on", zap.Error(cause))
+	}
+	h.sooner(retryFirst << min(h.unanswered, 10))
+	h.unanswered++
+}
