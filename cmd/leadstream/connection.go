@@ -82,7 +82,7 @@ func (m *connectionMetrics) Collect(metrics chan<- prometheus.Metric) {
 // connectionView is the connection as the page shows it.
 func connectionView(p oauth.Pulse) web.Connection {
 	c := web.Connection{
-		State: web.OK, Problem: p.Problem, Todo: p.Todo, Note: p.Note, Stored: !p.AuthorizedAt.IsZero(),
+		State: web.OK, Problem: p.Problem, Todo: p.Todo, Note: p.Note, Stored: !p.AuthorizedAt.IsZero() || p.Unread != nil,
 		AuthorizedAt: p.AuthorizedAt, AccessExpiresAt: p.AccessExpiresAt, RefreshExpiresAt: p.RefreshExpiresAt,
 		Refreshable: p.Refreshable, CheckedAt: p.CheckedAt, Scopes: p.Scopes, MissingScopes: p.Missing,
 	}

@@ -45,7 +45,7 @@ func TestPageAndProbeSayHowTheConnectionIs(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			view := connectionView(tt.pulse)
 			if view.State != tt.state || view.Problem != tt.pulse.Problem || view.Todo != tt.pulse.Todo || view.Note != tt.pulse.Note ||
-				view.CheckedAt != tt.pulse.CheckedAt || view.Stored != !tt.pulse.AuthorizedAt.IsZero() {
+				view.CheckedAt != tt.pulse.CheckedAt || view.Stored != (!tt.pulse.AuthorizedAt.IsZero() || tt.pulse.Unread != nil) {
 				t.Errorf("the page shows %+v", view)
 			}
 			d, degraded := consentDegraded(tt.pulse)

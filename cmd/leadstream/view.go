@@ -139,7 +139,7 @@ func (v *viewer) view(ctx context.Context) web.View {
 	view := web.View{
 		Name: v.config.Name, Version: readBuild().Version, Time: time.Now().UTC(), ReadAt: at,
 		Process:     web.Process{ID: v.id, Active: st.Active, Since: st.Since, Started: v.started},
-		Connection:  onPage(connectionView(v.beat.Pulse())),
+		Connection:  connectionView(v.beat.Pulse()),
 		Latency:     web.Latency{P50Seconds: st.Latency.P50.Seconds(), P99Seconds: st.Latency.P99.Seconds(), Leads: int64(st.Latency.Leads)},
 		Budget:      budgetView(v.linkedin.Budget()),
 		DeadLetters: v.deadLetters(),
@@ -175,23 +175,6 @@ func (v *viewer) look(ctx context.Context) {
 		v.progress.get(ctx) //nolint:errcheck // see status
 	}
 	v.letters.get(ctx) //nolint:errcheck // see deadLetters
-}
-
-// inBrowser turns what a person at a terminal does into what one at the page does.
-var inBrowser = strings.NewReplacer(
-	"press Connect or Reconnect LinkedIn on the status page, or run `leadstream auth login`", "connect LinkedIn on this page",
-	"press Reconnect LinkedIn on the status page, or run `leadstream auth login`", "connect LinkedIn again on this page",
-	"run `leadstream auth login` again", "connect LinkedIn again on this page",
-	"run `leadstream auth login`", "connect LinkedIn on this page")
-
-// onPage is a connection in the page's words. That there is none is no fault of
-// anybody's.
-func onPage(c web.Connection) web.Connection {
-	c.Todo = inBrowser.Replace(c.Todo)
-	if !c.Stored && c.Problem == string(oauth.NoToken) {
-		c.Problem, c.Todo = "", ""
-	}
-	return c
 }
 
 func organizations(st connector.Status) []web.Organization {
@@ -328,7 +311,6 @@ func (v *viewer) errors() []web.Error {
 		if t.Count > 1 {
 			e.First = t.First
 		}
-		e.Todo = inBrowser.Replace(e.Todo)
 		var needed *oauth.ConsentNeededError
 		if errors.As(t.Err, &needed) { // which work met it first says nothing
 			e.Text = strings.TrimSuffix(needed.Error(), "; "+needed.Todo())

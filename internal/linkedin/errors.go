@@ -62,7 +62,7 @@ func (e *APIError) Todo() string {
 	case e.denied():
 		return "the authorising member needs the page role, and the token the scope, that this takes"
 	case e.Status == http.StatusUnauthorized:
-		return "the access token is not accepted: run `leadstream auth login`"
+		return "the access token is not accepted: press Reconnect LinkedIn on the status page, or run `leadstream auth login`"
 	case e.Status == http.StatusTooManyRequests:
 		return "it is asked again after a pause"
 	case e.Status == http.StatusNotFound, e.Status == http.StatusGone:

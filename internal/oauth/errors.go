@@ -60,9 +60,9 @@ func (e *ConsentNeededError) Todo() string {
 		return "have the products that give these scopes added to the LinkedIn app (developer portal, Products and Auth), " +
 			"compare linkedin.scopes, then press Reconnect LinkedIn on the status page, or run `leadstream auth login`"
 	case CodeRefused:
-		return "check that linkedin.redirect_url stands exactly so in the LinkedIn app (Auth), then run `leadstream auth login` again; a code lives 30 minutes and works once"
+		return "check that linkedin.redirect_url stands exactly so in the LinkedIn app (Auth), then consent again; a code lives 30 minutes and works once"
 	case Cancelled:
-		return "run `leadstream auth login` again and allow the access"
+		return "consent again and allow the access"
 	default:
 		return "press Connect or Reconnect LinkedIn on the status page, or run `leadstream auth login`"
 	}
