@@ -67,6 +67,7 @@ type FileStore struct {
 	mu    sync.Mutex
 	info  fs.FileInfo // of the file that token was read from
 	token Token
+	plain bool // it was not encrypted there
 }
 
 // NewFileStore makes a store for the file at path. Nothing is read yet.
@@ -77,12 +78,28 @@ func NewFileStore(path, passphrase string) *FileStore {
 // Path is the file's path as given.
 func (s *FileStore) Path() string { return s.path }
 
-// Load reads the file, unless it is the one read before. The error is
-// ErrNoToken when there is no file, else a *FileError.
-func (s *FileStore) Load(context.Context) (Token, error) {
+// Load reads the file, unless it is the one read before. A file from before
+// there was a passphrase is encrypted then. The error is ErrNoToken when there
+// is no file, else a *FileError.
+func (s *FileStore) Load(ctx context.Context) (Token, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.load()
+	t, err := s.load()
+	if err != nil || !s.plain || s.passphrase == "" {
+		return t, err
+	}
+	unlock, err := s.lock(ctx)
+	if err != nil {
+		return Token{}, err
+	}
+	defer unlock()
+	if t, err = s.load(); err != nil || !s.plain { // somebody else was faster
+		return t, err
+	}
+	if err := s.write(t); err != nil {
+		return Token{}, fmt.Errorf("encrypting what was stored before token.passphrase was set: %w", err)
+	}
+	return t, nil
 }
 
 func (s *FileStore) load() (Token, error) {
@@ -113,7 +130,7 @@ func (s *FileStore) load() (Token, error) {
 	if err != nil {
 		return Token{}, s.fileError(err)
 	}
-	s.info, s.token = info, t
+	s.info, s.token, s.plain = info, t, !sealed(data)
 	return t, nil
 }
 
@@ -135,6 +152,11 @@ func (s *FileStore) Save(ctx context.Context, t Token) error {
 	if !t.Supersedes(held) {
 		return fmt.Errorf("token file %s: %w", s.path, ErrSuperseded)
 	}
+	return s.write(t)
+}
+
+// write replaces the file. The lock is held.
+func (s *FileStore) write(t Token) error {
 	data, err := Seal(t, s.passphrase)
 	if err != nil {
 		return err

@@ -115,6 +115,33 @@ func mkdir(t *testing.T, path string) {
 	}
 }
 
+func TestAFileFromBeforeThePassphraseIsEncryptedAtOnce(t *testing.T) {
+	path := tokenFile(t)
+	if err := NewFileStore(path, "").Save(t.Context(), sample()); err != nil {
+		t.Fatal(err)
+	}
+	before := NewFileStore(path, planted)
+	var all sync.WaitGroup
+	for range 4 { // processes that start together
+		all.Go(func() {
+			if got, err := NewFileStore(path, planted).Load(t.Context()); err != nil || !got.Equal(sample()) {
+				t.Errorf("Load = %v, %v", got, err)
+			}
+		})
+	}
+	all.Wait()
+	data, err := os.ReadFile(path)
+	if err != nil || !sealed(data) || strings.Contains(string(data), sample().Access) {
+		t.Errorf("the file is not encrypted (%v)", err)
+	}
+	if got, err := before.Load(t.Context()); err != nil || !got.Equal(sample()) {
+		t.Errorf("Load afterwards = %v, %v", got, err)
+	}
+	if _, err := NewFileStore(path, "").Load(t.Context()); !errors.Is(err, ErrPassphraseMissing) {
+		t.Errorf("without the passphrase: %v", err)
+	}
+}
+
 func TestMissingDirectoryIsNamed(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "away", "token")
 	err := NewFileStore(path, "").Save(t.Context(), sample())

@@ -93,7 +93,7 @@ func Unseal(data []byte, passphrase string) (Token, error) {
 	if len(data) > sealedLimit {
 		return Token{}, fmt.Errorf("%w: over %d bytes", ErrCorrupt, sealedLimit)
 	}
-	if bytes.HasPrefix(data, []byte(ageMagic)) {
+	if sealed(data) {
 		plain, err := decrypt(data, passphrase)
 		if err != nil {
 			return Token{}, err
@@ -119,6 +119,9 @@ func Unseal(data []byte, passphrase string) (Token, error) {
 		Scopes: r.Scopes, AuthorizedAt: r.AuthorizedAt.UTC(), ObtainedAt: r.ObtainedAt.UTC(),
 	}, nil
 }
+
+// sealed reports whether data is encrypted.
+func sealed(data []byte) bool { return bytes.HasPrefix(data, []byte(ageMagic)) }
 
 func decrypt(data []byte, passphrase string) ([]byte, error) {
 	if passphrase == "" {
