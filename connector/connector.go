@@ -179,6 +179,9 @@ func (c *Connector) Run(ctx context.Context) error {
 	defer c.leave()
 	group, ctx := errgroup.WithContext(ctx)
 	e.group = group
+	for _, src := range e.known() {
+		e.start(ctx, src)
+	}
 	group.Go(func() error { return e.discoverLoop(ctx) })
 	group.Go(func() error { return e.debtLoop(ctx) })
 	group.Go(func() error { return e.noticeLoop(ctx) })
@@ -190,9 +193,6 @@ func (c *Connector) Run(ctx context.Context) error {
 	}
 	if c.opts.Once {
 		group.Go(func() error { return e.untilFinished(ctx) })
-	}
-	for _, src := range e.known() {
-		e.start(ctx, src)
 	}
 	err = group.Wait()
 	if err == nil || !endsEpoch(err) {
@@ -258,11 +258,16 @@ func (e *epoch) known() []lead.Source {
 	defer e.mu.Unlock()
 	var sources []lead.Source
 	for src := range e.progress {
-		if e.wanted(src.Owner) && slices.Contains(e.opts.LeadTypes, src.Type) {
+		if e.wantedSource(src) {
 			sources = append(sources, src)
 		}
 	}
 	return sources
+}
+
+// wantedSource reports whether the configuration asks for the source.
+func (c *Connector) wantedSource(src lead.Source) bool {
+	return c.wanted(src.Owner) && slices.Contains(c.opts.LeadTypes, src.Type)
 }
 
 func (c *Connector) wanted(owner string) bool {
