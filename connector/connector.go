@@ -270,6 +270,17 @@ func (c *Connector) wantedSource(src lead.Source) bool {
 	return c.wanted(src.Owner) && slices.Contains(c.opts.LeadTypes, src.Type)
 }
 
+// readOnce reports whether leads of the owner were read before: where that is
+// refused now, a role was lost. The caller holds the mutex.
+func (e *epoch) readOnce(owner string) bool {
+	for src := range e.progress {
+		if src.Owner == owner {
+			return true
+		}
+	}
+	return false
+}
+
 func (c *Connector) wanted(owner string) bool {
 	return len(c.opts.Organizations) == 0 || slices.Contains(c.opts.Organizations, owner)
 }

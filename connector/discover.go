@@ -108,9 +108,14 @@ func (e *epoch) noteOrganizations(orgs []lead.Organization) {
 	for _, o := range e.orgs {
 		before[o.URN] = o.Problem
 	}
-	for _, o := range orgs {
+	for i := range orgs {
+		o := &orgs[i]
 		was, known := before[o.URN]
+		o.Incidental = o.Incidental && !e.readOnce(o.URN)
 		switch {
+		case o.Incidental && was != o.Problem:
+			e.log.Info("organization is left out; that is right unless its leads are wanted", zap.String("owner", o.URN), zap.String("reason", o.Problem))
+		case o.Incidental:
 		case o.Problem != "" && was != o.Problem:
 			e.log.Error("organization cannot be read", zap.String("owner", o.URN), zap.String("problem", o.Problem))
 		case o.Problem == "" && !known:

@@ -25,6 +25,8 @@ type OrganizationStatus struct {
 	Name    string   `json:"name"`
 	Roles   []string `json:"roles"`
 	Problem string   `json:"problem,omitempty"`
+	// Incidental: nobody asked for the page; its Problem is no failure.
+	Incidental bool `json:"incidental,omitempty"`
 }
 
 // SourceStatus is how a source fares.
@@ -86,7 +88,7 @@ func (e *epoch) status() Status {
 	defer e.mu.Unlock()
 	s := Status{Active: true}
 	for _, o := range e.orgs {
-		s.Organizations = append(s.Organizations, OrganizationStatus{URN: o.URN, Name: o.Name, Roles: o.Roles, Problem: o.Problem})
+		s.Organizations = append(s.Organizations, OrganizationStatus{URN: o.URN, Name: o.Name, Roles: o.Roles, Problem: o.Problem, Incidental: o.Incidental})
 	}
 	for src, state := range e.sources {
 		p := e.progress[src]

@@ -218,8 +218,13 @@ func (k *checker) linkedin(ctx context.Context) {
 		k.warn("linkedin organizations", "let an administrator of the page consent, or give this member the role", "the member has no role on any organization")
 	}
 	for _, o := range orgs {
-		if o.Problem != "" {
-			k.fail("organization "+o.URN, "give the member the role ADMINISTRATOR or CONTENT_ADMINISTRATOR on the page", errors.New(o.Problem))
+		const todo = "give the member the role ADMINISTRATOR or CONTENT_ADMINISTRATOR on the page"
+		switch {
+		case o.Incidental:
+			k.warn("organization "+o.URN, todo+", if its leads are wanted", "%s", o.Problem)
+			continue
+		case o.Problem != "":
+			k.fail("organization "+o.URN, todo, errors.New(o.Problem))
 			continue
 		}
 		k.pass("organization "+o.URN, "%s: %s", o.Name, strings.Join(o.Roles, ", "))

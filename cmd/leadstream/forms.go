@@ -94,10 +94,9 @@ func (s *system) forms(ctx context.Context) ([]formRow, error) {
 	for _, org := range orgs {
 		names[org.URN] = org.Name
 		if org.Problem != "" {
-			s.log.Warn("organization cannot be read", zap.String("owner", org.URN), zap.String("problem", org.Problem))
-			continue
-		}
-		if len(s.config.LinkedIn.Organizations) > 0 && !slices.Contains(s.config.LinkedIn.Organizations, org.URN) {
+			if !org.Incidental {
+				s.log.Warn("organization cannot be read", zap.String("owner", org.URN), zap.String("problem", org.Problem))
+			}
 			continue
 		}
 		if err := s.listed(ctx, org, rows); err != nil {

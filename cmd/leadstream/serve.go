@@ -164,7 +164,7 @@ func (v *viewer) ready() web.Readiness {
 		add("kafka", "Kafka was not reached yet")
 	}
 	for _, o := range st.Organizations {
-		if o.Problem != "" {
+		if o.Problem != "" && !o.Incidental {
 			add("role", o.URN+" cannot be read")
 		}
 	}

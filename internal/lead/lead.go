@@ -63,6 +63,9 @@ type Organization struct {
 	// Problem says why its event leads cannot be read, in a sentence a person
 	// can act on; empty when they can.
 	Problem string
+	// Incidental: nobody asked for this page by name, the member merely has some
+	// other role on it. Its Problem is then no failure of the installation.
+	Incidental bool
 }
 
 // Event is a LinkedIn event that has a lead form.

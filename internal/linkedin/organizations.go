@@ -27,10 +27,11 @@ const (
 
 const organizationPrefix = "urn:li:organization:"
 
-// Organizations are the company pages that the authorising member has an
-// approved role on, in the order of their URNs. Problem says of each whether
-// its event leads can be read. A page whose name cannot be read stays without
-// one and hides none of the others; names are kept for a day.
+// Organizations are the company pages that are wanted, in the order of their
+// URNs: those of Options.Organizations, also where the authorising member has no
+// role, else all that the member has an approved role on. Problem says of each
+// whether its event leads can be read. A page whose name cannot be read stays
+// without one and hides none of the others; names are kept for a day.
 //
 // Source: Organization Access Control by Role; Organization Lookup API.
 func (c *Client) Organizations(ctx context.Context) ([]lead.Organization, error) {
@@ -38,16 +39,25 @@ func (c *Client) Organizations(ctx context.Context) ([]lead.Organization, error)
 	if err != nil {
 		return nil, fmt.Errorf("listing the organizations of the authorising member: %w", err)
 	}
-	out := make([]lead.Organization, 0, len(roles))
-	for _, urn := range slices.Sorted(maps.Keys(roles)) {
+	wanted := slices.Sorted(slices.Values(c.opts.Organizations))
+	if len(wanted) == 0 {
+		wanted = slices.Sorted(maps.Keys(roles))
+	}
+	out := make([]lead.Organization, 0, len(wanted))
+	for _, urn := range wanted {
 		held := roles[urn]
 		slices.Sort(held)
-		out = append(out, lead.Organization{URN: urn, Roles: held, Problem: roleProblem(held)})
+		problem := roleProblem(held)
+		out = append(out, lead.Organization{URN: urn, Roles: held, Problem: problem,
+			Incidental: problem != "" && len(c.opts.Organizations) == 0})
 	}
 	// Several at once, as far as the slots allow.
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(c.opts.Concurrency)
 	for i := range out {
+		if len(out[i].Roles) == 0 {
+			continue // it would be refused
+		}
 		group.Go(func() (err error) {
 			out[i].Name, err = c.organizationName(ctx, out[i].URN)
 			return err
@@ -64,9 +74,12 @@ func roleProblem(roles []string) string {
 	if slices.Contains(roles, roleAdministrator) || slices.Contains(roles, roleContentAdmin) {
 		return ""
 	}
-	return fmt.Sprintf("the authorising member is %s of this page, which does not read event leads; %s or %s does: "+
-		"a super admin of the page grants it on LinkedIn under Settings, Manage admins",
-		strings.Join(roles, ", "), roleAdministrator, roleContentAdmin)
+	held := "has no role on this page"
+	if len(roles) > 0 {
+		held = "is " + strings.Join(roles, ", ") + " of this page, which does not read event leads"
+	}
+	return fmt.Sprintf("the authorising member %s; %s or %s does: a super admin of the page grants it on LinkedIn under Settings, Manage admins",
+		held, roleAdministrator, roleContentAdmin)
 }
 
 type role struct{ organization, name, state string }
