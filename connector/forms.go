@@ -30,6 +30,7 @@ type formBook struct {
 
 	mu     sync.Mutex
 	forms  map[string]*form
+	silent bool              // the registry did not answer whether it knows a schema; verify asks again
 	unfits map[string]string // leads that Kafka refuses, and why
 	arena  []byte            // of encoded values; used under the store's publication
 }
@@ -42,7 +43,9 @@ type form struct {
 	schemaID        int
 	// text is the digest of the registered schema that the codec encodes; the
 	// texts of a thousand forms are four megabytes.
-	text  [sha256.Size]byte
+	text [sha256.Size]byte
+	// sure: the registry was asked in this epoch whether schemaID names this schema.
+	sure  bool
 	ready bool  // topic and schema exist; leads can be encoded
 	why   error // suspended, because of this
 	gone  bool  // LinkedIn does not show it
@@ -292,7 +295,8 @@ func (b *formBook) register(ctx context.Context, forms []*form) error {
 			now := b.peek(f)
 			text := now.fields.Schema()
 			id := now.schemaID
-			if now.codec == nil || now.text != digest(text) {
+			known := now.codec != nil && now.text == digest(text) && b.named(ctx, f, text)
+			if !known {
 				registered, err := b.epoch.opts.Registry.Ensure(ctx, b.subject(f.id), text)
 				if err != nil {
 					// Also where the registry refuses our password: forms that
@@ -307,12 +311,54 @@ func (b *formBook) register(ctx context.Context, forms []*form) error {
 			}
 			b.set(f, func() {
 				f.saved = f.saved && f.recorded == id
+				f.sure = f.sure || !known
 				f.codec, f.schemaID, f.text, f.ready = codec, id, digest(text), f.why == nil
 			})
 			return nil
 		})
 	}
 	return group.Wait()
+}
+
+// namedWithin bounds the question that known forms wait for: a registry that is
+// away keeps none of them from going on.
+const namedWithin = 5 * time.Second
+
+// named reports whether a form's schema id may be used as it stands in the
+// checkpoint: the registry may have been rebuilt while no process ran. One that
+// does not answer is believed to be the same as before, until verify asks it.
+func (b *formBook) named(ctx context.Context, f *form, text string) bool {
+	now := b.peek(f)
+	b.mu.Lock()
+	silent := b.silent
+	b.mu.Unlock()
+	if now.sure || silent {
+		return true
+	}
+	question, cancel := context.WithTimeout(ctx, namedWithin)
+	defer cancel()
+	same, err := b.epoch.opts.Registry.Names(question, now.schemaID, text)
+	switch {
+	case ctx.Err() != nil: // nothing goes out any more
+		return true
+	case err != nil:
+		b.epoch.log.Warn("the registry does not tell whether it still knows a form's schema; its leads go on with the one that was registered before",
+			zap.String("form", f.id), zap.Int("schema", now.schemaID), zap.Error(err))
+		b.set(f, func() { b.silent = true })
+		return true
+	case !same:
+		b.forgotten(f, now.schemaID)
+		return false
+	}
+	b.set(f, func() { f.sure = true })
+	return true
+}
+
+// forgotten notes that the registry lost a form's schema: it is registered
+// again. The codec serves until there is another.
+func (b *formBook) forgotten(f *form, id int) {
+	b.epoch.log.Warn("the registry does not know a form's schema any more; registering it again", zap.String("form", f.id), zap.Int("schema", id))
+	b.set(f, func() { f.ready, f.text = false, [sha256.Size]byte{} })
 }
 
 // bar suspends a form because of err, unless err is not about the form at all.
@@ -596,10 +642,12 @@ func (b *formBook) verify(ctx context.Context) error {
 			return fmt.Errorf("asking the registry for schema %d of form %s: %w", now.schemaID, f.id, err)
 		}
 		if !same {
-			b.epoch.log.Warn("the registry does not know a form's schema any more; registering it again", zap.String("form", f.id), zap.Int("schema", now.schemaID))
-			b.set(f, func() { f.ready, f.text = false, [sha256.Size]byte{} }) // the codec serves until there is another
+			b.forgotten(f, now.schemaID)
 			lost = append(lost, f)
 		}
 	}
+	b.mu.Lock()
+	b.silent = false
+	b.mu.Unlock()
 	return b.bring(ctx, lost)
 }
