@@ -278,11 +278,13 @@ type subscriptions struct {
 	all  []lead.Subscription
 	next int
 	down error
+	asks int
 }
 
 func (s *subscriptions) Subscriptions(_ context.Context, of lead.Source) ([]lead.Subscription, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.asks++
 	var found []lead.Subscription
 	for _, one := range s.all {
 		if one.Source == of {
@@ -369,6 +371,9 @@ func TestSubscriptionsAreRepairedDailyAndMissedOnesSaidOnce(t *testing.T) {
 			t.Errorf("said %d times that there are none, want once", n)
 		}
 		s.mu.Lock()
+		if s.asks != 3 {
+			t.Errorf("asked %d times in two discovery intervals, want at their bounds alone", s.asks)
+		}
 		s.down = nil
 		s.mu.Unlock()
 		time.Sleep(e.opts.Discovery)

@@ -33,7 +33,8 @@ func (e *epoch) subscribeLoop(ctx context.Context) error {
 	seen := map[lead.Source]time.Time{} // when its subscription was last as it should be
 	said := map[lead.Source]string{}
 	for {
-		for _, src := range e.readable() {
+		sources := e.readable()
+		for _, src := range sources {
 			if e.opts.Now().Sub(seen[src]) < repairEvery {
 				continue
 			}
@@ -51,7 +52,7 @@ func (e *epoch) subscribeLoop(ctx context.Context) error {
 			e.subscribed(src, err)
 		}
 		wait := e.opts.Discovery
-		if len(seen) == 0 { // discovery has just begun
+		if len(sources) == 0 { // discovery has just begun
 			wait = min(wait, time.Second)
 		}
 		if fault.Sleep(ctx, wait) != nil {
