@@ -39,10 +39,12 @@ type topicState struct {
 }
 
 // beyondHorizon reports whether the topic might have held a lead of that time
-// and lost it. fresh is the first moment that was never reconciled.
+// and lost it. fresh is the first moment that was never reconciled: what lies
+// behind it only somebody before us may have published, which is us as well
+// where the checkpoint was lost.
 func (t *topicState) beyondHorizon(at, fresh, now time.Time) bool {
-	if !at.Before(fresh) { // never reconciled: only somebody before us may have published it
-		return t.Existed && at.Before(t.Horizon) && at.Before(t.Seen)
+	if others := t.Existed && at.Before(t.Seen); !at.Before(fresh) && !others {
+		return false
 	}
 	if at.Before(t.Horizon) || at.Before(t.oldest) {
 		return true
