@@ -149,8 +149,9 @@ type sourceState struct {
 	polled    bool // at least once in this epoch
 	success   time.Time
 	committed time.Time
-	unsaved   bool // progress in memory that is not in the topic yet
-	problem   string
+	unsaved   bool  // progress in memory that is not in the topic yet
+	err       error // why it cannot be read until somebody acts; nil while it can
+	stuck     error // why --once has given its backlog up
 	inbox     *inbox
 	push      bool // LinkedIn notifies of its leads
 }
@@ -342,7 +343,9 @@ func (c *Connector) pause(err error) time.Duration {
 	least := fault.DelayOf(err)
 	switch fault.KindOf(err) { //nolint:exhaustive // the other kinds have no wait of their own
 	case fault.Suspend: // an organization without access: looked at with each discovery
-		least = max(least, c.opts.Discovery)
+		if !c.opts.Once { // a command that ends does not wait for that
+			least = max(least, c.opts.Discovery)
+		}
 	case fault.Pause: // a person must act
 		least = max(least, 5*time.Second)
 	}
@@ -373,7 +376,7 @@ func (e *epoch) finished() bool {
 		return false
 	}
 	for src, s := range e.sources {
-		if s.problem == "" && (!s.polled || len(e.progress[src].Backlog) > 0) {
+		if s.err == nil && s.stuck == nil && (!s.polled || len(e.progress[src].Backlog) > 0) {
 			return false
 		}
 	}

@@ -92,8 +92,11 @@ func (e *epoch) status() Status {
 	}
 	for src, state := range e.sources {
 		p := e.progress[src]
-		s.Sources = append(s.Sources, SourceStatus{Owner: src.Owner, LeadType: src.Type, Live: p.Live,
-			Success: state.success, Backlog: p.Backlog, Problem: state.problem})
+		row := SourceStatus{Owner: src.Owner, LeadType: src.Type, Live: p.Live, Success: state.success, Backlog: p.Backlog}
+		if state.err != nil {
+			row.Problem = state.err.Error()
+		}
+		s.Sources = append(s.Sources, row)
 	}
 	slices.SortFunc(s.Sources, func(a, b SourceStatus) int { return strings.Compare(a.Owner+a.LeadType, b.Owner+b.LeadType) })
 	events := map[string][]string{}

@@ -202,7 +202,10 @@ func (e *epoch) backlogLoop(ctx context.Context, src lead.Source) error {
 			return e.work(ctx, src, backlog[0])
 		})
 		if err != nil {
-			return err
+			e.mu.Lock()
+			e.sources[src].stuck = err
+			e.mu.Unlock()
+			return e.unlessOthersGoOn(err)
 		}
 	}
 }
