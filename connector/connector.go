@@ -304,9 +304,11 @@ func (e *epoch) start(ctx context.Context, src lead.Source) {
 
 // persist does work until it succeeds, spacing its attempts, and returns early
 // for what no repetition mends: the end of ctx, a lost epoch, a fatal error.
-// Trouble is said once, and once more when it is over.
+// Trouble is said once, what a person must act upon also when it is found later,
+// and once more when it is over.
 func (c *Connector) persist(ctx context.Context, what string, work func(context.Context) error) error {
 	wait := fault.NewBackoff(200*time.Millisecond, 30*time.Second)
+	var trouble fault.Trouble
 	for {
 		err := work(ctx)
 		if err == nil {
@@ -321,7 +323,7 @@ func (c *Connector) persist(ctx context.Context, what string, work func(context.
 		if endsEpoch(err) || c.opts.Once && (fault.KindOf(err) == fault.Pause || wait.Attempts() >= onceAttempts) {
 			return err
 		}
-		if wait.Attempts() == 0 {
+		if trouble.New(err) {
 			c.log.Log(level(err), "waiting to try again", zap.String("work", what), zap.Stringer("kind", fault.KindOf(err)), zap.Error(err))
 		}
 		if err = wait.Wait(ctx, c.pause(err)); err != nil {
@@ -332,7 +334,7 @@ func (c *Connector) persist(ctx context.Context, what string, work func(context.
 
 // level is Error where a person must act, Warn where time may mend it.
 func level(err error) zapcore.Level {
-	if kind := fault.KindOf(err); kind == fault.Pause || kind == fault.Suspend {
+	if fault.KindOf(err).NeedsPerson() {
 		return zapcore.ErrorLevel
 	}
 	return zapcore.WarnLevel

@@ -259,18 +259,21 @@ const mendInterval = time.Second
 // debtLoop looks after suspended forms: it tries to mend each now and then, and
 // delivers what a mended form is owed.
 func (e *epoch) debtLoop(ctx context.Context) error {
+	var trouble fault.Trouble
 	for {
 		if fault.Sleep(ctx, mendInterval) != nil {
 			return nil
 		}
-		if err := e.debtRound(ctx, false); err != nil {
-			if ctx.Err() != nil {
-				return nil
-			}
-			if endsEpoch(err) {
-				return err
-			}
-			e.log.Warn("settling debts", zap.Error(err))
+		err := e.debtRound(ctx, false)
+		switch {
+		case err == nil:
+			trouble.Reset()
+		case ctx.Err() != nil:
+			return nil
+		case endsEpoch(err):
+			return err
+		case trouble.New(err):
+			e.log.Log(level(err), "settling debts", zap.Error(err))
 		}
 	}
 }
