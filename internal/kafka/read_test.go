@@ -134,7 +134,7 @@ func TestReadGoesThroughTroubles(t *testing.T) {
 	sorted := func() []string { got := values(t, c, "a", From{}); slices.Sort(got); return got }
 
 	refuse(f, protocol.Fetch, codeNotLeader, -1, codeStorageError, codeUnknownLeaderEpoch)
-	refuse(f, protocol.ListOffsets, codeNotLeader, -1, codeLeaderNotAvailable)
+	refuse(f, protocol.ListOffsets, codeNotLeader, -1, codeLeaderNotAvailable, codeOffsetNotAvailable)
 	if got := sorted(); !slices.Equal(got, want) {
 		t.Errorf("after troubles: %v", got)
 	}
