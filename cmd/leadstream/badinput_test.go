@@ -137,8 +137,8 @@ func TestAnotherInstallationsTopicSuspendsTheFormAndIsNamed(t *testing.T) {
 		t.Fatalf("the first installation: exit code %d:\n%s", got.code, got.stderr)
 	}
 	got := s.run(t.Context(), map[string]string{"LEADSTREAM_NAME": "another"}, "run", "--once")
-	if got.code != 1 || !strings.Contains(got.stderr, "kafka.adopt_topics") || strings.Count(got.stderr, "form suspended") != 1 {
-		t.Errorf("the second installation: exit code %d; want 1, the form suspended, said once, and kafka.adopt_topics named:\n%s", got.code, got.stderr)
+	if got.code != 2 || !strings.Contains(got.stderr, "kafka.adopt_topics") || strings.Count(got.stderr, "form suspended") != 1 {
+		t.Errorf("the second installation: exit code %d; want 2, the form suspended, said once, and kafka.adopt_topics named:\n%s", got.code, got.stderr)
 	}
 }
 
