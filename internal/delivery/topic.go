@@ -108,7 +108,7 @@ func (s *Store) recordTopics(ctx context.Context, changed map[string]any) error 
 		for _, t := range s.topics {
 			t.ready = t.ready && !t.changed
 		}
-		return fmt.Errorf("recording the state of %d topics: %w", len(changed), err)
+		return s.refusal(fmt.Errorf("recording the state of %d topics: %w", len(changed), err))
 	}
 	for _, t := range s.topics {
 		t.changed = false
