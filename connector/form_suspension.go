@@ -8,6 +8,8 @@ import (
 
 	"leadstream/internal/delivery"
 	"leadstream/internal/fault"
+	"leadstream/internal/lead"
+	"leadstream/schema"
 )
 
 // bar suspends a form because of err, unless err is not about the form at all.
@@ -63,9 +65,8 @@ func (b *formBook) suspended(id string) error {
 }
 
 // mend tries the suspended forms again, those whose back-off is over, or all.
+// What it asks of LinkedIn and of the registry keeps no poll waiting.
 func (b *formBook) mend(ctx context.Context, all bool) error {
-	b.work.Lock()
-	defer b.work.Unlock()
 	var forms []*form
 	b.mu.Lock()
 	now := b.epoch.opts.Now()
@@ -76,8 +77,14 @@ func (b *formBook) mend(ctx context.Context, all bool) error {
 	}
 	b.mu.Unlock()
 	for _, f := range forms {
-		if err := b.retry(ctx, f); err != nil {
-			return err
+		read, err := b.reread(ctx, f)
+		if err == nil {
+			err = b.retry(ctx, f, read)
+		}
+		if err != nil {
+			if err = b.still(ctx, f.id, err); err != nil {
+				return err
+			}
 		}
 		if b.suspended(f.id) == nil {
 			b.epoch.log.Info("form mended", zap.String("form", f.id))
@@ -86,43 +93,60 @@ func (b *formBook) mend(ctx context.Context, all bool) error {
 	return nil
 }
 
-// retry tries one suspended form again: it is read and prepared as if it were
-// met for the first time.
-func (b *formBook) retry(ctx context.Context, f *form) error {
-	now := b.peek(f)
-	trial := &now
-	trial.why, trial.asked = nil, map[int64]time.Time{}
-	if trial.fields == nil {
+// reread is what a suspended form is tried again with.
+type reread struct {
+	fields  *schema.Fields // of the registry, where the form has none yet
+	current *lead.Form     // nil where LinkedIn does not show it
+}
+
+// reread asks for a form as if it were met for the first time.
+func (b *formBook) reread(ctx context.Context, f *form) (reread, error) {
+	var read reread
+	if b.peek(f).fields == nil {
 		fields, err := b.remembered(ctx, f.id)
 		if err != nil {
-			return b.still(ctx, f, err)
+			return reread{}, err
 		}
-		trial.fields = fields
+		read.fields = fields
 	}
 	current, err := b.epoch.opts.LinkedIn.Form(ctx, f.id)
 	switch {
 	case err == nil:
-		b.add(trial, current)
+		read.current = &current
 	case fault.KindOf(err) != fault.Suspend:
-		return b.still(ctx, f, err)
+		return reread{}, err
+	}
+	return read, nil
+}
+
+// retry puts a copy that is not suspended in the place of a form, and prepares it.
+func (b *formBook) retry(ctx context.Context, f *form, read reread) error {
+	b.work.Lock()
+	defer b.work.Unlock()
+	now := b.peek(f)
+	trial := &now
+	trial.why, trial.asked = nil, map[int64]time.Time{}
+	if trial.fields == nil {
+		trial.fields = read.fields
+	}
+	if read.current != nil {
+		b.add(trial, *read.current)
 	}
 	b.mu.Lock()
 	b.forms[f.id] = trial
 	b.mu.Unlock()
-	if err := b.bring(ctx, []*form{trial}); err != nil {
-		return b.still(ctx, trial, err)
-	}
-	return nil
+	return b.bring(ctx, []*form{trial})
 }
 
 // still keeps a form suspended, with the newest reason.
-func (b *formBook) still(ctx context.Context, f *form, err error) error {
+func (b *formBook) still(ctx context.Context, id string, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if endsEpoch(err) {
 		return err
 	}
+	f := b.get(id, "")
 	b.set(f, func() {
 		f.failures++
 		f.why, f.mendAt = err, b.epoch.opts.Now().Add(b.patience(f.failures))
