@@ -312,8 +312,9 @@ func (s *Store) again(ctx context.Context, topic string) error {
 	return nil
 }
 
-// settle waits until the marker of our last commit to the topic is readable: an
-// acknowledged commit is decided, but perhaps not visible yet.
+// settle waits until our last commit to the topic is readable: an acknowledged
+// commit is decided, but perhaps not visible yet. What others write behind it
+// does not make it so.
 func (s *Store) settle(ctx context.Context, topic string) error {
 	t := s.topics[topic]
 	if t == nil || len(t.written) == 0 {
@@ -325,15 +326,22 @@ func (s *Store) settle(ctx context.Context, topic string) error {
 		if err != nil {
 			return fmt.Errorf("reading the offsets of topic %s: %w", topic, err)
 		}
-		visible := true
+		reached, visible := true, false
 		for partition, last := range t.written {
-			visible = visible && partition < len(offsets) && offsets[partition].End > last+1
+			reached = reached && partition < len(offsets) && offsets[partition].End > last
 		}
-		if visible {
+		if reached {
+			if visible, err = s.opts.Cluster.Decided(ctx, topic, t.written); err != nil {
+				return fmt.Errorf("looking for our last commit in topic %s: %w", topic, err)
+			}
+		}
+		switch over := time.Since(began) > s.opts.SettleTime; {
+		case visible:
 			t.written = nil
 			return nil
-		}
-		if time.Since(began) > s.opts.SettleTime {
+		case over && reached:
+			return fmt.Errorf("topic %s: %w", topic, errUnsettled)
+		case over:
 			return fmt.Errorf("topic %s does not reach the offsets that were acknowledged to us: it is another one: %w", topic, kafka.ErrTopicMissing)
 		}
 		if err := wait.Wait(ctx, 0); err != nil {
@@ -341,6 +349,9 @@ func (s *Store) settle(ctx context.Context, topic string) error {
 		}
 	}
 }
+
+// errUnsettled is of kind Retry: to go on would be to miss what we published.
+var errUnsettled = errors.New("our last commit is acknowledged and not readable yet")
 
 // forget makes the next use of a topic learn it again, e.g. after the broker
 // said that it does not exist.
