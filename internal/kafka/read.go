@@ -93,6 +93,7 @@ type reader struct {
 	topic   string
 	decoder *decoder
 	fn      func(*Record) error // nil: only what is decided is of interest
+	at      *partitionReader    // the partition being read
 	buffer  []byte              // of fetch answers
 	spare   [][]byte            // memory of batches that were kept, to be used again
 }
@@ -110,6 +111,7 @@ func (r *reader) keep(b []byte) []byte {
 // gives what belongs to transactions whose markers are not there yet.
 func (r *reader) partition(ctx context.Context, partition int, next, end int64) (open map[int64][]batch, err error) {
 	p := &partitionReader{reader: r, partition: partition, next: next, from: next, end: end, open: map[int64][]batch{}}
+	r.at = p
 	pause := fault.NewBackoff(time.Millisecond, time.Second)
 	progress := time.Now()
 	for p.next < p.end {
@@ -250,17 +252,28 @@ func (p *partitionReader) batch(b *batch) error {
 
 // close delivers or drops what was kept of a transaction whose marker came.
 func (p *partitionReader) close(producerID int64, committed bool) error {
-	for i := range p.open[producerID] {
-		held := &p.open[producerID][i]
+	held := p.open[producerID]
+	delete(p.open, producerID)
+	for i := range held {
 		if committed {
-			if err := p.deliver(held); err != nil {
+			if err := p.deliver(&held[i]); err != nil {
 				return err
 			}
 		}
-		p.spare = append(p.spare, held.payload)
+		p.spare = append(p.spare, held[i].payload)
 	}
-	delete(p.open, producerID)
 	return nil
+}
+
+// undecided reports whether something at or before an offset that was read waits
+// for its marker.
+func (p *partitionReader) undecided(offset int64) bool {
+	for _, batches := range p.open {
+		if batches[0].base <= offset {
+			return true
+		}
+	}
+	return false
 }
 
 func (p *partitionReader) deliver(b *batch) error {
