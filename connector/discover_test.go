@@ -1,11 +1,14 @@
 package connector
 
 import (
+	"context"
+	"errors"
 	"testing"
 	"time"
 
 	"go.uber.org/zap"
 
+	"leadstream/internal/fault"
 	"leadstream/internal/lead"
 )
 
@@ -27,6 +30,35 @@ func TestAPageThatNobodyAskedForIsNoError(t *testing.T) {
 	}
 	if st := e.Status().Organizations; len(st) != 2 || !st[1].Incidental || st[1].Problem == "" {
 		t.Errorf("status = %+v, want the page with its problem, incidental", st)
+	}
+}
+
+// unlisted is LinkedIn whose list of forms lacks those of events.
+type unlisted struct{ *fakeLinkedIn }
+
+func (u *unlisted) Forms(context.Context, string) ([]lead.Form, error) { return nil, nil }
+
+func TestAFormOfAnEventThatFailsForTheMomentIsReadAgainSoon(t *testing.T) {
+	w := newWorld(t)
+	w.addOther()
+	w.linkedin.onEvents = []string{formID, other}
+	w.opts.LinkedIn = &unlisted{w.linkedin}
+	w.linkedin.formDown[formID] = errors.New("503")
+	e := w.start()
+	failed, err := e.discover(t.Context())
+	if err != nil || len(failed) != 1 || failed[0] != owner {
+		t.Fatalf("discover = %v, %v; want the organization again before the next discovery", failed, err)
+	}
+	if e.forms.forms[other] == nil || e.forms.forms[formID] != nil {
+		t.Errorf("the form that could be read must be known, and no other: %v", e.forms.forms)
+	}
+	delete(w.linkedin.formDown, formID)
+	if failed, err = e.discoverOwners(t.Context(), failed); err != nil || len(failed) > 0 || e.forms.forms[formID] == nil {
+		t.Errorf("discoverOwners = %v, %v; want the form known", failed, err)
+	}
+	w.linkedin.formDown[formID] = fault.As(fault.Suspend, errors.New("404"))
+	if failed, err = e.discover(t.Context()); err != nil || len(failed) > 0 {
+		t.Errorf("discover = %v, %v; want a form that does not show left to the next discovery", failed, err)
 	}
 }
 
