@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"errors"
+	"strconv"
 	"testing"
 	"time"
 
@@ -127,4 +128,44 @@ type forgetful struct{ *rebuilt }
 
 func (r *forgetful) Ensure(context.Context, string, string) (schema.Registered, error) {
 	return schema.Registered{}, errors.New("connection refused")
+}
+
+// gone is a registry that does not answer.
+type gone struct{}
+
+var errGone = errors.New("connection refused")
+
+func (gone) Names(context.Context, int, string) (bool, error) { return false, errGone }
+
+func (gone) Ensure(context.Context, string, string) (schema.Registered, error) {
+	return schema.Registered{}, errGone
+}
+
+func (gone) Versions(context.Context, string) ([]schema.RegisteredSchema, error) { return nil, errGone }
+
+func TestWithTheRegistryAwayOnlyAFormThatNeedsANewSchemaIsOwed(t *testing.T) {
+	w := newWorld(t)
+	w.addOther()
+	e := w.start()
+	w.tick(e, time.Minute)
+	for restart := range 2 { // in the midst of the work, and before it begins
+		e.opts.Registry = gone{}
+		known, unknown := strconv.Itoa(restart)+" known", strconv.Itoa(restart)+" new"
+		w.linkedin.submit(known, w.now().Add(time.Second))
+		w.linkedin.submit(unknown, w.now().Add(2*time.Second)).Form.ID = other
+		w.tick(e, time.Minute)
+		w.tick(e, time.Minute)
+		if got := ids(w.topic(formID)); len(got) != restart+1 {
+			t.Errorf("the form that is known got %v", got)
+		}
+		if len(e.debts) != 1 || e.forms.suspended(other) == nil {
+			t.Errorf("debts = %v, want what the new form is owed", e.debts)
+		}
+		w.opts.Registry = gone{}
+		e = w.restarted()
+	}
+	e.opts.Registry = w.registry
+	w.settle(e)
+	w.expectIDs(formID, "0 known", "1 known")
+	w.expectIDs(other, "0 new", "1 new")
 }
