@@ -98,27 +98,3 @@ func (s *setting) explain() string {
 	}
 	return text
 }
-
-// Markdown is the table of all keys for the documentation.
-func Markdown() string {
-	var b strings.Builder
-	b.WriteString("| Key | Default | Values | Meaning |\n| --- | --- | --- | --- |\n")
-	for _, s := range settings {
-		key := "`" + s.Path + "`"
-		if s.Secret {
-			key += ", `" + s.FileTwin + "`"
-		}
-		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", key, s.shownDefault(), strings.ReplaceAll(s.Bound, "|", `\|`), s.Doc)
-	}
-	return b.String()
-}
-
-func (s *setting) shownDefault() string {
-	switch {
-	case s.Shown == "":
-		return "–"
-	case s.Shown != s.Default:
-		return s.Shown
-	}
-	return "`" + strings.ReplaceAll(s.Shown, ",", ", ") + "`"
-}

@@ -1,6 +1,7 @@
 package config
 
 import (
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -62,15 +63,39 @@ func TestTheDocumentationHoldsTheTable(t *testing.T) {
 		if !ok || !ok2 {
 			t.Fatalf("%s lacks the markers of the table", path)
 		}
-		if table == Markdown() {
+		if table == markdown() {
 			continue
 		}
 		if !*update {
 			t.Errorf("the table in %s is out of date; go test ./config -update rewrites it", path)
 			continue
 		}
-		if err := os.WriteFile(path, []byte(before+begin+Markdown()+end+after), 0o644); err != nil {
+		if err := os.WriteFile(path, []byte(before+begin+markdown()+end+after), 0o644); err != nil {
 			t.Fatal(err)
 		}
 	}
+}
+
+// markdown is the table of all keys for the documentation.
+func markdown() string {
+	var b strings.Builder
+	b.WriteString("| Key | Default | Values | Meaning |\n| --- | --- | --- | --- |\n")
+	for _, s := range settings {
+		key := "`" + s.Path + "`"
+		if s.Secret {
+			key += ", `" + s.FileTwin + "`"
+		}
+		fmt.Fprintf(&b, "| %s | %s | %s | %s |\n", key, s.shownDefault(), strings.ReplaceAll(s.Bound, "|", `\|`), s.Doc)
+	}
+	return b.String()
+}
+
+func (s *setting) shownDefault() string {
+	switch {
+	case s.Shown == "":
+		return "–"
+	case s.Shown != s.Default:
+		return s.Shown
+	}
+	return "`" + strings.ReplaceAll(s.Shown, ",", ", ") + "`"
 }

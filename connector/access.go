@@ -83,10 +83,17 @@ func (e *epoch) noteOrganizations(listed []lead.Organization) (regained bool) {
 	for _, o := range slices.Concat(e.orgs, e.missed) {
 		before[o.URN] = o.Problem
 	}
-	e.orgs, e.missed = append([]lead.Organization{}, listed...), e.find(listed)
+	e.orgs = append([]lead.Organization{}, listed...)
+	for i := range e.orgs {
+		e.orgs[i].Incidental = e.orgs[i].Incidental && !e.readOnce(e.orgs[i].URN)
+	}
+	e.missed = e.find(e.orgs)
 	for _, o := range slices.Concat(e.orgs, e.missed) {
 		was, known := before[o.URN]
 		switch {
+		case o.Incidental && was != o.Problem:
+			e.log.Info("organization is left out; that is right unless its leads are wanted", zap.String("owner", o.URN), zap.String("name", o.Name), zap.String("reason", o.Problem))
+		case o.Incidental:
 		case o.Problem != "" && was != o.Problem:
 			e.log.Error("organization cannot be read", zap.String("owner", o.URN), zap.String("name", o.Name), zap.String("problem", o.Problem), zap.String("todo", o.Todo))
 		case o.Problem == "" && !known:
@@ -95,7 +102,7 @@ func (e *epoch) noteOrganizations(listed []lead.Organization) (regained bool) {
 			regained = true
 			e.log.Info("organization can be read again", zap.String("owner", o.URN), zap.Strings("roles", o.Roles))
 		}
-		if work := "the access to " + o.URN; o.Problem != "" {
+		if work := "the access to " + o.URN; o.Problem != "" && !o.Incidental {
 			e.troubles.Note(o.URN, work, &accessError{o.Problem, o.Todo})
 		} else {
 			e.troubles.Over(work)

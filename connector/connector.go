@@ -164,12 +164,11 @@ type sourceState struct {
 	polled    bool // at least once in this epoch
 	success   time.Time
 	committed time.Time
-	unsaved   bool // progress in memory that is not in the topic yet
-	problem   string
+	unsaved   bool  // progress in memory that is not in the topic yet
+	err       error // why it cannot be read until somebody acts; nil while it can
+	stuck     error // why --once has given its backlog up
 	inbox     *inbox
 	notified  bool // LinkedIn has a subscription to our webhook for it
-	todo      string
-	waits     bool // the problem is one that stops everything
 }
 
 // sweepsAtOnce bounds the rows in memory: each sweep holds up to four slices.
@@ -196,6 +195,9 @@ func (c *Connector) Run(ctx context.Context) error {
 	defer c.leave()
 	group, ctx := errgroup.WithContext(ctx)
 	e.group = group
+	for _, src := range e.known() {
+		e.start(ctx, src)
+	}
 	group.Go(func() error { return e.discoverLoop(ctx) })
 	group.Go(func() error { return e.debtLoop(ctx) })
 	group.Go(func() error { return e.noticeLoop(ctx) })
@@ -207,9 +209,6 @@ func (c *Connector) Run(ctx context.Context) error {
 	}
 	if c.opts.Once {
 		group.Go(func() error { return e.untilFinished(ctx) })
-	}
-	for _, src := range e.known() {
-		e.start(ctx, src)
 	}
 	err = group.Wait()
 	if err == nil || !endsEpoch(err) {
@@ -283,11 +282,27 @@ func (e *epoch) known() []lead.Source {
 	defer e.mu.Unlock()
 	var sources []lead.Source
 	for src := range e.progress {
-		if e.wanted(src.Owner) && slices.Contains(e.opts.LeadTypes, src.Type) {
+		if e.wantedSource(src) {
 			sources = append(sources, src)
 		}
 	}
 	return sources
+}
+
+// wantedSource reports whether the configuration asks for the source.
+func (c *Connector) wantedSource(src lead.Source) bool {
+	return c.wanted(src.Owner) && slices.Contains(c.opts.LeadTypes, src.Type)
+}
+
+// readOnce reports whether leads of the owner were read before: where that is
+// refused now, a role was lost. The caller holds the mutex.
+func (e *epoch) readOnce(owner string) bool {
+	for src := range e.progress {
+		if src.Owner == owner {
+			return true
+		}
+	}
+	return false
 }
 
 func (c *Connector) wanted(owner string) bool {
@@ -312,12 +327,14 @@ func (e *epoch) start(ctx context.Context, src lead.Source) {
 
 // persist does work until it succeeds, spacing its attempts, and returns early
 // for what no repetition mends: the end of ctx, a lost epoch, a fatal error.
-// Trouble is said once, and once more when it is over. about is the organization
-// that the work is for, empty when it is for more.
+// Trouble is said once, what a person must act upon also when it is found later,
+// and once more when it is over. about is the organization that the work is for,
+// empty when it is for more.
 //
 // What waits for a person goes on at once when Resume is called.
 func (c *Connector) persist(ctx context.Context, about, what string, work func(context.Context) error) error {
 	wait := fault.NewBackoff(200*time.Millisecond, 30*time.Second)
+	var trouble fault.Trouble
 	for {
 		mended := c.resumed()
 		err := work(ctx)
@@ -335,7 +352,7 @@ func (c *Connector) persist(ctx context.Context, about, what string, work func(c
 		if endsEpoch(err) || c.opts.Once && (fault.KindOf(err) == fault.Pause || wait.Attempts() >= onceAttempts) {
 			return err
 		}
-		if wait.Attempts() == 0 {
+		if trouble.New(err) {
 			c.log.Log(level(err), "waiting to try again", zap.String("work", what), zap.Stringer("kind", fault.KindOf(err)), zap.Error(err))
 		}
 		if kind := fault.KindOf(err); kind != fault.Pause && kind != fault.Suspend {
@@ -365,7 +382,7 @@ func (c *Connector) resumed() <-chan struct{} {
 
 // level is Error where a person must act, Warn where time may mend it.
 func level(err error) zapcore.Level {
-	if kind := fault.KindOf(err); kind == fault.Pause || kind == fault.Suspend {
+	if fault.KindOf(err).NeedsPerson() {
 		return zapcore.ErrorLevel
 	}
 	return zapcore.WarnLevel
@@ -376,7 +393,9 @@ func (c *Connector) pause(err error) time.Duration {
 	least := fault.DelayOf(err)
 	switch fault.KindOf(err) { //nolint:exhaustive // the other kinds have no wait of their own
 	case fault.Suspend: // an organization without access: looked at with each discovery
-		least = max(least, c.opts.Discovery)
+		if !c.opts.Once { // a command that ends does not wait for that
+			least = max(least, c.opts.Discovery)
+		}
 	case fault.Pause: // a person must act
 		least = max(least, 5*time.Second)
 	}
@@ -407,7 +426,7 @@ func (e *epoch) finished() bool {
 		return false
 	}
 	for src, s := range e.sources {
-		if s.problem == "" && (!s.polled || len(e.progress[src].Backlog) > 0) {
+		if s.err == nil && s.stuck == nil && (!s.polled || len(e.progress[src].Backlog) > 0) {
 			return false
 		}
 	}

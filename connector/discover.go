@@ -2,6 +2,7 @@ package connector
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -123,18 +124,25 @@ func (e *epoch) discoverForms(ctx context.Context, owner string) error {
 	for _, f := range listed {
 		found[f.ID] = true
 	}
+	var failed []error // for the moment: they are read again soon
 	for id := range onEvents {
 		if id == "" || found[id] {
 			continue
 		}
 		f, err := e.opts.LinkedIn.Form(ctx, id)
-		if err != nil {
+		switch {
+		case err == nil:
+			listed = append(listed, f)
+		case fault.KindOf(err) == fault.Suspend:
 			e.log.Warn("reading the form of an event", zap.String("form", id), zap.Error(err))
-			continue
+		default:
+			failed = append(failed, fmt.Errorf("reading form %s of an event: %w", id, err))
 		}
-		listed = append(listed, f)
 	}
-	return e.forms.discovered(ctx, listed, onEvents)
+	if err := e.forms.discovered(ctx, listed, onEvents); err != nil {
+		return err
+	}
+	return errors.Join(failed...)
 }
 
 // topicBatch is how many topics are made under one hold of the store.

@@ -114,7 +114,7 @@ func (f *fakeLinkedIn) Response(_ context.Context, id string) (lead.Response, er
 func (f *fakeLinkedIn) Organizations(context.Context) ([]lead.Organization, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.orgs, f.down
+	return slices.Clone(f.orgs), f.down
 }
 
 func (f *fakeLinkedIn) Events(context.Context, string) ([]lead.Event, error) {

@@ -296,6 +296,59 @@ func TestAFormThatKeepsFailingIsTriedMoreAndMoreSeldom(t *testing.T) {
 	}
 }
 
+// stalled is LinkedIn that does not answer for one form until it is released.
+type stalled struct {
+	*fakeLinkedIn
+	id              string
+	asked, released chan struct{}
+}
+
+func (s *stalled) Form(ctx context.Context, id string) (lead.Form, error) {
+	if id == s.id {
+		close(s.asked)
+		<-s.released
+	}
+	return s.fakeLinkedIn.Form(ctx, id)
+}
+
+func TestASuspendedFormThatLinkedInIsSlowToShowKeepsNoOtherWaiting(t *testing.T) {
+	w := newWorld(t)
+	w.addOther()
+	w.linkedin.onEvents = nil
+	w.linkedin.formDown[formID] = errors.New("503")
+	e := w.start()
+	w.linkedin.submit("owed", w.now().Add(time.Second))
+	w.tick(e, time.Minute)
+	delete(w.linkedin.formDown, formID)
+	slow := &stalled{fakeLinkedIn: w.linkedin, id: formID, asked: make(chan struct{}), released: make(chan struct{})}
+	e.Connector.opts.LinkedIn = slow
+	mended := make(chan error, 1)
+	go func() { mended <- e.forms.mend(t.Context(), true) }()
+	<-slow.asked
+	w.linkedin.submit("a", w.now().Add(time.Second)).Form.ID = other
+	w.linkedin.mu.Lock()
+	w.linkedin.clock = w.linkedin.clock.Add(time.Minute)
+	w.linkedin.mu.Unlock()
+	polled := make(chan error, 1)
+	go func() { polled <- e.poll(t.Context(), src) }()
+	select {
+	case err := <-polled:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Error("the poll waits for the suspended form")
+	}
+	close(slow.released)
+	if err := <-mended; err != nil {
+		t.Error(err)
+	}
+	if why := e.forms.suspended(formID); why != nil {
+		t.Errorf("the form is still suspended: %v", why)
+	}
+	w.expectIDs(other, "a")
+}
+
 func TestAnOutageLongerThanLinkedInKeepsLeadsIsReported(t *testing.T) {
 	w := newWorld(t)
 	e := w.start()

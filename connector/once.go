@@ -9,12 +9,13 @@ import (
 	"strings"
 
 	"leadstream/internal/delivery"
+	"leadstream/internal/lead"
 )
 
 // lastRound ends an epoch that has caught up with everything else (--once): it
 // tries once more to mend the suspended forms and to deliver what is owed. The
-// answer is errFinished when nothing is left owed, else what is, and why: a
-// command that ends must not hide it behind success.
+// answer is errFinished when everything was read and nothing is left owed, else
+// what was not, and why: a command that ends must not hide it behind success.
 func (e *epoch) lastRound(ctx context.Context) error {
 	err := e.persist(ctx, "", "delivering what forms are owed", func(ctx context.Context) error {
 		return e.debtRound(ctx, true)
@@ -22,18 +23,57 @@ func (e *epoch) lastRound(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return e.owing()
+	return e.left()
+}
+
+// left is errFinished when everything was read and no form is owed anything.
+func (e *epoch) left() error {
+	if left := append(e.unread(), e.owing()...); len(left) > 0 {
+		return errors.Join(left...)
+	}
+	return errFinished
+}
+
+// errNothingToRead says that there is nothing that this installation could read.
+var errNothingToRead = errors.New("nothing was read: the authorising member has no role on any organization's page")
+
+// unread names what could not be read: sources, and organizations that never
+// became one.
+func (e *epoch) unread() []error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var left []error
+	started := map[string]bool{}
+	for _, src := range slices.SortedFunc(maps.Keys(e.sources), func(a, b lead.Source) int { return strings.Compare(a.String(), b.String()) }) {
+		started[src.Owner] = true
+		s := e.sources[src]
+		for _, why := range []error{s.err, s.stuck} {
+			if why != nil {
+				left = append(left, fmt.Errorf("the leads of %s are not all read: %w", src, why))
+				break
+			}
+		}
+	}
+	for _, org := range e.orgs {
+		if org.Problem != "" && !org.Incidental && !started[org.URN] {
+			left = append(left, fmt.Errorf("the leads of %s are not read: %s", org.URN, org.Problem))
+		}
+	}
+	if len(left) == 0 && len(e.sources) == 0 {
+		left = append(left, errNothingToRead)
+	}
+	return left
 }
 
 // errUnsettled is why a form that is not suspended is owed something still.
 var errUnsettled = errors.New("its leads were not delivered yet")
 
-// owing is errFinished when no form is owed anything.
-func (e *epoch) owing() error {
+// owing says what forms are owed, and why.
+func (e *epoch) owing() []error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	ids := slices.SortedFunc(maps.Keys(e.debts), func(a, b delivery.DebtID) int { return strings.Compare(a.Form, b.Form) })
-	owed := []error{}
+	var owed []error
 	for _, id := range ids {
 		why := e.forms.suspended(id.Form)
 		if why == nil {
@@ -42,8 +82,5 @@ func (e *epoch) owing() error {
 		debt := e.debts[id]
 		owed = append(owed, fmt.Errorf("form %s is owed leads submitted in %s: %w", id.Form, debt.Window(), why))
 	}
-	if len(owed) == 0 {
-		return errFinished
-	}
-	return errors.Join(owed...)
+	return owed
 }

@@ -8,6 +8,9 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"leadstream/internal/fault"
+	"leadstream/internal/lead"
 )
 
 // once runs an epoch as --once does.
@@ -43,6 +46,61 @@ func TestOnceThatLeavesLeadsOwedSaysSo(t *testing.T) {
 	err := w.once()
 	if !errors.Is(err, away) || !strings.Contains(err.Error(), "form "+formID+" is owed") {
 		t.Errorf("Run = %v, want what is owed because of %v", err, away)
+	}
+}
+
+// refusing is LinkedIn that shows no responses to this member.
+type refusing struct{ *fakeLinkedIn }
+
+var errRefused = fault.As(fault.Suspend, errors.New("403"))
+
+func (h *refusing) Responses(_ context.Context, s lead.Source, _ lead.Window, _ int, _ func([]lead.Response) error) error {
+	if s.Owner != owner {
+		return nil
+	}
+	return errRefused
+}
+
+func TestOnceThatCouldNotReadASourceSaysSo(t *testing.T) {
+	for name, arrange := range map[string]func(w *world){
+		"LinkedIn refuses its leads": func(*world) {},
+		"beside another that is read": func(w *world) {
+			w.linkedin.orgs = append(w.linkedin.orgs, lead.Organization{URN: stranger, Roles: []string{"ADMINISTRATOR"}})
+		},
+		"the role was lost": func(w *world) {
+			w.linkedin.orgs[0].Problem, w.linkedin.orgs[0].Incidental = "ANALYST only", true
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			e := w.start()
+			w.tick(e, time.Minute)
+			arrange(w)
+			w.opts.LinkedIn = &refusing{w.linkedin}
+			w.linkedin.clock = w.linkedin.clock.Add(time.Minute)
+			if err := w.once(); !errors.Is(err, errRefused) || !strings.Contains(err.Error(), src.String()) || strings.Contains(err.Error(), stranger) {
+				t.Errorf("Run = %v, want that %v was not read, because of %v", err, src, errRefused)
+			}
+		})
+	}
+}
+
+func TestOnceThatCanReadNothingAtAllSaysSo(t *testing.T) {
+	for name, c := range map[string]struct {
+		orgs []lead.Organization
+		want string
+	}{
+		"a configured organization without a role": {[]lead.Organization{{URN: owner, Problem: "no role on this page"}}, owner},
+		"no organization at all":                   {nil, "no role on any"},
+		"only pages that nobody asked for":         {[]lead.Organization{{URN: owner, Problem: "ANALYST", Incidental: true}}, "no role on any"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.linkedin.orgs = c.orgs
+			if err := w.once(); err == nil || !strings.Contains(err.Error(), c.want) {
+				t.Errorf("Run = %v, want an error that says %q", err, c.want)
+			}
+		})
 	}
 }
 

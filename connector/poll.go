@@ -37,7 +37,7 @@ func (e *epoch) pollLoop(ctx context.Context, src lead.Source) error {
 			return err
 		})
 		if err != nil {
-			return err
+			return e.unlessOthersGoOn(err)
 		}
 		scatter := time.Duration((rand.Float64() - 0.5) * 0.1 * float64(e.opts.Interval))
 		next = later(next.Add(e.opts.Interval), time.Now())
@@ -79,14 +79,19 @@ func (e *epoch) outcome(src lead.Source, err error) {
 		return
 	}
 	if err == nil {
-		s.polled, s.success = true, e.opts.Now()
-		s.problem, s.todo, s.waits = "", "", false
-		return
+		s.polled, s.err, s.success = true, nil, e.opts.Now()
+	} else if fault.KindOf(err).NeedsPerson() {
+		s.err = err
 	}
-	if kind := fault.KindOf(err); kind == fault.Suspend || kind == fault.Pause {
-		s.problem, s.todo = told(err)
-		s.waits = kind == fault.Pause
+}
+
+// unlessOthersGoOn is nil where --once gives up one source that cannot be read:
+// the others are caught up with first, and lastRound says why this one was not.
+func (e *epoch) unlessOthersGoOn(err error) error {
+	if e.opts.Once && fault.KindOf(err) == fault.Suspend {
+		return nil
 	}
+	return err
 }
 
 // poll reconciles the window that is due for a source: what is new, and as far

@@ -184,7 +184,7 @@ func (e *epoch) setAside(err error) bool {
 		return true // marked as a dead letter where it was found
 	}
 	if topic := topicOf(err); topic == e.store.DeadLetterTopic() {
-		return e.store.ShrinkDeadLetters() // it takes less than was thought
+		return fault.KindOf(err) == fault.Reject && e.store.ShrinkDeadLetters() // it takes less than was thought
 	}
 	form, isLead := e.forms.ofTopic(topicOf(err))
 	if !isLead {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -65,58 +67,133 @@ func (e *epoch) replayAll(ctx context.Context, r checkpoint.Replay) error {
 			first = err
 		}
 	}
-	e.mu.Lock()
-	done := e.replays[e.opts.Replay.ID].Done()
-	e.mu.Unlock()
-	switch {
-	case first != nil:
-		return first
-	case !done:
-		return errors.New("an organization that was there when the replay began is not there now")
+	if first == nil {
+		first = e.replayAwaits()
 	}
-	e.log.Info("replay done", zap.String("replay", e.opts.Replay.ID))
-	return nil
+	switch {
+	case first == nil:
+		e.log.Info("replay done", zap.String("replay", e.opts.Replay.ID))
+		return nil
+	case e.opts.Once: // a command that ends does not wait for the next discovery
+		return fault.As(fault.Retry, first)
+	}
+	return first
 }
 
-// beginReplay is the replay's progress; one that starts now fixes its bounds.
-func (e *epoch) beginReplay(ctx context.Context) (checkpoint.Replay, error) {
-	o := e.opts.Replay
-	for {
-		e.mu.Lock()
-		r, begun := e.replays[o.ID]
-		discovered, orgs := e.discovered, e.orgs
-		e.mu.Unlock()
-		if begun {
-			return r, nil
-		}
-		if !discovered || len(orgs) == 0 {
-			if err := fault.Sleep(ctx, 20*time.Millisecond); err != nil {
-				return checkpoint.Replay{}, err
-			}
+// replayAwaits names the sources that the replay has still to read and that are
+// not there to be read; nil when it is done.
+func (e *epoch) replayAwaits() error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := e.replays[e.opts.Replay.ID]
+	if r.Done() {
+		return nil
+	}
+	why := map[string]string{}
+	for _, org := range e.orgs {
+		why[org.URN] = org.Problem
+	}
+	var missing []error
+	for _, name := range slices.Sorted(maps.Keys(r.Next)) {
+		src, ok := checkpoint.ParseSource(name)
+		if !r.Next[name].Before(r.To) || ok && e.sources[src] != nil {
 			continue
 		}
-		if !o.From.Before(o.To) {
-			return checkpoint.Replay{}, &ReplayWindowError{From: o.From, To: o.To}
+		problem := why[src.Owner]
+		if problem == "" {
+			problem = "the authorising member has no role on this page any more"
 		}
-		to := o.To
-		if now, ok := e.opts.LinkedIn.Now(); ok { // what is submitted later is live
-			to = earlier(to, now.Truncate(time.Millisecond))
-		}
-		r = checkpoint.Replay{From: o.From, To: to, Mode: o.Mode, Created: e.opts.Now().UTC(), Next: map[string]time.Time{}}
-		for _, org := range orgs { // also those that cannot be read now: they are waited for
-			for _, kind := range e.opts.LeadTypes {
-				r.Next[lead.Source{Owner: org.URN, Type: kind}.String()] = o.From
-			}
-		}
-		err := e.store.Publish(func(p *delivery.Publication) error {
-			return p.Commit(ctx, delivery.Batch{Records: map[string]any{checkpoint.ReplayKey(o.ID): r}})
-		})
-		if err != nil {
-			return r, fmt.Errorf("recording the start of replay %s: %w", o.ID, err)
-		}
-		e.setReplay(r)
-		e.log.Info("replay begins", zap.String("replay", o.ID), zap.Stringer("window", lead.Window{From: r.From, To: r.To}), zap.String("mode", string(r.Mode)))
+		missing = append(missing, fmt.Errorf("the replay waits for %s: %s (list the organizations that are wanted in linkedin.organizations to go on without it)", name, problem))
 	}
+	if len(missing) == 0 {
+		return errors.New("the replay is not done yet")
+	}
+	return errors.Join(missing...)
+}
+
+// errNothingToReplay is why a replay does not begin.
+var errNothingToReplay = errors.New("the replay waits for an organization that can be read; the authorising member needs a role on its page")
+
+// beginReplay is the replay's progress; one that starts now fixes its bounds,
+// once discovery has told which sources there are.
+func (e *epoch) beginReplay(ctx context.Context) (checkpoint.Replay, error) {
+	for {
+		e.mu.Lock()
+		r, begun := e.replays[e.opts.Replay.ID]
+		discovered := e.discovered
+		e.mu.Unlock()
+		if begun {
+			if kept := e.stillWanted(r); len(kept.Next) == len(r.Next) {
+				return r, nil
+			} else if len(kept.Next) > 0 {
+				return kept, e.recordReplay(ctx, kept)
+			}
+			// Nothing of it is wanted any more: it begins anew, for what is.
+			e.mu.Lock()
+			delete(e.replays, e.opts.Replay.ID)
+			e.mu.Unlock()
+		}
+		if discovered {
+			return e.newReplay(ctx)
+		}
+		if err := fault.Sleep(ctx, 20*time.Millisecond); err != nil {
+			return checkpoint.Replay{}, err
+		}
+	}
+}
+
+// newReplay starts the replay. It is of the sources that can be read, and of
+// those that could be once and cannot now: they are waited for.
+func (e *epoch) newReplay(ctx context.Context) (checkpoint.Replay, error) {
+	o := e.opts.Replay
+	if !o.From.Before(o.To) {
+		return checkpoint.Replay{}, &ReplayWindowError{From: o.From, To: o.To}
+	}
+	to := o.To
+	if now, ok := e.opts.LinkedIn.Now(); ok { // what is submitted later is live
+		to = earlier(to, now.Truncate(time.Millisecond))
+	}
+	r := checkpoint.Replay{From: o.From, To: to, Mode: o.Mode, Created: e.opts.Now().UTC(), Next: map[string]time.Time{}}
+	e.mu.Lock()
+	for src := range e.sources {
+		r.Next[src.String()] = o.From
+	}
+	e.mu.Unlock()
+	if len(r.Next) == 0 {
+		return r, errNothingToReplay
+	}
+	if err := e.recordReplay(ctx, r); err != nil {
+		return r, err
+	}
+	e.log.Info("replay begins", zap.String("replay", o.ID), zap.Stringer("window", lead.Window{From: r.From, To: r.To}), zap.String("mode", string(r.Mode)))
+	return r, nil
+}
+
+// stillWanted is the replay without the sources that it has still to read and
+// that the configuration no longer asks for: nothing reads them any more.
+func (e *epoch) stillWanted(r checkpoint.Replay) checkpoint.Replay {
+	r.Next = maps.Clone(r.Next)
+	for name, next := range r.Next {
+		src, ok := checkpoint.ParseSource(name)
+		if next.Before(r.To) && !(ok && e.wantedSource(src)) {
+			delete(r.Next, name)
+			e.log.Warn("the replay goes on without a source that linkedin.organizations and linkedin.lead_types do not ask for any more",
+				zap.String("replay", e.opts.Replay.ID), zap.String("source", name), zap.Time("replayed_until", next))
+		}
+	}
+	return r
+}
+
+// recordReplay makes the replay's progress durable.
+func (e *epoch) recordReplay(ctx context.Context, r checkpoint.Replay) error {
+	err := e.store.Publish(func(p *delivery.Publication) error {
+		return p.Commit(ctx, delivery.Batch{Records: map[string]any{checkpoint.ReplayKey(e.opts.Replay.ID): r}})
+	})
+	if err != nil {
+		return fmt.Errorf("recording where replay %s stands: %w", e.opts.Replay.ID, err)
+	}
+	e.setReplay(r)
+	return nil
 }
 
 // replaySources are the sources that the replay has not finished.

@@ -79,7 +79,7 @@ func (e *epoch) accompany(b *delivery.Batch) (committed func()) {
 func (e *epoch) find(orgs []lead.Organization) (missed []lead.Organization) {
 	known := map[string]checkpoint.Organization{}
 	for _, o := range orgs {
-		known[o.URN] = checkpoint.Organization{URN: o.URN, Name: o.Name, Roles: o.Roles, Problem: o.Problem, Todo: o.Todo}
+		known[o.URN] = checkpoint.Organization{URN: o.URN, Name: o.Name, Roles: o.Roles, Problem: o.Problem, Todo: o.Todo, Incidental: o.Incidental}
 	}
 	problem, todo := lead.Access(nil)
 	names := map[string]string{}

@@ -9,6 +9,7 @@ import (
 
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/delivery"
+	"leadstream/internal/fault"
 	"leadstream/schema"
 )
 
@@ -37,6 +38,8 @@ type OrganizationStatus struct {
 	Name          string
 	Roles         []string
 	Problem, Todo string
+	// Incidental: nobody asked for the page; its Problem is no failure.
+	Incidental bool
 }
 
 // SourceStatus is how a source fares.
@@ -122,8 +125,12 @@ func (e *epoch) status() Status {
 	}
 	for src, state := range e.sources {
 		p := e.progress[src]
-		s.Sources = append(s.Sources, SourceStatus{Owner: src.Owner, LeadType: src.Type, Live: p.Live,
-			Success: state.success, Backlog: p.Backlog, Problem: state.problem, Todo: state.todo, Waits: state.waits, Notified: state.notified})
+		row := SourceStatus{Owner: src.Owner, LeadType: src.Type, Live: p.Live, Success: state.success, Backlog: p.Backlog, Notified: state.notified}
+		if state.err != nil {
+			row.Problem, row.Todo = told(state.err)
+			row.Waits = fault.KindOf(state.err) == fault.Pause
+		}
+		s.Sources = append(s.Sources, row)
 	}
 	events := map[string][]string{}
 	for _, list := range e.events {

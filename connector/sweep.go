@@ -202,7 +202,10 @@ func (e *epoch) backlogLoop(ctx context.Context, src lead.Source) error {
 			return e.work(ctx, src, backlog[0])
 		})
 		if err != nil {
-			return err
+			e.mu.Lock()
+			e.sources[src].stuck = err
+			e.mu.Unlock()
+			return e.unlessOthersGoOn(err)
 		}
 	}
 }
@@ -272,6 +275,7 @@ const mendInterval = time.Second
 func (e *epoch) debtLoop(ctx context.Context) error {
 	ctx = lead.Background(ctx)
 	const settling = "settling debts"
+	var trouble fault.Trouble
 	for {
 		if fault.Sleep(ctx, mendInterval) != nil {
 			return nil
@@ -280,13 +284,16 @@ func (e *epoch) debtLoop(ctx context.Context) error {
 		switch {
 		case err == nil:
 			e.troubles.Over(settling)
+			trouble.Reset()
 		case ctx.Err() != nil:
 			return nil
 		case endsEpoch(err):
 			return err
 		default:
-			e.log.Warn(settling, zap.Error(err))
 			e.troubles.Note("", settling, err)
+			if trouble.New(err) {
+				e.log.Log(level(err), settling, zap.Error(err))
+			}
 		}
 	}
 }

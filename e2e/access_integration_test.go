@@ -141,7 +141,27 @@ func TestOrganizationsWithoutRoleBesideGoodOnes(t *testing.T) {
 	owners := w.linkedin.owners()
 	w.linkedin.goWrong(object{"kind": "lose_role", "owner": owners[0]})
 	w.linkedin.goWrong(object{"kind": "grant_role", "owner": owners[0], "role": "ANALYST"})
-	c := w.run()
+
+	// Nobody has asked for that page: it is shown, and no failure.
+	unasked := w.run()
+	eventually(t, 30*time.Second, func() error {
+		s, err := unasked.status()
+		if err != nil {
+			return err
+		}
+		for _, o := range s.Organizations {
+			if o.URN == owners[0] && o.Access == "warning" && strings.Contains(o.Problem, "is ANALYST of this page") && o.Todo != "" {
+				return nil
+			}
+		}
+		return fmt.Errorf("/api/status says of %s: %+v", owners[0], s.Organizations)
+	})
+	if r, err := unasked.ready(); err != nil || len(r.Degraded) > 0 {
+		t.Errorf("/readyz?strict=1 = %+v (%v), want nothing of a page that nobody asked for", r, err)
+	}
+	unasked.stop()
+
+	c := w.runWith("wanted", map[string]string{"LEADSTREAM_LINKEDIN_ORGANIZATIONS": strings.Join(owners, ",")})
 	c.noAccess(30*time.Second, owners[0], "is ANALYST of this page, which does not read event leads")
 	for _, good := range owners[1:] {
 		w.awaitOf(good)

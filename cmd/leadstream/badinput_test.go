@@ -61,6 +61,9 @@ func TestBadInputGetsAClearErrorAndItsExitCode(t *testing.T) {
 			[]string{"--replay-from", "--replay-to", "empty"}},
 		{"replay window that is no time", nil, []string{"run", "--replay-from", "yesterday-ish"}, 2, []string{"yesterday-ish", "RFC 3339"}},
 		{"replay bound without a start", nil, []string{"run", "--replay-to", "1h"}, 2, []string{"--replay-from"}},
+		{"replay mode without a start", nil, []string{"run", "--replay-mode", "all"}, 2, []string{"--replay-mode", "--replay-from"}},
+		{"replay mode of no kind without a start", nil, []string{"run", "--replay-mode", "some"}, 2, []string{"--replay-mode", "--replay-from"}},
+		{"replay id without a start", nil, []string{"run", "--replay-id", "x"}, 2, []string{"--replay-id", "--replay-from"}},
 		{"replay mode", nil, []string{"run", "--replay-from", "1h", "--replay-mode", "some"}, 2, []string{"missing or all", "some"}},
 		{"LinkedIn version retired", map[string]string{"LEADSTREAM_LINKEDIN_VERSION": "202501"}, []string{"run", "--once"}, 2, []string{"426", "20250101"}},
 		{"unknown command", nil, []string{"rnu"}, 2, []string{"rnu", "run"}},
@@ -137,8 +140,8 @@ func TestAnotherInstallationsTopicSuspendsTheFormAndIsNamed(t *testing.T) {
 		t.Fatalf("the first installation: exit code %d:\n%s", got.code, got.stderr)
 	}
 	got := s.run(t.Context(), map[string]string{"LEADSTREAM_NAME": "another"}, "run", "--once")
-	if got.code != 1 || !strings.Contains(got.stderr, "kafka.adopt_topics") || strings.Count(got.stderr, "form suspended") != 1 {
-		t.Errorf("the second installation: exit code %d; want 1, the form suspended, said once, and kafka.adopt_topics named:\n%s", got.code, got.stderr)
+	if got.code != 2 || !strings.Contains(got.stderr, "kafka.adopt_topics") || strings.Count(got.stderr, "form suspended") != 1 {
+		t.Errorf("the second installation: exit code %d; want 2, the form suspended, said once, and kafka.adopt_topics named:\n%s", got.code, got.stderr)
 	}
 }
 

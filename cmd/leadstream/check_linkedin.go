@@ -97,7 +97,7 @@ func (k *checker) subscriptions(ctx context.Context, orgs []lead.Organization) {
 	var lacking []string
 	sources := 0
 	for _, org := range orgs {
-		if org.Problem != "" || len(s.config.LinkedIn.Organizations) > 0 && !slices.Contains(s.config.LinkedIn.Organizations, org.URN) {
+		if org.Problem != "" {
 			continue
 		}
 		for _, kind := range s.config.LinkedIn.LeadTypes {
@@ -208,25 +208,18 @@ func shortSpan(d time.Duration) string { return config.FormatDuration(d.Abs().Ro
 
 // organizations looks at roles, and whether leads can really be read.
 func (k *checker) organizations(ctx context.Context, orgs []lead.Organization) {
-	wanted := k.system.config.LinkedIn.Organizations
 	if len(orgs) == 0 {
 		k.warn("linkedin organizations", "let an administrator of the page consent, or give this member the role", "the member has no role on any organization")
 	}
-	for _, urn := range wanted {
-		if !slices.ContainsFunc(orgs, func(o lead.Organization) bool { return o.URN == urn }) {
-			k.failf("organization "+urn, "give the member the role ADMINISTRATOR or CONTENT_ADMINISTRATOR on the page, or take it out of linkedin.organizations",
-				"the member has no role on it, or it does not exist")
-		}
-	}
-	if len(wanted) > 0 {
-		orgs = slices.DeleteFunc(orgs, func(o lead.Organization) bool { return !slices.Contains(wanted, o.URN) })
-	}
+	orgs = k.withLost(orgs)
 	problems := k.tryReading(ctx, orgs)
 	for i, o := range orgs {
 		check := "organization " + o.URN
 		switch {
+		case o.Incidental:
+			k.warn(check, "nothing, unless its leads are wanted: then "+o.Todo, "%s", o.Problem)
 		case o.Problem != "":
-			k.fail(check, "give the member the role ADMINISTRATOR or CONTENT_ADMINISTRATOR on the page", errors.New(o.Problem))
+			k.fail(check, o.Todo+"; or let linkedin.organizations name the others alone", errors.New(o.Problem))
 		case problems[i] != nil:
 			k.fail(check, "give the member the role that these leads take, or take the lead type out of linkedin.lead_types", problems[i])
 		case i >= triedOrganizations:
@@ -235,6 +228,25 @@ func (k *checker) organizations(ctx context.Context, orgs []lead.Organization) {
 			k.pass(check, "%s: %s; its leads can be read", o.Name, strings.Join(o.Roles, ", "))
 		}
 	}
+}
+
+// withLost adds the organizations that were read before and on which the member
+// has no role any more. Where that is refused to it which was read before, the
+// role was lost, whoever asked for the page.
+func (k *checker) withLost(orgs []lead.Organization) []lead.Organization {
+	wanted := k.system.config.LinkedIn.Organizations
+	problem, todo := lead.Access(nil)
+	for src := range k.state.Sources {
+		i := slices.IndexFunc(orgs, func(o lead.Organization) bool { return o.URN == src.Owner })
+		switch {
+		case i >= 0:
+			orgs[i].Incidental = false
+		case len(wanted) == 0:
+			orgs = append(orgs, lead.Organization{URN: src.Owner, Problem: problem, Todo: todo})
+		}
+	}
+	slices.SortFunc(orgs, func(a, b lead.Organization) int { return strings.Compare(a.URN, b.URN) })
+	return orgs
 }
 
 // triedOrganizations are as many as leads are really read of: one request for

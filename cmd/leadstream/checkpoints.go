@@ -17,6 +17,7 @@ import (
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/delivery"
 	"leadstream/internal/kafka"
+	"leadstream/internal/linkedin"
 )
 
 // checkpointRow is one record of the checkpoint topic.
@@ -38,18 +39,20 @@ func newCheckpoints(a *app) *cobra.Command {
 		Short: "The records of the checkpoint topic",
 		Long: `Lists the records of <name>.checkpoints: source/… is the progress of a source,
 replay/… of a replay, debt/… what a suspended form is owed, form/… and topic/…
-what is known of a form and its topic, requests the API calls of today, and
-token/… the tokens of token.store kafka, of which nothing is shown; deletions and
-push/… belong to LinkedIn's notifications, and hours, organizations and process
-are shown on the status page. With prefixes only the records whose keys begin so.`,
+what is known of a form and its topic, requests the API calls of today,
+deletions how far deletions were carried out, push/… what a standby was last
+told of, and token/… the tokens of token.store kafka, of which nothing is shown;
+hours, organizations and process are for the status page. With prefixes only the
+records whose keys begin so.`,
 		RunE: func(cmd *cobra.Command, prefixes []string) error { return a.listCheckpoints(cmd.Context(), prefixes) },
 	}
 	a.addOutput(list)
 	set := &cobra.Command{
 		Use:   "set KEY JSON",
 		Short: "Write one record",
-		Long: `Writes one record of the checkpoint topic; it is checked first. To change a
-record, take it from "checkpoints list -o json". Refused while a connector of
+		Long: `Writes one record of the checkpoint topic; it is checked first, as strictly as
+the next start will need it. To change a record, take it from "checkpoints list
+-o json". Refused while a connector of
 this name is running. To read a window again use run --replay-from instead: it
 needs no change of progress. Tokens are no progress: see leadstream auth.`,
 		Args: cobra.ExactArgs(2),
@@ -141,24 +144,31 @@ func (a *app) setCheckpoint(ctx context.Context, key, text string) error {
 	return writeCheckpoints(ctx, c, cluster, map[string][]byte{key: value})
 }
 
-// checkpointValue checks a record by reading it as its kind, and writes it anew.
+// checkpointValue checks a record as the next start will read it, and writes it
+// anew.
 func checkpointValue(key, text string) ([]byte, error) {
-	kind, _, _ := strings.Cut(key, "/")
-	records := map[string]any{
-		checkpoint.KindSource: &checkpoint.Progress{}, checkpoint.KindReplay: &checkpoint.Replay{},
-		checkpoint.KindDebt: &checkpoint.Debt{}, checkpoint.KindForm: &checkpoint.Form{},
-		checkpoint.KindTopic: &checkpoint.Topic{}, checkpoint.KindRequests: &checkpoint.Requests{},
-		checkpoint.KindHours: &checkpoint.Hours{}, checkpoint.KindProcess: &checkpoint.Process{}, checkpoint.KindOrganizations: &checkpoint.Organizations{},
-	}
-	record, ok := records[kind]
 	if isToken(key) {
 		return nil, usageErrorf("record %q holds tokens, not progress: leadstream auth login gives new ones", key)
 	}
-	if !ok {
-		return nil, usageErrorf("key %q is of no kind that is known: %s", key, strings.Join(slices.Sorted(maps.Keys(records)), ", "))
-	}
-	if err := checkpoint.Decode(key, []byte(text), record); err != nil {
+	record, err := checkpoint.Edited(key, []byte(text))
+	if err != nil {
 		return nil, exitWith(exitUsage, err)
+	}
+	switch r := record.(type) {
+	case *checkpoint.Form:
+		id := strings.TrimPrefix(key, checkpoint.FormKey(""))
+		fields, err := savedFields(id, *r)
+		if err == nil && fields.FormID() != id {
+			err = fmt.Errorf("record %q: its fields are those of form %s", key, fields.FormID())
+		}
+		if err != nil {
+			return nil, exitWith(exitUsage, err)
+		}
+	case *checkpoint.Requests:
+		var counters linkedin.Counters
+		if err := json.Unmarshal(r.Counters, &counters); err != nil {
+			return nil, usageErrorf("record %q: its counters cannot be read: %w", key, err)
+		}
 	}
 	return checkpoint.Encode(record)
 }

@@ -144,10 +144,16 @@ func (a *app) retryDeadLetters(ctx context.Context, keys []string) error {
 		return err
 	}
 	outcomes, err := s.newConnector(connector.Options{Once: true}).Republish(ctx, again)
-	if err != nil {
-		return err
+	return a.printOutcomes(outcomes, err)
+}
+
+// printOutcomes shows what became of dead letters, also of those before the one
+// at which failed ended the work.
+func (a *app) printOutcomes(outcomes []connector.Outcome, failed error) error {
+	if failed != nil && len(outcomes) == 0 {
+		return failed
 	}
-	err = printList(a, outcomes,
+	err := printList(a, outcomes,
 		column[connector.Outcome]{"key", func(o connector.Outcome) string { return o.Key }},
 		column[connector.Outcome]{"result", func(o connector.Outcome) string {
 			if o.Problem == "" {
@@ -156,7 +162,7 @@ func (a *app) retryDeadLetters(ctx context.Context, keys []string) error {
 			return o.Problem
 		}},
 	)
-	if err != nil {
+	if err = errors.Join(failed, err); err != nil {
 		return err
 	}
 	for _, o := range outcomes {

@@ -175,7 +175,7 @@ func (d *demonstration) run(ctx context.Context) error {
 	group.Go(func() error {
 		defer stopWork()
 		defer stopLeads()
-		return d.watch(ctx, newConsumer(s.cluster, s.registry), func() { stopLeads(); <-made })
+		return d.watch(ctx, newConsumer(d.config, s.cluster, s.registry), func() { stopLeads(); <-made })
 	})
 	return group.Wait()
 }
@@ -209,23 +209,17 @@ func (d *demonstration) watch(ctx context.Context, c *consumer, stopLeads func()
 func (d *demonstration) consume(ctx context.Context, c *consumer) error {
 	out := json.NewEncoder(d.stdout)
 	out.SetEscapeHTML(false)
-	topics, err := tailTopics(ctx, d.config, c.cluster, nil)
+	topics, err := c.topicsOf(ctx, nil)
 	if err != nil {
 		return err
 	}
-	for _, topic := range topics {
-		err := c.read(ctx, topic, func(r consumed) error {
-			d.seen[r.ID+"@"+r.SubmittedAt]++
-			if d.flags.quiet {
-				return nil
-			}
-			return out.Encode(r)
-		})
-		if err != nil {
-			return err
+	return c.readAll(ctx, topics, func(r consumed) error {
+		d.seen[r.ID+"@"+r.SubmittedAt]++
+		if d.flags.quiet {
+			return nil
 		}
-	}
-	return nil
+		return out.Encode(r)
+	})
 }
 
 // finish waits for the last leads and compares with the ledger.

@@ -64,11 +64,14 @@ func exitCode(err error) int {
 	case errors.Is(err, kafka.ErrFenced):
 		return exitFenced
 	case is[*config.InvalidError](err), is[*oauth.AppRefusedError](err), is[*oauth.FileError](err), is[*oauth.RecordError](err),
-		is[*kafka.AuthenticationError](err), is[*schema.AuthError](err), is[*delivery.PolicyError](err), is[*connector.ReplayWindowError](err):
+		is[*kafka.AuthenticationError](err), is[*kafka.AuthorizationError](err), is[*schema.AuthError](err),
+		is[*delivery.PolicyError](err), is[*delivery.ForeignTopicError](err), is[*connector.ReplayWindowError](err):
 		return exitUsage
 	case retired(err), occupied(err):
 		return exitUsage
-	case is[*kafka.UnreachableError](err), is[*oauth.AnswerError](err), is[*linkedin.TransportError](err), is[net.Error](err):
+	case is[*kafka.UnreachableError](err), is[*oauth.AnswerError](err), is[*linkedin.TransportError](err), is[*linkedin.AnswerError](err), is[net.Error](err):
+		return exitUnreachable
+	case outOfOrder(err):
 		return exitUnreachable
 	}
 	return exitUnexpected
@@ -84,6 +87,16 @@ func is[E error](err error) bool {
 func occupied(err error) bool {
 	refused, ok := errors.AsType[*net.OpError](err)
 	return ok && refused.Op == "listen"
+}
+
+// outOfOrder reports whether LinkedIn or the registry answered that it cannot
+// serve now, which is to be away in other words.
+func outOfOrder(err error) bool {
+	if refused, ok := errors.AsType[*linkedin.APIError](err); ok {
+		return refused.Status >= http.StatusInternalServerError || refused.Status == http.StatusTooManyRequests
+	}
+	refused, ok := errors.AsType[*schema.RegistryError](err)
+	return ok && refused.Status >= http.StatusInternalServerError
 }
 
 // retired reports whether LinkedIn has switched off the configured version.

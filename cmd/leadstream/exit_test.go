@@ -7,7 +7,9 @@ import (
 	"testing"
 
 	"leadstream/config"
+	"leadstream/internal/delivery"
 	"leadstream/internal/kafka"
+	"leadstream/internal/linkedin"
 	"leadstream/internal/oauth"
 	"leadstream/schema"
 )
@@ -27,10 +29,18 @@ func TestExitCodeFollowsFromTheErrorsType(t *testing.T) {
 		{"token file", &oauth.FileError{Err: odd}, 2},
 		{"Kafka password", &kafka.AuthenticationError{Err: odd}, 2},
 		{"registry password", &schema.AuthError{}, 2},
+		{"Kafka permission", &kafka.TopicError{Topic: "a", Err: &kafka.AuthorizationError{Resource: "topic", Name: "a", Operation: "Write"}}, 2},
+		{"another installation's topic", &delivery.ForeignTopicError{}, 2},
 		{"consent", &oauth.ConsentNeededError{}, 3},
 		{"fenced", &kafka.FencedError{}, 4},
 		{"Kafka away", &kafka.UnreachableError{Err: odd}, 5},
 		{"LinkedIn away", &oauth.AnswerError{}, 5},
+		{"LinkedIn out of order", &linkedin.APIError{Status: 503}, 5},
+		{"LinkedIn asks for a pause", &linkedin.APIError{Status: 429}, 5},
+		{"LinkedIn answers nonsense", &linkedin.AnswerError{Status: 200}, 5},
+		{"LinkedIn refuses", &linkedin.APIError{Status: 403}, 1},
+		{"LinkedIn's version is retired", &linkedin.APIError{Status: 426}, 2},
+		{"registry out of order", &schema.RegistryError{Status: 500}, 5},
 		{"http.listen taken", &net.OpError{Op: "listen", Err: odd}, 2},
 		{"network", &net.OpError{Op: "dial", Err: odd}, 5},
 		{"differences", exitWith(exitDifferences, nil), 6},

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -10,10 +11,10 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"go.uber.org/zap"
 
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/delivery"
+	"leadstream/internal/fault"
 	"leadstream/internal/lead"
 	"leadstream/schema"
 )
@@ -32,7 +33,17 @@ type formRow struct {
 	Leads        int64     `json:"leads"`
 	LastLead     time.Time `json:"last_lead,omitzero"`
 	State        string    `json:"state"`
+	Reason       string    `json:"reason,omitempty"` // for its state, where a person may want to act
 }
+
+// The states of a form that the command knows, in its help's order.
+const (
+	stateActive = "active"
+	stateNew    = "new"
+	stateOwed   = "owed"
+	stateUnread = "unread"
+	stateGone   = "gone"
+)
 
 // newForms is "leadstream forms".
 func newForms(a *app) *cobra.Command {
@@ -41,8 +52,10 @@ func newForms(a *app) *cobra.Command {
 		Short: "Organizations, their events and lead forms, and where the leads go",
 		Long: `Lists the lead forms of all organizations that the member administers, with
 their events, topic, schema and the number of leads published. State is active,
-new (nothing published yet), owed (suspended: its leads are waiting), or gone
-(LinkedIn does not list it any more).`,
+new (nothing published yet), owed (suspended: its leads are waiting), unread
+(its organization cannot be read now) or gone (LinkedIn does not list it any
+more). Where something could not be asked, the list is printed with what is
+known, and the command ends with an error.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, log, err := a.load("linkedin.client_id", "linkedin.client_secret", "registry.url")
@@ -54,11 +67,11 @@ new (nothing published yet), owed (suspended: its leads are waiting), or gone
 				return err
 			}
 			defer s.close()
-			rows, err := s.forms(cmd.Context())
+			list, err := s.listForms(cmd.Context())
 			if err != nil {
 				return err
 			}
-			return a.printForms(rows)
+			return errors.Join(a.printForms(list.sorted()), errors.Join(list.missed...))
 		},
 	}
 	a.addOutput(cmd)
@@ -76,11 +89,25 @@ func (a *app) printForms(rows []formRow) error {
 		column[formRow]{"fields", func(r formRow) string { return strconv.Itoa(r.Fields) }},
 		column[formRow]{"leads", func(r formRow) string { return strconv.FormatInt(r.Leads, 10) }},
 		column[formRow]{"state", func(r formRow) string { return r.State }},
+		column[formRow]{"reason", func(r formRow) string { return r.Reason }},
 	)
 }
 
-// forms joins what LinkedIn lists with what the checkpoints know.
-func (s *system) forms(ctx context.Context) ([]formRow, error) {
+// formList joins what LinkedIn lists with what the checkpoints and the registry
+// know.
+type formList struct {
+	*system
+	state delivery.State
+	rows  map[string]*formRow // by form
+	names map[string]string   // of organizations
+	// unread says of each organization that was not read why.
+	unread map[string]string
+	missed []error // what could not be asked; the list lacks it
+}
+
+// listForms makes the list. An organization or a registry that cannot be asked
+// takes nothing away from the rest.
+func (s *system) listForms(ctx context.Context) (*formList, error) {
 	state, err := delivery.ReadState(ctx, s.cluster, s.config.Name)
 	if err != nil {
 		return nil, err
@@ -89,94 +116,134 @@ func (s *system) forms(ctx context.Context) ([]formRow, error) {
 	if err != nil {
 		return nil, err
 	}
-	rows := map[string]*formRow{}
-	names := map[string]string{}
+	l := &formList{system: s, state: state, rows: map[string]*formRow{}, names: map[string]string{}, unread: map[string]string{}}
 	for _, org := range orgs {
-		names[org.URN] = org.Name
+		l.names[org.URN] = org.Name
 		if org.Problem != "" {
-			s.log.Warn("organization cannot be read", zap.String("owner", org.URN), zap.String("problem", org.Problem), zap.String("todo", org.Todo))
+			l.unread[org.URN] = org.Problem + "; " + org.Todo
 			continue
 		}
-		if len(s.config.LinkedIn.Organizations) > 0 && !slices.Contains(s.config.LinkedIn.Organizations, org.URN) {
-			continue
-		}
-		if err := s.listed(ctx, org, rows); err != nil {
-			return nil, err
-		}
-	}
-	for id, saved := range state.Forms {
-		if rows[id] == nil {
-			rows[id] = &formRow{Organization: names[saved.Owner], Owner: saved.Owner, Form: id, Name: saved.Name, State: "gone"}
+		if err := l.organization(ctx, org); err != nil {
+			if ctx.Err() != nil || fault.KindOf(err) == fault.Pause {
+				return nil, err
+			}
+			l.unread[org.URN] = err.Error()
+			l.missed = append(l.missed, err)
 		}
 	}
-	for id, row := range rows {
-		if err := s.where(ctx, row, id, state); err != nil {
-			return nil, err
-		}
-	}
-	list := make([]formRow, 0, len(rows))
-	for _, id := range slices.Sorted(maps.Keys(rows)) {
-		list = append(list, *rows[id])
-	}
-	return list, nil
+	l.remembered()
+	return l, l.complete(ctx)
 }
 
-// listed adds the forms and events of one organization.
-func (s *system) listed(ctx context.Context, org lead.Organization, rows map[string]*formRow) error {
-	forms, err := s.linkedin.Forms(ctx, org.URN)
+// organization adds the forms and events of one.
+func (l *formList) organization(ctx context.Context, org lead.Organization) error {
+	forms, err := l.linkedin.Forms(ctx, org.URN)
 	if err != nil {
 		return fmt.Errorf("reading the forms of %s: %w", org.URN, err)
 	}
 	for _, f := range forms {
-		rows[f.ID] = &formRow{Organization: org.Name, Owner: org.URN, Form: f.ID, Name: f.Name, State: "new", Events: []string{}}
+		l.rows[f.ID] = &formRow{Organization: org.Name, Owner: org.URN, Form: f.ID, Name: f.Name, State: stateNew, Events: []string{}}
 	}
-	events, err := s.linkedin.Events(ctx, org.URN)
+	events, err := l.linkedin.Events(ctx, org.URN)
 	if err != nil {
 		return fmt.Errorf("reading the events of %s: %w", org.URN, err)
 	}
 	for _, e := range events {
-		row := rows[e.Form.ID]
+		row := l.rows[e.Form.ID]
 		if row == nil {
-			row = &formRow{Organization: org.Name, Owner: org.URN, Form: e.Form.ID, State: "new"}
-			rows[e.Form.ID] = row
+			row = &formRow{Organization: org.Name, Owner: org.URN, Form: e.Form.ID, State: stateNew, Events: []string{}}
+			l.rows[e.Form.ID] = row
 		}
 		row.Events = append(row.Events, e.Name)
 	}
 	return nil
 }
 
-// where fills in what the checkpoints and the registry know of a form.
-func (s *system) where(ctx context.Context, row *formRow, id string, state delivery.State) error {
-	row.Topic = s.config.Kafka.TopicPrefix + id
-	saved, known := state.Forms[id]
-	if !known {
-		return nil
-	}
-	fields, err := savedFields(id, saved)
-	if err != nil {
-		return err
-	}
-	row.Fields, row.SchemaID = len(fields.Describe()), saved.SchemaID
-	topic := state.Topics[id]
-	row.Leads, row.LastLead = topic.Leads, topic.LastLead
-	if row.State == "new" && row.SchemaID != 0 {
-		row.State = "active"
-	}
-	for debt := range state.Debts {
-		if debt.Form == id {
-			row.State = "owed"
+// remembered adds the forms that only the checkpoints know.
+func (l *formList) remembered() {
+	for id, saved := range l.state.Forms {
+		if l.rows[id] != nil {
+			continue
+		}
+		row := &formRow{Organization: l.names[saved.Owner], Owner: saved.Owner, Form: id, Name: saved.Name, State: stateGone, Events: []string{}}
+		l.rows[id] = row
+		_, listed := l.names[saved.Owner]
+		switch why, unread := l.unread[saved.Owner], !listed || l.unread[saved.Owner] != ""; {
+		case !unread:
+		case why != "":
+			row.State, row.Reason = stateUnread, why
+		case len(l.config.LinkedIn.Organizations) > 0:
+			row.State, row.Reason = stateUnread, "linkedin.organizations does not name its organization"
+		default:
+			row.State, row.Reason = stateUnread, "the authorising member has no role on its organization's page"
 		}
 	}
-	versions, err := s.registry.Versions(ctx, row.Topic+"-value")
-	if err != nil {
-		return err
+}
+
+// complete fills in what the checkpoints and the registry know of each form.
+func (l *formList) complete(ctx context.Context) error {
+	owed := map[string]checkpoint.Debt{} // the newest of each form
+	for id, debt := range l.state.Debts {
+		if debt.Since.After(owed[id.Form].Since) {
+			owed[id.Form] = debt
+		}
 	}
-	for _, v := range versions {
-		if v.ID == row.SchemaID {
-			row.Version = v.Version
+	registry := true
+	for _, id := range slices.Sorted(maps.Keys(l.rows)) {
+		row := l.rows[id]
+		row.Topic = l.config.Kafka.TopicPrefix + id
+		if debt, ok := owed[id]; ok {
+			row.State, row.Reason = stateOwed, debt.Reason
+		}
+		saved, known := l.state.Forms[id]
+		if !known {
+			continue
+		}
+		fields, err := savedFields(id, saved)
+		if err != nil {
+			return err
+		}
+		row.Fields, row.SchemaID = len(fields.Describe()), saved.SchemaID
+		topic := l.state.Topics[id]
+		row.Leads, row.LastLead = topic.Leads, topic.LastLead
+		if row.State == stateNew && row.Leads > 0 {
+			row.State = stateActive
+		}
+		if !registry || row.SchemaID == 0 {
+			continue
+		}
+		if row.Version, err = l.version(ctx, row); err != nil {
+			if ctx.Err() != nil {
+				return err
+			}
+			registry = false // it would answer the same for every form
+			l.missed = append(l.missed, err)
 		}
 	}
 	return nil
+}
+
+// version is that of the form's schema in its subject, 0 when it is not there.
+func (l *formList) version(ctx context.Context, row *formRow) (int, error) {
+	versions, err := l.registry.Versions(ctx, row.Topic+"-value")
+	if err != nil {
+		return 0, err
+	}
+	for _, v := range versions {
+		if v.ID == row.SchemaID {
+			return v.Version, nil
+		}
+	}
+	return 0, nil
+}
+
+// sorted are the rows in order of the forms' ids.
+func (l *formList) sorted() []formRow {
+	rows := make([]formRow, 0, len(l.rows))
+	for _, id := range slices.Sorted(maps.Keys(l.rows)) {
+		rows = append(rows, *l.rows[id])
+	}
+	return rows
 }
 
 func savedFields(id string, saved checkpoint.Form) (*schema.Fields, error) {

@@ -105,7 +105,7 @@ func (v *viewer) kafkaFails() bool {
 func roles(st connector.Status) []web.Degradation {
 	var list []web.Degradation
 	for _, o := range st.Organizations {
-		if o.Problem != "" {
+		if o.Problem != "" && !o.Incidental {
 			list = append(list, web.Degradation{Part: "role", Reason: cmp.Or(o.Name, o.URN) + " cannot be read: " + o.Problem, Todo: o.Todo})
 		}
 	}

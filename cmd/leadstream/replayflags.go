@@ -16,9 +16,12 @@ import (
 // replayFlags are the flags of run that ask for a replay.
 type replayFlags struct {
 	from, to, mode, id string
+
+	flags *pflag.FlagSet
 }
 
 func (f *replayFlags) add(flags *pflag.FlagSet) {
+	f.flags = flags
 	flags.StringVar(&f.from, "replay-from", "", "replay the leads submitted since `TIME`: RFC 3339, a date, or an age such as 36h or 7d")
 	flags.StringVar(&f.to, "replay-to", "", "end of the replay, exclusive, as a `TIME`; the default is now")
 	flags.StringVar(&f.mode, "replay-mode", "missing", "`MODE` of the replay: missing publishes what the topics do not hold, all publishes everything again, marked")
@@ -32,8 +35,10 @@ const retained = 365 * 24 * time.Hour
 // second result is a warning, empty for none.
 func (f *replayFlags) options(now time.Time) (*connector.ReplayOptions, string, error) {
 	if f.from == "" {
-		if f.to != "" || f.id != "" {
-			return nil, "", usageErrorf("--replay-to and --replay-id need --replay-from")
+		for _, other := range []string{"replay-to", "replay-mode", "replay-id"} {
+			if f.flags.Changed(other) {
+				return nil, "", usageErrorf("--%s needs --replay-from, which says since when", other)
+			}
 		}
 		return nil, "", nil
 	}

@@ -107,13 +107,23 @@ func (s *system) operate(ctx context.Context, base connector.Options) error {
 // prepare waits for Kafka and makes the internal topics: the group is formed on
 // one of them.
 func (s *system) prepare(ctx context.Context, once bool, troubles *connector.Troubles) error {
-	const work = "reaching Kafka for the first time"
-	wait := fault.NewBackoff(200*time.Millisecond, 10*time.Second)
-	for {
+	return s.awaitKafka(ctx, once, troubles, func(ctx context.Context) error {
 		err := delivery.EnsureInternal(ctx, s.storeOptions())
 		if err == nil && s.config.Webhook.Listen != "" {
 			err = delivery.NewNotices(s.storeOptions()).Ensure(ctx)
 		}
+		return err
+	})
+}
+
+// awaitKafka does what is first asked of Kafka until it succeeds; with once it
+// is tried once. What stands in the way is said as fault.Trouble tells.
+func (s *system) awaitKafka(ctx context.Context, once bool, troubles *connector.Troubles, first func(context.Context) error) error {
+	const work = "reaching Kafka for the first time"
+	wait := fault.NewBackoff(200*time.Millisecond, 10*time.Second)
+	var trouble fault.Trouble
+	for {
+		err := first(ctx)
 		if err == nil {
 			s.reached.Store(true)
 			troubles.Over(work)
@@ -126,8 +136,12 @@ func (s *system) prepare(ctx context.Context, once bool, troubles *connector.Tro
 			return err
 		}
 		troubles.Note("", work, err)
-		if wait.Attempts() == 0 {
-			s.log.Warn("waiting for Kafka", zap.Error(err))
+		if trouble.New(err) {
+			level := zap.WarnLevel
+			if fault.KindOf(err).NeedsPerson() {
+				level = zap.ErrorLevel
+			}
+			s.log.Log(level, "waiting for Kafka", zap.Error(err))
 		}
 		if err := wait.Wait(ctx, 0); err != nil {
 			return err

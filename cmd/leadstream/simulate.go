@@ -51,7 +51,7 @@ set), so that a connector can start without a person.`,
 	flags := cmd.Flags()
 	flags.StringVar(&f.listen, "listen", "127.0.0.1:8490", "`ADDRESS` to serve on")
 	flags.IntVar(&f.world.Organizations, "organizations", f.world.Organizations, "`NUMBER` of organizations")
-	flags.IntVar(&f.world.Events, "events", f.world.Events, "`NUMBER` of events")
+	flags.IntVar(&f.world.Events, "events", f.world.Events, "`NUMBER` of events with a lead form; each organization has one more, without")
 	flags.IntVar(&f.world.Forms, "forms", f.world.Forms, "`NUMBER` of lead forms")
 	flags.IntVar(&f.world.Leads, "leads", f.world.Leads, "`NUMBER` of leads that are there already")
 	flags.Float64Var(&f.world.Rate, "rate", f.world.Rate, "new leads per minute, a `NUMBER`")

@@ -2,6 +2,7 @@ package main
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"io"
 	"net/http"
@@ -9,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"leadstream/internal/linkedinsim"
 	"leadstream/internal/oauth"
 )
 
@@ -99,6 +101,21 @@ func TestSimulateConsentsInThePlaceOfAMember(t *testing.T) {
 	}
 	if code := s.stop(); code != 0 {
 		t.Errorf("exit code = %d, want 0", code)
+	}
+}
+
+func TestSimulateCountsTheEventsAsItsHelpSays(t *testing.T) {
+	var help bytes.Buffer
+	if code := run(t.Context(), process{args: []string{"simulate", "--help"}, stdout: &help, stderr: &help}); code != 0 {
+		t.Fatalf("exit code %d", code)
+	}
+	world := linkedinsim.Default()
+	sim, err := linkedinsim.New(world)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !strings.Contains(help.String(), "each organization has one more") || sim.Describe().Events != world.Events+world.Organizations {
+		t.Errorf("%d events of --events %d and --organizations %d, and the help says:\n%s", sim.Describe().Events, world.Events, world.Organizations, help.String())
 	}
 }
 

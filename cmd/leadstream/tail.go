@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -13,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"leadstream/config"
+	"leadstream/internal/checkpoint"
 	"leadstream/internal/delivery"
 	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
@@ -33,64 +33,112 @@ type consumed struct {
 
 // consumer follows lead topics and gives each committed record once.
 type consumer struct {
+	config  *config.Config
 	cluster *kafka.Cluster
 	decoder *schema.Decoder
-	next    map[kafka.TopicPartition]int64
+	topics  map[string]*kafka.Follower
+	ends    map[kafka.TopicPartition]int64 // up to which topics were read
+	// book and forms are the checkpoint topic and the forms that it names.
+	book  *kafka.Follower
+	forms map[string]bool
 }
 
-func newConsumer(cluster *kafka.Cluster, registry *schema.Registry) *consumer {
-	return &consumer{cluster: cluster, decoder: schema.NewDecoder(registry), next: map[kafka.TopicPartition]int64{}}
+func newConsumer(c *config.Config, cluster *kafka.Cluster, registry *schema.Registry) *consumer {
+	return &consumer{config: c, cluster: cluster, decoder: schema.NewDecoder(registry),
+		topics: map[string]*kafka.Follower{}, ends: map[kafka.TopicPartition]int64{},
+		book: cluster.Follower(delivery.CheckpointTopic(c.Name)), forms: map[string]bool{}}
+}
+
+// topicsOf are the topics of the forms given, or of all that have one now.
+func (c *consumer) topicsOf(ctx context.Context, forms []string) ([]string, error) {
+	if len(forms) == 0 {
+		if err := c.learnForms(ctx); err != nil {
+			return nil, err
+		}
+		forms = slices.Sorted(maps.Keys(c.forms))
+	}
+	var topics []string
+	for _, form := range forms {
+		topics = append(topics, c.config.Kafka.TopicPrefix+strings.TrimPrefix(form, c.config.Kafka.TopicPrefix))
+	}
+	return topics, nil
+}
+
+// learnForms reads what came to the checkpoint topic.
+func (c *consumer) learnForms(ctx context.Context) error {
+	changed := map[string]bool{}
+	anew, err := c.book.Next(ctx, func(r *kafka.Record) error {
+		if id, ok := strings.CutPrefix(string(r.Key), checkpoint.FormKey("")); ok {
+			changed[id] = r.Value != nil
+		}
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("reading which forms there are: %w", err)
+	}
+	if anew {
+		clear(c.forms)
+	}
+	maps.Copy(c.forms, changed)
+	maps.DeleteFunc(c.forms, func(_ string, there bool) bool { return !there })
+	return nil
+}
+
+// follower is that of a topic.
+func (c *consumer) follower(topic string) *kafka.Follower {
+	f := c.topics[topic]
+	if f == nil {
+		f = c.cluster.Follower(topic)
+		c.topics[topic] = f
+	}
+	return f
 }
 
 // skip leaves out everything that a topic holds now.
 func (c *consumer) skip(ctx context.Context, topic string) error {
-	offsets, err := c.cluster.Offsets(ctx, topic)
-	if errors.Is(err, kafka.ErrTopicMissing) {
-		return nil
+	if err := c.follower(topic).Skip(ctx); err != nil {
+		return fmt.Errorf("finding the end of topic %s: %w", topic, err)
 	}
+	return nil
+}
+
+// readAll gives fn every record that was committed to the topics since the last
+// call. Topics to which nothing came cost nothing: however many there are, their
+// ends are asked for together.
+func (c *consumer) readAll(ctx context.Context, topics []string, fn func(consumed) error) error {
+	ends, err := c.cluster.Ends(ctx, topics)
 	if err != nil {
-		return fmt.Errorf("reading the offsets of topic %s: %w", topic, err)
+		return err
 	}
-	for partition, o := range offsets {
-		c.next[kafka.TopicPartition{Topic: topic, Partition: partition}] = o.End
+	moved := map[string]bool{}
+	for tp, end := range ends {
+		if before, known := c.ends[tp]; !known || before != end {
+			moved[tp.Topic] = true
+		}
 	}
+	for _, topic := range topics {
+		if !moved[topic] {
+			continue
+		}
+		if err := c.read(ctx, topic, fn); err != nil {
+			return err
+		}
+	}
+	c.ends = ends
 	return nil
 }
 
 // read gives fn every record that was committed to the topic since the last
 // call. A topic that does not exist yet has none.
 func (c *consumer) read(ctx context.Context, topic string, fn func(consumed) error) error {
-	offsets, err := c.cluster.Offsets(ctx, topic)
-	if errors.Is(err, kafka.ErrTopicMissing) {
-		return nil
-	}
-	if err != nil {
-		return fmt.Errorf("reading the offsets of topic %s: %w", topic, err)
-	}
-	least, behind := int64(-1), false
-	for partition, o := range offsets {
-		next := c.next[kafka.TopicPartition{Topic: topic, Partition: partition}]
-		behind = behind || next < o.End
-		if least < 0 || next < least {
-			least = next
-		}
-	}
-	if !behind {
-		return nil
-	}
-	err = c.cluster.Read(ctx, topic, kafka.From{Offset: max(least, 0)}, func(r *kafka.Record) error {
-		tp := kafka.TopicPartition{Topic: topic, Partition: r.Partition}
-		if r.Offset < c.next[tp] {
-			return nil
-		}
+	_, err := c.follower(topic).Next(ctx, func(r *kafka.Record) error {
 		record, err := c.decode(ctx, r)
 		if err != nil {
 			return err
 		}
-		c.next[tp] = r.Offset + 1
 		return fn(record)
 	})
-	if err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
+	if err != nil {
 		return fmt.Errorf("reading topic %s: %w", topic, err)
 	}
 	return nil
@@ -141,7 +189,7 @@ follows every topic that the installation publishes to. Ctrl-C ends it.`,
 				return err
 			}
 			defer registry.Close()
-			return a.tail(cmd.Context(), c, newConsumer(cluster, registry), forms, beginning)
+			return a.tail(cmd.Context(), newConsumer(c, cluster, registry), forms, beginning)
 		},
 	}
 	cmd.Flags().BoolVar(&beginning, "from-beginning", false, "begin with the first lead that the topics still hold")
@@ -151,45 +199,24 @@ follows every topic that the installation publishes to. Ctrl-C ends it.`,
 // tailInterval is how often the topics are asked for something new.
 const tailInterval = 500 * time.Millisecond
 
-func (a *app) tail(ctx context.Context, c *config.Config, from *consumer, forms []string, beginning bool) error {
+func (a *app) tail(ctx context.Context, from *consumer, forms []string, beginning bool) error {
 	out := json.NewEncoder(a.stdout)
 	out.SetEscapeHTML(false)
 	for first := true; ; first = false {
-		topics, err := tailTopics(ctx, c, from.cluster, forms)
-		if err != nil {
-			return err
-		}
+		topics, err := from.topicsOf(ctx, forms)
 		for _, topic := range topics {
-			if first && !beginning {
-				if err := from.skip(ctx, topic); err != nil {
-					return err
-				}
+			if first && !beginning && err == nil {
+				err = from.skip(ctx, topic)
 			}
-			if err := from.read(ctx, topic, func(r consumed) error { return out.Encode(r) }); err != nil {
-				if ctx.Err() != nil {
-					return nil
-				}
-				return err
-			}
+		}
+		if err == nil {
+			err = from.readAll(ctx, topics, func(r consumed) error { return out.Encode(r) })
+		}
+		if err != nil && ctx.Err() == nil {
+			return err
 		}
 		if fault.Sleep(ctx, tailInterval) != nil {
 			return nil
 		}
 	}
-}
-
-// tailTopics are the topics of the forms given, or of all that have one.
-func tailTopics(ctx context.Context, c *config.Config, cluster *kafka.Cluster, forms []string) ([]string, error) {
-	if len(forms) == 0 {
-		state, err := delivery.ReadState(ctx, cluster, c.Name)
-		if err != nil {
-			return nil, err
-		}
-		forms = slices.Sorted(maps.Keys(state.Forms))
-	}
-	var topics []string
-	for _, form := range forms {
-		topics = append(topics, c.Kafka.TopicPrefix+strings.TrimPrefix(form, c.Kafka.TopicPrefix))
-	}
-	return topics, nil
 }

@@ -181,7 +181,10 @@ func organizations(st connector.Status) []web.Organization {
 	var rows []web.Organization
 	for _, o := range st.Organizations {
 		row := web.Organization{URN: o.URN, Name: o.Name, Roles: o.Roles, Access: web.OK, Problem: o.Problem, Todo: o.Todo}
-		if o.Problem != "" {
+		switch {
+		case o.Incidental:
+			row.Access = web.Warning
+		case o.Problem != "":
 			row.Access = web.Failing
 		}
 		rows = append(rows, row)

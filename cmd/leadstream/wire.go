@@ -54,7 +54,7 @@ func build(c *config.Config, log *zap.Logger) (*system, error) {
 		return nil, err
 	}
 	s.linkedin, err = linkedin.New(linkedin.Options{
-		APIURL: c.LinkedIn.APIURL, Version: c.LinkedIn.Version,
+		APIURL: c.LinkedIn.APIURL, Version: c.LinkedIn.Version, Organizations: c.LinkedIn.Organizations,
 		HTTP:        s.session.Transport(linkedin.NewTransport(c.Poll.Concurrency)),
 		Concurrency: c.Poll.Concurrency, PageSize: c.Poll.PageSize, DailyBudget: c.LinkedIn.DailyBudget,
 		Log: log.Named("linkedin"), Registerer: s.metrics,

@@ -132,25 +132,42 @@ func (p Progress) lastRun(length time.Duration) time.Time {
 
 // Defer is p, the progress after a window, with the part of that window below
 // w.To recorded as backlog instead of being done. fresh is where the window
-// left what had been covered before.
+// left what had been covered before. Ranges that touch become one; what is not
+// fresh in any of them is not in that one.
 func (p Progress) Defer(w lead.Window, fresh time.Time) Progress {
 	next := p.clone()
 	add := Range{Kind: CatchUp, From: w.From, Next: w.From, To: w.To, Fresh: earlier(fresh, w.To)}
+	parts := []Range{add}
 	next.Backlog = slices.DeleteFunc(next.Backlog, func(r Range) bool {
 		if r.Kind != CatchUp || r.To.Before(add.Next) || add.To.Before(r.Next) {
 			return false
 		}
 		add.From, add.Next = earlier(add.From, r.From), earlier(add.Next, r.Next)
 		add.Leads += r.Leads
-		add.Fresh = earlier(add.Fresh, r.Fresh)
 		if r.To.After(add.To) {
 			add.To = r.To
 		}
+		parts = append(parts, r)
 		return true
 	})
+	if len(parts) > 1 {
+		add.Fresh = freshOf(parts, add.To)
+	}
 	next.Backlog = append(next.Backlog, add)
 	slices.SortFunc(next.Backlog, func(a, b Range) int { return a.Next.Compare(b.Next) })
 	return next
+}
+
+// freshOf is the first moment of the ranges that no window had covered, to where
+// there is none.
+func freshOf(ranges []Range, to time.Time) time.Time {
+	fresh := to
+	for _, r := range ranges {
+		if r.Fresh.Before(r.To) {
+			fresh = earlier(fresh, r.Fresh)
+		}
+	}
+	return fresh
 }
 
 // Done is p with the part w of its backlog of that kind reconciled, and so many

@@ -165,6 +165,37 @@ func TestDeferredWindowsMergeAndAreWorkedThroughOnce(t *testing.T) {
 	}
 }
 
+func TestAMergedRangeIsFreshFromWhereOneOfThemIs(t *testing.T) {
+	at := func(m int) time.Time { return t0.Add(time.Duration(m) * time.Minute) }
+	w := func(from, to int) lead.Window { return lead.Window{From: at(from), To: at(to)} }
+	for _, tt := range []struct {
+		name  string
+		first func(Progress) Progress
+		next  func(Progress) Progress
+		want  time.Time
+	}{
+		{"both covered before",
+			func(p Progress) Progress { return p.Defer(w(0, 100), at(150)) },
+			func(p Progress) Progress { return p.Defer(w(50, 200), at(250)) }, at(200)},
+		{"the first covered before",
+			func(p Progress) Progress { return p.Defer(w(0, 100), at(150)) },
+			func(p Progress) Progress { return p.Defer(w(50, 200), at(180)) }, at(180)},
+		{"the second covered before",
+			func(p Progress) Progress { return p.Defer(w(0, 100), at(60)) },
+			func(p Progress) Progress { return p.Defer(w(50, 200), at(250)) }, at(60)},
+		{"the second inside the first, which was covered before",
+			func(p Progress) Progress { return p.Defer(w(0, 200), at(300)) },
+			func(p Progress) Progress { return p.Defer(w(50, 100), at(120)) }, at(200)},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			p := tt.next(tt.first(Progress{Live: at(300)}))
+			if len(p.Backlog) != 1 || !p.Backlog[0].Fresh.Equal(tt.want) {
+				t.Errorf("backlog = %+v, want one range, fresh from %v on", p.Backlog, tt.want)
+			}
+		})
+	}
+}
+
 func TestBackfillAndCatchUpDoNotMerge(t *testing.T) {
 	p := Start(t0, 24*time.Hour, NewLadder(time.Minute, time.Hour))
 	p = p.Defer(lead.Window{From: t0.Add(-2 * time.Hour), To: t0.Add(-time.Hour)}, t0)

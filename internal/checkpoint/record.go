@@ -63,7 +63,7 @@ func ParsePushKey(key string) (lead.Source, bool) {
 	if !ok {
 		return lead.Source{}, false
 	}
-	return parseSource(rest)
+	return ParseSource(rest)
 }
 
 // ReplayKey is the key of a replay's progress.
@@ -90,7 +90,7 @@ func ParseSourceKey(key string) (lead.Source, bool) {
 	if !ok {
 		return lead.Source{}, false
 	}
-	return parseSource(rest)
+	return ParseSource(rest)
 }
 
 // ParseDebtKey reads what DebtKey made.
@@ -103,11 +103,12 @@ func ParseDebtKey(key string) (src lead.Source, form string, ok bool) {
 	if i < 0 {
 		return lead.Source{}, "", false
 	}
-	src, ok = parseSource(rest[:i])
+	src, ok = ParseSource(rest[:i])
 	return src, rest[i+1:], ok
 }
 
-func parseSource(s string) (lead.Source, bool) {
+// ParseSource reads what lead.Source.String made.
+func ParseSource(s string) (lead.Source, bool) {
 	owner, kind, ok := strings.Cut(s, "/")
 	return lead.Source{Owner: owner, Type: kind}, ok && owner != "" && kind != ""
 }

@@ -77,4 +77,6 @@ type Organization struct {
 	// Problem says why its leads cannot be read, Todo what to do; empty when they can.
 	Problem string `json:"problem,omitempty"`
 	Todo    string `json:"todo,omitempty"`
+	// Incidental: nobody asked for it; its Problem is no failure.
+	Incidental bool `json:"incidental,omitempty"`
 }

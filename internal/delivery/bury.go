@@ -28,7 +28,7 @@ func (s *Store) FollowDeletions(ctx context.Context) (pending int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	err = s.readDeletions(ctx)
-	return len(s.graves), err
+	return len(s.graves), ownTopic(err)
 }
 
 // readDeletions reads which leads were deleted, by notification or by hand. Those

@@ -76,18 +76,31 @@ func (p *Publication) Commit(ctx context.Context, b Batch) error {
 	}
 	written, err := s.opts.Producer.Commit(ctx, msgs)
 	if err != nil {
-		var refused *kafka.TopicError
-		if errors.As(err, &refused) && errors.Is(err, kafka.ErrTopicMissing) {
-			s.forget(refused.Topic)
-			if refused.Topic == CheckpointTopic(s.opts.Name) || refused.Topic == s.DeadLetterTopic() {
-				// Somebody removed it: what a new epoch reads of it counts.
-				return &kafka.EpochLostError{TransactionalID: s.opts.Name, Op: "writing to " + refused.Topic, Err: err}
-			}
-		}
-		return fmt.Errorf("committing %d leads and %d dead letters: %w", len(b.Leads), len(b.DeadLetters), err)
+		return s.refusal(fmt.Errorf("committing %d leads and %d dead letters: %w", len(b.Leads), len(b.DeadLetters), err))
 	}
 	s.committed(&b, topics, written)
 	return nil
+}
+
+// refusal is the error of a commit as it concerns the topic that refused it.
+func (s *Store) refusal(err error) error {
+	var refused *kafka.TopicError
+	if !errors.As(err, &refused) {
+		return err
+	}
+	missing := errors.Is(err, kafka.ErrTopicMissing)
+	if missing {
+		s.forget(refused.Topic)
+	}
+	switch own := refused.Topic == CheckpointTopic(s.opts.Name) || refused.Topic == s.DeadLetterTopic(); {
+	case own && missing: // somebody removed it: what a new epoch reads of it counts
+		return &kafka.EpochLostError{TransactionalID: s.opts.Name, Op: "writing to " + refused.Topic, Err: err}
+	case refused.Topic == s.DeadLetterTopic() && refused.Index >= 0:
+		return err // it takes less of the element: ShrinkDeadLetters
+	case own:
+		return ownTopic(err)
+	}
+	return err
 }
 
 // nextTopics is the state of each topic as it will be once b is committed.
@@ -224,7 +237,7 @@ func (s *Store) readDeadLetters(ctx context.Context) error {
 		return nil
 	})
 	if err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
-		return fmt.Errorf("reading the dead letters: %w", err)
+		return forPerson(fmt.Errorf("reading the dead letters: %w", err))
 	}
 	s.dead = dead
 	return nil

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
+
 	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
 )
@@ -159,12 +161,16 @@ type DeadLetter struct {
 }
 
 // Key is the record key of the dead letter: <lead id>@<submittedAt>, or a hash
-// of the element when it has no such identity.
+// of the element when it has no such identity, whatever the order of its members.
 func (d DeadLetter) Key() string {
 	if d.ID != "" && !d.SubmittedAt.IsZero() {
 		return d.ID + "@" + lead.Stamp(d.SubmittedAt)
 	}
-	sum := sha256.Sum256(d.Raw)
+	element := jsontext.Value(d.Raw).Clone()
+	if element.Compact(jsontext.ReorderRawObjects(true)) != nil {
+		element = d.Raw // it is no JSON
+	}
+	sum := sha256.Sum256(element)
 	return "sha256:" + hex.EncodeToString(sum[:])
 }
 

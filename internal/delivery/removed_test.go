@@ -124,6 +124,31 @@ func (w *world) askAgain(s *Store, l *Lane, a Ask, rs ...*lead.Response) Verdict
 	return Verdict{}
 }
 
+func TestWhatIsRemovedDuringABackfillOverAnExistingTopicStaysOut(t *testing.T) {
+	for name, remove := range map[string]func(w *world){
+		"by hand":                         func(w *world) { w.deleteRecords(topic, 0, -1) },
+		"by retention, as soon as may be": func(w *world) { w.now = w.now.Add(45 * time.Minute); w.deleteRecords(topic, 0, 2) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			w.create(map[string]string{"retention.ms": "3600000"})
+			at, seen := w.now.Add(-30*time.Minute), w.now
+			w.foreign(record("leadstream", "x", at, []byte("x"))) // published by ourselves, before the checkpoint was lost
+			w.foreign(record("leadstream", "y", seen, []byte("x")))
+			s, _ := w.epoch()
+			if _, err := s.EnsureTopics(t.Context(), []string{formID}); err != nil { // first sight: discovery
+				t.Fatal(err)
+			}
+			remove(w) // while the backfill works through the year before
+			for range 2 {
+				a := w.window(-3*time.Hour, time.Minute) // the backfill gets here; it is fresh from its beginning on
+				expect(t, ask(t, s, s.Lane(""), a, response("x", at), response("new", seen.Add(time.Second))), 1, 0, 1, 0)
+				s, _ = w.epoch()
+			}
+		})
+	}
+}
+
 func TestAPartitionThatWasEmptiedByHandGivesNothingBack(t *testing.T) {
 	w := newWorld(t)
 	w.opts.Partitions = 2

@@ -139,9 +139,36 @@ func (e *PolicyError) Error() string {
 // Fault makes it fatal.
 func (e *PolicyError) Fault() fault.Kind { return fault.Fatal }
 
+// ownTopic gives an error about one of the installation's own topics the kind
+// that it has there. Without them nothing goes on: what elsewhere suspends a form
+// or rejects a lead waits for a person, and what cannot be read ends the program,
+// for to go on would be to forget it.
+func ownTopic(err error) error {
+	var corrupt *kafka.CorruptError
+	if errors.As(err, &corrupt) {
+		return fault.As(fault.Fatal, err)
+	}
+	return forPerson(err)
+}
+
+// forPerson is ownTopic for what the rest can do without.
+func forPerson(err error) error {
+	if kind := fault.KindOf(err); kind == fault.Suspend || kind == fault.Reject {
+		return fault.As(fault.Pause, err)
+	}
+	return err
+}
+
 // Open begins the epoch: it fences whoever held the transactional id before,
-// only then makes the internal topics exist, and reads the progress.
+// only then makes the internal topics exist, and reads the progress. Errors: of
+// kind Pause where Kafka refuses us something, Fatal where what is stored cannot
+// be read, else Retry.
 func (s *Store) Open(ctx context.Context) (State, error) {
+	state, err := s.open(ctx)
+	return state, ownTopic(err)
+}
+
+func (s *Store) open(ctx context.Context) (State, error) {
 	if err := s.opts.Producer.Init(ctx); err != nil {
 		return State{}, fmt.Errorf("starting the transactional producer: %w", err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -370,6 +371,20 @@ func TestADeadLetterIsWrittenOnceHoweverOftenItIsRead(t *testing.T) {
 	})
 	if err != nil || len(keys) != 1 {
 		t.Errorf("dead letters = %v, %v; want one", keys, err)
+	}
+}
+
+func TestAnElementWithoutIdHasOneKeyHoweverItIsWritten(t *testing.T) {
+	key := func(raw string) string { return DeadLetter{Response: &lead.Response{Raw: []byte(raw)}}.Key() }
+	one := key(`{"submittedAt":1,"owner":{"organization":"a","x":7130000000000000001}}`)
+	for raw, same := range map[string]bool{
+		`{ "owner": {"x":7130000000000000001, "organization":"a"}, "submittedAt":1 }`: true,
+		`{"submittedAt":1,"owner":{"organization":"a","x":7130000000000000002}}`:      false,
+		`{"submittedAt":1`: false, // cut off
+	} {
+		if got := key(raw); (got == one) != same || !strings.HasPrefix(got, "sha256:") {
+			t.Errorf("key of %s = %s, that of the same element %s; want them equal: %v", raw, got, one, same)
+		}
 	}
 }
 

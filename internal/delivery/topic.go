@@ -38,10 +38,12 @@ type topicState struct {
 }
 
 // beyondHorizon reports whether the topic might have held a lead of that time
-// and lost it. fresh is the first moment that was never reconciled.
+// and lost it. fresh is the first moment that was never reconciled: what lies
+// behind it only somebody before us may have published, which is us as well
+// where the checkpoint was lost.
 func (t *topicState) beyondHorizon(at, fresh, now time.Time) bool {
-	if !at.Before(fresh) { // never reconciled: only somebody before us may have published it
-		return t.Existed && at.Before(t.Horizon) && at.Before(t.Seen)
+	if others := t.Existed && at.Before(t.Seen); !at.Before(fresh) && !others {
+		return false
 	}
 	if at.Before(t.Horizon) || at.Before(t.oldest) {
 		return true
@@ -105,7 +107,7 @@ func (s *Store) recordTopics(ctx context.Context, changed map[string]any) error 
 		for _, t := range s.topics {
 			t.ready = t.ready && !t.changed
 		}
-		return fmt.Errorf("recording the state of %d topics: %w", len(changed), err)
+		return s.refusal(fmt.Errorf("recording the state of %d topics: %w", len(changed), err))
 	}
 	for _, t := range s.topics {
 		t.changed = false
@@ -294,8 +296,9 @@ func (s *Store) again(ctx context.Context, topic string) error {
 	return nil
 }
 
-// settle waits until the marker of our last commit to the topic is readable: an
-// acknowledged commit is decided, but perhaps not visible yet.
+// settle waits until our last commit to the topic is readable: an acknowledged
+// commit is decided, but perhaps not visible yet. What others write behind it
+// does not make it so.
 func (s *Store) settle(ctx context.Context, topic string) error {
 	t := s.topics[topic]
 	if t == nil || len(t.written) == 0 {
@@ -307,15 +310,22 @@ func (s *Store) settle(ctx context.Context, topic string) error {
 		if err != nil {
 			return fmt.Errorf("reading the offsets of topic %s: %w", topic, err)
 		}
-		visible := true
+		reached, visible := true, false
 		for partition, last := range t.written {
-			visible = visible && partition < len(offsets) && offsets[partition].End > last+1
+			reached = reached && partition < len(offsets) && offsets[partition].End > last
 		}
-		if visible {
+		if reached {
+			if visible, err = s.opts.Cluster.Decided(ctx, topic, t.written); err != nil {
+				return fmt.Errorf("looking for our last commit in topic %s: %w", topic, err)
+			}
+		}
+		switch over := time.Since(began) > s.opts.SettleTime; {
+		case visible:
 			t.written = nil
 			return nil
-		}
-		if time.Since(began) > s.opts.SettleTime {
+		case over && reached:
+			return fmt.Errorf("topic %s: %w", topic, errUnsettled)
+		case over:
 			return fmt.Errorf("topic %s does not reach the offsets that were acknowledged to us: it is another one: %w", topic, kafka.ErrTopicMissing)
 		}
 		if err := wait.Wait(ctx, 0); err != nil {
@@ -323,6 +333,9 @@ func (s *Store) settle(ctx context.Context, topic string) error {
 		}
 	}
 }
+
+// errUnsettled is of kind Retry: to go on would be to miss what we published.
+var errUnsettled = errors.New("our last commit is acknowledged and not readable yet")
 
 // forget makes the next use of a topic learn it again, e.g. after the broker
 // said that it does not exist.

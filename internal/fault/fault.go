@@ -41,6 +41,10 @@ func (k Kind) String() string {
 	return "unknown"
 }
 
+// NeedsPerson reports whether a person must act, rather than time pass, before
+// the same work can succeed.
+func (k Kind) NeedsPerson() bool { return k == Suspend || k == Pause }
+
 // KindOf is the kind that the outermost error of the chain with an opinion
 // declares, Retry when there is none.
 func KindOf(err error) Kind {

@@ -91,3 +91,39 @@ func TestFollowerHandsOutEachRecordOnce(t *testing.T) {
 		t.Errorf("of the topic made anew %q is read (anew %v)", got, anew)
 	}
 }
+
+func TestAFollowerMissesNoTransactionThatWasOpen(t *testing.T) {
+	c, _ := fake(t)
+	create(t, c, 1, "a")
+	follower := c.Follower("a")
+	slow, quick := producer(t, c, "slow"), producer(t, c, "quick")
+	commit(t, quick, message("a", "1"))
+	eventuallyValues(t, c, "a", 1)
+	open(t, slow, message("a", "slow"))
+	commit(t, quick, message("a", "2"))
+	eventuallyValues(t, c, "a", 2)
+	if got, _ := follow(t, follower); !slices.Equal(got, []string{"1", "2"}) {
+		t.Errorf("beside an open transaction %q is read, want [1 2]", got)
+	}
+	commit(t, quick, message("a", "3"))
+	eventuallyValues(t, c, "a", 3)
+	if got, _ := follow(t, follower); !slices.Equal(got, []string{"3"}) {
+		t.Errorf("then %q is read, want [3]", got)
+	}
+	if got := follower.Position(); !slices.Equal(got, []int64{2}) {
+		t.Errorf("it stands at %v, want before the open transaction", got)
+	}
+	if code, err := slow.end(t.Context(), true); code != 0 || err != nil {
+		t.Fatalf("end = %v, %v", code, err)
+	}
+	eventuallyValues(t, c, "a", 4)
+	if got, _ := follow(t, follower); !slices.Equal(got, []string{"slow"}) {
+		t.Errorf("once it is committed %q is read, want [slow]", got)
+	}
+	if got, _ := follow(t, follower); len(got) > 0 {
+		t.Errorf("%q is read again", got)
+	}
+	if got := follower.Position(); !slices.Equal(got, []int64{8}) {
+		t.Errorf("it stands at %v, want at the end", got)
+	}
+}

@@ -201,7 +201,7 @@ func TestCreatedTopicsAreNamedOneByOne(t *testing.T) {
 // name what is missing.
 func TestTopicsPassTheirTroubles(t *testing.T) {
 	c, f := fake(t)
-	refuse(f, protocol.CreateTopics, codeNotController, codeRequestTimedOut, -1)
+	refuse(f, protocol.CreateTopics, codeNotController, codeRequestTimedOut, codeQuotaExceeded, -1)
 	create(t, c, 1, "a")
 
 	refuse(f, protocol.CreateTopics, codeTopicAuthorization)

@@ -55,7 +55,9 @@ const (
 	codeGroupNotFound          Code = 69
 	codeFencedLeaderEpoch      Code = 74
 	codeUnknownLeaderEpoch     Code = 75
+	codeOffsetNotAvailable     Code = 78
 	codeInvalidRecord          Code = 87
+	codeQuotaExceeded          Code = 89
 	codeProducerFenced         Code = 90
 )
 
@@ -77,7 +79,9 @@ func (c Code) retriable() bool {
 	case codeUnknownTopic, codeLeaderNotAvailable, codeNotLeader, codeRequestTimedOut,
 		codeReplicaNotAvailable, codeNetworkException, codeCoordinatorLoading, codeNoCoordinator,
 		codeNotCoordinator, codeNotEnoughReplicas, codeNotEnoughAfterAppend, codeNotController,
-		codeConcurrentTransactions, codeStorageError, codeFencedLeaderEpoch, codeUnknownLeaderEpoch:
+		codeConcurrentTransactions, codeStorageError, codeFencedLeaderEpoch, codeUnknownLeaderEpoch,
+		codeOffsetNotAvailable, // a new leader that has not caught up with its high watermark
+		codeQuotaExceeded:      // of topics made or deleted per second
 		return true
 	default:
 		return false

@@ -136,6 +136,9 @@ func (e *AuthorizationError) Error() string {
 		e.Operation, e.Resource, e.Name, e.Operation, e.Resource, e.Name)
 }
 
+// About is the permission that is missing, for fault.Trouble.
+func (e *AuthorizationError) About() string { return e.Operation + " on " + e.Resource + " " + e.Name }
+
 func topicPermission(topic, operation string) *AuthorizationError {
 	return &AuthorizationError{Resource: "topic", Name: topic, Operation: operation}
 }

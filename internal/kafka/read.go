@@ -80,7 +80,7 @@ func (c *Cluster) Read(ctx context.Context, topic string, from From, fn func(*Re
 		if partition >= len(start) || start[partition] < 0 {
 			continue // nothing at or after the time
 		}
-		if err := r.partition(ctx, partition, max(start[partition], b.First), b.End); err != nil {
+		if _, err := r.partition(ctx, partition, max(start[partition], b.First), b.End); err != nil {
 			return err
 		}
 	}
@@ -92,9 +92,10 @@ type reader struct {
 	cluster *Cluster
 	topic   string
 	decoder *decoder
-	fn      func(*Record) error
-	buffer  []byte   // of fetch answers
-	spare   [][]byte // memory of batches that were kept, to be used again
+	fn      func(*Record) error // nil: only what is decided is of interest
+	at      *partitionReader    // the partition being read
+	buffer  []byte              // of fetch answers
+	spare   [][]byte            // memory of batches that were kept, to be used again
 }
 
 // keep copies bytes out of the buffer of fetch answers.
@@ -106,9 +107,11 @@ func (r *reader) keep(b []byte) []byte {
 	return append(into[:0], b...)
 }
 
-// partition reads one partition from offset next to the high watermark end.
-func (r *reader) partition(ctx context.Context, partition int, next, end int64) error {
+// partition reads one partition from offset next to the high watermark end. It
+// gives what belongs to transactions whose markers are not there yet.
+func (r *reader) partition(ctx context.Context, partition int, next, end int64) (open map[int64][]batch, err error) {
 	p := &partitionReader{reader: r, partition: partition, next: next, from: next, end: end, open: map[int64][]batch{}}
+	r.at = p
 	pause := fault.NewBackoff(time.Millisecond, time.Second)
 	progress := time.Now()
 	for p.next < p.end {
@@ -123,16 +126,16 @@ func (r *reader) partition(ctx context.Context, partition int, next, end int64) 
 			err = &codeError{op: fmt.Sprintf("reading offset %d of %s-%d", p.next, r.topic, partition), code: codeLeaderNotAvailable,
 				reason: "records below the high watermark do not come"}
 		case !retriable(err):
-			return err
+			return nil, err
 		}
 		if time.Since(progress) > patience {
-			return settled("reading topic "+r.topic, err)
+			return nil, settled("reading topic "+r.topic, err)
 		}
 		if pause.Wait(ctx, 0) != nil {
-			return fmt.Errorf("reading topic %s: %w", r.topic, context.Cause(ctx))
+			return nil, fmt.Errorf("reading topic %s: %w", r.topic, context.Cause(ctx))
 		}
 	}
-	return nil
+	return p.open, nil
 }
 
 // partitionReader is where a read of one partition stands.
@@ -249,20 +252,34 @@ func (p *partitionReader) batch(b *batch) error {
 
 // close delivers or drops what was kept of a transaction whose marker came.
 func (p *partitionReader) close(producerID int64, committed bool) error {
-	for i := range p.open[producerID] {
-		held := &p.open[producerID][i]
+	held := p.open[producerID]
+	delete(p.open, producerID)
+	for i := range held {
 		if committed {
-			if err := p.deliver(held); err != nil {
+			if err := p.deliver(&held[i]); err != nil {
 				return err
 			}
 		}
-		p.spare = append(p.spare, held.payload)
+		p.spare = append(p.spare, held[i].payload)
 	}
-	delete(p.open, producerID)
 	return nil
 }
 
+// undecided reports whether something at or before an offset that was read waits
+// for its marker.
+func (p *partitionReader) undecided(offset int64) bool {
+	for _, batches := range p.open {
+		if batches[0].base <= offset {
+			return true
+		}
+	}
+	return false
+}
+
 func (p *partitionReader) deliver(b *batch) error {
+	if p.fn == nil {
+		return nil
+	}
 	return p.decoder.each(b, p.from, func(r *Record) error {
 		r.Topic, r.Partition = p.topic, p.partition
 		return p.fn(r)
@@ -291,7 +308,7 @@ func (c *Cluster) Oldest(ctx context.Context, topic string) ([]time.Time, error)
 			oldest[partition] = record.Time
 			return errEnough
 		}}
-		if err := r.partition(ctx, partition, b.First, b.End); err != nil && !errors.Is(err, errEnough) {
+		if _, err := r.partition(ctx, partition, b.First, b.End); err != nil && !errors.Is(err, errEnough) {
 			return nil, err
 		}
 	}

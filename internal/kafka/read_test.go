@@ -67,6 +67,35 @@ func TestReadShowsWhatIsCommitted(t *testing.T) {
 	}
 }
 
+// TestWhatOthersWriteDecidesNoTransaction: not behind it, and not before it.
+func TestWhatOthersWriteDecidesNoTransaction(t *testing.T) {
+	c, _ := fake(t)
+	create(t, c, 1, "a")
+	ours, other := producer(t, c, "ours"), producer(t, c, "other")
+	decided := func(offset int64, want bool) {
+		t.Helper()
+		if got, err := c.Decided(t.Context(), "a", map[int]int64{0: offset}); err != nil || got != want {
+			t.Errorf("Decided(%d) = %v, %v; want %v", offset, got, err, want)
+		}
+	}
+	commit(t, other, message("a", "before")) // offsets 0 and 1
+	eventuallyValues(t, c, "a", 1)
+	decided(0, true)
+	tx := open(t, ours, message("a", "1"), message("a", "2")) // 2 and 3
+	decided(3, false)
+	commit(t, other, message("a", "behind")) // 4 and 5
+	eventuallyValues(t, c, "a", 2)
+	decided(3, false)
+	decided(4, true) // that is another's
+	if code, err := tx.end(t.Context(), true); code != 0 || err != nil {
+		t.Fatalf("end = %v, %v", code, err)
+	}
+	eventuallyValues(t, c, "a", 4)
+	decided(3, true)
+	open(t, ours, message("a", "later")) // and what comes behind does not matter
+	decided(3, true)
+}
+
 // open leaves a transaction open with the messages written.
 func open(t testing.TB, p *Producer, msgs ...Message) *transaction {
 	t.Helper()
@@ -134,7 +163,7 @@ func TestReadGoesThroughTroubles(t *testing.T) {
 	sorted := func() []string { got := values(t, c, "a", From{}); slices.Sort(got); return got }
 
 	refuse(f, protocol.Fetch, codeNotLeader, -1, codeStorageError, codeUnknownLeaderEpoch)
-	refuse(f, protocol.ListOffsets, codeNotLeader, -1, codeLeaderNotAvailable)
+	refuse(f, protocol.ListOffsets, codeNotLeader, -1, codeLeaderNotAvailable, codeOffsetNotAvailable)
 	if got := sorted(); !slices.Equal(got, want) {
 		t.Errorf("after troubles: %v", got)
 	}

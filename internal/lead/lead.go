@@ -65,6 +65,9 @@ type Organization struct {
 	// Problem says why its event leads cannot be read, and Todo what a person can
 	// do about it; empty when they can.
 	Problem, Todo string
+	// Incidental: nobody asked for this page by name, the member merely has some
+	// other role on it. Its Problem is then no failure of the installation.
+	Incidental bool
 }
 
 // The roles that may read an organization's events and their leads.

@@ -186,7 +186,7 @@ func TestOneUnreadablePageHidesNoOther(t *testing.T) {
 		want := []lead.Organization{
 			{URN: "urn:li:organization:1", Name: "One", Roles: []string{"ADMINISTRATOR", "ANALYST"}},
 			{URN: "urn:li:organization:2", Roles: []string{"CONTENT_ADMINISTRATOR"}},
-			{URN: "urn:li:organization:3", Name: "Three", Roles: []string{"ANALYST", "A_NEW_ROLE"}, Problem: got[2].Problem, Todo: got[2].Todo},
+			{URN: "urn:li:organization:3", Name: "Three", Roles: []string{"ANALYST", "A_NEW_ROLE"}, Problem: got[2].Problem, Todo: got[2].Todo, Incidental: true},
 			{URN: "urn:li:organization:5", Roles: []string{"ADMINISTRATOR"}},
 		}
 		if !reflect.DeepEqual(got, want) {
@@ -209,6 +209,34 @@ func TestOneUnreadablePageHidesNoOther(t *testing.T) {
 			t.Errorf("a day later: %+v (%v)", got, err)
 		}
 	})
+}
+
+func TestAConfiguredPageWithoutARoleIsNamedAndNoOtherIs(t *testing.T) {
+	rows := roleRow(1, "ADMINISTRATOR", "APPROVED") + "," + roleRow(2, "ANALYST", "APPROVED") + "," + roleRow(3, "ANALYST", "APPROVED")
+	c := newTestClient(t, routes{
+		"/rest/organizationAcls": ok(`{"elements":[` + rows + `]}`),
+		"/rest/organizations/1":  ok(`{"id":1,"localizedName":"One"}`),
+		"/rest/organizations/3":  ok(`{"id":3,"localizedName":"Three"}`),
+	}, Options{Organizations: []string{"urn:li:organization:7", "urn:li:organization:1", "urn:li:organization:3"}})
+	got, err := c.Organizations(t.Context())
+	if err != nil || len(got) != 3 {
+		t.Fatalf("organizations = %+v (%v), want the three that are configured", got, err)
+	}
+	want := []lead.Organization{
+		{URN: "urn:li:organization:1", Name: "One", Roles: []string{"ADMINISTRATOR"}},
+		{URN: "urn:li:organization:3", Name: "Three", Roles: []string{"ANALYST"}, Problem: got[1].Problem, Todo: got[1].Todo},
+		{URN: "urn:li:organization:7", Problem: got[2].Problem, Todo: got[2].Todo},
+	}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("organizations\n got %+v\nwant %+v", got, want)
+	}
+	for i, parts := range [][]string{nil, {"ANALYST", "super admin"}, {"no role", "ADMINISTRATOR", "super admin"}} {
+		for _, part := range parts {
+			if !strings.Contains(got[i].Problem+"; "+got[i].Todo, part) {
+				t.Errorf("the problem of %s does not name %s: %s; %s", got[i].URN, part, got[i].Problem, got[i].Todo)
+			}
+		}
+	}
 }
 
 // TestADeadTokenIsNotAPageWithoutName.

@@ -52,6 +52,9 @@ type Options struct {
 	// PageSize is the number of rows asked for at once in leadFormResponses;
 	// 10 to 1000, default 100.
 	PageSize int
+	// Organizations are the URNs of the pages that are wanted; empty: every page
+	// that the member administers.
+	Organizations []string
 	// DailyBudget bounds the requests per endpoint and UTC day, which are then
 	// spread over the day; 0 is no bound.
 	DailyBudget int

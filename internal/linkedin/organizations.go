@@ -24,10 +24,11 @@ const (
 	organizationsPath  = "/rest/organizations"
 )
 
-// Organizations are the company pages that the authorising member has an
-// approved role on, in the order of their URNs. Problem says of each whether
-// its event leads can be read. A page whose name cannot be read stays without
-// one and hides none of the others; names are kept for a day.
+// Organizations are the company pages that are wanted, in the order of their
+// URNs: those of Options.Organizations, also where the authorising member has no
+// role, else all that the member has an approved role on. Problem says of each
+// whether its event leads can be read. A page whose name cannot be read stays
+// without one and hides none of the others; names are kept for a day.
 //
 // Source: Organization Access Control by Role; Organization Lookup API.
 func (c *Client) Organizations(ctx context.Context) ([]lead.Organization, error) {
@@ -35,17 +36,25 @@ func (c *Client) Organizations(ctx context.Context) ([]lead.Organization, error)
 	if err != nil {
 		return nil, fmt.Errorf("listing the organizations of the authorising member: %w", err)
 	}
-	out := make([]lead.Organization, 0, len(roles))
-	for _, urn := range slices.Sorted(maps.Keys(roles)) {
+	wanted := slices.Sorted(slices.Values(c.opts.Organizations))
+	if len(wanted) == 0 {
+		wanted = slices.Sorted(maps.Keys(roles))
+	}
+	out := make([]lead.Organization, 0, len(wanted))
+	for _, urn := range wanted {
 		held := roles[urn]
 		slices.Sort(held)
 		problem, todo := lead.Access(held)
-		out = append(out, lead.Organization{URN: urn, Roles: held, Problem: problem, Todo: todo})
+		out = append(out, lead.Organization{URN: urn, Roles: held, Problem: problem, Todo: todo,
+			Incidental: problem != "" && len(c.opts.Organizations) == 0})
 	}
 	// Several at once, as far as the slots allow.
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(c.opts.Concurrency)
 	for i := range out {
+		if len(out[i].Roles) == 0 {
+			continue // it would be refused
+		}
 		group.Go(func() (err error) {
 			out[i].Name, err = c.organizationName(ctx, out[i].URN)
 			return err

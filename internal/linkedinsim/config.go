@@ -15,7 +15,8 @@ import (
 type Config struct {
 	// Organizations, Events and Forms are how many there are, spread evenly:
 	// event i and form i belong to organization i modulo Organizations, and the
-	// events of an organization share its forms in turn.
+	// events of an organization share its forms in turn. Each organization has one
+	// event more, without a form.
 	Organizations, Events, Forms int
 	// Leads are there from the start, spread over Span before the start.
 	Leads int

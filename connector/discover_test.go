@@ -1,0 +1,79 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+
+	"go.uber.org/zap"
+
+	"leadstream/internal/fault"
+	"leadstream/internal/lead"
+)
+
+func TestAPageThatNobodyAskedForIsNoError(t *testing.T) {
+	w := newWorld(t)
+	w.linkedin.orgs = append(w.linkedin.orgs, lead.Organization{URN: stranger, Roles: []string{"ANALYST"}, Problem: "ANALYST only", Incidental: true})
+	e := w.start()
+	w.tick(e, time.Minute)
+	if n := w.logs.FilterLevelExact(zap.ErrorLevel).Len(); n != 0 {
+		t.Errorf("%d errors, want none: %v", n, w.logs.FilterLevelExact(zap.ErrorLevel).All())
+	}
+	for range 2 {
+		if _, err := e.discover(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if n := w.logs.FilterMessageSnippet("organization is left out").Len(); n != 1 {
+		t.Errorf("that it is left out was said %d times, want once", n)
+	}
+	if st := e.Status().Organizations; len(st) != 2 || !st[1].Incidental || st[1].Problem == "" {
+		t.Errorf("status = %+v, want the page with its problem, incidental", st)
+	}
+}
+
+// unlisted is LinkedIn whose list of forms lacks those of events.
+type unlisted struct{ *fakeLinkedIn }
+
+func (u *unlisted) Forms(context.Context, string) ([]lead.Form, error) { return nil, nil }
+
+func TestAFormOfAnEventThatFailsForTheMomentIsReadAgainSoon(t *testing.T) {
+	w := newWorld(t)
+	w.addOther()
+	w.linkedin.onEvents = []string{formID, other}
+	w.opts.LinkedIn = &unlisted{w.linkedin}
+	w.linkedin.formDown[formID] = errors.New("503")
+	e := w.start()
+	failed, err := e.discover(t.Context())
+	if err != nil || len(failed) != 1 || failed[0] != owner {
+		t.Fatalf("discover = %v, %v; want the organization again before the next discovery", failed, err)
+	}
+	if e.forms.forms[other] == nil || e.forms.forms[formID] != nil {
+		t.Errorf("the form that could be read must be known, and no other: %v", e.forms.forms)
+	}
+	delete(w.linkedin.formDown, formID)
+	if failed, err = e.discoverOwners(t.Context(), failed); err != nil || len(failed) > 0 || e.forms.forms[formID] == nil {
+		t.Errorf("discoverOwners = %v, %v; want the form known", failed, err)
+	}
+	w.linkedin.formDown[formID] = fault.As(fault.Suspend, errors.New("404"))
+	if failed, err = e.discover(t.Context()); err != nil || len(failed) > 0 {
+		t.Errorf("discover = %v, %v; want a form that does not show left to the next discovery", failed, err)
+	}
+}
+
+func TestARoleThatIsLostIsAnErrorAlsoWhereNobodyNamedThePage(t *testing.T) {
+	w := newWorld(t)
+	e := w.start()
+	w.tick(e, time.Minute)
+	w.linkedin.orgs[0].Problem, w.linkedin.orgs[0].Incidental = "ANALYST only", true
+	if _, err := e.discover(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if st := e.Status().Organizations; len(st) != 1 || st[0].Incidental {
+		t.Errorf("status = %+v, want a failure", st)
+	}
+	if w.logs.FilterLevelExact(zap.ErrorLevel).FilterMessageSnippet("organization cannot be read").Len() != 1 {
+		t.Error("a lost role was not said as an error")
+	}
+}

@@ -1,0 +1,194 @@
+package connector
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"go.uber.org/zap"
+
+	"leadstream/internal/checkpoint"
+	"leadstream/internal/delivery"
+	"leadstream/internal/fault"
+	"leadstream/internal/lead"
+)
+
+// meet gives a form its fields: those of the checkpoint, else those of the
+// registry (a lost checkpoint forgets no name), else new ones, with the version
+// that the response answered. Only what ends the epoch is returned.
+func (b *formBook) meet(ctx context.Context, f *form, r *lead.Response) error {
+	if f.fields == nil {
+		fields, err := b.remembered(ctx, f.id)
+		if err != nil {
+			return b.bar(ctx, f, err)
+		}
+		b.set(f, func() { f.fields = fields })
+	}
+	if r != nil && !f.fields.HasVersion(r.Form.Version) {
+		return b.ask(ctx, f, r)
+	}
+	return nil
+}
+
+// ask fetches what the form lacks for a response: its current version, and the
+// one that was answered when that is another.
+func (b *formBook) ask(ctx context.Context, f *form, r *lead.Response) error {
+	now := b.epoch.opts.Now()
+	b.set(f, func() {
+		f.asked[int64(r.Form.Version)] = now
+		for _, a := range r.Answers {
+			f.asked[-a.QuestionID] = now
+		}
+	})
+	current, err := b.epoch.opts.LinkedIn.Form(ctx, f.id)
+	if err == nil {
+		b.add(f, current)
+		if !f.fields.HasVersion(r.Form.Version) {
+			var answered lead.Form
+			if answered, err = b.epoch.opts.LinkedIn.FormVersion(ctx, r.Form, r.ID); err == nil {
+				b.add(f, answered)
+			}
+		}
+	}
+	switch {
+	case err == nil:
+		return nil
+	case fault.KindOf(err) == fault.Suspend: // LinkedIn does not show it (any more)
+		b.set(f, func() { f.gone = current.ID == "" })
+		b.epoch.log.Warn("form cannot be read; its leads go out with what is known of it", zap.String("form", f.id), zap.Error(err))
+		return nil
+	default:
+		return b.bar(ctx, f, fmt.Errorf("reading form %s: %w", f.id, err))
+	}
+}
+
+// add takes a version of a form into its fields.
+func (b *formBook) add(f *form, version lead.Form) {
+	next := f.fields.Clone()
+	changed := next.Add(version)
+	b.set(f, func() {
+		f.gone, f.name = false, version.Name
+		if version.Owner != "" {
+			f.owner = version.Owner
+		}
+		if changed {
+			f.fields, f.saved, f.ready = next, false, false
+		}
+	})
+}
+
+// bring makes forms ready: topics exist, names are committed, schemas are
+// registered, in this order. What one form lacks suspends that form.
+func (b *formBook) bring(ctx context.Context, forms []*form) error {
+	var ids []string
+	for _, f := range forms {
+		if now := b.peek(f); now.fields != nil && !now.ready && now.why == nil {
+			ids = append(ids, f.id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	refused, err := b.epoch.store.EnsureTopics(ctx, ids)
+	if err != nil {
+		return err
+	}
+	var open []*form
+	for _, id := range ids {
+		f := b.get(id, "")
+		if why := refused[id]; why != nil {
+			b.suspend(id, why)
+			continue
+		}
+		open = append(open, f)
+	}
+	if err := b.save(ctx, open); err != nil {
+		return err
+	}
+	if err := b.register(ctx, open); err != nil {
+		return err
+	}
+	return b.save(ctx, open)
+}
+
+// save commits the fields of the forms that changed.
+func (b *formBook) save(ctx context.Context, forms []*form) error {
+	records := map[string]any{}
+	for _, each := range forms {
+		f := b.peek(each)
+		if f.saved || f.why != nil {
+			continue
+		}
+		fields, err := json.Marshal(f.fields)
+		if err != nil {
+			return fmt.Errorf("encoding the fields of form %s: %w", f.id, err)
+		}
+		record := checkpoint.Form{Fields: fields, Owner: f.owner, Name: f.name}
+		if f.ready {
+			record.SchemaID, record.SchemaVersion = f.schemaID, f.version
+		}
+		records[checkpoint.FormKey(f.id)] = record
+	}
+	if len(records) == 0 {
+		return nil
+	}
+	err := b.epoch.store.Publish(func(p *delivery.Publication) error {
+		return p.Commit(ctx, delivery.Batch{Records: records})
+	})
+	if err != nil {
+		return fmt.Errorf("committing the names of %d forms: %w", len(records), err)
+	}
+	for _, f := range forms {
+		if record, ok := records[checkpoint.FormKey(f.id)].(checkpoint.Form); ok {
+			b.set(f, func() { f.saved, f.recorded = true, record.SchemaID })
+		}
+	}
+	return nil
+}
+
+// lacking are responses, one for each thing, that name a version or a question
+// which their form does not know and which LinkedIn was not asked for lately.
+func (b *formBook) lacking(responses []*lead.Response, asked map[lead.FormRef]bool) []*lead.Response {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var lacking []*lead.Response
+	now := b.epoch.opts.Now()
+	recent := func(f *form, what int64) bool {
+		at, asked := f.asked[what]
+		return asked && now.Sub(at) < b.epoch.opts.Discovery
+	}
+	noted := map[lead.FormRef]bool{}
+	for _, r := range responses {
+		f := b.forms[r.Form.ID]
+		if asked[r.Form] || noted[r.Form] {
+			continue
+		}
+		lacks := !f.fields.HasVersion(r.Form.Version) && !recent(f, int64(r.Form.Version))
+		for i := range r.Answers {
+			id := r.Answers[i].QuestionID
+			if !f.fields.HasQuestion(r.Form.Version, id) && !recent(f, -id) {
+				lacks = true
+			}
+		}
+		if lacks {
+			noted[r.Form] = true
+			lacking = append(lacking, r)
+		}
+	}
+	return lacking
+}
+
+// learn fetches what these responses lack, and makes their forms ready again.
+func (b *formBook) learn(ctx context.Context, responses []*lead.Response) error {
+	b.work.Lock()
+	defer b.work.Unlock()
+	var forms []*form
+	for _, r := range responses {
+		f := b.get(r.Form.ID, r.Owner)
+		if err := b.ask(ctx, f, r); err != nil {
+			return err
+		}
+		forms = append(forms, f)
+	}
+	return b.bring(ctx, forms)
+}

@@ -1,0 +1,161 @@
+package connector
+
+import (
+	"context"
+	"time"
+
+	"go.uber.org/zap"
+
+	"leadstream/internal/delivery"
+	"leadstream/internal/fault"
+	"leadstream/internal/lead"
+	"leadstream/schema"
+)
+
+// bar suspends a form because of err, unless err is not about the form at all.
+func (b *formBook) bar(ctx context.Context, f *form, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if endsEpoch(err) || fault.KindOf(err) == fault.Pause {
+		return err
+	}
+	b.suspend(f.id, err)
+	return nil
+}
+
+// suspend stops publishing to a form; its leads are owed.
+func (b *formBook) suspend(id string, why error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	f := b.forms[id]
+	if text := why.Error(); f.said != text {
+		f.said = text // each reason once, however often it is tried again
+		b.epoch.log.Error("form suspended; its leads are owed until this is mended", zap.String("form", id), zap.Error(why))
+	}
+	b.epoch.troubles.Note(id, formWork(id), why)
+	f.failures++
+	f.why, f.ready, f.mendAt = why, false, b.epoch.opts.Now().Add(b.patience(f.failures))
+}
+
+// formWork names the publishing to a form.
+func formWork(id string) string { return "publishing to form " + id }
+
+// patience is the wait before a form's next trial: from a second, doubling up to
+// the discovery interval.
+func (b *formBook) patience(failures int) time.Duration {
+	return min(time.Second<<min(failures-1, 20), max(b.epoch.opts.Discovery, time.Second))
+}
+
+// delivered notes that leads went out, so that their forms' failures are over.
+func (b *formBook) delivered(leads []delivery.Lead) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range leads {
+		if f := b.forms[leads[i].Form.ID]; f != nil {
+			f.failures, f.said = 0, ""
+		}
+	}
+}
+
+// suspended is why a form cannot be published to, nil when it can.
+func (b *formBook) suspended(id string) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if f := b.forms[id]; f != nil {
+		return f.why
+	}
+	return nil
+}
+
+// mend tries the suspended forms again, those whose back-off is over, or all.
+// What it asks of LinkedIn and of the registry keeps no poll waiting.
+func (b *formBook) mend(ctx context.Context, all bool) error {
+	var forms []*form
+	b.mu.Lock()
+	now := b.epoch.opts.Now()
+	for _, f := range b.forms {
+		if f.why != nil && (all || !now.Before(f.mendAt)) {
+			forms = append(forms, f)
+		}
+	}
+	b.mu.Unlock()
+	for _, f := range forms {
+		read, err := b.reread(ctx, f)
+		if err == nil {
+			err = b.retry(ctx, f, read)
+		}
+		if err != nil {
+			if err = b.still(ctx, f.id, err); err != nil {
+				return err
+			}
+		}
+		if b.suspended(f.id) == nil {
+			b.epoch.log.Info("form mended", zap.String("form", f.id))
+			b.epoch.troubles.Over(formWork(f.id))
+		}
+	}
+	return nil
+}
+
+// reread is what a suspended form is tried again with.
+type reread struct {
+	fields  *schema.Fields // of the registry, where the form has none yet
+	current *lead.Form     // nil where LinkedIn does not show it
+}
+
+// reread asks for a form as if it were met for the first time.
+func (b *formBook) reread(ctx context.Context, f *form) (reread, error) {
+	var read reread
+	if b.peek(f).fields == nil {
+		fields, err := b.remembered(ctx, f.id)
+		if err != nil {
+			return reread{}, err
+		}
+		read.fields = fields
+	}
+	current, err := b.epoch.opts.LinkedIn.Form(ctx, f.id)
+	switch {
+	case err == nil:
+		read.current = &current
+	case fault.KindOf(err) != fault.Suspend:
+		return reread{}, err
+	}
+	return read, nil
+}
+
+// retry puts a copy that is not suspended in the place of a form, and prepares it.
+func (b *formBook) retry(ctx context.Context, f *form, read reread) error {
+	b.work.Lock()
+	defer b.work.Unlock()
+	now := b.peek(f)
+	trial := &now
+	trial.why, trial.asked = nil, map[int64]time.Time{}
+	if trial.fields == nil {
+		trial.fields = read.fields
+	}
+	if read.current != nil {
+		b.add(trial, *read.current)
+	}
+	b.mu.Lock()
+	b.forms[f.id] = trial
+	b.mu.Unlock()
+	return b.bring(ctx, []*form{trial})
+}
+
+// still keeps a form suspended, with the newest reason.
+func (b *formBook) still(ctx context.Context, id string, err error) error {
+	if ctx.Err() != nil {
+		return ctx.Err()
+	}
+	if endsEpoch(err) {
+		return err
+	}
+	b.epoch.troubles.Note(id, formWork(id), err)
+	f := b.get(id, "")
+	b.set(f, func() {
+		f.failures++
+		f.why, f.mendAt = err, b.epoch.opts.Now().Add(b.patience(f.failures))
+	})
+	return nil
+}

@@ -1,0 +1,34 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"testing/synctest"
+	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
+
+	"leadstream/internal/fault"
+)
+
+func TestANewCauseOfAFailureThatLastsIsSaid(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		core, logs := observer.New(zap.DebugLevel)
+		c := New(Options{Interval: time.Minute, Lookback: time.Hour, Log: zap.New(core)})
+		answers := []error{errors.New("503"), errors.New("503"), fault.As(fault.Pause, errors.New("consent needed")), fault.As(fault.Pause, errors.New("consent needed")), nil}
+		err := c.persist(t.Context(), "", "polling", func(context.Context) error {
+			err := answers[0]
+			answers = answers[1:]
+			return err
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		waiting := logs.FilterMessage("waiting to try again")
+		if n, errs := waiting.Len(), waiting.FilterLevelExact(zap.ErrorLevel).Len(); n != 2 || errs != 1 {
+			t.Errorf("said %d times, %d of them as an error; want 503 and that a person must act, each once: %v", n, errs, waiting.All())
+		}
+	})
+}

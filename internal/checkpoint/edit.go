@@ -1,0 +1,166 @@
+package checkpoint
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+
+	"leadstream/internal/lead"
+)
+
+// Settable are the kinds of records that a person may write. Push is none: it
+// is a message, not progress.
+func Settable() []string {
+	return []string{KindDebt, KindDeletions, KindForm, KindReplay, KindRequests, KindSource, KindTopic}
+}
+
+// Edited reads a record that a person wrote to be stored under key. Decode
+// takes what another release may have left out or added; here that is a
+// mistake: an unknown member is refused, and so is a record without what its
+// kind cannot do without, for the next start would stop at it or begin anew.
+// What a form's Fields and the Requests' Counters hold is left to those who own
+// them.
+func Edited(key string, value []byte) (any, error) {
+	kind, rest, _ := strings.Cut(key, "/")
+	if !slices.Contains(Settable(), kind) {
+		return nil, fmt.Errorf("key %q is of no kind that can be set: %s", key, strings.Join(Settable(), ", "))
+	}
+	var record interface{ problem(rest string) error }
+	switch kind {
+	case KindSource:
+		record = &Progress{}
+	case KindReplay:
+		record = &Replay{}
+	case KindDebt:
+		record = &Debt{}
+	case KindForm:
+		record = &Form{}
+	case KindTopic:
+		record = &Topic{}
+	case KindRequests:
+		record = &Requests{}
+	case KindDeletions:
+		record = &Deletions{}
+	}
+	if err := Decode(key, value, record); err != nil {
+		return nil, err
+	}
+	if err := strict(value, record); err != nil {
+		return nil, fmt.Errorf("record %q: %w", key, err)
+	}
+	if err := record.problem(rest); err != nil {
+		return nil, fmt.Errorf("record %q: %w", key, err)
+	}
+	return record, nil
+}
+
+// strict refuses members that the record does not have.
+func strict(value []byte, record any) error {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(value, &members); err != nil {
+		return fmt.Errorf("reading it: %w", err)
+	}
+	delete(members, "version")
+	body, err := json.Marshal(members)
+	if err != nil {
+		return fmt.Errorf("reading it: %w", err)
+	}
+	d := json.NewDecoder(bytes.NewReader(body))
+	d.DisallowUnknownFields()
+	return d.Decode(record)
+}
+
+func (p *Progress) problem(rest string) error {
+	if _, ok := ParseSource(rest); !ok {
+		return errors.New("the key is not source/<owner>/<lead type>")
+	}
+	if p.Live.IsZero() {
+		return errors.New("live is missing: the time up to which everything was read")
+	}
+	for i, r := range p.Lookback {
+		if r.LengthMillis <= 0 || r.Last.IsZero() {
+			return fmt.Errorf("lookback[%d] needs a length_ms above 0 and a last", i)
+		}
+	}
+	for i, r := range p.Backlog {
+		if r.Kind != Backfill && r.Kind != CatchUp {
+			return fmt.Errorf("backlog[%d].kind is %q, want %s or %s", i, r.Kind, Backfill, CatchUp)
+		}
+		if r.From.IsZero() || r.Fresh.IsZero() || r.Next.Before(r.From) || !r.Next.Before(r.To) {
+			return fmt.Errorf("backlog[%d] needs from, next, to and fresh, with from <= next < to", i)
+		}
+	}
+	return nil
+}
+
+func (r *Replay) problem(rest string) error {
+	switch {
+	case rest == "":
+		return errors.New("the key is not replay/<id>")
+	case r.Mode != Missing && r.Mode != All:
+		return fmt.Errorf("mode is %q, want %s or %s", r.Mode, Missing, All)
+	case r.From.IsZero() || !r.From.Before(r.To):
+		return errors.New("it needs a from that is before its to")
+	case r.Created.IsZero():
+		return errors.New("created is missing: when the replay began")
+	case len(r.Next) == 0:
+		return errors.New("next is missing: where each source goes on")
+	}
+	for name, next := range r.Next {
+		if _, ok := ParseSource(name); !ok || next.Before(r.From) || next.After(r.To) {
+			return fmt.Errorf("next %q needs a name of the form <owner>/<lead type>, and a time between from and to", name)
+		}
+	}
+	return nil
+}
+
+func (d *Debt) problem(rest string) error {
+	if _, form, ok := ParseDebtKey(KindDebt + "/" + rest); !ok || !lead.Digits(form) {
+		return errors.New("the key is not debt/<owner>/<lead type>/<form id>")
+	}
+	if d.From.IsZero() || !d.From.Before(d.To) || d.Since.IsZero() {
+		return errors.New("it needs a since, and a from that is before its to")
+	}
+	return nil
+}
+
+func (f *Form) problem(rest string) error {
+	switch {
+	case !lead.Digits(rest):
+		return errors.New("the key is not form/<form id>")
+	case len(f.Fields) == 0:
+		return errors.New("fields is missing: the names that the form's schema has given")
+	case f.SchemaID < 0:
+		return errors.New("schema_id is below 0")
+	}
+	return nil
+}
+
+func (t *Topic) problem(rest string) error {
+	switch {
+	case !lead.Digits(rest):
+		return errors.New("the key is not topic/<form id>")
+	case !strings.HasSuffix(t.Topic, rest):
+		return fmt.Errorf("topic is %q, want kafka.topic_prefix and the form's id", t.Topic)
+	case t.Leads < 0 || t.EndOffset < 0 || t.SchemaID < 0:
+		return errors.New("leads, end_offset and schema_id are not below 0")
+	}
+	return nil
+}
+
+func (r *Requests) problem(rest string) error {
+	if rest != "" || len(r.Counters) == 0 {
+		return errors.New("the key is requests alone, and the record needs its counters")
+	}
+	return nil
+}
+
+func (d *Deletions) problem(rest string) error {
+	if rest != "" || len(d.Next) == 0 || slices.Min(d.Next) < 0 {
+		return errors.New("the key is deletions alone, and the record needs next, an offset of 0 or more for each partition")
+	}
+	return nil
+}

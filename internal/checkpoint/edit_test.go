@@ -1,0 +1,74 @@
+package checkpoint
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// keys is where the golden record of each kind belongs; a kind without one
+// cannot be set.
+var keys = map[string]string{
+	KindSource: SourceKey(src), KindReplay: ReplayKey("from=36h"), KindDebt: DebtKey(src, "7"), KindForm: FormKey("7"), KindTopic: TopicKey("7"),
+	KindRequests: RequestsKey, KindDeletions: DeletionsKey,
+}
+
+func TestWhatTheConnectorWritesCanBeSetAgain(t *testing.T) {
+	for _, kind := range Settable() {
+		value, err := os.ReadFile(filepath.Join("testdata", kind+".v1.json"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		record, err := Edited(keys[kind], value)
+		if err != nil {
+			t.Errorf("%s: %v", kind, err)
+			continue
+		}
+		if again, err := Encode(record); err != nil || !bytes.Equal(again, bytes.TrimSpace(value)) {
+			t.Errorf("%s is written as %s (%v), want %s", kind, again, err, value)
+		}
+	}
+}
+
+func TestARecordThatWouldStopTheNextStartOrLoseProgressIsNotSet(t *testing.T) {
+	const (
+		live   = `{"version":1,"live":"2026-11-01T00:00:00Z"}`
+		window = `"from":"2026-11-01T00:00:00Z","to":"2026-11-02T00:00:00Z"`
+		fields = `{"version":1,"fields":{"form":"7"}}`
+	)
+	for _, tt := range []struct{ name, key, value, want string }{
+		{"no kind", "progress/x", live, "of no kind"},
+		{"a message", PushKey(src), `{"version":1,"created":[]}`, "of no kind"},
+		{"no JSON", SourceKey(src), `{"version":1`, "unexpected end"},
+		{"no version", SourceKey(src), `{"live":"2026-11-01T00:00:00Z"}`, "version"},
+		{"a source without lead type", "source/foo", live, "source/<owner>/<lead type>"},
+		{"a misspelt member", SourceKey(src), `{"version":1,"live":"2026-11-01T00:00:00Z","backlogs":[]}`, "backlogs"},
+		{"a misspelt member below", SourceKey(src), `{"version":1,"live":"2026-11-01T00:00:00Z","lookback":[{"length":60000,"last":"2026-11-01T00:00:00Z"}]}`, "length"},
+		{"no live", SourceKey(src), `{"version":1}`, "live is missing"},
+		{"a look-back without length", SourceKey(src), `{"version":1,"live":"2026-11-01T00:00:00Z","lookback":[{"last":"2026-11-01T00:00:00Z"}]}`, "lookback[0]"},
+		{"a backlog of no kind", SourceKey(src), `{"version":1,"live":"2026-11-01T00:00:00Z","backlog":[{"kind":"x"}]}`, "backlog[0].kind"},
+		{"a backlog that is over", SourceKey(src), `{"version":1,"live":"2026-11-01T00:00:00Z","backlog":[{"kind":"backfill","from":"2026-01-01T00:00:00Z","next":"2026-03-01T00:00:00Z","to":"2026-02-01T00:00:00Z","fresh":"2026-01-01T00:00:00Z"}]}`, "from <= next < to"},
+		{"a replay without id", "replay/", `{"version":1}`, "replay/<id>"},
+		{"a replay of no mode", ReplayKey("r"), `{"version":1,` + window + `}`, "mode"},
+		{"a replay of no source", ReplayKey("r"), `{"version":1,"mode":"all","created":"2026-11-02T00:00:00Z",` + window + `}`, "next is missing"},
+		{"a replay of a source without lead type", ReplayKey("r"), `{"version":1,"mode":"all","created":"2026-11-02T00:00:00Z","next":{"a":"2026-11-01T00:00:00Z"},` + window + `}`, "<owner>/<lead type>"},
+		{"a debt without form", "debt/" + src.String(), `{"version":1,"since":"2026-11-02T00:00:00Z",` + window + `}`, "debt/<owner>"},
+		{"a debt of no time", DebtKey(src, "7"), `{"version":1,"since":"2026-11-02T00:00:00Z"}`, "from that is before its to"},
+		{"a form that is no number", "form/abc", fields, "form/<form id>"},
+		{"a form without fields", FormKey("7"), `{"version":1,"name":"x"}`, "fields is missing"},
+		{"a topic that is no form's", "topic/abc", `{"version":1,"topic":"abc"}`, "topic/<form id>"},
+		{"a topic of another form", TopicKey("7"), `{"version":1,"topic":"linkedin.leads.8"}`, "kafka.topic_prefix"},
+		{"a topic that ends before it begins", TopicKey("7"), `{"version":1,"topic":"linkedin.leads.7","end_offset":-1}`, "not below 0"},
+		{"requests with a key behind", "requests/x", `{"version":1,"counters":{}}`, "requests alone"},
+		{"no counters", RequestsKey, `{"version":1}`, "counters"},
+		{"deletions without offsets", DeletionsKey, `{"version":1}`, "next"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			if _, err := Edited(tt.key, []byte(tt.value)); err == nil || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("Edited(%q, %s) = %v, want an error that says %q", tt.key, tt.value, err, tt.want)
+			}
+		})
+	}
+}

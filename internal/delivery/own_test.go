@@ -1,0 +1,62 @@
+package delivery
+
+import (
+	"errors"
+	"fmt"
+	"testing"
+	"time"
+
+	"leadstream/internal/checkpoint"
+	"leadstream/internal/fault"
+	"leadstream/internal/kafka"
+)
+
+func TestTroubleWithAnInternalTopicIsNotOneFormsAffair(t *testing.T) {
+	denied := &kafka.TopicError{Topic: "leadstream.checkpoints", Index: -1, Err: &kafka.AuthorizationError{Resource: "topic", Name: "leadstream.checkpoints", Operation: "Read"}}
+	for _, tt := range []struct {
+		name string
+		err  error
+		want fault.Kind
+	}{
+		{"a permission that is missing", denied, fault.Pause},
+		{"a corrupt batch", &kafka.CorruptError{Topic: "leadstream.checkpoints", Err: errors.New("checksum")}, fault.Fatal},
+		{"Kafka away", &kafka.UnreachableError{Err: errors.New("refused")}, fault.Retry},
+		{"another policy", &PolicyError{}, fault.Fatal},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			err := ownTopic(fmt.Errorf("reading: %w", tt.err))
+			if got := fault.KindOf(err); got != tt.want || !errors.Is(err, tt.err) {
+				t.Errorf("%v is of kind %v, want %v", err, got, tt.want)
+			}
+		})
+	}
+	if ownTopic(nil) != nil {
+		t.Error("no trouble became one")
+	}
+}
+
+func TestInternalTopicsThatCannotBeMadeWaitForAPerson(t *testing.T) {
+	w := newWorld(t)
+	w.opts.ReplicationFactor = 5 // of one broker
+	o := w.opts
+	o.Producer = w.cluster.NewProducer(o.Name, 15*time.Second)
+	if _, err := New(o).Open(t.Context()); fault.KindOf(err) != fault.Pause {
+		t.Errorf("Open = %v of kind %v, want pause", err, fault.KindOf(err))
+	}
+}
+
+func TestACheckpointTopicThatRefusesItsRecordsWaitsForAPerson(t *testing.T) {
+	w := newWorld(t)
+	made, err := w.cluster.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: CheckpointTopic(w.opts.Name), Partitions: 1, ReplicationFactor: 1,
+		Configs: map[string]string{"cleanup.policy": "compact", "max.message.bytes": "10"}}})
+	if err = errors.Join(err, made[CheckpointTopic(w.opts.Name)]); err != nil {
+		t.Fatal(err)
+	}
+	s, _ := w.epoch()
+	err = s.Publish(func(p *Publication) error {
+		return p.Commit(t.Context(), Batch{Records: map[string]any{checkpoint.SourceKey(src): checkpoint.Progress{Live: w.now}}})
+	})
+	if fault.KindOf(err) != fault.Pause {
+		t.Errorf("Commit = %v of kind %v, want pause", err, fault.KindOf(err))
+	}
+}

@@ -1,0 +1,159 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+)
+
+// Follower reads what comes to a topic, piece by piece, each committed record
+// once: also those of a transaction that was open when it read on, however many
+// others have written behind it since. It is not safe for concurrent use.
+type Follower struct {
+	cluster *Cluster
+	topic   string
+	places  []place // by partition
+}
+
+// place is how far a partition was read.
+type place struct {
+	next int64 // everything before it was handed out, or was of no committed transaction
+	end  int64 // the high watermark that was read up to
+	// ahead are the offsets from next on that were handed out: what stands
+	// between them was not decided yet.
+	ahead map[int64]struct{}
+}
+
+// Follower makes a follower that begins with the first record of the topic.
+func (c *Cluster) Follower(topic string) *Follower { return &Follower{cluster: c, topic: topic} }
+
+// Next hands fn the committed records that came since the last call, as Read
+// does, and reports whether the topic is another one than before, which is read
+// from its beginning. A topic that does not exist has no records. After an error
+// the same records are handed out again.
+func (f *Follower) Next(ctx context.Context, fn func(*Record) error) (anew bool, err error) {
+	bounds, err := f.cluster.Offsets(ctx, f.topic)
+	if errors.Is(err, ErrTopicMissing) {
+		anew, f.places = len(f.places) > 0, nil
+		return anew, nil
+	}
+	if err != nil {
+		return false, err
+	}
+	anew = f.another(bounds)
+	d, err := newDecoder()
+	if err != nil {
+		return false, fmt.Errorf("preparing to read topic %s: %w", f.topic, err)
+	}
+	defer d.zstd.Close()
+	places := make([]place, len(bounds))
+	for partition, b := range bounds {
+		if partition < len(f.places) && !anew {
+			places[partition] = f.places[partition]
+		}
+		if places[partition].end >= b.End {
+			continue
+		}
+		r := &reader{cluster: f.cluster, topic: f.topic, decoder: d}
+		if places[partition], err = r.follow(ctx, partition, places[partition], b, fn); err != nil {
+			return false, err
+		}
+	}
+	f.places = places
+	return anew, nil
+}
+
+// follow hands out what came to a partition since it was left at a place, and
+// gives the place where it is left now.
+func (r *reader) follow(ctx context.Context, partition int, at place, b Offsets, fn func(*Record) error) (place, error) {
+	left := place{end: b.End}
+	r.fn = func(record *Record) error {
+		if r.at.undecided(record.Offset) {
+			if left.ahead == nil {
+				left.ahead = map[int64]struct{}{}
+			}
+			left.ahead[record.Offset] = struct{}{}
+		}
+		if _, again := at.ahead[record.Offset]; again {
+			return nil
+		}
+		return fn(record)
+	}
+	open, err := r.partition(ctx, partition, max(at.next, b.First), b.End)
+	if err != nil {
+		return place{}, err
+	}
+	left.next = b.End
+	for _, batches := range open {
+		left.next = min(left.next, batches[0].base)
+	}
+	maps.DeleteFunc(left.ahead, func(offset int64, _ struct{}) bool { return offset < left.next })
+	return left, nil
+}
+
+// Skip moves to the end of the topic: only what is written later is handed out.
+func (f *Follower) Skip(ctx context.Context) error {
+	bounds, err := f.cluster.Offsets(ctx, f.topic)
+	if err != nil && !errors.Is(err, ErrTopicMissing) {
+		return err
+	}
+	f.places = nil
+	for _, b := range bounds {
+		f.places = append(f.places, place{next: b.End, end: b.End})
+	}
+	return nil
+}
+
+// Since moves to the first record of that time or later, or to the end of the
+// topic where there is none: only what stands from there on is handed out.
+func (f *Follower) Since(ctx context.Context, t time.Time) error {
+	f.places = nil
+	bounds, err := f.cluster.Offsets(ctx, f.topic)
+	if errors.Is(err, ErrTopicMissing) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var at []int64
+	err = f.cluster.persist(ctx, "asking for the offsets of topic "+f.topic, func(ctx context.Context) (err error) {
+		at, err = f.cluster.offsetsAt(ctx, f.topic, max(0, t.UnixMilli()))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for partition, b := range bounds {
+		from := b.End
+		if partition < len(at) && at[partition] >= 0 {
+			from = min(from, at[partition])
+		}
+		f.places = append(f.places, place{next: from, end: from})
+	}
+	return nil
+}
+
+// Position is the offset by partition before which every committed record was
+// handed out.
+func (f *Follower) Position() []int64 {
+	var next []int64
+	for _, at := range f.places {
+		next = append(next, at.next)
+	}
+	return next
+}
+
+// another reports whether the topic is not the one that was read before.
+func (f *Follower) another(bounds []Offsets) bool {
+	if len(bounds) < len(f.places) {
+		return true
+	}
+	for partition, at := range f.places {
+		if bounds[partition].End < at.end {
+			return true
+		}
+	}
+	return false
+}
