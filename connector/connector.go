@@ -55,7 +55,7 @@ type LinkedIn interface {
 type Registry interface {
 	Ensure(ctx context.Context, subject, avro string) (schema.Registered, error)
 	Versions(ctx context.Context, subject string) ([]schema.RegisteredSchema, error)
-	Names(ctx context.Context, id int, avro string) (bool, error)
+	Holds(ctx context.Context, subject string, id int, avro string) (bool, error)
 }
 
 // Options say what a Connector does and with what.

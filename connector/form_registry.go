@@ -89,7 +89,7 @@ func (b *formBook) named(ctx context.Context, f *form, text string) bool {
 	}
 	question, cancel := context.WithTimeout(ctx, namedWithin)
 	defer cancel()
-	same, err := b.epoch.opts.Registry.Names(question, now.schemaID, text)
+	same, err := b.epoch.opts.Registry.Holds(question, b.subject(f.id), now.schemaID, text)
 	switch {
 	case ctx.Err() != nil: // nothing goes out any more
 		return true
@@ -129,7 +129,7 @@ func (b *formBook) verify(ctx context.Context) error {
 	var lost []*form
 	for _, f := range forms {
 		now := b.peek(f)
-		same, err := b.epoch.opts.Registry.Names(ctx, now.schemaID, now.fields.Schema()) // ready: they are what is registered
+		same, err := b.epoch.opts.Registry.Holds(ctx, b.subject(f.id), now.schemaID, now.fields.Schema()) // ready: they are what is registered
 		if err != nil {
 			return fmt.Errorf("asking the registry for schema %d of form %s: %w", now.schemaID, f.id, err)
 		}

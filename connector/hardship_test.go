@@ -77,7 +77,9 @@ func TestARecordOfAnotherInstallationDeepInATopicSuspendsThatFormAlone(t *testin
 // strangeRegistry has forgotten every schema, and is away when asked to learn them again.
 type strangeRegistry struct{ Registry }
 
-func (r *strangeRegistry) Names(context.Context, int, string) (bool, error) { return false, nil }
+func (r *strangeRegistry) Holds(context.Context, string, int, string) (bool, error) {
+	return false, nil
+}
 
 func TestARegistryThatForgetsWhileALeadIsOnItsWay(t *testing.T) {
 	w := newWorld(t)

@@ -19,7 +19,7 @@ type rebuilt struct {
 	released bool // it has registered the schema again
 }
 
-func (r *rebuilt) Names(_ context.Context, id int, _ string) (bool, error) {
+func (r *rebuilt) Holds(_ context.Context, _ string, id int, _ string) (bool, error) {
 	r.asked++
 	return id == 4711 && r.released, r.away
 }
@@ -135,7 +135,7 @@ type gone struct{}
 
 var errGone = errors.New("connection refused")
 
-func (gone) Names(context.Context, int, string) (bool, error) { return false, errGone }
+func (gone) Holds(context.Context, string, int, string) (bool, error) { return false, errGone }
 
 func (gone) Ensure(context.Context, string, string) (schema.Registered, error) {
 	return schema.Registered{}, errGone

@@ -122,11 +122,11 @@ func (r *Registry) register(ctx context.Context, subject, schema string) (Regist
 	if !ok || found.ID != id {
 		return Registered{}, r.fail(op, subject, fmt.Errorf("registered as id %d, but the subject does not have it", id))
 	}
-	names, err := r.Names(ctx, id, schema)
+	named, err := r.byID(ctx, id)
 	if err != nil {
 		return Registered{}, err
 	}
-	if !names {
+	if !sameSchema(named, schema) {
 		return Registered{}, r.fail(op, subject, fmt.Errorf("registered as id %d, which names another schema", id))
 	}
 	found.New = true

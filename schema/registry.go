@@ -157,17 +157,17 @@ func (r *Registry) Versions(ctx context.Context, subject string) ([]RegisteredSc
 	return out, nil
 }
 
-// Names reports whether the id still names this schema, or one that decodes
-// the same. After a registry was rebuilt it may name another or none.
-func (r *Registry) Names(ctx context.Context, id int, schema string) (bool, error) {
-	s, err := r.client.SchemaByID(ctx, id)
-	if missing(err) {
-		return false, nil
+// Holds reports whether this schema, or one that decodes the same, stands in the
+// subject under the id. After a registry was rebuilt the id may name another
+// schema or none, and of a subject that was deleted softly ids keep decoding
+// while nobody finds them by the subject. As a rule it costs one request.
+func (r *Registry) Holds(ctx context.Context, subject string, id int, schema string) (bool, error) {
+	found, ok, err := r.lookup(ctx, subject, schema)
+	if err != nil || ok {
+		return found.ID == id, err
 	}
-	if err != nil {
-		return false, r.fail(fmt.Sprintf("reading schema id %d", id), "", err)
-	}
-	return sameSchema(s.Schema, schema), nil
+	versions, err := r.Versions(ctx, subject)
+	return slices.ContainsFunc(versions, func(v RegisteredSchema) bool { return v.ID == id && sameSchema(v.Schema, schema) }), err
 }
 
 // byID is the schema that an id names.

@@ -210,7 +210,7 @@ func calls(ctx context.Context, r *Registry, schema string) map[string]error {
 	out := map[string]error{}
 	_, out["Ensure"] = r.Ensure(ctx, "s", schema)
 	_, out["Versions"] = r.Versions(ctx, "s")
-	_, out["Names"] = r.Names(ctx, 9, schema)
+	_, out["Holds"] = r.Holds(ctx, "s", 9, schema)
 	out["Delete"] = r.Delete(ctx, "s", true)
 	out["Ping"] = r.Ping(ctx)
 	return out
