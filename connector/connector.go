@@ -151,6 +151,9 @@ type epoch struct {
 	debtWork sync.Mutex
 	// refused has one while LinkedIn refused something since the roles were read.
 	refused chan struct{}
+	// undiscovered tells of each organization whose events or forms cannot be read what
+	// was said of that; the discovery alone uses it.
+	undiscovered map[string]*fault.Trouble
 	// wake is closed and replaced when there may be new work for a backlog.
 	wake chan struct{}
 	// notice holds one when a deletion was recorded here; buried says that those
@@ -251,7 +254,7 @@ func (c *Connector) open(ctx context.Context) (*epoch, error) {
 		Connector: c, store: store, live: store.Lane(""), since: since, shown: newShown(state),
 		progress: state.Sources, debts: state.Debts, replays: state.Replays,
 		sources: map[lead.Source]*sourceState{}, events: map[string][]lead.Event{}, wake: make(chan struct{}), sweeping: make(chan struct{}, sweepsAtOnce),
-		notice: make(chan struct{}, 1), refused: make(chan struct{}, 1),
+		notice: make(chan struct{}, 1), refused: make(chan struct{}, 1), undiscovered: map[string]*fault.Trouble{},
 	}
 	if e.forms, err = newFormBook(e, state); err != nil {
 		return nil, err

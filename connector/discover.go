@@ -26,10 +26,14 @@ func (e *epoch) discoverLoop(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		// Only those that failed are read again before the next discovery.
 		for len(failed) > 0 && time.Until(next) > discoverAgain {
-			if fault.Sleep(ctx, discoverAgain) != nil {
+			again := time.Now().Add(discoverAgain)
+			if e.rest(ctx, again) != nil {
 				return nil
+			}
+			if time.Now().Before(again) { // there is something new to discover
+				next = time.Now()
+				break
 			}
 			if failed, err = e.discoverOwners(ctx, failed); err != nil {
 				return err
@@ -41,8 +45,8 @@ func (e *epoch) discoverLoop(ctx context.Context) error {
 	}
 }
 
-// discoverAgain is the wait before an organization whose events or forms could
-// not be read is tried again.
+// discoverAgain is the wait before the organizations whose events or forms could
+// not be read, and those alone, are tried again.
 const discoverAgain = 30 * time.Second
 
 // discover reads what there is. One organization that cannot be read never
@@ -85,16 +89,25 @@ func (e *epoch) discoverOwners(ctx context.Context, owners []string) (failed []s
 		err := e.discoverForms(ctx, owner)
 		if err == nil {
 			e.troubles.Over(work)
+			delete(e.undiscovered, owner)
 			continue
 		}
 		if ctx.Err() != nil || endsEpoch(err) {
 			return nil, err
 		}
-		e.log.Warn("reading the events and forms of an organization", zap.String("owner", owner), zap.Error(err))
+		trouble := e.undiscovered[owner]
+		if trouble == nil {
+			trouble = &fault.Trouble{}
+			e.undiscovered[owner] = trouble
+		}
+		if trouble.New(err) {
+			e.log.Log(level(err), "events and forms of an organization cannot be read; they are tried again", zap.String("owner", owner), zap.Error(err))
+		}
 		e.troubles.Note(owner, work, err)
-		if fault.KindOf(err) == fault.Suspend {
+		switch {
+		case fault.KindOf(err) == fault.Suspend:
 			e.suspect()
-		} else {
+		case fault.DelayOf(err) <= discoverAgain: // else the next discovery is soon enough
 			failed = append(failed, owner)
 		}
 	}

@@ -38,6 +38,12 @@ type unlisted struct{ *fakeLinkedIn }
 
 func (u *unlisted) Forms(context.Context, string) ([]lead.Form, error) { return nil, nil }
 
+// later is a failure that is over after a while.
+type later struct{ after time.Duration }
+
+func (l *later) Error() string             { return "the requests of today are used up" }
+func (l *later) RetryAfter() time.Duration { return l.after }
+
 func TestAFormOfAnEventThatFailsForTheMomentIsReadAgainSoon(t *testing.T) {
 	w := newWorld(t)
 	w.addOther()
@@ -52,6 +58,19 @@ func TestAFormOfAnEventThatFailsForTheMomentIsReadAgainSoon(t *testing.T) {
 	if e.forms.forms[other] == nil || e.forms.forms[formID] != nil {
 		t.Errorf("the form that could be read must be known, and no other: %v", e.forms.forms)
 	}
+	for range 2 {
+		if failed, err = e.discoverOwners(t.Context(), failed); err != nil || len(failed) != 1 {
+			t.Fatalf("discoverOwners = %v, %v; want the organization again", failed, err)
+		}
+	}
+	if n := w.logs.FilterMessageSnippet("cannot be read; they are tried again").Len(); n != 1 {
+		t.Errorf("that they cannot be read was said %d times, want once", n)
+	}
+	w.linkedin.formDown[formID] = &later{time.Hour}
+	if failed, err = e.discover(t.Context()); err != nil || len(failed) > 0 {
+		t.Errorf("discover = %v, %v; want what is to wait for an hour left to the next discovery", failed, err)
+	}
+	failed = []string{owner}
 	delete(w.linkedin.formDown, formID)
 	if failed, err = e.discoverOwners(t.Context(), failed); err != nil || len(failed) > 0 || e.forms.forms[formID] == nil {
 		t.Errorf("discoverOwners = %v, %v; want the form known", failed, err)
