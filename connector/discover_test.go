@@ -38,11 +38,11 @@ type unlisted struct{ *fakeLinkedIn }
 
 func (u *unlisted) Forms(context.Context, string) ([]lead.Form, error) { return nil, nil }
 
-// later is a failure that is over after a while.
-type later struct{ after time.Duration }
+// usedUp is a failure that is over after a while.
+type usedUp struct{ after time.Duration }
 
-func (l *later) Error() string             { return "the requests of today are used up" }
-func (l *later) RetryAfter() time.Duration { return l.after }
+func (l *usedUp) Error() string             { return "the requests of today are used up" }
+func (l *usedUp) RetryAfter() time.Duration { return l.after }
 
 func TestAFormOfAnEventThatFailsForTheMomentIsReadAgainSoon(t *testing.T) {
 	w := newWorld(t)
@@ -66,7 +66,7 @@ func TestAFormOfAnEventThatFailsForTheMomentIsReadAgainSoon(t *testing.T) {
 	if n := w.logs.FilterMessageSnippet("cannot be read; they are tried again").Len(); n != 1 {
 		t.Errorf("that they cannot be read was said %d times, want once", n)
 	}
-	w.linkedin.formDown[formID] = &later{time.Hour}
+	w.linkedin.formDown[formID] = &usedUp{time.Hour}
 	if failed, err = e.discover(t.Context()); err != nil || len(failed) > 0 {
 		t.Errorf("discover = %v, %v; want what is to wait for an hour left to the next discovery", failed, err)
 	}
