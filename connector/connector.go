@@ -15,7 +15,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 	"golang.org/x/sync/errgroup"
 
 	"leadstream/internal/checkpoint"
@@ -177,13 +176,6 @@ type sourceState struct {
 // sweepsAtOnce bounds the rows in memory: each sweep holds up to four slices.
 const sweepsAtOnce = 2
 
-// onceAttempts is how often --once tries the same work before it gives up: a
-// command that ends must not wait for ever.
-const onceAttempts = 7
-
-// errFinished ends an epoch that has done all it was asked to (--once).
-var errFinished = errors.New("finished")
-
 // Run does the work of one producer epoch until ctx ends (nil), the work that
 // --once asks for is done (nil), the epoch is lost (kafka.ErrEpochLost) or
 // something fatal happens.
@@ -326,118 +318,6 @@ func (e *epoch) start(ctx context.Context, src lead.Source) {
 	if e.opts.Notices != nil {
 		e.group.Go(func() error { return e.pushLoop(ctx, src, box) })
 	}
-}
-
-// persist does work until it succeeds, spacing its attempts, and returns early
-// for what no repetition mends: the end of ctx, a lost epoch, a fatal error.
-// Trouble is said once, what a person must act upon also when it is found later,
-// and once more when it is over. about is the organization that the work is for,
-// empty when it is for more.
-//
-// What waits for a person goes on at once when Resume is called.
-func (c *Connector) persist(ctx context.Context, about, what string, work func(context.Context) error) error {
-	wait := fault.NewBackoff(200*time.Millisecond, 30*time.Second)
-	var trouble fault.Trouble
-	for {
-		mended := c.resumed()
-		err := work(ctx)
-		if err == nil {
-			c.troubles.Over(what)
-			if wait.Attempts() > 0 {
-				c.log.Info("recovered", zap.String("work", what), zap.Int("attempts", wait.Attempts()+1))
-			}
-			return nil
-		}
-		if ctx.Err() != nil {
-			return ctx.Err()
-		}
-		c.troubles.Note(about, what, err)
-		if endsEpoch(err) || c.opts.Once && (fault.KindOf(err) == fault.Pause || wait.Attempts() >= onceAttempts) {
-			return err
-		}
-		if trouble.New(err) {
-			c.log.Log(level(err), "waiting to try again", zap.String("work", what), zap.Stringer("kind", fault.KindOf(err)), zap.Error(err))
-		}
-		if kind := fault.KindOf(err); kind != fault.Pause && kind != fault.Suspend {
-			mended = nil // only time mends it
-		}
-		if err = wait.WaitOr(ctx, c.pause(err), mended); err != nil {
-			return err
-		}
-	}
-}
-
-// Resume has everything that waits for a person tried again at once: a consent
-// was given, a role is back.
-func (c *Connector) Resume() {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	close(c.mended)
-	c.mended = make(chan struct{})
-}
-
-// resumed is closed by the next Resume.
-func (c *Connector) resumed() <-chan struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.mended
-}
-
-// level is Error where a person must act, Warn where time may mend it.
-func level(err error) zapcore.Level {
-	if fault.KindOf(err).NeedsPerson() {
-		return zapcore.ErrorLevel
-	}
-	return zapcore.WarnLevel
-}
-
-// pause is the least wait before an error's work is tried again.
-func (c *Connector) pause(err error) time.Duration {
-	least := fault.DelayOf(err)
-	switch fault.KindOf(err) { //nolint:exhaustive // the other kinds have no wait of their own
-	case fault.Suspend: // an organization without access: looked at with each discovery
-		if !c.opts.Once { // a command that ends does not wait for that
-			least = max(least, c.opts.Discovery)
-		}
-	case fault.Pause: // a person must act
-		least = max(least, 5*time.Second)
-	}
-	return least
-}
-
-// endsEpoch reports whether an error ends the work of the epoch.
-func endsEpoch(err error) bool {
-	return errors.Is(err, errEpochLost) || fault.KindOf(err) == fault.Fatal
-}
-
-// untilFinished ends the epoch when everything that --once asks for is done.
-func (e *epoch) untilFinished(ctx context.Context) error {
-	for {
-		if fault.Sleep(ctx, 50*time.Millisecond) != nil {
-			return nil
-		}
-		if e.finished() {
-			return e.lastRound(ctx)
-		}
-	}
-}
-
-func (e *epoch) finished() bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if !e.discovered || !e.buried {
-		return false
-	}
-	for src, s := range e.sources {
-		if s.err == nil && s.stuck == nil && (!s.polled || len(e.progress[src].Backlog) > 0) {
-			return false
-		}
-	}
-	if e.opts.Replay != nil {
-		r, begun := e.replays[e.opts.Replay.ID]
-		return begun && r.Done()
-	}
-	return true
 }
 
 // signal wakes the loops that wait for backlog.

@@ -7,10 +7,49 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"leadstream/internal/delivery"
+	"leadstream/internal/fault"
 	"leadstream/internal/lead"
 )
+
+// onceAttempts is how often --once tries the same work before it gives up: a
+// command that ends must not wait for ever.
+const onceAttempts = 7
+
+// errFinished ends an epoch that has done all it was asked to (--once).
+var errFinished = errors.New("finished")
+
+// untilFinished ends the epoch when everything that --once asks for is done.
+func (e *epoch) untilFinished(ctx context.Context) error {
+	for {
+		if fault.Sleep(ctx, 50*time.Millisecond) != nil {
+			return nil
+		}
+		if e.finished() {
+			return e.lastRound(ctx)
+		}
+	}
+}
+
+func (e *epoch) finished() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if !e.discovered || !e.buried {
+		return false
+	}
+	for src, s := range e.sources {
+		if s.err == nil && s.stuck == nil && (!s.polled || len(e.progress[src].Backlog) > 0) {
+			return false
+		}
+	}
+	if e.opts.Replay != nil {
+		r, begun := e.replays[e.opts.Replay.ID]
+		return begun && r.Done()
+	}
+	return true
+}
 
 // lastRound ends an epoch that has caught up with everything else (--once): it
 // tries once more to mend the suspended forms and to deliver what is owed. The

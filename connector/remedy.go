@@ -35,81 +35,58 @@ func partOf(about string, err error) string {
 // tells what it concerns where the work around it was given a kind of its own;
 // else err.
 func cause(err error) error {
-	var registry *schema.RegistryError
-	var refused *schema.AuthError
-	switch {
-	case errors.As(err, &registry):
-		return registry
-	case errors.As(err, &refused):
+	if failed, ok := errors.AsType[*schema.RegistryError](err); ok {
+		return failed
+	}
+	if refused, ok := errors.AsType[*schema.AuthError](err); ok {
 		return refused
 	}
 	return err
 }
 
-func ofRegistry(err error) bool {
-	var failed *schema.RegistryError
-	var refused *schema.AuthError
-	return errors.As(err, &failed) || errors.As(err, &refused)
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
 }
 
+func ofRegistry(err error) bool { return is[*schema.RegistryError](err) || is[*schema.AuthError](err) }
+
 func ofKafka(err error) bool {
-	var (
-		away    *kafka.UnreachableError
-		unknown *kafka.AuthenticationError
-		barred  *kafka.AuthorizationError
-		topic   *kafka.TopicError
-		corrupt *kafka.CorruptError
-		refused *kafka.RefusedError
-		policy  *delivery.PolicyError
-		record  *checkpoint.UnreadableError
-	)
-	return errors.Is(err, kafka.ErrEpochLost) || errors.As(err, &away) || errors.As(err, &unknown) || errors.As(err, &barred) ||
-		errors.As(err, &topic) || errors.As(err, &corrupt) || errors.As(err, &refused) ||
-		errors.As(err, &policy) || errors.As(err, &record)
+	return errors.Is(err, kafka.ErrEpochLost) || is[*kafka.UnreachableError](err) || is[*kafka.AuthenticationError](err) ||
+		is[*kafka.AuthorizationError](err) || is[*kafka.TopicError](err) || is[*kafka.CorruptError](err) ||
+		is[*kafka.RefusedError](err) || is[*delivery.PolicyError](err) || is[*checkpoint.UnreadableError](err)
 }
 
 // remedy is what to do about an error that does not say so itself.
 func remedy(err error) string {
-	var (
-		away    *kafka.UnreachableError
-		unknown *kafka.AuthenticationError
-		barred  *kafka.AuthorizationError
-		corrupt *kafka.CorruptError
-		policy  *delivery.PolicyError
-		record  *checkpoint.UnreadableError
-		refused *schema.AuthError
-		failed  *schema.RegistryError
-	)
 	switch {
-	case errors.As(err, &barred):
+	case is[*kafka.AuthorizationError](err):
 		return "give the principal this permission; it is noticed by itself"
-	case errors.As(err, &unknown):
+	case is[*kafka.AuthenticationError](err):
 		return "compare `kafka.sasl` and `kafka.tls` with what the brokers expect"
-	case errors.As(err, &away):
+	case is[*kafka.UnreachableError](err):
 		return "see that the brokers run and that `kafka.brokers` names them; leadstream goes on by itself once they answer, and loses nothing"
-	case errors.As(err, &corrupt):
+	case is[*kafka.CorruptError](err):
 		return "the topic holds what is no record: look at it with Kafka's own tools"
 	case errors.Is(err, kafka.ErrEpochLost):
 		return "nothing, if another process has taken over or Kafka was restarted: the work is begun anew"
 	case errors.Is(err, kafka.ErrTopicMissing):
 		return "create the topic, or let leadstream do so by giving it the permission Create"
-	case errors.As(err, &record), errors.As(err, &policy):
+	case is[*checkpoint.UnreadableError](err), is[*delivery.PolicyError](err):
 		return "mend what it names, then start leadstream again"
 	case ofKafka(err):
 		return "see what the broker says about it in its log"
 	case errors.Is(err, schema.ErrIncompatible):
 		return "delete the subject, or use another `kafka.topic_prefix`; the form goes on by itself then (see `leadstream schema diff`)"
-	case errors.As(err, &refused):
+	case is[*schema.AuthError](err):
 		return "compare `registry.username` and `registry.password` with what the registry expects; it is noticed by itself"
-	case errors.As(err, &failed) && failed.Fault() == fault.Suspend:
+	case is[*schema.RegistryError](err) && fault.KindOf(cause(err)) == fault.Suspend:
 		return "see why the registry refuses this schema; it is tried again by itself"
-	case errors.As(err, &failed):
+	case is[*schema.RegistryError](err):
 		return "see that the registry runs and that `registry.url` names it; forms whose schema is known go on meanwhile"
 	}
-	switch fault.KindOf(err) {
-	case fault.Suspend, fault.Pause:
+	if fault.KindOf(err).NeedsPerson() {
 		return "mend what it names; it is noticed by itself"
-	case fault.Retry, fault.Reject, fault.Fatal:
 	}
 	return "nothing for now: it is tried again by itself, and nothing is lost meanwhile"
 }
