@@ -3,7 +3,6 @@
 package main
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"net/http"
@@ -12,6 +11,7 @@ import (
 	"time"
 
 	"leadstream/internal/browsertest"
+	"leadstream/internal/checkpoint"
 	"leadstream/internal/linkedinsim"
 )
 
@@ -80,16 +80,19 @@ func (s *site) foreign(form int64) {
 // last day.
 func (s *site) yesterday() (sum int) {
 	s.t.Helper()
-	var text bytes.Buffer
+	hours := checkpoint.Hours{First: time.Now().UTC().Truncate(time.Hour).Add(-23 * time.Hour)}
 	for i := range 24 {
 		leads := 40 + (i*i*37+i*211)%400
 		sum += leads
-		fmt.Fprintf(&text, "%d,", leads)
+		hours.Leads = append(hours.Leads, int64(leads))
 	}
-	first := time.Now().UTC().Truncate(time.Hour).Add(-23 * time.Hour)
-	record := fmt.Sprintf(`{"version":1,"first":%q,"leads":[%s]}`, first.Format(time.RFC3339), strings.TrimSuffix(text.String(), ","))
-	if set := s.run(s.t.Context(), nil, "checkpoints", "set", "hours", record); set.code != 0 {
-		s.t.Fatalf("checkpoints set = %d %s", set.code, set.stderr)
+	record, err := checkpoint.Encode(&hours)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	system := s.system(nil)
+	if err := writeCheckpoints(s.t.Context(), system.config, system.cluster, map[string][]byte{checkpoint.HoursKey: record}); err != nil {
+		s.t.Fatal(err)
 	}
 	return sum
 }
@@ -126,7 +129,7 @@ func TestABusyInstallationOnAPhone(t *testing.T) {
 	p.awaitMetric(`leadstream_dead_letters_total{reason="UnreadableElement"}`, "5")
 	s.open(p, browsertest.PhoneLight)
 	s.leads(counted + 12) // what was counted before the restart, and what came after it
-	s.says("2 things need attention", "ANALYST of this page, which does not read event leads", "✕ Suspended", "its leads are kept",
+	s.says("One thing needs attention", "Not read", "ANALYST of this page, which does not read event leads", "✕ Suspended", "its leads are kept",
 		"5 responses could not be published", "5 could not be read UnreadableElement", "is not leadstream's")
 	s.pictures("busy", browsertest.Screens()...)
 }
