@@ -183,7 +183,7 @@ func organizations(st connector.Status) []web.Organization {
 		row := web.Organization{URN: o.URN, Name: o.Name, Roles: o.Roles, Access: web.OK, Problem: o.Problem, Todo: o.Todo}
 		switch {
 		case o.Incidental:
-			row.Access = web.Warning
+			row.Access, row.Todo = web.Warning, "nothing, unless its leads are wanted: then "+o.Todo
 		case o.Problem != "":
 			row.Access = web.Failing
 		}

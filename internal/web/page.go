@@ -184,8 +184,21 @@ func groups(v View) ([]group, int) {
 		f.LagSeconds = cmp.Or(f.LagSeconds, furthest(g.Sources))
 		g.Forms = append(g.Forms, f)
 	}
-	slices.SortStableFunc(list, func(a, b group) int { return urgency(b.Access) - urgency(a.Access) })
+	slices.SortStableFunc(list, func(a, b group) int { return place(a.Access) - place(b.Access) })
 	return list, hidden
+}
+
+// place orders organizations: those that somebody has to see to come first,
+// those that nobody asked for last.
+func place(access State) int {
+	switch access {
+	case Failing:
+		return 0
+	case OK, Waiting:
+	case Warning:
+		return 2
+	}
+	return 1
 }
 
 // furthest is the lag of the source that is furthest behind, 0 when none was

@@ -87,7 +87,8 @@ type Organization struct {
 	URN   string   `json:"urn"`
 	Name  string   `json:"name"`
 	Roles []string `json:"roles"`
-	// Access: OK when its leads can be read.
+	// Access: OK when its leads can be read, Warning when they cannot and nobody
+	// asked for them.
 	Access  State  `json:"access"`
 	Problem string `json:"problem,omitzero"`
 	Todo    string `json:"todo,omitzero"`
