@@ -296,47 +296,6 @@ func (s *Store) again(ctx context.Context, topic string) error {
 	return nil
 }
 
-// settle waits until our last commit to the topic is readable: an acknowledged
-// commit is decided, but perhaps not visible yet. What others write behind it
-// does not make it so.
-func (s *Store) settle(ctx context.Context, topic string) error {
-	t := s.topics[topic]
-	if t == nil || len(t.written) == 0 {
-		return nil
-	}
-	wait := fault.NewBackoff(time.Millisecond, 100*time.Millisecond)
-	for began := time.Now(); ; {
-		offsets, err := s.opts.Cluster.Offsets(ctx, topic)
-		if err != nil {
-			return fmt.Errorf("reading the offsets of topic %s: %w", topic, err)
-		}
-		reached, visible := true, false
-		for partition, last := range t.written {
-			reached = reached && partition < len(offsets) && offsets[partition].End > last
-		}
-		if reached {
-			if visible, err = s.opts.Cluster.Decided(ctx, topic, t.written); err != nil {
-				return fmt.Errorf("looking for our last commit in topic %s: %w", topic, err)
-			}
-		}
-		switch over := time.Since(began) > s.opts.SettleTime; {
-		case visible:
-			t.written = nil
-			return nil
-		case over && reached:
-			return fmt.Errorf("topic %s: %w", topic, errUnsettled)
-		case over:
-			return fmt.Errorf("topic %s does not reach the offsets that were acknowledged to us: it is another one: %w", topic, kafka.ErrTopicMissing)
-		}
-		if err := wait.Wait(ctx, 0); err != nil {
-			return err
-		}
-	}
-}
-
-// errUnsettled is of kind Retry: to go on would be to miss what we published.
-var errUnsettled = errors.New("our last commit is acknowledged and not readable yet")
-
 // forget makes the next use of a topic learn it again, e.g. after the broker
 // said that it does not exist.
 func (s *Store) forget(topic string) {

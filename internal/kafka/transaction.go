@@ -99,17 +99,7 @@ func (p *Producer) transact(ctx context.Context, msgs []Message) (map[TopicParti
 	if err != nil {
 		return nil, err
 	}
-	t := &transaction{Producer: p, plan: pl, begun: time.Now()}
-	if err = t.add(ctx); err == nil {
-		err = t.write(ctx)
-	}
-	if errors.Is(err, errTimeUp) {
-		err = &UnreachableError{Op: "writing a transaction", Err: err}
-	}
-	if err != nil {
-		return nil, t.giveUp(ctx, err)
-	}
-	if err := t.commit(ctx); err != nil {
+	if err := p.carryOut(ctx, pl); err != nil {
 		return nil, err
 	}
 	last := make(map[TopicPartition]int64, len(pl.partitions))
@@ -117,6 +107,22 @@ func (p *Producer) transact(ctx context.Context, msgs []Message) (map[TopicParti
 		last[pl.shares[i].tp] = pl.shares[i].offset // rounds in turn
 	}
 	return last, nil
+}
+
+// carryOut makes a plan durable, or nothing of it.
+func (p *Producer) carryOut(ctx context.Context, pl *plan) error {
+	t := &transaction{Producer: p, plan: pl, begun: time.Now()}
+	err := t.add(ctx)
+	if err == nil {
+		err = t.write(ctx)
+	}
+	if errors.Is(err, errTimeUp) {
+		err = &UnreachableError{Op: "writing a transaction", Err: err}
+	}
+	if err != nil {
+		return t.giveUp(ctx, err)
+	}
+	return t.commit(ctx)
 }
 
 // write writes all batches within the time that the broker gives.

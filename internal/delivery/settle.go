@@ -1,0 +1,76 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"leadstream/internal/fault"
+	"leadstream/internal/kafka"
+)
+
+// settle waits until our last commit to the topic is readable: an acknowledged
+// commit is decided, but perhaps not visible yet. What others write behind it
+// does not make it so. One whose end Kafka seems to have lost is sealed.
+func (s *Store) settle(ctx context.Context, topic string) error {
+	t := s.topics[topic]
+	if t == nil || len(t.written) == 0 {
+		return nil
+	}
+	wait := fault.NewBackoff(time.Millisecond, 100*time.Millisecond)
+	began, sealed := time.Now(), false
+	for {
+		offsets, err := s.opts.Cluster.Offsets(ctx, topic)
+		if err != nil {
+			return fmt.Errorf("reading the offsets of topic %s: %w", topic, err)
+		}
+		reached, visible := true, false
+		for partition, last := range t.written {
+			reached = reached && partition < len(offsets) && offsets[partition].End > last
+		}
+		if reached {
+			if visible, err = s.opts.Cluster.Decided(ctx, topic, t.written); err != nil {
+				return fmt.Errorf("looking for our last commit in topic %s: %w", topic, err)
+			}
+		}
+		switch over := time.Since(began) > s.opts.SettleTime; {
+		case visible:
+			t.written = nil
+			return nil
+		case over && reached && !sealed:
+			if err := s.seal(ctx, topic); err != nil {
+				return err
+			}
+			began, sealed = time.Now(), true
+		case over && reached:
+			return fmt.Errorf("topic %s: %w", topic, errUnsettled)
+		case over:
+			return fmt.Errorf("topic %s does not reach the offsets that were acknowledged to us: it is another one: %w", topic, kafka.ErrTopicMissing)
+		}
+		if err := wait.Wait(ctx, 0); err != nil {
+			return err
+		}
+	}
+}
+
+// errUnsettled is of kind Retry: to go on would be to miss what we published.
+var errUnsettled = errors.New("our last commit is acknowledged and not readable yet")
+
+// seal ends what our commits may have left open: until it is ended no consumer
+// passes it, and the next process would not know that it counts.
+func (s *Store) seal(ctx context.Context, topic string) error {
+	s.opts.Log.Warn("Kafka acknowledged a commit and did not end it; it is ended by another one", zap.String("topic", topic))
+	open := []kafka.TopicPartition{{Topic: CheckpointTopic(s.opts.Name)}}
+	for name, t := range s.topics {
+		for partition := range t.written {
+			open = append(open, kafka.TopicPartition{Topic: name, Partition: partition})
+		}
+	}
+	if err := s.opts.Producer.Seal(ctx, open); err != nil {
+		return s.refusal(fmt.Errorf("ending our last commit to topic %s: %w", topic, err))
+	}
+	return nil
+}
