@@ -60,17 +60,25 @@ func (s *Store) settle(ctx context.Context, topic string) error {
 var errUnsettled = errors.New("our last commit is acknowledged and not readable yet")
 
 // seal ends what our commits may have left open: until it is ended no consumer
-// passes it, and the next process would not know that it counts.
+// passes it.
 func (s *Store) seal(ctx context.Context, topic string) error {
-	s.opts.Log.Warn("Kafka acknowledged a commit and did not end it; it is ended by another one", zap.String("topic", topic))
-	open := []kafka.TopicPartition{{Topic: CheckpointTopic(s.opts.Name)}}
+	open := []string{CheckpointTopic(s.opts.Name)}
 	for name, t := range s.topics {
-		for partition := range t.written {
-			open = append(open, kafka.TopicPartition{Topic: name, Partition: partition})
+		if len(t.written) > 0 {
+			open = append(open, name)
 		}
 	}
-	if err := s.opts.Producer.Seal(ctx, open); err != nil {
+	if err := s.endHanging(ctx, open); err != nil {
 		return s.refusal(fmt.Errorf("ending our last commit to topic %s: %w", topic, err))
 	}
 	return nil
+}
+
+// endHanging ends what Kafka ended without showing it.
+func (s *Store) endHanging(ctx context.Context, topics []string) error {
+	ended, err := s.opts.Producer.EndHanging(ctx, topics)
+	if len(ended) > 0 {
+		s.opts.Log.Warn("Kafka ended a transaction of ours and did not write its markers; they are written now", zap.Stringers("partitions", ended))
+	}
+	return err
 }

@@ -175,7 +175,7 @@ func (s *Store) open(ctx context.Context) (State, error) {
 	if err := EnsureInternal(ctx, s.opts); err != nil {
 		return State{}, err
 	}
-	state, err := ReadState(ctx, s.opts.Cluster, s.opts.Name)
+	state, err := s.readState(ctx)
 	if err != nil {
 		return State{}, err
 	}
@@ -188,6 +188,27 @@ func (s *Store) open(ctx context.Context) (State, error) {
 	for form, t := range state.Topics {
 		s.topics[s.TopicName(form)] = &topicState{Topic: t}
 		s.show(s.TopicName(form), t)
+	}
+	return state, nil
+}
+
+// readState reads the progress, after what the process before us left without an
+// end is ended: its records would be missing, and our first transaction would end
+// them its own way.
+func (s *Store) readState(ctx context.Context) (State, error) {
+	if err := s.endHanging(ctx, []string{CheckpointTopic(s.opts.Name), DeadLetterTopic(s.opts.Name)}); err != nil {
+		return State{}, fmt.Errorf("ending the last transaction in the internal topics: %w", err)
+	}
+	state, err := ReadState(ctx, s.opts.Cluster, s.opts.Name)
+	if err != nil {
+		return State{}, err
+	}
+	topics := make([]string, 0, len(state.Topics))
+	for form := range state.Topics {
+		topics = append(topics, s.TopicName(form))
+	}
+	if err := s.endHanging(ctx, topics); err != nil {
+		return State{}, fmt.Errorf("ending the last transaction in the lead topics: %w", err)
 	}
 	return state, nil
 }

@@ -34,6 +34,7 @@ const (
 	codeClusterAuthorization   Code = 31
 	codeInvalidTimestamp       Code = 32
 	codeUnsupportedMechanism   Code = 33
+	codeUnsupportedVersion     Code = 35
 	codeTopicExists            Code = 36
 	codeInvalidPartitions      Code = 37
 	codeInvalidReplication     Code = 38
@@ -59,6 +60,7 @@ const (
 	codeInvalidRecord          Code = 87
 	codeQuotaExceeded          Code = 89
 	codeProducerFenced         Code = 90
+	codeTxnIDMissing           Code = 105
 )
 
 // String is the number and the protocol's name for it.

@@ -15,10 +15,15 @@ type Offsets struct {
 	End   int64 // the high watermark: one past the last record that all in-sync replicas have
 }
 
-// Special times of ListOffsets. Source: Apache Kafka protocol guide.
+// Special times and isolation levels of ListOffsets. With readCommitted the
+// latest offset is the last stable one, that of the first record of a transaction
+// that is not ended. Source: Apache Kafka protocol guide.
 const (
 	latestOffset   = -1
 	earliestOffset = -2
+
+	readUncommitted = 0
+	readCommitted   = 1
 )
 
 // Offsets are the bounds of every partition of a topic, by partition. A

@@ -20,14 +20,19 @@ type Producer struct {
 	id      string
 	timeout time.Duration
 
-	mu      sync.Mutex
-	live    bool // initialised, and nothing in doubt since
-	pid     int64
-	epoch   int16
-	next    map[TopicPartition]int32 // next sequence number; goes on over aborts
-	limits  map[string]int           // max.message.bytes where it had to be asked for
-	encoder *encoder
-	arena   []byte // encoded batches of the transaction under way
+	mu    sync.Mutex
+	live  bool // initialised, and nothing in doubt since
+	pid   int64
+	epoch int16
+	next  map[TopicPartition]int32 // next sequence number; goes on over aborts
+	// ended says how this epoch's last transaction in a partition ended, true for
+	// a commit, and inherited how that of the epoch before did: see EndHanging.
+	ended     map[TopicPartition]bool
+	inherited bool
+	aborted   map[string]struct{} // topics with an abort in ended, to be looked at before the next write
+	limits    map[string]int      // max.message.bytes where it had to be asked for
+	encoder   *encoder
+	arena     []byte // encoded batches of the transaction under way
 }
 
 // NewProducer makes a producer; Init has to be called before Commit. timeout
@@ -57,12 +62,17 @@ func (p *Producer) Init(ctx context.Context) error {
 	if err := p.cluster.persist(ctx, "initialising transactional id "+p.id, p.init); err != nil {
 		return err
 	}
-	p.next = map[TopicPartition]int32{}
+	p.next, p.ended, p.aborted = map[TopicPartition]int32{}, map[TopicPartition]bool{}, map[string]struct{}{}
 	p.live = true
 	return nil
 }
 
 func (p *Producer) init(ctx context.Context) error {
+	// Asked first: InitProducerId makes the coordinator forget it.
+	committed, err := p.outcome(ctx)
+	if err != nil {
+		return err
+	}
 	msg, err := p.ask(ctx, &initproducerid.Request{
 		TransactionalID: p.id, TransactionTimeoutMs: int32(p.timeout.Milliseconds()),
 		ProducerID: -1, ProducerEpoch: -1,
@@ -73,7 +83,7 @@ func (p *Producer) init(ctx context.Context) error {
 	res := msg.(*initproducerid.Response)
 	switch code := Code(res.ErrorCode); {
 	case code == 0:
-		p.pid, p.epoch = res.ProducerID, res.ProducerEpoch
+		p.pid, p.epoch, p.inherited = res.ProducerID, res.ProducerEpoch, committed
 		return nil
 	case code == codeTxnIDAuthorization:
 		return p.permission()

@@ -103,7 +103,7 @@ func open(t testing.TB, p *Producer, msgs ...Message) *transaction {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tx := &transaction{Producer: p, plan: pl, begun: time.Now()}
+	tx := p.begin(pl)
 	if err := tx.add(t.Context()); err != nil {
 		t.Fatal(err)
 	}

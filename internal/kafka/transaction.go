@@ -109,9 +109,16 @@ func (p *Producer) transact(ctx context.Context, msgs []Message) (map[TopicParti
 	return last, nil
 }
 
+func (p *Producer) begin(pl *plan) *transaction {
+	return &transaction{Producer: p, plan: pl, begun: time.Now()}
+}
+
 // carryOut makes a plan durable, or nothing of it.
 func (p *Producer) carryOut(ctx context.Context, pl *plan) error {
-	t := &transaction{Producer: p, plan: pl, begun: time.Now()}
+	if err := p.settleAborts(ctx, pl.partitions); err != nil {
+		return err
+	}
+	t := p.begin(pl)
 	err := t.add(ctx)
 	if err == nil {
 		err = t.write(ctx)
@@ -123,6 +130,37 @@ func (p *Producer) carryOut(ctx context.Context, pl *plan) error {
 		return t.giveUp(ctx, err)
 	}
 	return t.commit(ctx)
+}
+
+// settleAborts makes sure that what was aborted in these partitions is seen as
+// aborted by everybody, before a commit could bring it to light.
+func (p *Producer) settleAborts(ctx context.Context, partitions []TopicPartition) error {
+	var topics []string
+	for _, tp := range partitions {
+		if _, ok := p.aborted[tp.Topic]; ok && !slices.Contains(topics, tp.Topic) {
+			topics = append(topics, tp.Topic)
+		}
+	}
+	if len(topics) == 0 {
+		return nil
+	}
+	if _, err := p.endHanging(ctx, topics); err != nil {
+		return err
+	}
+	for _, topic := range topics {
+		delete(p.aborted, topic)
+	}
+	return nil
+}
+
+// close records how the transaction ended.
+func (t *transaction) close(committed bool) {
+	for _, tp := range t.plan.partitions {
+		t.ended[tp] = committed
+		if !committed {
+			t.aborted[tp.Topic] = struct{}{}
+		}
+	}
 }
 
 // write writes all batches within the time that the broker gives.
@@ -176,6 +214,7 @@ func (t *transaction) commit(ctx context.Context) error {
 			if warned {
 				t.cluster.log.Info("kafka answered the commit", zap.String("transactional_id", t.id), zap.Int("attempts", pause.Attempts()+1))
 			}
+			t.close(true)
 			return nil
 		}
 		if err == nil && !code.retriable() {
@@ -217,6 +256,9 @@ func (t *transaction) giveUp(ctx context.Context, cause error) error {
 	defer cancel()
 	err := t.repeat(aborting, "aborting the transaction", func(ctx context.Context) error {
 		code, err := t.end(ctx, false)
+		if err == nil && code == 0 {
+			t.close(false)
+		}
 		if err != nil || code == 0 {
 			return err
 		}

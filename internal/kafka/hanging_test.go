@@ -1,0 +1,143 @@
+package kafka
+
+import (
+	"errors"
+	"slices"
+	"sync/atomic"
+	"testing"
+
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
+)
+
+// swallow has the coordinator acknowledge the next end of a transaction and
+// forget its markers.
+func swallow(t *testing.T, f *kfake.Cluster) {
+	t.Helper()
+	var swallowed atomic.Bool
+	f.ControlKey(int16(protocol.EndTxn), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		swallowed.Store(true)
+		return answerWith(req, 0), nil, true
+	})
+	t.Cleanup(func() {
+		if !swallowed.Load() {
+			t.Error("the end of the transaction came through")
+		}
+	})
+}
+
+func TestAnAcknowledgedCommitWithoutMarkersIsEndedAsOne(t *testing.T) {
+	c, f := fake(t)
+	create(t, c, 1, "a", "b")
+	p := producer(t, c, "tx")
+	commit(t, p, message("a", "1"), message("b", "1"))
+	eventuallyValues(t, c, "a", 1)
+	swallow(t, f)
+	commit(t, p, message("a", "2"), message("b", "2"))
+	last := map[int]int64{0: 2} // behind 1 and its marker
+	if decided, err := c.Decided(t.Context(), "a", last); err != nil || decided {
+		t.Fatalf("Decided = %v, %v; want it undecided", decided, err)
+	}
+	ended, err := p.EndHanging(t.Context(), []string{"b", "missing", "a"})
+	if want := []TopicPartition{{"a", 0}, {"b", 0}}; err != nil || !slices.Equal(ended, want) {
+		t.Fatalf("EndHanging = %v, %v; want %v", ended, err, want)
+	}
+	for _, topic := range []string{"a", "b"} {
+		if got := eventuallyValues(t, c, topic, 2); !slices.Equal(got, []string{"1", "2"}) {
+			t.Errorf("topic %s holds %v, want both", topic, got)
+		}
+	}
+	if ended, err := p.EndHanging(t.Context(), []string{"a", "b"}); err != nil || len(ended) > 0 {
+		t.Errorf("EndHanging of what is decided = %v, %v", ended, err)
+	}
+	commit(t, p, message("a", "3")) // the producer is good
+	if got := eventuallyValues(t, c, "a", 3); !slices.Equal(got, []string{"1", "2", "3"}) {
+		t.Errorf("topic a holds %v", got)
+	}
+}
+
+// TestAnAcknowledgedAbortWithoutMarkersDoesNotComeToLight: the next commit in the
+// partition would end it as well.
+func TestAnAcknowledgedAbortWithoutMarkersDoesNotComeToLight(t *testing.T) {
+	c, f := fake(t)
+	create(t, c, 1, "a")
+	p := producer(t, c, "tx")
+	swallow(t, f)
+	cause := errors.New("refused")
+	if err := open(t, p, message("a", "0")).giveUp(t.Context(), cause); !errors.Is(err, cause) {
+		t.Fatalf("aborting = %v", err)
+	}
+	commit(t, p, message("a", "1"))
+	if got := eventuallyValues(t, c, "a", 1); !slices.Equal(got, []string{"1"}) {
+		t.Errorf("topic a holds %v, want what was committed alone", got)
+	}
+}
+
+// TestTheNextProcessEndsWhatHangsAsItWasEnded: it knows from the coordinator how.
+func TestTheNextProcessEndsWhatHangsAsItWasEnded(t *testing.T) {
+	for _, c := range []struct {
+		state string
+		want  []string
+	}{
+		{"CompleteCommit", []string{"1", "2"}},
+		{"PrepareCommit", []string{"1", "2"}},
+		{"CompleteAbort", []string{"1"}},
+		{"Empty", []string{"1"}},
+	} {
+		t.Run(c.state, func(t *testing.T) {
+			cluster, f := fake(t)
+			create(t, cluster, 1, "a")
+			p := producer(t, cluster, "tx")
+			commit(t, p, message("a", "1"))
+			eventuallyValues(t, cluster, "a", 1)
+			swallow(t, f)
+			commit(t, p, message("a", "2"))
+			// The embedded coordinator still takes it for open: it answers for one
+			// that has ended it.
+			f.ControlKey(int16(describeTransactions), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				res := req.ResponseKind().(*kmsg.DescribeTransactionsResponse)
+				res.TransactionStates = []kmsg.DescribeTransactionsResponseTransactionState{{
+					TransactionalID: req.(*kmsg.DescribeTransactionsRequest).TransactionalIDs[0], State: c.state,
+					ProducerID: p.pid, ProducerEpoch: p.epoch,
+				}}
+				return res, nil, true
+			})
+			f.ControlKey(int16(protocol.InitProducerId), func(req kmsg.Request) (kmsg.Response, error, bool) {
+				res := req.ResponseKind().(*kmsg.InitProducerIDResponse)
+				res.ProducerID, res.ProducerEpoch = p.pid, p.epoch
+				return res, nil, true
+			})
+			next := producer(t, cluster, "tx")
+			ended, err := next.EndHanging(t.Context(), []string{"a"})
+			if err != nil || len(ended) != 1 {
+				t.Fatalf("EndHanging = %v, %v; want the one partition", ended, err)
+			}
+			if got := eventuallyValues(t, cluster, "a", len(c.want)); !slices.Equal(got, c.want) {
+				t.Errorf("topic a holds %v, want %v", got, c.want)
+			}
+		})
+	}
+}
+
+func TestSomebodyElsesOpenTransactionIsLeftAlone(t *testing.T) {
+	c, _ := fake(t)
+	create(t, c, 1, "a")
+	other, p := producer(t, c, "other"), producer(t, c, "tx")
+	open(t, other, message("a", "0"))
+	if ended, err := p.EndHanging(t.Context(), []string{"a"}); err != nil || len(ended) > 0 {
+		t.Errorf("EndHanging = %v, %v; want nothing ended", ended, err)
+	}
+}
+
+func TestAnAnswerToDescribeTransactionsThatIsNoneIsRefused(t *testing.T) {
+	good := []byte{0, 0, 0, 0, 0, 2, 0, 0, 3, 't', 'x', 6, 'E', 'm', 'p', 't', 'y'}
+	if res, err := decodeOutcome(good); err != nil || res.state != "Empty" || res.code != 0 {
+		t.Fatalf("decodeOutcome = %+v, %v", res, err)
+	}
+	for n := range good {
+		if res, err := decodeOutcome(good[:n]); err == nil {
+			t.Errorf("the first %d bytes are taken for %+v", n, res)
+		}
+	}
+}

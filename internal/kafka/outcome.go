@@ -1,0 +1,99 @@
+package kafka
+
+import (
+	"context"
+	"encoding/binary"
+	"fmt"
+	"io"
+
+	"github.com/segmentio/kafka-go/protocol"
+)
+
+// describeTransactions is a request that kafka-go does not have. Kafka has it
+// from 3.0 on.
+const describeTransactions protocol.ApiKey = 65
+
+// answerLimit guards the memory against an answer that is not one.
+const answerLimit = 4 << 20
+
+// outcome reports whether the last transaction of the id was committed, as far as
+// its coordinator knows: one that is open or being ended is asked for again when
+// InitProducerId, which is answered only after that, is repeated. False stands for
+// an id without a transaction as well, and for a Kafka that cannot be asked.
+func (p *Producer) outcome(ctx context.Context) (committed bool, err error) {
+	msg, err := p.ask(ctx, &outcomeRequest{clientID: p.cluster.pool.dialer.clientID, id: p.id},
+		func(m protocol.Message) Code { return m.(*outcomeResponse).code })
+	if err != nil {
+		return false, err
+	}
+	switch res := msg.(*outcomeResponse); res.code {
+	case 0:
+		return res.state == "PrepareCommit" || res.state == "CompleteCommit", nil
+	case codeTxnIDMissing, codeUnsupportedVersion:
+		return false, nil
+	case codeTxnIDAuthorization:
+		return false, p.permission()
+	default:
+		return false, &codeError{op: "asking for the last transaction of " + p.id, code: res.code}
+	}
+}
+
+// outcomeRequest asks for the state of one transactional id. Source of the
+// layout and of the states' names: Apache Kafka protocol guide,
+// DescribeTransactions v0, and TransactionState.
+type outcomeRequest struct {
+	clientID, id string
+	unserved     bool // the broker on this connection does not know it
+}
+
+type outcomeResponse struct {
+	code  Code
+	state string
+}
+
+func (*outcomeRequest) ApiKey() protocol.ApiKey  { return describeTransactions }
+func (*outcomeResponse) ApiKey() protocol.ApiKey { return describeTransactions }
+
+// Required makes kafka-go's connection call RawExchange.
+func (r *outcomeRequest) Required(versions map[protocol.ApiKey]int16) bool {
+	_, served := versions[describeTransactions]
+	r.unserved = !served
+	return true
+}
+
+// RawExchange writes the request and reads the answer. A broker would close the
+// connection over a request that it does not know, so that it gets none.
+func (r *outcomeRequest) RawExchange(rw io.ReadWriter) (protocol.Message, error) {
+	if r.unserved {
+		return &outcomeResponse{code: codeUnsupportedVersion}, nil
+	}
+	out := rawRequest(describeTransactions, 0, r.clientID, 16+len(r.id))
+	out = append(out, 0)   // tags of the header
+	out = append(out, 1+1) // one id
+	out = binary.AppendUvarint(out, uint64(len(r.id)+1))
+	out = append(out, r.id...)
+	out = append(out, 0) // tags
+	answer, _, err := exchangeRaw(rw, out, nil, answerLimit)
+	if err != nil {
+		return nil, err
+	}
+	return decodeOutcome(answer)
+}
+
+func decodeOutcome(data []byte) (*outcomeResponse, error) {
+	in := fields{data: data}
+	if tags := in.take(1); in.bad || tags[0] != 0 {
+		return nil, fmt.Errorf("%w to DescribeTransactions", errAnswer)
+	}
+	in.take(4) // throttle time
+	if in.compact() == 0 {
+		return nil, fmt.Errorf("%w to DescribeTransactions", errAnswer)
+	}
+	res := &outcomeResponse{code: Code(in.int16())}
+	in.take(in.compact()) // the id
+	res.state = string(in.take(in.compact()))
+	if in.bad {
+		return nil, fmt.Errorf("%w to DescribeTransactions", errAnswer)
+	}
+	return res, nil
+}
