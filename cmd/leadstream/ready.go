@@ -57,6 +57,7 @@ func (v *viewer) ready() web.Readiness {
 		return r
 	}
 	st, _ := v.status()
+	v.keepFresh(st.Active)
 	r.Degraded = append(r.Degraded, v.away()...)
 	d, consent := consentDegraded(v.beat.Pulse())
 	if consent {
@@ -68,6 +69,19 @@ func (v *viewer) ready() web.Readiness {
 	return r
 }
 
+// keepFresh has what the answer rests on be found out anew beside the request, for
+// the next one: a process that stands by knows of roles and forms what the
+// checkpoint topic says, and what was looked at in vain for a page counts until it
+// is looked at again, which no page may ask for.
+func (v *viewer) keepFresh(active bool) {
+	if active {
+		v.progress.askAgain()
+	} else {
+		v.progress.ask()
+	}
+	v.letters.askAgain()
+}
+
 const kafkaTodo = "see that the brokers run and that `kafka.brokers` names them"
 
 // away is what does not answer. It says no more than that: who asks may be
@@ -76,10 +90,10 @@ func (v *viewer) away() []web.Degradation {
 	ctx, cancel := context.WithTimeout(context.Background(), readyPatience)
 	defer cancel()
 	v.schemas.ask()
-	_, _, kafkaErr := v.kafka.get(ctx)
+	_, answered, kafkaErr := v.kafka.get(ctx)
 	_, _, registryErr := v.schemas.get(ctx)
 	var list []web.Degradation
-	if kafkaErr != nil || v.kafkaFails() {
+	if kafkaErr != nil || v.kafkaFails(answered) {
 		list = append(list, web.Degradation{Part: "kafka", Reason: "Kafka does not answer", Todo: kafkaTodo})
 	}
 	if registryErr != nil {
@@ -89,12 +103,18 @@ func (v *viewer) away() []web.Degradation {
 	return list
 }
 
-// kafkaFails reports whether some work waits for Kafka.
-func (v *viewer) kafkaFails() bool {
+// givenUp is how long after it last met that Kafka is away a piece of work counts
+// as waiting, while Kafka answers: longer than its longest attempt and the pause
+// after it. What is silent for longer is tried by nobody any more.
+const givenUp = 3 * time.Minute
+
+// kafkaFails reports whether some work waits for Kafka, which answered last at that
+// time.
+func (v *viewer) kafkaFails(answered time.Time) bool {
 	for _, t := range v.work.Troubles().List() {
 		var away *kafka.UnreachableError
 		var unknown *kafka.AuthenticationError
-		if !t.Over && (errors.As(t.Err, &away) || errors.As(t.Err, &unknown)) {
+		if !t.Over && answered.Sub(t.Last) < givenUp && (errors.As(t.Err, &away) || errors.As(t.Err, &unknown)) {
 			return true
 		}
 	}

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
 
 	"leadstream/config"
 	"leadstream/connector"
+	"leadstream/internal/delivery"
 	"leadstream/internal/kafka"
 	"leadstream/internal/oauth"
 	"leadstream/internal/web"
@@ -28,6 +30,8 @@ func idleViewer(t *testing.T, kafkaErr, registryErr error) *viewer {
 		oauth.NewHeartbeat(nil, oauth.HeartbeatOptions{}))
 	v.kafka = newGlance(time.Second, func(context.Context) (struct{}, error) { return struct{}{}, kafkaErr })
 	v.schemas = newGlance(time.Second, func(context.Context) (struct{}, error) { return struct{}{}, registryErr })
+	v.progress = newGlance(topicAge, func(context.Context) (connector.Status, error) { return connector.Status{}, nil })
+	v.letters = newGlance(topicAge, func(context.Context) (delivery.Letters, error) { return delivery.Letters{}, nil })
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- v.run(ctx) }()
@@ -88,6 +92,67 @@ func TestKafkaIsAwayAsSoonAsWorkWaitsForIt(t *testing.T) {
 	if got := parts(v.ready().Degraded); got != "" {
 		t.Errorf("once it is over: %q, want nothing", got)
 	}
+}
+
+// monitored asks the probe once a second, as a monitor may, and gives how long it
+// was until nothing was degraded.
+func monitored(t *testing.T, v *viewer, most time.Duration) time.Duration {
+	t.Helper()
+	for began := time.Now(); ; time.Sleep(time.Second) {
+		r := v.ready()
+		if len(r.Degraded) == 0 {
+			return time.Since(began)
+		}
+		if time.Since(began) > most {
+			t.Fatalf("after %v: %+v", time.Since(began), r.Degraded)
+		}
+	}
+}
+
+func TestThatSomebodyLookedAtThePageDuringAnOutageDoesNotKeepTheProbeRed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := idleViewer(t, nil, nil)
+		var away error = &kafka.UnreachableError{Op: "asking for offsets", Err: errors.New("EOF")}
+		v.letters.find = func(ctx context.Context) (delivery.Letters, error) {
+			v.tell(ctx, "counting the dead letters", away)
+			return delivery.Letters{}, away
+		}
+		v.letters.get(t.Context()) //nolint:errcheck // as the page does
+		if got := parts(v.ready().Degraded); got != "kafka" {
+			t.Fatalf("while it is away: %q, want kafka", got)
+		}
+		away = nil
+		monitored(t, v, 2*glanceAgain) // and nobody opens the page
+	})
+}
+
+func TestWhatNobodyTriesAnyMoreDoesNotKeepTheProbeRed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := idleViewer(t, nil, nil)
+		v.work.Troubles().Note("", "something that is never done again", &kafka.UnreachableError{Op: "writing", Err: errors.New("EOF")})
+		if took := monitored(t, v, givenUp+time.Minute); took < time.Minute {
+			t.Errorf("taken for given up after %v, which is no longer than the pause between two attempts", took)
+		}
+	})
+}
+
+// Nobody opens the page of a standby, but its strict probe is watched.
+func TestTheProbeOfAStandbySaysWhatTheCheckpointTopicSays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := idleViewer(t, nil, nil)
+		known := connector.Status{}
+		v.progress.find = func(context.Context) (connector.Status, error) { return known, nil }
+		monitored(t, v, 0)
+		known = connector.Status{Organizations: []connector.OrganizationStatus{{URN: "urn:li:organization:1", Problem: "the role is missing"}},
+			Forms: []connector.FormStatus{{ID: "7", State: "suspended"}}}
+		for began := time.Now(); parts(v.ready().Degraded) != "role form"; time.Sleep(time.Second) {
+			if time.Since(began) > topicAge+time.Second {
+				t.Fatalf("after %v: %+v, want the role and the form", time.Since(began), v.ready().Degraded)
+			}
+		}
+		known = connector.Status{} // mended
+		monitored(t, v, topicAge+time.Second)
+	})
 }
 
 func TestNotReadyBeforeKafkaWasReached(t *testing.T) {

@@ -16,6 +16,7 @@ import (
 	"leadstream/connector"
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/fault"
+	"leadstream/internal/kafka"
 	"leadstream/internal/linkedinsim"
 	"leadstream/internal/oauth"
 	"leadstream/internal/web"
@@ -199,6 +200,52 @@ func TestAStandbyKnowsWhoWorksAndWhatIsDone(t *testing.T) {
 	v.id = processID() // it was this process, which has ended its work
 	if view := v.view(t.Context()); view.Process.Other != "" {
 		t.Errorf("a standby takes itself for the other one: %+v", view.Process)
+	}
+}
+
+// A process that was active when a role was lost stands by when the role is back,
+// and has met at work that Kafka was away: its strict probe tells of neither.
+func TestAProcessThatStandsByNowForgetsWhatItMetAtWork(t *testing.T) {
+	world := newStack(t, linkedinsim.Config{Organizations: 2, Events: 2, Forms: 2, Leads: 10, Seed: 1})
+	s := world.system(map[string]string{"LEADSTREAM_POLL_DISCOVERY_INTERVAL": "1s"})
+	s.reached.Store(true)
+	work := s.newConnector(connector.Options{})
+	v := newViewer(s, work, s.newHeartbeat(work.Resume))
+	v.progress.every = 10 * time.Millisecond
+	background(t, v.run)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- work.Run(ctx) }()
+	watched(t, v, "both organizations", func(v web.View) bool { return len(v.Organizations) == 2 && len(v.Sources) == 2 })
+	urn := world.sim.Describe().Organizations[0].URN
+	if err := world.sim.Schedule(linkedinsim.Fault{Kind: linkedinsim.LoseRole, Owner: urn}); err != nil {
+		t.Fatal(err)
+	}
+	probed := func(what string, holds func(degraded string) bool) {
+		t.Helper()
+		for deadline := time.Now().Add(30 * time.Second); !holds(parts(v.ready().Degraded)); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s is not told: %+v", what, v.ready())
+			}
+		}
+	}
+	probed("the lost role", func(degraded string) bool { return strings.Contains(degraded, "role") })
+	work.Troubles().Note(urn, "polling", fmt.Errorf("committing: %w", &kafka.UnreachableError{Op: "committing", Err: errors.New("EOF")}))
+	cancel() // another takes over
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if err := world.sim.Schedule(linkedinsim.Fault{Kind: linkedinsim.GrantRole, Owner: urn}); err != nil {
+		t.Fatal(err)
+	}
+	if o := world.run(t.Context(), nil, "run", "--once"); o.code != 0 {
+		t.Fatalf("run --once = %d %s", o.code, o.stderr)
+	}
+	probed("that all is well", func(degraded string) bool { return degraded == "" })
+	for _, e := range v.errors() {
+		if !e.Over {
+			t.Errorf("the page of a standby says that this is still there: %+v", e)
+		}
 	}
 }
 
