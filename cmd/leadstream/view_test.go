@@ -120,6 +120,9 @@ func TestTheProgramFillsEveryFigureOfThePage(t *testing.T) {
 	if total(view.Hours) < 35 {
 		t.Errorf("hours = %+v, want at least 35 leads", view.Hours)
 	}
+	if len(view.Budget.Endpoints) == 0 {
+		t.Error("the requests of the process that works are not shown")
+	}
 	if d := view.DeadLetters; d.Topic != "leadstream.deadletters" {
 		t.Errorf("dead letters = %+v", d)
 	}
@@ -193,6 +196,9 @@ func TestAStandbyKnowsWhoWorksAndWhatIsDone(t *testing.T) {
 	if len(view.Organizations) != 1 || view.Organizations[0].Name == "" || len(view.Forms) != 1 || view.Forms[0].Leads != 12 || view.Forms[0].SchemaVersion != 1 ||
 		len(view.Sources) != 1 || view.Sources[0].Live.IsZero() || total(view.Hours) != 12 {
 		t.Errorf("view = %+v, want what the other process has done", view)
+	}
+	if view.Budget.Endpoints != nil {
+		t.Errorf("a standby claims to know which requests were made: %+v", view.Budget)
 	}
 	if got := parts(v.ready().Degraded); got != "" {
 		t.Errorf("a standby is degraded: %q", got)
@@ -302,6 +308,16 @@ func TestAFormSaysWhetherItsLeadsWait(t *testing.T) {
 		got := rows[i]
 		if got.State != want.State || got.Owed != want.Owed || got.LagSeconds != want.LagSeconds || want.Label != "" && got.Label != want.Label {
 			t.Errorf("form %s = %+v, want %+v", got.ID, got, want)
+		}
+	}
+}
+
+func TestAFormWaitsWhicheverOfItsSourcesIsStopped(t *testing.T) {
+	st := connector.Status{Forms: []connector.FormStatus{{ID: "1", Owner: "o", State: "ok"}}}
+	stopped, read := web.Source{Owner: "o", LeadType: "COMPANY", State: web.Failing}, web.Source{Owner: "o", LeadType: "EVENT", State: web.OK}
+	for _, sources := range [][]web.Source{{stopped, read}, {read, stopped}} {
+		if row := forms(st, sources, time.Now())[0]; row.State != web.Waiting || row.Label != "Waiting" {
+			t.Errorf("with the sources %+v the form is %s %q, want it waiting", sources, row.State, row.Label)
 		}
 	}
 }
