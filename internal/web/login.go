@@ -114,7 +114,7 @@ func (s *Server) loggedIn(w http.ResponseWriter, r *http.Request) {
 		return
 	case !right:
 		page.Wrong = true
-		s.log.Warn("wrong password for the status page", zap.Stringer("from", client(r)))
+		s.strange.Warn("wrong password for the status page", zap.Stringer("from", client(r)))
 		s.render(w, http.StatusUnauthorized, "login.html", page)
 		return
 	}
