@@ -140,6 +140,7 @@ func TestOnlyALookThatFailedIsMadeAgainForWhoDoesNotNeedIt(t *testing.T) {
 		if _, _, err := g.get(t.Context()); err == nil {
 			t.Fatal("the failure is not told")
 		}
+		synctest.Wait()
 		fail = nil
 		for range 3 {
 			time.Sleep(time.Minute)

@@ -188,9 +188,9 @@ func suspended(st connector.Status) []web.Degradation {
 	}
 	var list []web.Degradation
 	for _, b := range together.list {
-		reason := "form " + b.ids[0] + " is suspended; its leads are kept"
+		reason := b.ids[0] + " is suspended; its leads are kept"
 		if len(b.ids) > 1 {
-			reason = "forms " + several(b.ids) + " are suspended; their leads are kept"
+			reason = several(b.ids) + " are suspended; their leads are kept"
 		}
 		list = append(list, web.Degradation{Part: "form", Reason: reason, Todo: b.todo})
 	}

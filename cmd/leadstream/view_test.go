@@ -255,6 +255,42 @@ func TestAProcessThatStandsByNowForgetsWhatItMetAtWork(t *testing.T) {
 	}
 }
 
+// Where the only organization has lost its role nothing is published any more, and
+// yet a process that stands by does not call it readable.
+func TestAStandbyShowsThatTheRoleIsLost(t *testing.T) {
+	world := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
+	s := world.system(map[string]string{"LEADSTREAM_POLL_DISCOVERY_INTERVAL": "1s"})
+	s.reached.Store(true)
+	work := s.newConnector(connector.Options{})
+	active := newViewer(s, work, s.newHeartbeat(work.Resume))
+	background(t, active.run)
+	background(t, work.Run)
+	watched(t, active, "leads", func(v web.View) bool { return len(v.Forms) == 1 && v.Forms[0].Leads == 5 && len(v.Tasks) == 0 })
+	other := world.system(nil)
+	other.reached.Store(true)
+	idle := other.newConnector(connector.Options{})
+	standby := newViewer(other, idle, other.newHeartbeat(idle.Resume))
+	standby.id, standby.progress.every = "a standby", 10*time.Millisecond
+	background(t, standby.run)
+	readable := func(v web.View) bool { return len(v.Organizations) == 1 && v.Organizations[0].Access == web.OK }
+	watched(t, standby, "the organization", readable)
+	fault := linkedinsim.Fault{Kind: linkedinsim.LoseRole, Owner: world.sim.Describe().Organizations[0].URN}
+	if err := world.sim.Schedule(fault); err != nil {
+		t.Fatal(err)
+	}
+	watched(t, standby, "the lost role", func(v web.View) bool {
+		return len(v.Organizations) == 1 && v.Organizations[0].Access == web.Failing && v.Organizations[0].Todo != ""
+	})
+	if got := parts(standby.ready().Degraded); got != "role" {
+		t.Errorf("the probe of the standby says %q, want the role", got)
+	}
+	fault.Kind = linkedinsim.GrantRole
+	if err := world.sim.Schedule(fault); err != nil {
+		t.Fatal(err)
+	}
+	watched(t, standby, "that the role is back", readable)
+}
+
 func TestAStandbyGoesOnShowingWhatItReadLast(t *testing.T) {
 	v := idleViewer(t, nil, nil)
 	if st, at := v.status(); !at.IsZero() || len(st.Forms) != 0 {

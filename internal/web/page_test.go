@@ -44,7 +44,7 @@ func TestPageSaysWhatTheViewHolds(t *testing.T) {
 			want: []string{"Everything works", "marketing", "Reconnect LinkedIn", "Alpenblick Seminare", "34 s behind", "linkedin.leads.3001", "18,211", "353 days left", "last read 9 s ago, notified by LinkedIn"},
 			none: []string{"Nobody has connected", "No lead was published"}},
 		{name: "much is wrong", view: troubledView(), ready: troubles(),
-			want: []string{"2 things need attention", "Nordwind Analytics cannot be read", "Form Webinar registration is suspended", "No access", "Suspended", "its leads are kept", "Slowed down", "3 responses could not", "134 times", "Reconnect soon"},
+			want: []string{"2 things need attention", "Nordwind Analytics cannot be read", "Webinar registration is suspended; its leads are kept", "No access", "Suspended", "its leads are kept", "Slowed down", "3 responses could not", "134 times", "Reconnect soon"},
 			none: []string{"Everything works"}},
 		{name: "nobody connected", view: disconnectedView(),
 			want: []string{"Connect LinkedIn", "Nobody has connected", "No lead was published in the last 24 hours", "Organizations appear here once"},
@@ -204,7 +204,7 @@ func TestWhatIsAmissIsToldWithNames(t *testing.T) {
 		"":                        "",
 		alpen + " cannot be read": "Alpenblick Seminare cannot be read",
 		"not read for three intervals: " + alpen + ", " + nord + ", urn:li:organization:55098100 and 3000 more": "not read for three intervals: Alpenblick Seminare, Nordwind Analytics, urn:li:organization:55098100 and 3000 more",
-		"forms 3001, 30010, 3002 are suspended": "forms Webinar registration, 30010, Product tour are suspended",
+		"3001, 30010, 3002 are suspended": "Webinar registration, 30010, Product tour are suspended",
 	} {
 		if got := p.Spoken(text); got != want {
 			t.Errorf("Spoken(%q) = %q, want %q", text, got, want)

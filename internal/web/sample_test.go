@@ -77,7 +77,7 @@ func troubledView() View {
 func troubles() []Degradation {
 	return []Degradation{
 		{Part: "role", Reason: nord + " cannot be read: the role ADMINISTRATOR or CONTENT_ADMINISTRATOR is missing", Todo: "have an administrator of the LinkedIn page give it under Admin tools, Manage admins"},
-		{Part: "form", Reason: "form 3001 is suspended; its leads are kept", Todo: "see `leadstream schema diff 3001`"},
+		{Part: "form", Reason: "3001 is suspended; its leads are kept", Todo: "see `leadstream schema diff 3001`"},
 	}
 }
 

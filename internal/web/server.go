@@ -36,8 +36,8 @@ type Options struct {
 	// on loopback only.
 	Password string
 	// Hosts are the names, with or without a port, under which the server may be
-	// asked. The loopback names always count on a loopback connection, and so do
-	// the address itself and the host of RedirectURL.
+	// asked. The loopback names always count on a connection from this machine, and
+	// so do the address itself and the host of RedirectURL.
 	Hosts []string
 	// RedirectURL is where LinkedIn sends the browser after consent. A consent
 	// begins at its host, so that the cookie comes back with the callback.
