@@ -1,9 +1,13 @@
 package web
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 // from makes a request come from an address and ask for a host.
@@ -191,5 +195,22 @@ func TestWithoutConsentThereIsNoConsentToFind(t *testing.T) {
 	}
 	if body := get(t, s, "/", nil).Body.String(); strings.Contains(body, "oauth/") {
 		t.Error("the page offers a consent that cannot be done here")
+	}
+}
+
+// With a port that others reach, strangers may ask the callback whatever they like.
+func TestStrangersCannotFillTheLog(t *testing.T) {
+	core, logs := observer.New(zap.InfoLevel)
+	s := newTestServer(t, func(o *Options) {
+		o.Listen, o.Password, o.Log = "0.0.0.0:8480", secret, zap.New(core)
+		o.Consent = &fakeConsent{callback: fmt.Errorf("%w: forged", ErrForeignState)}
+	})
+	for range 1000 {
+		if w := get(t, s, "/oauth/callback?state=x&code=y", from("192.0.2.7:4", "198.51.100.1:8480")); w.Code != http.StatusUnauthorized {
+			t.Fatalf("callback = %d, want 401", w.Code)
+		}
+	}
+	if n := logs.Len(); n == 0 || n > 2*strangeLines { // a minute may have begun meanwhile
+		t.Errorf("1,000 requests of a stranger made %d lines, want some and at most %d", n, strangeLines)
 	}
 }
