@@ -47,8 +47,10 @@ func (e *epoch) suspect() {
 }
 
 // rest waits for the next discovery, and looks at the roles meanwhile when a
-// request was refused. It ends early when there is something new to discover.
-func (e *epoch) rest(ctx context.Context, next time.Time) error {
+// request was refused. It ends early when mended is closed: with another consent
+// there may be other roles, and with a role that is back, new forms. Its error is
+// that ctx has ended or the epoch has.
+func (e *epoch) rest(ctx context.Context, next time.Time, mended <-chan struct{}) error {
 	for {
 		timer := time.NewTimer(time.Until(next))
 		select {
@@ -57,12 +59,17 @@ func (e *epoch) rest(ctx context.Context, next time.Time) error {
 			return ctx.Err()
 		case <-timer.C:
 			return nil
+		case <-mended:
+			timer.Stop()
+			return nil
 		case <-e.refused:
 			timer.Stop()
 		}
-		mended := e.resumed()
 		if _, err := e.organizations(ctx); err != nil {
 			e.log.Warn("looking at the roles after a refusal", zap.Error(err))
+		}
+		if err := e.recordAccess(ctx); err != nil {
+			return err
 		}
 		select {
 		case <-mended:

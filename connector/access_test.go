@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"leadstream/internal/checkpoint"
 	"leadstream/internal/fault"
 	"leadstream/internal/lead"
 )
@@ -139,6 +140,57 @@ func TestALostRoleIsToldAtOnceAndWhatWasMissedIsReadOnceItIsBack(t *testing.T) {
 		if o, _ := access(c, owner); o.Problem != "" || o.Todo != "" || w.logs.FilterMessage("organization can be read again").Len() != 1 {
 			t.Errorf("organization = %+v", o)
 		}
+	}
+}
+
+// Another member consents, who has the role that the first one lost: that shows at
+// once, not with the next discovery, and so does a page that the first one had not.
+func TestANewConsentHasTheRolesReadAtOnce(t *testing.T) {
+	w := newWorld(t)
+	g := &guarded{fakeLinkedIn: w.linkedin}
+	w.opts.LinkedIn, w.opts.Interval, w.opts.Discovery = g, 20*time.Millisecond, time.Hour
+	w.linkedin.member(with(owner, "CONTENT_ADMINISTRATOR"))
+	c := w.working()
+	w.waitUntil("discovering", func() bool { return len(c.Status().Forms) == 1 && !source(c, owner).Success.IsZero() })
+	w.linkedin.member(with(owner, "CONTENT_ADMINISTRATOR"), with(neighbour, "ADMINISTRATOR"))
+	before := g.listed.Load()
+	c.Resume() // as the heartbeat does after the consent
+	w.waitUntil("showing the other page", func() bool { n, found := access(c, neighbour); return found && n.Problem == "" })
+	if n := g.listed.Load() - before; n > 2 {
+		t.Errorf("the roles were read %d times for one consent", n)
+	}
+
+	w.linkedin.member(with(neighbour, "ADMINISTRATOR"))
+	w.waitUntil("telling of the lost role", func() bool { o, _ := access(c, owner); return o.Problem != "" })
+	w.linkedin.member(with(owner, "CONTENT_ADMINISTRATOR")) // within accessAgain
+	c.Resume()
+	w.waitUntil("calling it readable", func() bool { o, _ := access(c, owner); return o.Problem == "" })
+}
+
+// A process that stands by must not call readable what cannot be read, although an
+// idle connector commits nothing else.
+func TestALostRoleIsInTheTopicThoughNothingElseIsCommitted(t *testing.T) {
+	w := newWorld(t)
+	g := &guarded{fakeLinkedIn: w.linkedin}
+	w.opts.LinkedIn, w.opts.Interval, w.opts.Discovery = g, 20*time.Millisecond, time.Hour
+	w.linkedin.member(with(owner, "CONTENT_ADMINISTRATOR"))
+	c := w.working()
+	w.waitUntil("reading it", func() bool { return !source(c, owner).Success.IsZero() })
+	told := func() string {
+		for _, o := range StatusOf(w.state(), w.store.Prefix).Organizations {
+			if o.URN == owner {
+				return o.Problem
+			}
+		}
+		return ""
+	}
+	w.linkedin.member()
+	w.waitUntil("recording the lost role", func() bool { return told() != "" })
+	w.linkedin.member(with(owner, "CONTENT_ADMINISTRATOR"))
+	c.Resume()
+	w.waitUntil("recording that it is back", func() bool { return told() == "" })
+	if n := w.checkpointRecords()[checkpoint.OrganizationsKey]; n > 4 {
+		t.Errorf("the organizations were written %d times", n)
 	}
 }
 

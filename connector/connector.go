@@ -182,6 +182,7 @@ const sweepsAtOnce = 2
 func (c *Connector) Run(ctx context.Context) error {
 	e, err := c.open(ctx)
 	if err != nil {
+		c.troubles.settle() // to begin is another's work now
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -266,6 +267,7 @@ func (c *Connector) leave() {
 	c.mu.Lock()
 	c.current, c.last = nil, status
 	c.mu.Unlock()
+	c.troubles.settle() // whatever it was, another's work meets it now
 	c.opts.Metrics.active.Set(0)
 	c.log.Info("no longer working")
 }

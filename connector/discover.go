@@ -18,18 +18,23 @@ import (
 func (e *epoch) discoverLoop(ctx context.Context) error {
 	for {
 		var failed []string
+		var mended <-chan struct{}
 		next := time.Now().Add(e.opts.Discovery)
 		err := e.persist(ctx, "", "discovery", func(ctx context.Context) (err error) {
+			mended = e.resumed() // a consent that is given meanwhile may show more
 			failed, err = e.discover(ctx)
 			return err
 		})
 		if err != nil {
 			return err
 		}
+		if err := e.recordAccess(ctx); err != nil {
+			return err
+		}
 		for len(failed) > 0 && time.Until(next) > discoverAgain {
 			again := time.Now().Add(discoverAgain)
-			if e.rest(ctx, again) != nil {
-				return nil
+			if err := e.rest(ctx, again, mended); err != nil {
+				return err
 			}
 			if time.Now().Before(again) { // there is something new to discover
 				next = time.Now()
@@ -39,8 +44,8 @@ func (e *epoch) discoverLoop(ctx context.Context) error {
 				return err
 			}
 		}
-		if e.rest(ctx, next) != nil {
-			return nil
+		if err := e.rest(ctx, next, mended); err != nil {
+			return err
 		}
 	}
 }

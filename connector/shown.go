@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"fmt"
+	"maps"
 	"reflect"
 	"slices"
 	"strings"
@@ -14,13 +15,14 @@ import (
 )
 
 // shown is what an epoch keeps in the checkpoint topic for people alone. It is
-// written beside something else, never for its own sake: an idle connector
-// makes no transaction for a chart. Guarded by the epoch's mu.
+// written beside something else: an idle connector makes no transaction for a
+// chart. Only who can be read is worth one, see recordAccess. Guarded by the
+// epoch's mu.
 type shown struct {
 	hours  checkpoint.Hours
 	owners checkpoint.Organizations
-	// unsaved: owners is not in the topic yet.
-	unsaved bool
+	// unsaved: owners is not in the topic yet; urgent: and not who can be read.
+	unsaved, urgent bool
 }
 
 func newShown(state delivery.State) shown {
@@ -67,9 +69,45 @@ func (e *epoch) accompany(b *delivery.Batch) (committed func()) {
 		defer e.mu.Unlock()
 		e.shown.hours = next.hours
 		if next.unsaved && reflect.DeepEqual(e.shown.owners, next.owners) { // else found anew meanwhile
-			e.shown.unsaved = false
+			e.shown.unsaved, e.shown.urgent = false, false
 		}
 	}
+}
+
+// recordAccess writes to the topic which organizations can be read when that has
+// changed, as long as it takes. Where the only one has lost its role nothing else
+// is committed, and processes that stand by would go on calling it readable.
+func (e *epoch) recordAccess(ctx context.Context) error {
+	e.mu.Lock()
+	urgent := e.shown.urgent
+	e.mu.Unlock()
+	if !urgent {
+		return nil
+	}
+	return e.persist(ctx, "", "recording which organizations can be read", func(ctx context.Context) error {
+		return e.store.Publish(func(p *delivery.Publication) error {
+			e.mu.Lock()
+			batch := delivery.Batch{Records: map[string]any{checkpoint.OrganizationsKey: e.shown.owners}}
+			e.mu.Unlock()
+			committed := e.accompany(&batch)
+			err := p.Commit(ctx, batch)
+			if err == nil {
+				committed()
+			}
+			return err
+		})
+	})
+}
+
+// problems are the reasons why organizations that are wanted cannot be read.
+func problems(owners checkpoint.Organizations) map[string]string {
+	of := map[string]string{}
+	for _, o := range owners.Known {
+		if o.Problem != "" && !o.Incidental {
+			of[o.URN] = o.Problem
+		}
+	}
+	return of
 }
 
 // find keeps what a discovery has found, and gives the organizations that it
@@ -104,6 +142,7 @@ func (e *epoch) find(orgs []lead.Organization) (missed []lead.Organization) {
 	}
 	slices.SortFunc(owners.Known, func(a, b checkpoint.Organization) int { return strings.Compare(a.URN, b.URN) })
 	if !reflect.DeepEqual(owners, e.shown.owners) {
+		e.shown.urgent = e.shown.urgent || !maps.Equal(problems(owners), problems(e.shown.owners))
 		e.shown.owners, e.shown.unsaved = owners, true
 	}
 	return missed

@@ -112,8 +112,8 @@ func (t *Troubles) Over(work string) {
 	}
 }
 
-// settle takes down that all work begins anew: what is still wrong will be told
-// again.
+// settle takes down that all work begins anew, here or in another process: what is
+// still wrong will be told again by whoever meets it.
 func (t *Troubles) settle() {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -179,6 +180,31 @@ func TestANewEpochHasNoTroubleOfTheOneBefore(t *testing.T) {
 	}
 	if open() != 0 {
 		t.Errorf("troubles = %+v, want none that is not over", e.Troubles().List())
+	}
+}
+
+// What a process met while it worked is not "still there" once another process
+// does that work.
+func TestTroublesOfAnEpochEndWithIt(t *testing.T) {
+	w := newWorld(t)
+	w.opts.Interval = 20 * time.Millisecond
+	c := New(w.opts)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- c.Run(ctx) }()
+	w.waitUntil("reading", func() bool { return !source(c, owner).Success.IsZero() })
+	w.linkedin.mu.Lock()
+	w.linkedin.down = &kafka.UnreachableError{Op: "reading the stored token", Err: errors.New("EOF")} // token.store kafka
+	w.linkedin.mu.Unlock()
+	w.waitUntil("telling it", func() bool { list := c.Troubles().List(); return len(list) > 0 && !list[0].Over })
+	cancel()
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	for _, x := range c.Troubles().List() {
+		if !x.Over {
+			t.Errorf("the process stands by, and nothing it does will ever close this: %s: %s", x.Part, x.Text)
+		}
 	}
 }
 

@@ -6,7 +6,9 @@ import (
 	"fmt"
 	"io"
 	"net"
+	"net/http"
 	"net/url"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -148,4 +150,60 @@ func TestOutages(t *testing.T) {
 	if code, _ := c.stop(); code != 0 {
 		t.Errorf("exit %d, want 0", code)
 	}
+}
+
+// Kafka is away for half a minute, and somebody looks at both pages meanwhile, as
+// people do. Afterwards nobody opens them: a monitor that asks the strict probes is
+// told soon that all is well.
+func TestTheStrictProbesAreGreenAMinuteAfterAnOutageThatSomebodyLookedAt(t *testing.T) {
+	t.Parallel()
+	kafka := ownKafka(t)
+	w := newWorld(t, options{simulate: []string{"--leads", "50"}, brokers: kafka.Addr(realstack.PLAINTEXT)})
+	active, standby := w.pair()
+	w.await(30 * time.Second)
+	both := []*connector{active, standby}
+	look := func() {
+		t.Helper()
+		for _, c := range both {
+			if _, err := c.page(); err != nil {
+				t.Error(err)
+			}
+		}
+	}
+	look()
+	if err := kafka.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	for began := time.Now(); time.Since(began) < 30*time.Second; time.Sleep(5 * time.Second) {
+		w.linkedin.submit(object{"count": 2})
+		look()
+	}
+	if err := kafka.Start(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	up := time.Now()
+	w.await(60 * time.Second)
+	t.Logf("leads flow again %v after Kafka was started", time.Since(up).Round(time.Second))
+	eventually(t, time.Minute, func() error {
+		for _, c := range both {
+			if r, err := c.ready(); err != nil || r.status != http.StatusOK {
+				return fmt.Errorf("%s (active %v): /readyz?strict=1 = %d %+v (%v)", c.name, c.active(), r.status, r.Degraded, err)
+			}
+		}
+		return nil
+	})
+	t.Logf("both strict probes are green %v after Kafka was started", time.Since(up).Round(time.Second))
+	look() // has what was looked at in vain looked at again
+	eventually(t, time.Minute, func() error {
+		for _, c := range both {
+			page, err := c.page()
+			if err != nil {
+				return err
+			}
+			if at := strings.Index(page, "Still there"); at >= 0 {
+				return fmt.Errorf("%s (active %v): its page says: %s", c.name, c.active(), page[at:])
+			}
+		}
+		return nil
+	})
 }

@@ -78,11 +78,11 @@ func TestConsentIsWarnedOfThirtySevenAndOneDaysBeforeItsEnd(t *testing.T) {
 		c.connected(5 * time.Second)
 		eventually(t, 5*time.Second, func() error {
 			s, err := c.status()
-			if err != nil || !strings.Contains(s.Connection.Note, tt.note) {
-				return fmt.Errorf("the note is %q (%v), want %q", s.Connection.Note, err, tt.note)
+			if err != nil || s.Connection.State != "warning" || !strings.Contains(s.Connection.Note, tt.note) {
+				return fmt.Errorf("the connection is %s with the note %q (%v), want a warning and %q", s.Connection.State, s.Connection.Note, err, tt.note)
 			}
 			page, err := c.page()
-			if err != nil || !strings.Contains(page, tt.note) || !strings.Contains(page, "Reconnect soon") {
+			if err != nil || !strings.Contains(page, tt.note) || !strings.Contains(page, "Reconnect soon") || !strings.Contains(page, "Connected, look soon") {
 				return fmt.Errorf("the page does not say %q (%v): %.900s", tt.note, err, page)
 			}
 			return nil

@@ -79,18 +79,27 @@ func (m *connectionMetrics) Collect(metrics chan<- prometheus.Metric) {
 	}
 }
 
-// connectionView is the connection as the page shows it.
-func connectionView(p oauth.Pulse) web.Connection {
+// lookSoon is how long before its end a consent is to be looked after.
+const lookSoon = 30 * 24 * time.Hour
+
+// connectionView is the connection as the page shows it at that time.
+func connectionView(p oauth.Pulse, now time.Time) web.Connection {
 	c := web.Connection{
 		State: web.OK, Problem: p.Problem, Todo: p.Todo, Note: p.Note, Stored: !p.AuthorizedAt.IsZero() || p.Unread != nil,
 		AuthorizedAt: p.AuthorizedAt, AccessExpiresAt: p.AccessExpiresAt, RefreshExpiresAt: p.RefreshExpiresAt,
 		Refreshable: p.Refreshable, CheckedAt: p.CheckedAt, Scopes: p.Scopes, MissingScopes: p.Missing,
+	}
+	ends := p.AccessExpiresAt
+	if p.Refreshable {
+		ends = p.RefreshExpiresAt
 	}
 	switch {
 	case p.Known && !p.Usable, p.Problem != "":
 		c.State = web.Failing
 	case !p.Known:
 		c.State = web.Waiting
+	case !ends.IsZero() && ends.Sub(now) <= lookSoon:
+		c.State = web.Warning
 	}
 	return c
 }

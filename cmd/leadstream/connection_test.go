@@ -29,6 +29,7 @@ func TestTheLogNamesThePageWherePeopleFindIt(t *testing.T) {
 func TestPageAndProbeSayHowTheConnectionIs(t *testing.T) {
 	at := time.Unix(1800000000, 0)
 	secret := errors.New("token file /data/token: others may read it")
+	known := func(s oauth.Status) oauth.Pulse { return oauth.Pulse{Known: true, Status: s} }
 	tests := []struct {
 		name   string
 		pulse  oauth.Pulse
@@ -37,13 +38,18 @@ func TestPageAndProbeSayHowTheConnectionIs(t *testing.T) {
 	}{
 		{"not looked at yet", oauth.Pulse{}, web.Waiting, ""},
 		{"works", oauth.Pulse{Known: true, CheckedAt: at, Status: oauth.Status{Usable: true, AuthorizedAt: at, Note: "ends soon"}}, web.OK, ""},
+		{"the consent ends in 31 days", known(oauth.Status{Usable: true, Refreshable: true, AccessExpiresAt: at.Add(time.Hour), RefreshExpiresAt: at.Add(31 * 24 * time.Hour)}), web.OK, ""},
+		{"the consent ends in 30 days", known(oauth.Status{Usable: true, Refreshable: true, AccessExpiresAt: at.Add(time.Hour), RefreshExpiresAt: at.Add(30 * 24 * time.Hour)}), web.Warning, ""},
+		{"nothing renews the token, which ends in 30 days", known(oauth.Status{Usable: true, AccessExpiresAt: at.Add(30 * 24 * time.Hour)}), web.Warning, ""},
+		{"when the consent ends is not known", known(oauth.Status{Usable: true, Refreshable: true, AccessExpiresAt: at.Add(time.Hour)}), web.OK, ""},
+		{"consent needed, of one that would end soon", known(oauth.Status{Problem: "it was revoked", Todo: "consent", AccessExpiresAt: at.Add(time.Hour)}), web.Failing, "it was revoked"},
 		{"consent needed", oauth.Pulse{Known: true, Status: oauth.Status{Problem: "it was revoked", Todo: "consent"}}, web.Failing, "it was revoked"},
 		{"store away", oauth.Pulse{Unread: secret, Status: oauth.Status{Problem: secret.Error()}}, web.Failing, "the stored tokens cannot be read"},
 		{"store to be mended", oauth.Pulse{Known: true, Unread: secret, Status: oauth.Status{Problem: secret.Error()}}, web.Failing, "the stored tokens cannot be read"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			view := connectionView(tt.pulse)
+			view := connectionView(tt.pulse, at)
 			if view.State != tt.state || view.Problem != tt.pulse.Problem || view.Todo != tt.pulse.Todo || view.Note != tt.pulse.Note ||
 				view.CheckedAt != tt.pulse.CheckedAt || view.Stored != (!tt.pulse.AuthorizedAt.IsZero() || tt.pulse.Unread != nil) {
 				t.Errorf("the page shows %+v", view)

@@ -8,9 +8,9 @@ import (
 
 // glance keeps something that takes a moment to find out, such as what a topic
 // holds, for those who look at the page or ask whether all is well. It is found
-// out only when somebody asks, beside the request, and never for more than a
-// twentieth of the time: who keeps a page open costs little, however large the
-// topic. Safe for concurrent use.
+// out only when somebody asks, beside the request, and what succeeds takes no more
+// than a twentieth of the time: who keeps a page open costs little, however large
+// the topic. Safe for concurrent use.
 type glance[T any] struct {
 	find  func(context.Context) (T, error)
 	every time.Duration // the least time between two looks
@@ -31,8 +31,9 @@ func newGlance[T any](every time.Duration, find func(context.Context) (T, error)
 const (
 	// glanceShare is how many times as long as a look took there is none.
 	glanceShare = 20
-	// glanceAgain is how soon after a look that failed there may be another: that
-	// all is well again should not take long to show.
+	// glanceAgain is how soon after a look that failed there may be another, however
+	// long it took, which was waiting and no work: that all is well again should not
+	// take long to show.
 	glanceAgain = 5 * time.Second
 )
 
@@ -66,13 +67,12 @@ func (g *glance[T]) found(began time.Time, value T, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
-	wait := g.every
 	if g.err = err; err == nil {
 		g.value, g.at = value, now
+		g.due = now.Add(max(g.every, glanceShare*now.Sub(began)))
 	} else {
-		wait = min(wait, glanceAgain)
+		g.due = now.Add(min(g.every, glanceAgain))
 	}
-	g.due = now.Add(max(wait, glanceShare*now.Sub(began)))
 	close(g.done)
 	g.done = make(chan struct{})
 }
@@ -90,6 +90,13 @@ func (g *glance[T]) ask() (fresh <-chan struct{}) {
 	default: // somebody has asked already
 	}
 	return g.done
+}
+
+// askAgain is ask when the last look has failed, and nothing otherwise.
+func (g *glance[T]) askAgain() {
+	if _, _, err := g.last(); err != nil {
+		g.ask()
+	}
 }
 
 // get is what was found last and when, the zero time when nothing was, and the

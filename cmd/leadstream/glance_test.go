@@ -108,3 +108,47 @@ func TestWhatIsWellAgainShowsSoon(t *testing.T) {
 		}
 	})
 }
+
+func TestWhatIsWellAgainShowsSoonAlsoAfterASlowFailure(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fail := errors.New("the broker takes connections and says nothing")
+		g, _ := glancing(t, 10*time.Second, 15*time.Second, &fail)
+		g.ask()
+		time.Sleep(15 * time.Second)
+		synctest.Wait()
+		if _, _, err := g.last(); err == nil {
+			t.Fatal("the failure is not told")
+		}
+		fail = nil
+		time.Sleep(glanceAgain)
+		if v, _, err := g.get(t.Context()); v != 2 || err != nil {
+			t.Errorf("the look after %v gives %d, %v; want a second one that succeeds", glanceAgain, v, err)
+		}
+	})
+}
+
+func TestOnlyALookThatFailedIsMadeAgainForWhoDoesNotNeedIt(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		var fail error
+		g, looks := glancing(t, time.Second, 0, &fail)
+		g.askAgain()
+		time.Sleep(time.Minute)
+		if *looks != 0 {
+			t.Fatalf("%d looks at what was never asked for", *looks)
+		}
+		fail = errors.New("Kafka is away")
+		if _, _, err := g.get(t.Context()); err == nil {
+			t.Fatal("the failure is not told")
+		}
+		synctest.Wait()
+		fail = nil
+		for range 3 {
+			time.Sleep(time.Minute)
+			g.askAgain()
+			synctest.Wait()
+		}
+		if _, _, err := g.last(); err != nil || *looks != 2 {
+			t.Errorf("%d looks (%v), want one more than the one that failed", *looks, err)
+		}
+	})
+}

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -49,7 +50,8 @@ func (v *viewer) tell(ctx context.Context, work string, err error) {
 	}
 }
 
-// ready is the answer to /readyz.
+// ready is the answer to /readyz. Organizations and forms stand in it by their ids
+// alone, for their names are nothing for everybody who reaches the port.
 func (v *viewer) ready() web.Readiness {
 	r := web.Readiness{Ready: v.reached.Load()}
 	if !r.Ready {
@@ -57,6 +59,7 @@ func (v *viewer) ready() web.Readiness {
 		return r
 	}
 	st, _ := v.status()
+	v.keepFresh(st.Active)
 	r.Degraded = append(r.Degraded, v.away()...)
 	d, consent := consentDegraded(v.beat.Pulse())
 	if consent {
@@ -68,6 +71,19 @@ func (v *viewer) ready() web.Readiness {
 	return r
 }
 
+// keepFresh has what the answer rests on be found out anew beside the request, for
+// the next one: a process that stands by knows of roles and forms what the
+// checkpoint topic says, and what was looked at in vain for a page counts until it
+// is looked at again, which no page may ask for.
+func (v *viewer) keepFresh(active bool) {
+	if active {
+		v.progress.askAgain()
+	} else {
+		v.progress.ask()
+	}
+	v.letters.askAgain()
+}
+
 const kafkaTodo = "see that the brokers run and that `kafka.brokers` names them"
 
 // away is what does not answer. It says no more than that: who asks may be
@@ -76,10 +92,10 @@ func (v *viewer) away() []web.Degradation {
 	ctx, cancel := context.WithTimeout(context.Background(), readyPatience)
 	defer cancel()
 	v.schemas.ask()
-	_, _, kafkaErr := v.kafka.get(ctx)
+	_, answered, kafkaErr := v.kafka.get(ctx)
 	_, _, registryErr := v.schemas.get(ctx)
 	var list []web.Degradation
-	if kafkaErr != nil || v.kafkaFails() {
+	if kafkaErr != nil || v.kafkaFails(answered) {
 		list = append(list, web.Degradation{Part: "kafka", Reason: "Kafka does not answer", Todo: kafkaTodo})
 	}
 	if registryErr != nil {
@@ -89,12 +105,18 @@ func (v *viewer) away() []web.Degradation {
 	return list
 }
 
-// kafkaFails reports whether some work waits for Kafka.
-func (v *viewer) kafkaFails() bool {
+// givenUp is how long after it last met that Kafka is away a piece of work counts
+// as waiting, while Kafka answers: longer than its longest attempt and the pause
+// after it. What is silent for longer is tried by nobody any more.
+const givenUp = 3 * time.Minute
+
+// kafkaFails reports whether some work waits for Kafka, which answered last at that
+// time.
+func (v *viewer) kafkaFails(answered time.Time) bool {
 	for _, t := range v.work.Troubles().List() {
 		var away *kafka.UnreachableError
 		var unknown *kafka.AuthenticationError
-		if !t.Over && (errors.As(t.Err, &away) || errors.As(t.Err, &unknown)) {
+		if !t.Over && answered.Sub(t.Last) < givenUp && (errors.As(t.Err, &away) || errors.As(t.Err, &unknown)) {
 			return true
 		}
 	}
@@ -103,11 +125,15 @@ func (v *viewer) kafkaFails() bool {
 
 // roles are the organizations that cannot be read.
 func roles(st connector.Status) []web.Degradation {
-	var list []web.Degradation
+	var together bundles
 	for _, o := range st.Organizations {
 		if o.Problem != "" && !o.Incidental {
-			list = append(list, web.Degradation{Part: "role", Reason: cmp.Or(o.Name, o.URN) + " cannot be read: " + o.Problem, Todo: o.Todo})
+			together.add(o.URN, o.Problem, o.Todo)
 		}
+	}
+	var list []web.Degradation
+	for _, b := range together.list {
+		list = append(list, web.Degradation{Part: "role", Reason: several(b.ids) + " cannot be read: " + b.problem, Todo: b.todo})
 	}
 	return list
 }
@@ -126,22 +152,21 @@ func (v *viewer) late(st connector.Status, src connector.SourceStatus) bool {
 // that have the same reason. Those whose organization cannot be read are told of
 // there, and what waits for the consent need not be told beside it.
 func (v *viewer) unread(st connector.Status, consent bool) []web.Degradation {
-	names, lost := map[string]string{}, map[string]bool{}
+	lost := map[string]bool{}
 	for _, o := range st.Organizations {
-		names[o.URN], lost[o.URN] = o.Name, o.Problem != ""
+		lost[o.URN] = o.Problem != ""
 	}
 	const waits, refused, late = "nothing is read until somebody acts: ", "LinkedIn refuses to be read: ", "not read for three intervals: "
 	of := map[string][]string{}
 	for _, src := range st.Sources {
-		name := cmp.Or(names[src.Owner], src.Owner)
 		switch {
 		case lost[src.Owner], src.Waits && consent:
 		case src.Waits:
-			of[waits] = append(of[waits], name)
+			of[waits] = append(of[waits], src.Owner)
 		case src.Problem != "":
-			of[refused] = append(of[refused], name)
+			of[refused] = append(of[refused], src.Owner)
 		case v.late(st, src):
-			of[late] = append(of[late], name)
+			of[late] = append(of[late], src.Owner)
 		}
 	}
 	var list []web.Degradation
@@ -155,21 +180,49 @@ func (v *viewer) unread(st connector.Status, consent bool) []web.Degradation {
 
 // suspended are the forms whose leads wait.
 func suspended(st connector.Status) []web.Degradation {
-	var list []web.Degradation
+	var together bundles
 	for _, f := range st.Forms {
 		if f.Suspended() {
-			list = append(list, web.Degradation{Part: "form", Reason: formName(f) + " is suspended; its leads are kept",
-				Todo: cmp.Or(f.Todo, "see the form on the status page")})
+			together.add(f.ID, "", cmp.Or(f.Todo, "see the form on the status page"))
 		}
+	}
+	var list []web.Degradation
+	for _, b := range together.list {
+		reason := b.ids[0] + " is suspended; its leads are kept"
+		if len(b.ids) > 1 {
+			reason = several(b.ids) + " are suspended; their leads are kept"
+		}
+		list = append(list, web.Degradation{Part: "form", Reason: reason, Todo: b.todo})
 	}
 	return list
 }
 
-func formName(f connector.FormStatus) string {
-	if f.Name == "" {
-		return f.ID
+// bundle is what has one problem and one remedy, told in one line.
+type bundle struct {
+	problem, todo string
+	ids           []string
+}
+
+// bundles gathers what is amiss, by problem and remedy: a thousand forms that are
+// suspended for one reason are one thing that needs attention.
+type bundles struct{ list []bundle }
+
+// mostBundles bounds the lines that the probe gives one part of the work. The last
+// of so many is for whatever has none of its own.
+const mostBundles = 10
+
+func (b *bundles) add(id, problem, todo string) {
+	i := slices.IndexFunc(b.list, func(other bundle) bool { return other.problem == problem && other.todo == todo })
+	if i < 0 && len(b.list) < mostBundles {
+		if len(b.list) == mostBundles-1 {
+			problem, todo = "the status page says why", "see the status page"
+		}
+		b.list = append(b.list, bundle{problem: problem, todo: todo})
 	}
-	return f.Name + " (" + f.ID + ")"
+	if i < 0 {
+		i = len(b.list) - 1
+	}
+	b.list[i].ids = append(b.list[i].ids, id)
 }
 
 // several names up to three of many.

@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"go.uber.org/zap"
 
 	"leadstream/config"
 	"leadstream/connector"
+	"leadstream/internal/delivery"
 	"leadstream/internal/kafka"
 	"leadstream/internal/oauth"
 	"leadstream/internal/web"
@@ -28,6 +30,8 @@ func idleViewer(t *testing.T, kafkaErr, registryErr error) *viewer {
 		oauth.NewHeartbeat(nil, oauth.HeartbeatOptions{}))
 	v.kafka = newGlance(time.Second, func(context.Context) (struct{}, error) { return struct{}{}, kafkaErr })
 	v.schemas = newGlance(time.Second, func(context.Context) (struct{}, error) { return struct{}{}, registryErr })
+	v.progress = newGlance(topicAge, func(context.Context) (connector.Status, error) { return connector.Status{}, nil })
+	v.letters = newGlance(topicAge, func(context.Context) (delivery.Letters, error) { return delivery.Letters{}, nil })
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- v.run(ctx) }()
@@ -90,6 +94,70 @@ func TestKafkaIsAwayAsSoonAsWorkWaitsForIt(t *testing.T) {
 	}
 }
 
+// monitored asks the probe once a second, as a monitor may, and gives how long it
+// was until nothing was degraded.
+func monitored(t *testing.T, v *viewer, most time.Duration) time.Duration {
+	t.Helper()
+	for began := time.Now(); ; time.Sleep(time.Second) {
+		r := v.ready()
+		if len(r.Degraded) == 0 {
+			return time.Since(began)
+		}
+		if time.Since(began) > most {
+			t.Fatalf("after %v: %+v", time.Since(began), r.Degraded)
+		}
+	}
+}
+
+func TestThatSomebodyLookedAtThePageDuringAnOutageDoesNotKeepTheProbeRed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := idleViewer(t, nil, nil)
+		var away error = &kafka.UnreachableError{Op: "asking for offsets", Err: errors.New("EOF")}
+		v.letters.find = func(ctx context.Context) (delivery.Letters, error) {
+			v.tell(ctx, "counting the dead letters", away)
+			return delivery.Letters{}, away
+		}
+		v.letters.get(t.Context()) //nolint:errcheck // as the page does
+		if got := parts(v.ready().Degraded); got != "kafka" {
+			t.Fatalf("while it is away: %q, want kafka", got)
+		}
+		synctest.Wait()
+		away = nil
+		monitored(t, v, 2*glanceAgain) // and nobody opens the page
+	})
+}
+
+func TestWhatNobodyTriesAnyMoreDoesNotKeepTheProbeRed(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := idleViewer(t, nil, nil)
+		v.work.Troubles().Note("", "something that is never done again", &kafka.UnreachableError{Op: "writing", Err: errors.New("EOF")})
+		if took := monitored(t, v, givenUp+time.Minute); took < time.Minute {
+			t.Errorf("taken for given up after %v, which is no longer than the pause between two attempts", took)
+		}
+	})
+}
+
+// Nobody opens the page of a standby, but its strict probe is watched.
+func TestTheProbeOfAStandbySaysWhatTheCheckpointTopicSays(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		v := idleViewer(t, nil, nil)
+		known := connector.Status{}
+		v.progress.find = func(context.Context) (connector.Status, error) { return known, nil }
+		monitored(t, v, 0)
+		synctest.Wait() // until nobody looks
+		known = connector.Status{Organizations: []connector.OrganizationStatus{{URN: "urn:li:organization:1", Problem: "the role is missing"}},
+			Forms: []connector.FormStatus{{ID: "7", State: "suspended"}}}
+		for began := time.Now(); parts(v.ready().Degraded) != "role form"; time.Sleep(time.Second) {
+			if time.Since(began) > topicAge+time.Second {
+				t.Fatalf("after %v: %+v, want the role and the form", time.Since(began), v.ready().Degraded)
+			}
+		}
+		synctest.Wait()
+		known = connector.Status{} // mended
+		monitored(t, v, topicAge+time.Second)
+	})
+}
+
 func TestNotReadyBeforeKafkaWasReached(t *testing.T) {
 	v := idleViewer(t, nil, nil)
 	v.reached.Store(false)
@@ -119,17 +187,17 @@ func TestEveryThingThatIsAmissIsNamedOnce(t *testing.T) {
 	}{
 		{"all is well", at(connector.Status{Organizations: []connector.OrganizationStatus{org(1, "")}, Sources: []connector.SourceStatus{src(1, fresh)}}), false, nil},
 		{"a role lost, told at the organization alone", at(connector.Status{Organizations: []connector.OrganizationStatus{org(1, "the role is missing")}, Sources: []connector.SourceStatus{refused}}), false,
-			[]string{"Org 1 cannot be read: the role is missing"}},
-		{"refused", at(connector.Status{Organizations: []connector.OrganizationStatus{org(1, "")}, Sources: []connector.SourceStatus{refused}}), false, []string{"LinkedIn refuses to be read: Org 1"}},
+			[]string{"urn:li:organization:1 cannot be read: the role is missing"}},
+		{"refused", at(connector.Status{Organizations: []connector.OrganizationStatus{org(1, "")}, Sources: []connector.SourceStatus{refused}}), false, []string{"LinkedIn refuses to be read: urn:li:organization:1"}},
 		{"late, in one line", at(connector.Status{Organizations: []connector.OrganizationStatus{org(1, ""), org(2, "")}, Sources: []connector.SourceStatus{src(1, long), src(2, long), src(3, long), src(4, long), src(5, fresh)}}), false,
-			[]string{"not read for three intervals: Org 1, Org 2, urn:li:organization:3 and 1 more"}},
+			[]string{"not read for three intervals: urn:li:organization:1, urn:li:organization:2, urn:li:organization:3 and 1 more"}},
 		{"never read, but the epoch is young", connector.Status{Active: true, Since: fresh, Sources: []connector.SourceStatus{src(1, time.Time{})}}, false, nil},
 		{"never read", at(connector.Status{Sources: []connector.SourceStatus{src(1, time.Time{})}}), false, []string{"not read for three intervals: urn:li:organization:1"}},
 		{"a standby has no source that is late", connector.Status{Since: long, Sources: []connector.SourceStatus{src(1, long)}}, false, nil},
 		{"waits for somebody", at(connector.Status{Sources: []connector.SourceStatus{waits}}), false, []string{"nothing is read until somebody acts: urn:li:organization:2"}},
 		{"waits for the consent, which is told already", at(connector.Status{Sources: []connector.SourceStatus{waits}}), true, nil},
 		{"a form suspended", at(connector.Status{Forms: []connector.FormStatus{{ID: "7", Name: "Registration", State: "suspended", Problem: "secret-host refused", Todo: "delete the subject"}, {ID: "8", State: "ok"}}}), false,
-			[]string{"Registration (7) is suspended; its leads are kept"}},
+			[]string{"7 is suspended; its leads are kept"}},
 		{"a form without a name", at(connector.Status{Forms: []connector.FormStatus{{ID: "7", State: "suspended"}}}), false, []string{"7 is suspended"}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
@@ -143,5 +211,49 @@ func TestEveryThingThatIsAmissIsNamedOnce(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+func TestWhatHasOneReasonIsToldInOneLineHoweverMuchItIs(t *testing.T) {
+	var st connector.Status
+	for i := range 1000 {
+		st.Forms = append(st.Forms, connector.FormStatus{ID: fmt.Sprint(7130000000000000000 + i), State: "suspended", Todo: "delete the subject"})
+		st.Organizations = append(st.Organizations, connector.OrganizationStatus{URN: fmt.Sprint("urn:li:organization:", i), Problem: "the role is missing", Todo: "have it given"})
+	}
+	st.Forms[1].Todo = "see why the registry refuses this schema"
+	list := suspended(st)
+	if len(list) != 2 || list[0].Reason != "7130000000000000000, 7130000000000000002, 7130000000000000003 and 996 more are suspended; their leads are kept" ||
+		list[0].Todo != "delete the subject" || list[1].Reason != "7130000000000000001 is suspended; its leads are kept" {
+		t.Errorf("suspended forms are told as %+v", list)
+	}
+	if list := roles(st); len(list) != 1 || !strings.HasSuffix(list[0].Reason, "urn:li:organization:2 and 997 more cannot be read: the role is missing") {
+		t.Errorf("lost roles are told as %+v", list)
+	}
+	for i := range st.Forms {
+		st.Forms[i].Todo = fmt.Sprint("do thing ", i)
+	}
+	list = suspended(st)
+	if last := list[len(list)-1]; len(list) != mostBundles || !strings.Contains(last.Reason, " and 988 more") || last.Todo != "see the status page" {
+		t.Errorf("a thousand remedies make %d lines, the last one %+v", len(list), last)
+	}
+}
+
+func TestTheProbeTellsStrangersNoNames(t *testing.T) {
+	v := idleViewer(t, nil, nil)
+	st := connector.Status{Active: true, Since: time.Now().Add(-time.Hour),
+		Organizations: []connector.OrganizationStatus{{URN: "urn:li:organization:1", Name: "Contoso Secret Merger", Problem: "the role is missing"},
+			{URN: "urn:li:organization:2", Name: "Contoso Holding"}},
+		Sources: []connector.SourceStatus{{Owner: "urn:li:organization:2"}},
+		Forms:   []connector.FormStatus{{ID: "7", Name: "Project Falcon launch", State: "suspended"}}}
+	text := fmt.Sprint(roles(st), v.unread(st, false), suspended(st))
+	for _, id := range []string{"urn:li:organization:1", "urn:li:organization:2", "7 is suspended"} {
+		if !strings.Contains(text, id) {
+			t.Errorf("%s is not told of: %s", id, text)
+		}
+	}
+	for _, name := range []string{"Contoso", "Falcon"} {
+		if strings.Contains(text, name) {
+			t.Errorf("without a password /readyz names %q: %s", name, text)
+		}
 	}
 }

@@ -139,13 +139,14 @@ func (v *viewer) view(ctx context.Context) web.View {
 	view := web.View{
 		Name: v.config.Name, Version: readBuild().Version, Time: time.Now().UTC(), ReadAt: at,
 		Process:     web.Process{ID: v.id, Active: st.Active, Since: st.Since, Started: v.started},
-		Connection:  connectionView(v.beat.Pulse()),
+		Connection:  connectionView(v.beat.Pulse(), time.Now()),
 		Latency:     web.Latency{P50Seconds: st.Latency.P50.Seconds(), P99Seconds: st.Latency.P99.Seconds(), Leads: int64(st.Latency.Leads)},
-		Budget:      budgetView(v.linkedin.Budget()),
 		DeadLetters: v.deadLetters(),
 		Errors:      v.errors(),
 	}
-	if !st.Active && st.Worker.ID != v.id {
+	if st.Active {
+		view.Budget = budgetView(v.linkedin.Budget()) // of the requests that others make this process knows nothing
+	} else if st.Worker.ID != v.id {
 		view.Process.Other = st.Worker.ID
 	}
 	if at.IsZero() {
@@ -223,13 +224,15 @@ func (v *viewer) sources(st connector.Status, at time.Time) []web.Source {
 }
 
 // forms are the forms, each as far behind as its owner's sources, or as what it
-// is owed.
+// is owed. A form waits whichever of its owner's sources is stopped.
 func forms(st connector.Status, sources []web.Source, at time.Time) []web.Form {
 	lag, owed := map[string]float64{}, map[string]float64{}
 	stopped := map[string]bool{}
 	for _, src := range sources {
 		lag[src.Owner] = max(lag[src.Owner], src.LagSeconds)
-		stopped[src.Owner] = src.State == web.Failing || src.State == web.Waiting && !src.LastSuccess.IsZero()
+		if src.State == web.Failing || src.State == web.Waiting && !src.LastSuccess.IsZero() {
+			stopped[src.Owner] = true
+		}
 	}
 	for _, d := range st.Debts {
 		owed[d.Form] = max(owed[d.Form], at.Sub(d.From).Seconds())

@@ -16,6 +16,7 @@ import (
 	"leadstream/connector"
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/fault"
+	"leadstream/internal/kafka"
 	"leadstream/internal/linkedinsim"
 	"leadstream/internal/oauth"
 	"leadstream/internal/web"
@@ -119,6 +120,9 @@ func TestTheProgramFillsEveryFigureOfThePage(t *testing.T) {
 	if total(view.Hours) < 35 {
 		t.Errorf("hours = %+v, want at least 35 leads", view.Hours)
 	}
+	if len(view.Budget.Endpoints) == 0 {
+		t.Error("the requests of the process that works are not shown")
+	}
 	if d := view.DeadLetters; d.Topic != "leadstream.deadletters" {
 		t.Errorf("dead letters = %+v", d)
 	}
@@ -193,6 +197,9 @@ func TestAStandbyKnowsWhoWorksAndWhatIsDone(t *testing.T) {
 		len(view.Sources) != 1 || view.Sources[0].Live.IsZero() || total(view.Hours) != 12 {
 		t.Errorf("view = %+v, want what the other process has done", view)
 	}
+	if view.Budget.Endpoints != nil {
+		t.Errorf("a standby claims to know which requests were made: %+v", view.Budget)
+	}
 	if got := parts(v.ready().Degraded); got != "" {
 		t.Errorf("a standby is degraded: %q", got)
 	}
@@ -200,6 +207,88 @@ func TestAStandbyKnowsWhoWorksAndWhatIsDone(t *testing.T) {
 	if view := v.view(t.Context()); view.Process.Other != "" {
 		t.Errorf("a standby takes itself for the other one: %+v", view.Process)
 	}
+}
+
+// A process that was active when a role was lost stands by when the role is back,
+// and has met at work that Kafka was away: its strict probe tells of neither.
+func TestAProcessThatStandsByNowForgetsWhatItMetAtWork(t *testing.T) {
+	world := newStack(t, linkedinsim.Config{Organizations: 2, Events: 2, Forms: 2, Leads: 10, Seed: 1})
+	s := world.system(map[string]string{"LEADSTREAM_POLL_DISCOVERY_INTERVAL": "1s"})
+	s.reached.Store(true)
+	work := s.newConnector(connector.Options{})
+	v := newViewer(s, work, s.newHeartbeat(work.Resume))
+	v.progress.every = 10 * time.Millisecond
+	background(t, v.run)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- work.Run(ctx) }()
+	watched(t, v, "both organizations", func(v web.View) bool { return len(v.Organizations) == 2 && len(v.Sources) == 2 })
+	urn := world.sim.Describe().Organizations[0].URN
+	if err := world.sim.Schedule(linkedinsim.Fault{Kind: linkedinsim.LoseRole, Owner: urn}); err != nil {
+		t.Fatal(err)
+	}
+	probed := func(what string, holds func(degraded string) bool) {
+		t.Helper()
+		for deadline := time.Now().Add(30 * time.Second); !holds(parts(v.ready().Degraded)); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s is not told: %+v", what, v.ready())
+			}
+		}
+	}
+	probed("the lost role", func(degraded string) bool { return strings.Contains(degraded, "role") })
+	work.Troubles().Note(urn, "polling", fmt.Errorf("committing: %w", &kafka.UnreachableError{Op: "committing", Err: errors.New("EOF")}))
+	cancel() // another takes over
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if err := world.sim.Schedule(linkedinsim.Fault{Kind: linkedinsim.GrantRole, Owner: urn}); err != nil {
+		t.Fatal(err)
+	}
+	if o := world.run(t.Context(), nil, "run", "--once"); o.code != 0 {
+		t.Fatalf("run --once = %d %s", o.code, o.stderr)
+	}
+	probed("that all is well", func(degraded string) bool { return degraded == "" })
+	for _, e := range v.errors() {
+		if !e.Over {
+			t.Errorf("the page of a standby says that this is still there: %+v", e)
+		}
+	}
+}
+
+// Where the only organization has lost its role nothing is published any more, and
+// yet a process that stands by does not call it readable.
+func TestAStandbyShowsThatTheRoleIsLost(t *testing.T) {
+	world := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
+	s := world.system(map[string]string{"LEADSTREAM_POLL_DISCOVERY_INTERVAL": "1s"})
+	s.reached.Store(true)
+	work := s.newConnector(connector.Options{})
+	active := newViewer(s, work, s.newHeartbeat(work.Resume))
+	background(t, active.run)
+	background(t, work.Run)
+	watched(t, active, "leads", func(v web.View) bool { return len(v.Forms) == 1 && v.Forms[0].Leads == 5 && len(v.Tasks) == 0 })
+	other := world.system(nil)
+	other.reached.Store(true)
+	idle := other.newConnector(connector.Options{})
+	standby := newViewer(other, idle, other.newHeartbeat(idle.Resume))
+	standby.id, standby.progress.every = "a standby", 10*time.Millisecond
+	background(t, standby.run)
+	readable := func(v web.View) bool { return len(v.Organizations) == 1 && v.Organizations[0].Access == web.OK }
+	watched(t, standby, "the organization", readable)
+	fault := linkedinsim.Fault{Kind: linkedinsim.LoseRole, Owner: world.sim.Describe().Organizations[0].URN}
+	if err := world.sim.Schedule(fault); err != nil {
+		t.Fatal(err)
+	}
+	watched(t, standby, "the lost role", func(v web.View) bool {
+		return len(v.Organizations) == 1 && v.Organizations[0].Access == web.Failing && v.Organizations[0].Todo != ""
+	})
+	if got := parts(standby.ready().Degraded); got != "role" {
+		t.Errorf("the probe of the standby says %q, want the role", got)
+	}
+	fault.Kind = linkedinsim.GrantRole
+	if err := world.sim.Schedule(fault); err != nil {
+		t.Fatal(err)
+	}
+	watched(t, standby, "that the role is back", readable)
 }
 
 func TestAStandbyGoesOnShowingWhatItReadLast(t *testing.T) {
@@ -255,6 +344,16 @@ func TestAFormSaysWhetherItsLeadsWait(t *testing.T) {
 		got := rows[i]
 		if got.State != want.State || got.Owed != want.Owed || got.LagSeconds != want.LagSeconds || want.Label != "" && got.Label != want.Label {
 			t.Errorf("form %s = %+v, want %+v", got.ID, got, want)
+		}
+	}
+}
+
+func TestAFormWaitsWhicheverOfItsSourcesIsStopped(t *testing.T) {
+	st := connector.Status{Forms: []connector.FormStatus{{ID: "1", Owner: "o", State: "ok"}}}
+	stopped, read := web.Source{Owner: "o", LeadType: "COMPANY", State: web.Failing}, web.Source{Owner: "o", LeadType: "EVENT", State: web.OK}
+	for _, sources := range [][]web.Source{{stopped, read}, {read, stopped}} {
+		if row := forms(st, sources, time.Now())[0]; row.State != web.Waiting || row.Label != "Waiting" {
+			t.Errorf("with the sources %+v the form is %s %q, want it waiting", sources, row.State, row.Label)
 		}
 	}
 }

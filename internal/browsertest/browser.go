@@ -153,6 +153,8 @@ func Picture(t *testing.T, ctx context.Context, name string) {
 	if err := os.MkdirAll(directory, 0o755); err != nil {
 		t.Fatal(err)
 	}
+	// A page that has come just now may have its text and no size yet.
+	Wait(t, ctx, `document.readyState === "complete" && document.documentElement.getBoundingClientRect().width > 0`)
 	png, err := chromedp.Run(ctx, chromedp.FullScreenshot(100))
 	if err != nil {
 		t.Fatalf("taking a screenshot: %v", err)

@@ -8,7 +8,8 @@ import (
 
 // The records of this file are for people alone: nothing that is read or
 // published depends on them. They are written in transactions that are made for
-// something else, and an older release does not know them.
+// something else, but for Organizations when it has changed who can be read. An
+// older release does not know them.
 
 // HoursKept is how many hours Hours holds: a day and the running hour.
 const HoursKept = 25

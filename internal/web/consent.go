@@ -135,7 +135,7 @@ func (s *Server) refused(w http.ResponseWriter, err error) {
 	page := noticePage{frame: s.frame("Not connected", "../"), Again: true}
 	switch {
 	case errors.Is(err, ErrForeignState):
-		s.log.Warn("a callback that belongs to no consent begun here was refused", zap.Error(err))
+		s.strange.Warn("a callback that belongs to no consent begun here was refused", zap.Error(err))
 		page.Title = "This link is not valid"
 		page.Text = "It belongs to no consent that this browser began here, was used before, or is older than 30 minutes. Nothing has changed."
 		page.Todo = "Begin again from here."

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"net/netip"
 	"net/url"
+	"slices"
 	"strings"
 )
 
@@ -12,8 +13,13 @@ import (
 // ask by address, by service name and without a password.
 var probes = map[string]bool{"/healthz": true, "/readyz": true, "/metrics": true}
 
-// forwarding are headers by which a proxy says that the request is not its own.
-var forwarding = []string{"Forwarded", "X-Forwarded-For", "X-Forwarded-Host", "X-Real-Ip"}
+// forwarding are headers by which a proxy says that the request is not its own, and
+// forwardings how the names of others begin (RFC 7239; RFC 9110, 7.6.3; Envoy's HTTP
+// header manipulation).
+var (
+	forwarding  = map[string]bool{"Forwarded": true, "Via": true, "X-Real-Ip": true, "X-Client-Ip": true, "True-Client-Ip": true, "Cf-Connecting-Ip": true}
+	forwardings = []string{"X-Forwarded-", "X-Original-", "X-Envoy-"}
+)
 
 // guard is what stands before every route. It decides by the connection, the
 // Host header and the password who may come in at all.
@@ -26,10 +32,10 @@ func (s *Server) guard(next http.Handler) http.Handler {
 	next = changes.Handler(next)
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		s.protect(w.Header())
-		local := fromLoopback(r)
+		local := fromHere(r)
 		probe := probes[r.URL.Path]
 		switch {
-		case probe && !local:
+		case probe && (!local || ofCluster(hostname(r.Host))):
 		case !s.knows(r.Host, local):
 			s.refuse(w, http.StatusMisdirectedRequest, "This server is not known under the name it was asked by.",
 				"Ask it by its address, or by the host of linkedin.redirect_url.")
@@ -69,9 +75,13 @@ func policy(formTargets ...*url.URL) string {
 		forms + "; frame-ancestors 'none'; base-uri 'none'"
 }
 
-// fromLoopback tells whether the other end of the connection is this machine.
-func fromLoopback(r *http.Request) bool {
-	return remote(r).IsLoopback()
+// fromHere tells whether the other end of the connection is a program of this
+// machine. A connection to any loopback address comes from 127.0.0.1 or ::1 unless
+// somebody takes care that it does not: from 127.0.0.6, say, come those of strangers
+// that Istio's sidecar passes on.
+func fromHere(r *http.Request) bool {
+	a := remote(r)
+	return a == netip.AddrFrom4([4]byte{127, 0, 0, 1}) || a == netip.IPv6Loopback()
 }
 
 // remote is the address at the other end of the connection; the zero Addr when
@@ -102,20 +112,33 @@ func (s *Server) knows(hostport string, local bool) bool {
 // machine, to this machine, not passed on by a proxy. A callback may be passed
 // on, since its state is proof enough.
 func (s *Server) private(r *http.Request, local bool) bool {
-	if !local {
-		return false
-	}
 	if r.URL.Path == callbackPath || s.redirect != nil && r.URL.Path == s.redirect.Path {
-		return true
+		return remote(r).IsLoopback()
 	}
-	for _, name := range forwarding {
-		if r.Header.Get(name) != "" {
-			return false
-		}
+	if !local || passedOn(r.Header) {
+		return false
 	}
 	host := hostname(r.Host)
 	ip, err := netip.ParseAddr(host)
 	return err == nil && ip.Unmap().IsLoopback() || isLocalhost(host)
+}
+
+// passedOn tells whether a proxy says that it passes the request on. Requests that
+// begin on this machine have no such header, with kubectl port-forward either.
+func passedOn(h http.Header) bool {
+	for name := range h {
+		if forwarding[name] || slices.ContainsFunc(forwardings, func(begin string) bool { return strings.HasPrefix(name, begin) }) {
+			return true
+		}
+	}
+	return false
+}
+
+// ofCluster tells the names of services under Kubernetes, by which a proxy in the
+// pod passes on what asks for the probes. Nobody can register them, so no page of a
+// stranger has them.
+func ofCluster(host string) bool {
+	return host != "" && !strings.Contains(host, ".") || strings.HasSuffix(host, ".svc") || strings.HasSuffix(host, ".svc.cluster.local")
 }
 
 // isLocalhost tells the names that always mean this machine (RFC 6761, 6.3).

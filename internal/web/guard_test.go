@@ -1,9 +1,13 @@
 package web
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 )
 
 // from makes a request come from an address and ask for a host.
@@ -42,6 +46,20 @@ func TestWithoutPasswordOnlyTheMachineItselfSeesMoreThanTheProbes(t *testing.T) 
 		{"metrics from afar by service name", "/metrics", from(far, "leadstream:8480"), 200},
 		{"page through a proxy at home", "/", from(near, "localhost:8480", "X-Forwarded-For", "192.0.2.7"), 403},
 		{"page through a standard proxy at home", "/", from(near, "localhost:8480", "Forwarded", "for=192.0.2.7"), 403},
+		{"page through a proxy at home that tells the scheme alone", "/", from(near, "localhost:8480", "X-Forwarded-Proto", "https"), 403},
+		{"page through a proxy at home that tells the port alone", "/", from(near, "localhost:8480", "X-Forwarded-Port", "443"), 403},
+		{"page through a proxy at home that names itself", "/", from(near, "localhost:8480", "Via", "1.1 proxy"), 403},
+		{"page through Envoy at home", "/", from(near, "localhost:8480", "X-Envoy-External-Address", "203.0.113.5"), 403},
+		{"status through a proxy at home", "/api/status", from(near, "localhost:8480", "X-Forwarded-Proto", "https"), 403},
+		{"page through Istio's sidecar, which tells nothing", "/", from("127.0.0.6:40000", "localhost:8480"), 403},
+		{"metrics by service name through a sidecar", "/metrics", from("127.0.0.6:40000", "leadstream.default.svc:8480"), 200},
+		{"metrics by another name through Istio's sidecar", "/metrics", from("127.0.0.6:40000", "leadstream.cluster.example.com"), 200},
+		{"alive by service name through a proxy at home", "/healthz", from(near, "leadstream.default.svc:8480"), 200},
+		{"ready by service name through a proxy at home", "/readyz", from(near, "leadstream.default.svc.cluster.local:8480", "X-Forwarded-For", "192.0.2.7"), 200},
+		{"metrics by short service name through a proxy at home", "/metrics", from(near, "leadstream:8480"), 200},
+		{"metrics by a foreign name through what calls itself a proxy", "/metrics", from(near, "evil.example.net", "X-Forwarded-For", "192.0.2.7"), 421},
+		{"page by service name at home", "/", from(near, "leadstream.default.svc:8480"), 421},
+		{"callback through Istio's proxy", "/oauth/callback", from("127.0.0.6:40000", "leads.example.com"), 200},
 		{"page by the public name through a proxy", "/", from(near, "leads.example.com"), 403},
 		{"callback through a proxy at home", "/oauth/callback", from(near, "leads.example.com", "X-Forwarded-For", "192.0.2.7"), 200},
 		{"page from no address", "/", from("@", "localhost:8480"), 403},
@@ -177,5 +195,22 @@ func TestWithoutConsentThereIsNoConsentToFind(t *testing.T) {
 	}
 	if body := get(t, s, "/", nil).Body.String(); strings.Contains(body, "oauth/") {
 		t.Error("the page offers a consent that cannot be done here")
+	}
+}
+
+// With a port that others reach, strangers may ask the callback whatever they like.
+func TestStrangersCannotFillTheLog(t *testing.T) {
+	core, logs := observer.New(zap.InfoLevel)
+	s := newTestServer(t, func(o *Options) {
+		o.Listen, o.Password, o.Log = "0.0.0.0:8480", secret, zap.New(core)
+		o.Consent = &fakeConsent{callback: fmt.Errorf("%w: forged", ErrForeignState)}
+	})
+	for range 1000 {
+		if w := get(t, s, "/oauth/callback?state=x&code=y", from("192.0.2.7:4", "198.51.100.1:8480")); w.Code != http.StatusUnauthorized {
+			t.Fatalf("callback = %d, want 401", w.Code)
+		}
+	}
+	if n := logs.Len(); n == 0 || n > 2*strangeLines { // a minute may have begun meanwhile
+		t.Errorf("1,000 requests of a stranger made %d lines, want some and at most %d", n, strangeLines)
 	}
 }

@@ -33,7 +33,7 @@ func (s *Server) member(next string, h http.HandlerFunc) http.HandlerFunc {
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
 		if _, password, ok := r.BasicAuth(); ok {
-			right, wait := s.guesses.try(remote(r), s.now(), func() bool { return s.sessions.right(password) })
+			right, wait := s.guesses.try(s.guesser(r), s.now(), func() bool { return s.sessions.right(password) })
 			if right {
 				h(w, r)
 				return
@@ -105,7 +105,7 @@ func (s *Server) loggedIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	page := loginPage{frame: s.frame("Log in", ""), Next: known(r.PostForm.Get("next"))}
-	right, wait := s.guesses.try(remote(r), s.now(), func() bool { return s.sessions.right(r.PostForm.Get("password")) })
+	right, wait := s.guesses.try(s.guesser(r), s.now(), func() bool { return s.sessions.right(r.PostForm.Get("password")) })
 	switch {
 	case wait > 0:
 		page.Wait = seconds(wait)
@@ -114,21 +114,34 @@ func (s *Server) loggedIn(w http.ResponseWriter, r *http.Request) {
 		return
 	case !right:
 		page.Wrong = true
-		s.log.Warn("wrong password for the status page", zap.Stringer("from", remote(r)))
+		s.strange.Warn("wrong password for the status page", zap.Stringer("from", client(r)))
 		s.render(w, http.StatusUnauthorized, "login.html", page)
 		return
 	}
-	session, err := s.sessions.issue(s.now())
-	if err != nil {
+	if err := s.welcome(w, r); err != nil {
 		s.fail(w, "beginning a session", err)
 		return
 	}
-	s.setCookie(w, r, "session", session, int(sessionLife.Seconds()))
 	to := "./"
 	if path, ok := afterLogin[page.Next]; ok {
 		to = path
 	}
 	redirect(w, to)
+}
+
+// welcome gives the browser a session and has it known from here on.
+func (s *Server) welcome(w http.ResponseWriter, r *http.Request) error {
+	session, err := s.sessions.issue(s.now())
+	if err != nil {
+		return err
+	}
+	browser, err := s.sessions.browser.issue(s.now())
+	if err != nil {
+		return err
+	}
+	s.setCookie(w, r, "session", session, int(sessionLife.Seconds()))
+	s.setCookie(w, r, browserCookie, browser, int(browserLife.Seconds()))
+	return nil
 }
 
 // logout ends the browser's session.
@@ -153,8 +166,13 @@ func (s *Server) setCookie(w http.ResponseWriter, r *http.Request, name, value s
 		HttpOnly: true, Secure: s.secure(r), SameSite: http.SameSiteLaxMode})
 }
 
-// consentCookie is the cookie that binds a consent to the browser.
-const consentCookie = "consent"
+const (
+	// consentCookie is the cookie that binds a consent to the browser.
+	consentCookie = "consent"
+	// browserCookie is the one that says that somebody logged in with the browser
+	// before.
+	browserCookie = "browser"
+)
 
 // cookieName holds the port, since cookies do not tell ports apart and one
 // machine may run several installations. That of a consent holds the port of

@@ -1,9 +1,11 @@
 package web
 
 import (
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -172,7 +174,7 @@ func TestProgramsLogInByBasicAuthentication(t *testing.T) {
 	basic := func(password string) func(*http.Request) {
 		return func(r *http.Request) { r.SetBasicAuth("monitor", password) }
 	}
-	for range 3 * guessesPerAddress { // right ones are not limited
+	for range 3 * guessesPerGuesser { // right ones are not limited
 		if w := get(t, s, "/api/status", basic(secret)); w.Code != http.StatusOK {
 			t.Fatalf("the right password = %d, want 200", w.Code)
 		}
@@ -181,7 +183,7 @@ func TestProgramsLogInByBasicAuthentication(t *testing.T) {
 	if w.Code != http.StatusUnauthorized || !strings.HasPrefix(w.Header().Get("WWW-Authenticate"), "Basic ") {
 		t.Errorf("a wrong password = %d %q, want 401 that asks for Basic", w.Code, w.Header().Get("WWW-Authenticate"))
 	}
-	for range guessesPerAddress {
+	for range guessesPerGuesser {
 		w = get(t, s, "/api/status", basic("wrong"))
 	}
 	if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") == "" {
@@ -192,7 +194,7 @@ func TestProgramsLogInByBasicAuthentication(t *testing.T) {
 func TestGuessingIsSlow(t *testing.T) {
 	now := noon
 	s := locked(t, &now)
-	for i := range guessesPerAddress {
+	for i := range guessesPerGuesser {
 		if w := logIn(t, s, "192.0.2.7:1", "wrong", ""); w.Code != http.StatusUnauthorized {
 			t.Fatalf("wrong password %d = %d, want 401", i+1, w.Code)
 		}
@@ -230,10 +232,99 @@ func TestGuessingFromManyAddressesIsSlowToo(t *testing.T) {
 	}
 }
 
+// behind posts the login form through the proxy that ends TLS on this machine.
+func behind(t *testing.T, s *Server, client, password string, earlier *httptest.ResponseRecorder) *httptest.ResponseRecorder {
+	t.Helper()
+	return ask(t, s, http.MethodPost, "/login", func(r *http.Request) {
+		from("127.0.0.1:40000", "leads.example.com", "Content-Type", "application/x-www-form-urlencoded")(r)
+		if client != "" {
+			r.Header.Set("X-Forwarded-For", client)
+		}
+		r.Body = io.NopCloser(strings.NewReader(url.Values{"password": {password}}.Encode()))
+		if earlier != nil {
+			with(earlier)(r)
+		}
+	})
+}
+
+// Of everybody behind a proxy one may guess without a pause: the others still get in.
+func TestOneGuesserBehindAProxyDoesNotLockOutTheOthers(t *testing.T) {
+	for _, c := range []struct {
+		name            string
+		guesser, honest string // as the proxy names them
+		known           bool   // the honest one has logged in with this browser before
+	}{
+		{"two addresses", "203.0.113.66", "198.51.100.5", false},
+		{"two addresses, of which the guesser forges one", "198.51.100.5, 203.0.113.66", "198.51.100.5", false},
+		{"a proxy that names nobody, in a known browser", "", "", true},
+		{"one address, in a known browser", "203.0.113.66", "203.0.113.66", true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			now := noon
+			s := newTestServer(t, func(o *Options) {
+				o.Password, o.RedirectURL, o.Now = secret, "https://leads.example.com/oauth/callback", func() time.Time { return now }
+			})
+			var before *httptest.ResponseRecorder
+			if c.known {
+				before = behind(t, s, c.honest, secret, nil)
+			}
+			answered := 0
+			for range 60 { // 25 minutes, four guesses a second
+				for range 101 {
+					if behind(t, s, c.guesser, "guess", nil).Code == http.StatusUnauthorized {
+						answered++
+					}
+					now = now.Add(250 * time.Millisecond)
+				}
+				if w := behind(t, s, c.honest, secret, before); w.Code != http.StatusSeeOther {
+					t.Fatalf("the right password = %d after %v of somebody else's guesses", w.Code, now.Sub(noon))
+				}
+			}
+			if most := guessesPerGuesser + int(now.Sub(noon)/guessEvery) + 1; answered > most {
+				t.Errorf("%d guesses of one guesser were answered, want at most %d", answered, most)
+			}
+		})
+	}
+}
+
+// What a forged X-Forwarded-For gains is bounded, and a known browser guesses no
+// faster than a stranger.
+func TestNobodyGuessesFasterForWhatHeSaysHeIs(t *testing.T) {
+	now := noon
+	s := newTestServer(t, func(o *Options) {
+		o.Password, o.RedirectURL, o.Now = secret, "https://leads.example.com/oauth/callback", func() time.Time { return now }
+	})
+	known := behind(t, s, "", secret, nil)
+	answered := func(try func(i int) int) (n int) {
+		for i := range 10 * guessesInAll {
+			if try(i) == http.StatusUnauthorized {
+				n++
+			}
+		}
+		return n
+	}
+	if n := answered(func(i int) int { return behind(t, s, "198.51.100."+strconv.Itoa(i), "guess", nil).Code }); n != guessesInAll {
+		t.Errorf("under 200 names %d guesses are answered at once, want %d", n, guessesInAll)
+	}
+	if n := answered(func(int) int { return behind(t, s, "", "guess", known).Code }); n != guessesPerGuesser {
+		t.Errorf("from a known browser %d guesses are answered at once, want %d", n, guessesPerGuesser)
+	}
+	if n := answered(func(i int) int { return logIn(t, s, "203.0.113."+strconv.Itoa(i)+":1", "guess", "").Code }); n != 0 {
+		t.Errorf("%d more are answered from elsewhere, want none", n)
+	}
+	session := known.Result().Cookies()[0]
+	for _, c := range known.Result().Cookies()[1:] { // the known browser's cookie is no session
+		c.Name = session.Name
+		if w := get(t, s, "/", func(r *http.Request) { from("127.0.0.1:1", "leads.example.com")(r); r.AddCookie(c) }); w.Code != http.StatusSeeOther {
+			t.Errorf("the cookie of a known browser opens the page: %d", w.Code)
+		}
+	}
+}
+
 func TestOneIPv6NetworkIsOneGuesser(t *testing.T) {
 	now := noon
 	s := locked(t, &now)
-	for i := range guessesPerAddress {
+	for i := range guessesPerGuesser {
 		logIn(t, s, "[2001:db8::"+string(rune('1'+i))+"]:1", "wrong", "")
 	}
 	if w := logIn(t, s, "[2001:db8::ffff]:1", "wrong", ""); w.Code != http.StatusTooManyRequests {

@@ -5,6 +5,7 @@ import (
 	"embed"
 	"html/template"
 	"net/http"
+	"regexp"
 	"slices"
 	"strings"
 	"time"
@@ -232,6 +233,14 @@ func (p statusPage) Ago(t time.Time) string {
 	}
 	return ago(t, p.Time)
 }
+
+// ids are the URNs and the ids of forms in a text, and the numbers of those that it
+// does not name.
+var ids = regexp.MustCompile(`urn:li:[A-Za-z]+:[0-9]+|[0-9]+( more)?`)
+
+// Spoken is a text with the names of the organizations and forms that it has the
+// ids of.
+func (p statusPage) Spoken(text string) string { return ids.ReplaceAllStringFunc(text, p.Named) }
 
 // partNames are the words for the parts of the work that are not named after
 // themselves.

@@ -41,10 +41,10 @@ func TestPageSaysWhatTheViewHolds(t *testing.T) {
 		none  []string
 	}{
 		{name: "everything works", view: sampleView(),
-			want: []string{"Everything works", "marketing", "Reconnect LinkedIn", "Alpenblick Seminare", "34 s behind", "linkedin.leads.3001", "18,211", "353 days left"},
+			want: []string{"Everything works", "marketing", "Reconnect LinkedIn", "Alpenblick Seminare", "34 s behind", "linkedin.leads.3001", "18,211", "353 days left", "last read 9 s ago, notified by LinkedIn"},
 			none: []string{"Nobody has connected", "No lead was published"}},
 		{name: "much is wrong", view: troubledView(), ready: troubles(),
-			want: []string{"2 things need attention", "Nordwind Analytics cannot be read", "No access", "Suspended", "its leads are kept", "Slowed down", "3 responses could not", "134 times", "Reconnect soon"},
+			want: []string{"2 things need attention", "Nordwind Analytics cannot be read", "Webinar registration is suspended; its leads are kept", "No access", "Suspended", "its leads are kept", "Slowed down", "3 responses could not", "134 times", "Reconnect soon"},
 			none: []string{"Everything works"}},
 		{name: "nobody connected", view: disconnectedView(),
 			want: []string{"Connect LinkedIn", "Nobody has connected", "No lead was published in the last 24 hours", "Organizations appear here once"},
@@ -52,7 +52,7 @@ func TestPageSaysWhatTheViewHolds(t *testing.T) {
 		{name: "nobody counted", view: View{Name: "leadstream", Process: Process{Active: true}},
 			want: []string{"not counted yet", "No organization has been found yet"},
 			none: []string{"No lead was published", "LinkedIn was not asked", "None: every lead", `class="name"`}},
-		{name: "stands by", view: standbyView(), want: []string{"stands by", "leads-7c9d-x2k4p"}},
+		{name: "stands by", view: standbyView(), want: []string{"stands by", "leads-7c9d-x2k4p"}, none: []string{"LinkedIn was not asked", "Requests today"}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			s := newTestServer(t, func(o *Options) {
@@ -194,6 +194,20 @@ func TestURNsAreShownAsNames(t *testing.T) {
 	for part, want := range map[string]string{alpen: "Alpenblick Seminare", "urn:li:organization:1": "urn:li:organization:1", "7d": "7d", "": ""} {
 		if got := p.Named(part); got != want {
 			t.Errorf("Named(%q) = %q, want %q", part, got, want)
+		}
+	}
+}
+
+func TestWhatIsAmissIsToldWithNames(t *testing.T) {
+	p := statusPage{View: sampleView()}
+	for text, want := range map[string]string{
+		"":                        "",
+		alpen + " cannot be read": "Alpenblick Seminare cannot be read",
+		"not read for three intervals: " + alpen + ", " + nord + ", urn:li:organization:55098100 and 3000 more": "not read for three intervals: Alpenblick Seminare, Nordwind Analytics, urn:li:organization:55098100 and 3000 more",
+		"3001, 30010, 3002 are suspended": "Webinar registration, 30010, Product tour are suspended",
+	} {
+		if got := p.Spoken(text); got != want {
+			t.Errorf("Spoken(%q) = %q, want %q", text, got, want)
 		}
 	}
 }

@@ -27,7 +27,7 @@ func sampleView() View {
 		},
 		Sources: []Source{
 			{Owner: alpen, LeadType: "EVENT", State: OK, Live: noon.Add(-34 * time.Second), LastSuccess: noon.Add(-31 * time.Second), LagSeconds: 34},
-			{Owner: nord, LeadType: "EVENT", State: OK, Live: noon.Add(-12 * time.Second), LastSuccess: noon.Add(-9 * time.Second), LagSeconds: 12},
+			{Owner: nord, LeadType: "EVENT", State: OK, Live: noon.Add(-12 * time.Second), LastSuccess: noon.Add(-9 * time.Second), LagSeconds: 12, Notified: true},
 		},
 		Latency:     Latency{P50Seconds: 0.62, P99Seconds: 1.34, Leads: 812},
 		DeadLetters: DeadLetters{Topic: "marketing.deadletters"},
@@ -76,8 +76,8 @@ func troubledView() View {
 // troubles is what /readyz says of troubledView.
 func troubles() []Degradation {
 	return []Degradation{
-		{Part: "role", Reason: "Nordwind Analytics cannot be read: the role ADMINISTRATOR or CONTENT_ADMINISTRATOR is missing", Todo: "have an administrator of the LinkedIn page give it under Admin tools, Manage admins"},
-		{Part: "form", Reason: "the form Webinar registration is suspended", Todo: "see `leadstream schema diff 3001`"},
+		{Part: "role", Reason: nord + " cannot be read: the role ADMINISTRATOR or CONTENT_ADMINISTRATOR is missing", Todo: "have an administrator of the LinkedIn page give it under Admin tools, Manage admins"},
+		{Part: "form", Reason: "3001 is suspended; its leads are kept", Todo: "see `leadstream schema diff 3001`"},
 	}
 }
 
@@ -91,6 +91,6 @@ func disconnectedView() View {
 func standbyView() View {
 	v := sampleView()
 	v.Process = Process{ID: "leads-7c9d-q8w1z", Since: noon.Add(-time.Hour), Started: noon.Add(-time.Hour), Other: "leads-7c9d-x2k4p"}
-	v.Organizations, v.Sources, v.Forms, v.Hours, v.Tasks, v.Latency = nil, nil, nil, nil, nil, Latency{}
+	v.Organizations, v.Sources, v.Forms, v.Hours, v.Tasks, v.Latency, v.Budget = nil, nil, nil, nil, nil, Latency{}, Budget{}
 	return v
 }

@@ -22,6 +22,7 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
 )
 
 // maxBody bounds a request in bytes; the largest form holds a password.
@@ -35,8 +36,8 @@ type Options struct {
 	// on loopback only.
 	Password string
 	// Hosts are the names, with or without a port, under which the server may be
-	// asked. The loopback names always count on a loopback connection, and so do
-	// the address itself and the host of RedirectURL.
+	// asked. The loopback names always count on a connection from this machine, and
+	// so do the address itself and the host of RedirectURL.
 	Hosts []string
 	// RedirectURL is where LinkedIn sends the browser after consent. A consent
 	// begins at its host, so that the cookie comes back with the callback.
@@ -62,6 +63,7 @@ type Server struct {
 	*Listener
 	opts     Options
 	log      *zap.Logger
+	strange  *zap.Logger // for what anybody can bring about, as often as he likes
 	now      func() time.Time
 	redirect *url.URL // of RedirectURL; nil without one
 	hosts    map[string]bool
@@ -76,7 +78,7 @@ func New(o Options) (*Server, error) {
 	if o.View == nil || o.Ready == nil || o.Metrics == nil || o.Log == nil {
 		return nil, errors.New("making the HTTP server: View, Ready, Metrics and Log are required")
 	}
-	s := &Server{opts: o, log: o.Log, now: o.Now, hosts: map[string]bool{}, guesses: newGuesses()}
+	s := &Server{opts: o, log: o.Log, strange: seldom(o.Log), now: o.Now, hosts: map[string]bool{}, guesses: newGuesses()}
 	if s.now == nil {
 		s.now = time.Now
 	}
@@ -103,6 +105,20 @@ func New(o Options) (*Server, error) {
 	}
 	s.Listener.now = s.now
 	return s, nil
+}
+
+// The lines of one message that are logged of what strangers do: so many a minute,
+// and no more.
+const (
+	strangeLines = 5
+	strangeEvery = time.Minute
+)
+
+// seldom is log with a limit for each message.
+func seldom(log *zap.Logger) *zap.Logger {
+	return log.WithOptions(zap.WrapCore(func(core zapcore.Core) zapcore.Core {
+		return zapcore.NewSamplerWithOptions(core, strangeEvery, strangeLines, 0)
+	}))
 }
 
 // absolute reads the URL of a setting, nil when it is not set.

@@ -17,37 +17,47 @@ import (
 
 const (
 	sessionLife = 12 * time.Hour
-	nonceSize   = 16
-	sessionHead = 8 + nonceSize // when it ends, nonce
-	sessionSize = sessionHead + sha256.Size
+	browserLife = 400 * 24 * time.Hour // the longest that browsers keep a cookie (RFC 6265bis, 5.5)
+
+	nonceSize  = 16
+	ticketHead = 8 + nonceSize // when it ends, nonce
+	ticketSize = ticketHead + sha256.Size
 
 	// keyRounds make guessing the password from a stolen cookie slow
 	// (OWASP Password Storage Cheat Sheet: PBKDF2-HMAC-SHA256).
 	keyRounds = 600_000
 )
 
-// sessions makes and checks the session cookie: when it ends, a nonce and their
-// HMAC-SHA256 under a key derived from the password. Nothing is kept, so every
-// process with the same password takes it, also after a restart, and a new
-// password ends all sessions. Safe for concurrent use.
+// sessions knows the password and makes and checks the cookies of those who knew
+// it, too. Nothing is kept, so every process with the same password takes them, also
+// after a restart, and a new password ends them all. Safe for concurrent use.
 type sessions struct {
-	digest [sha256.Size]byte // of the password
-	key    func() ([]byte, error)
+	digest  [sha256.Size]byte // of the password
+	ticket                    // the session cookie
+	browser ticket            // that somebody logged in with this browser before; it opens nothing
 }
 
-// newSessions derives the key at its first use, since that takes a moment of
+// newSessions derives the keys at their first use, since that takes a moment of
 // CPU that a start should not wait for: rounds says how long.
 func newSessions(password string, rounds int) *sessions {
-	return &sessions{
-		digest: sha256.Sum256([]byte(password)),
-		key: sync.OnceValues(func() ([]byte, error) {
-			slow, err := pbkdf2.Key(sha256.New, password, []byte("leadstream session"), rounds, sha256.Size)
+	slow := sync.OnceValues(func() ([]byte, error) {
+		key, err := pbkdf2.Key(sha256.New, password, []byte("leadstream session"), rounds, sha256.Size)
+		if err != nil {
+			return nil, fmt.Errorf("deriving the key for sessions: %w", err)
+		}
+		return key, nil
+	})
+	made := func(life time.Duration, purpose string) ticket {
+		return ticket{life: life, key: sync.OnceValues(func() ([]byte, error) {
+			key, err := slow()
 			if err != nil {
-				return nil, fmt.Errorf("deriving the key for sessions: %w", err)
+				return nil, err
 			}
-			return hkdf.Expand(sha256.New, slow, "leadstream session cookie", sha256.Size)
-		}),
+			return hkdf.Expand(sha256.New, key, purpose, sha256.Size)
+		})}
 	}
+	return &sessions{digest: sha256.Sum256([]byte(password)),
+		ticket: made(sessionLife, "leadstream session cookie"), browser: made(browserLife, "leadstream browser cookie")}
 }
 
 // right tells, in a time that says nothing, whether this is the password.
@@ -56,32 +66,39 @@ func (s *sessions) right(password string) bool {
 	return subtle.ConstantTimeCompare(digest[:], s.digest[:]) == 1
 }
 
-// issue makes a session that ends sessionLife from now.
-func (s *sessions) issue(now time.Time) (string, error) {
-	head := make([]byte, sessionHead, sessionSize)
-	binary.BigEndian.PutUint64(head, uint64(now.Add(sessionLife).Unix()))
+// ticket makes and checks what one kind of cookie holds: when it ends, a nonce and
+// their HMAC-SHA256 under a key derived from the password.
+type ticket struct {
+	life time.Duration
+	key  func() ([]byte, error)
+}
+
+// issue makes one that ends a life from now.
+func (t *ticket) issue(now time.Time) (string, error) {
+	head := make([]byte, ticketHead, ticketSize)
+	binary.BigEndian.PutUint64(head, uint64(now.Add(t.life).Unix()))
 	_, _ = rand.Read(head[8:]) // crypto/rand never fails since Go 1.24
-	mac, err := s.sign(head)
+	mac, err := t.sign(head)
 	if err != nil {
 		return "", err
 	}
 	return base64.RawURLEncoding.EncodeToString(append(head, mac...)), nil
 }
 
-// errSession says that a session is not ours or has ended.
+// errSession says that a cookie is not ours or has ended.
 var errSession = errors.New("no valid session")
 
-// check is nil for a session that was issued here and has not ended.
-func (s *sessions) check(session string, now time.Time) error {
-	raw, err := base64.RawURLEncoding.Strict().DecodeString(session)
-	if err != nil || len(raw) != sessionSize {
+// check is nil for one that was issued here and has not ended.
+func (t *ticket) check(value string, now time.Time) error {
+	raw, err := base64.RawURLEncoding.Strict().DecodeString(value)
+	if err != nil || len(raw) != ticketSize {
 		return errSession
 	}
-	mac, err := s.sign(raw[:sessionHead])
+	mac, err := t.sign(raw[:ticketHead])
 	if err != nil {
 		return err
 	}
-	if !hmac.Equal(raw[sessionHead:], mac) {
+	if !hmac.Equal(raw[ticketHead:], mac) {
 		return errSession
 	}
 	if !now.Before(time.Unix(int64(binary.BigEndian.Uint64(raw)), 0)) {
@@ -90,8 +107,8 @@ func (s *sessions) check(session string, now time.Time) error {
 	return nil
 }
 
-func (s *sessions) sign(head []byte) ([]byte, error) {
-	key, err := s.key()
+func (t *ticket) sign(head []byte) ([]byte, error) {
+	key, err := t.key()
 	if err != nil {
 		return nil, err
 	}

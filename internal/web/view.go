@@ -61,7 +61,8 @@ const (
 
 // Connection is the consent at LinkedIn.
 type Connection struct {
-	// State: OK when tokens are usable; Failing when consent is needed.
+	// State: OK when tokens are usable, Warning when the consent ends within 30
+	// days, Failing when consent is needed, Waiting while nothing is known.
 	State State `json:"state"`
 	// Problem and Todo say what is wrong and what to do; Note deserves attention
 	// although it works.
@@ -171,7 +172,8 @@ type Budget struct {
 	// Paced: requests are spread because a limit was met.
 	Paced bool   `json:"paced"`
 	Note  string `json:"note,omitzero"`
-	// Endpoints are those that were asked today; nil when nobody counted.
+	// Endpoints are those that were asked today; nil when nobody counted, as in a
+	// process that stands by.
 	Endpoints []Endpoint `json:"endpoints"`
 }
 
@@ -214,8 +216,10 @@ type Error struct {
 	Over bool `json:"over,omitzero"`
 }
 
-// Readiness is the answer to /readyz. It is served to everyone who can reach
-// the port, so it holds nothing that a stranger may not read.
+// Readiness is the answer to /readyz. It is served without a password to everyone
+// who can reach the port: who makes it must see to it that it holds neither names
+// nor addresses. Organizations and forms stand in it by their ids, for which the
+// page, which is not for everyone, puts the names.
 type Readiness struct {
 	// Ready: configured, and Kafka was reached.
 	Ready bool `json:"ready"`
@@ -226,7 +230,8 @@ type Readiness struct {
 
 // Degradation is one thing that does not work.
 type Degradation struct {
-	Part   string `json:"part"` // kafka, registry, consent, role, form, source
+	Part string `json:"part"` // kafka, registry, consent, role, form, source
+	// Reason says what is amiss: with organizations by URN and forms by id.
 	Reason string `json:"reason"`
 	Todo   string `json:"todo,omitzero"`
 }
