@@ -15,8 +15,11 @@ const (
 	// throttleRow is how many 429 in a row mean that the day's limit is used up:
 	// pauses of 1, 2, 4 and 8 minutes lie between them.
 	throttleRow = 5
-	// dayJitter spreads the first requests of a new day.
+	// dayJitter spreads the first requests of a new day. LinkedIn's clock is known
+	// as a lower bound, a second behind at most: until daySlack the day before may
+	// be what it tells.
 	dayJitter = 5 * time.Minute
+	daySlack  = 2 * time.Second
 	dayLayout = time.DateOnly
 )
 
@@ -138,7 +141,7 @@ func (l *limits) throttled(endpoint string, sent time.Time, asked time.Duration)
 		g.refused = now
 		if left := l.tomorrow(); g.refusals >= throttleRow || asked >= left-time.Second {
 			g.refusals = 0
-			g.paused = now.Add(left + jitter(dayJitter))
+			g.paused = now.Add(left + daySlack + jitter(dayJitter-daySlack))
 			g.learn(l.day, l.partial)
 		} else if asked == 0 {
 			least := throttleFirst << (g.refusals - 1)
