@@ -30,10 +30,11 @@ import (
 type LinkedIn interface {
 	// Now is a lower bound of LinkedIn's clock; false before its first answer.
 	Now() (time.Time, bool)
-	// Moment is when to make a poll that is meant for t, which it gives a turn:
-	// later where LinkedIn's daily limit has requests spread, else the time nearest
-	// to t at which a request makes Now more exact, as a poll reads up to Now.
-	Moment(t time.Time) time.Time
+	// Moment is when to make a poll of the source that is meant for t, which it
+	// gives a turn: later where LinkedIn's daily limit has requests spread, else the
+	// time nearest to t at which a request makes Now more exact, as a poll reads up
+	// to Now.
+	Moment(src lead.Source, t time.Time) time.Time
 	// Responses gives fn every response of the source in the window, a page at a
 	// time, in any order, perhaps some twice. With a limit it may refuse a window
 	// that holds more with an error that has TooMany() int, the rows it expects.

@@ -55,7 +55,7 @@ type manyError int
 func (e manyError) Error() string { return "too many: " + strconv.Itoa(int(e)) }
 func (e manyError) TooMany() int  { return int(e) }
 
-func (f *fakeLinkedIn) Moment(t time.Time) time.Time { return t }
+func (f *fakeLinkedIn) Moment(_ lead.Source, t time.Time) time.Time { return t }
 
 func (f *fakeLinkedIn) Now() (time.Time, bool) {
 	f.mu.Lock()

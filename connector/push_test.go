@@ -32,11 +32,9 @@ func (w *world) pushNow(e *epoch) {
 	w.t.Helper()
 	box := e.sources[src].inbox
 	due, _ := box.ready()
-	found, err := e.fetchPushed(w.t.Context(), src, due)
-	if err != nil {
+	if err := e.pushOnce(w.t.Context(), src, box, due); err != nil {
 		w.t.Fatal(err)
 	}
-	box.settle(due, found)
 }
 
 func TestALeadThatLinkedInTellsOfIsPublishedAtOnceAndOnce(t *testing.T) {
@@ -142,7 +140,7 @@ func TestTheInboxTriesLessAndLessOftenAndGivesUp(t *testing.T) {
 				continue
 			}
 			tries = append(tries, time.Since(began).String())
-			box.settle(due, nil)
+			box.settle(due, pushed{})
 		}
 		want := []string{"0s", "1s", "3s", "7s", "15s", "31s", "1m3s", "2m7s", "4m15s"}
 		if !slices.Equal(tries, want) {
@@ -167,7 +165,7 @@ func TestTheInboxIsBoundedAndKeepsTheLaterOfTwo(t *testing.T) {
 	for id := range due {
 		found[id] = true
 	}
-	box.settle(due, found)
+	box.settle(due, pushed{found: found})
 	if due, _ := box.ready(); len(due) != 1 || !due["0"].Equal(at.Add(time.Second)) {
 		t.Errorf("%v waits, want the later registration alone", due)
 	}
