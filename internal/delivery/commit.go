@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/kafka"
@@ -43,6 +44,27 @@ func (b *Batch) Empty() bool {
 	return len(b.Leads) == 0 && len(b.DeadLetters) == 0 && len(b.Resolved) == 0 && len(b.Deletions) == 0 && len(b.Records) == 0
 }
 
+// String says what the batch holds, for errors.
+func (b Batch) String() string {
+	var parts []string
+	for _, part := range []struct {
+		n    int
+		what string
+	}{
+		{len(b.Leads), "lead"}, {len(b.DeadLetters), "dead letter"}, {len(b.Resolved), "removed dead letter"},
+		{len(b.Deletions), "tombstone"}, {len(b.Records), "checkpoint record"},
+	} {
+		switch part.n {
+		case 0:
+		case 1:
+			parts = append(parts, "1 "+part.what)
+		default:
+			parts = append(parts, fmt.Sprintf("%d %ss", part.n, part.what))
+		}
+	}
+	return strings.Join(parts, ", ")
+}
+
 // Commit makes the batch durable in one transaction. Memory of what the topics
 // hold changes only after Kafka has acknowledged it. On an error nothing of the
 // batch is visible to a read_committed consumer, or, where the commit is in
@@ -76,7 +98,7 @@ func (p *Publication) Commit(ctx context.Context, b Batch) error {
 	}
 	written, err := s.opts.Producer.Commit(ctx, msgs)
 	if err != nil {
-		return s.refusal(fmt.Errorf("committing %d leads and %d dead letters: %w", len(b.Leads), len(b.DeadLetters), err))
+		return s.refusal(fmt.Errorf("committing %s: %w", b, err))
 	}
 	s.committed(&b, topics, written)
 	return nil
