@@ -25,6 +25,15 @@ func (s *Store) Publish(fn func(*Publication) error) error {
 	return fn(&Publication{store: s})
 }
 
+// Partitions is how many the topic of a form's leads has, as it was described last;
+// at least one.
+func (p *Publication) Partitions(form string) int {
+	if t := p.store.topics[p.store.TopicName(form)]; t != nil {
+		return max(t.partitions, 1)
+	}
+	return 1
+}
+
 // Batch is what one transaction makes durable, all of it or none.
 type Batch struct {
 	Leads       []Lead // in order of submission
