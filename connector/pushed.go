@@ -59,6 +59,11 @@ func (e *epoch) pushOnce(ctx context.Context, src lead.Source, box *inbox, due m
 	if err != nil {
 		return err
 	}
+	hidden := maps.Clone(due)
+	maps.DeleteFunc(hidden, func(id string, _ time.Time) bool { return got.found[id] || got.left[id] })
+	for _, id := range e.store.Deleted(hidden) { // as another process was told
+		box.drop(id, due[id])
+	}
 	if n := box.settle(due, got); n > 0 {
 		e.log.Info("leads that LinkedIn told of do not show, or cost too many requests; they are left to the poll", zap.Stringer("source", src), zap.Int("leads", n))
 	}

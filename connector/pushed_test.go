@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
 	"strconv"
 	"testing"
@@ -101,6 +102,27 @@ func TestADeletedLeadIsNotLookedForAnyMore(t *testing.T) {
 	}
 	if due, _ := e.sources[src].inbox.ready(); len(due) != 1 || due["back"].IsZero() {
 		t.Errorf("waiting for %v, want the one that came back alone", due)
+	}
+}
+
+func TestALeadThatAnotherProcessIsToldIsDeletedIsLookedForOnceAtMost(t *testing.T) {
+	w := newWorld(t).notified()
+	e := w.start()
+	w.tick(e, time.Minute)
+	at := w.now()
+	w.tell(e, lead.Created, "gone", at)
+	w.tell(e, lead.Created, "back", at.Add(2*time.Second))
+	for _, id := range []string{"gone", "back"} {
+		if err := newWorldOf(w).Notify(t.Context(), notification(lead.Deleted, id, at.Add(time.Second))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := e.bury(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.pushNow(e)
+	if waiting := slices.Collect(maps.Keys(e.sources[src].inbox.waiting)); !slices.Equal(waiting, []string{"back"}) {
+		t.Errorf("waiting for %v, want the one that came back alone", waiting)
 	}
 }
 

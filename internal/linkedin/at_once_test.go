@@ -3,6 +3,7 @@ package linkedin
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strconv"
 	"sync"
 	"testing"
@@ -13,13 +14,13 @@ import (
 	"leadstream/internal/lead"
 )
 
-// notified polls every five minutes for three days, with 720 requests a day and
-// a notification every so often for a time, each of which is tried for five
+// notified polls every five minutes for three days, with so many requests a day
+// and a notification every so often for a time, each of which is tried for five
 // minutes, less and less often. It gives the polls and how many notifications
 // were fetched.
-func notified(t *testing.T, every, lasts time.Duration) (polls []time.Time, fetched int) {
+func notified(t *testing.T, budget int, every, lasts time.Duration) (polls []time.Time, fetched int) {
 	m := newMetered(1e6)
-	c := newTestClient(t, m, Options{DailyBudget: 720})
+	c := newTestClient(t, m, Options{DailyBudget: budget})
 	ctx, cancel := context.WithDeadline(t.Context(), endOfDay(3))
 	defer cancel()
 	var all sync.WaitGroup
@@ -48,8 +49,8 @@ func notified(t *testing.T, every, lasts time.Duration) (polls []time.Time, fetc
 	cancel()
 	all.Wait()
 	for n := 1; n <= 3; n++ {
-		if d := m.on(n); d.answered > 720 {
-			t.Errorf("day %d: %d requests, want 720 at most", n, d.answered)
+		if d := m.on(n); d.answered > budget {
+			t.Errorf("day %d: %d requests, want %d at most", n, d.answered, budget)
 		}
 	}
 	return polls, fetched
@@ -59,18 +60,20 @@ func notified(t *testing.T, every, lasts time.Duration) (polls []time.Time, fetc
 // polls are made on time, and what they leave goes to notifications.
 func TestNotificationsTakeNoTurnsFromPolls(t *testing.T) {
 	for _, tt := range []struct {
+		budget       int
 		every, lasts time.Duration
 		fetched      int // at least
 	}{
-		{10 * time.Minute, 72 * time.Hour, 430}, // all but a few
-		{2 * time.Minute, 72 * time.Hour, 1000}, // what polls leave of 3 × 720
-		{time.Minute, time.Hour, 10},
-		{10 * time.Second, time.Hour, 10},
-		{time.Second, 10 * time.Minute, 5},
+		{720, 10 * time.Minute, 72 * time.Hour, 430}, // all but a few
+		{720, 2 * time.Minute, 72 * time.Hour, 1000}, // what polls leave of 3 × 720
+		{720, time.Minute, time.Hour, 10},
+		{720, 10 * time.Second, time.Hour, 10},
+		{720, time.Second, 10 * time.Minute, 5},
+		{300, 2 * time.Minute, 72 * time.Hour, 20}, // polls take 288
 	} {
-		t.Run(tt.every.String()+" for "+tt.lasts.String(), func(t *testing.T) {
+		t.Run(fmt.Sprintf("%d a day, one in %v for %v", tt.budget, tt.every, tt.lasts), func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				polls, fetched := notified(t, tt.every, tt.lasts)
+				polls, fetched := notified(t, tt.budget, tt.every, tt.lasts)
 				if gap := longestGap(polls); gap > 5*time.Minute+livePatience || len(polls) < 3*288-3 {
 					t.Errorf("%d polls, no one for %v; want one each 5 minutes", len(polls), gap)
 				}

@@ -293,8 +293,8 @@ func underWay(ctx context.Context) context.Context {
 }
 
 // Moment is when to poll a source, for a poll that is meant for t. It gives the
-// poll a turn: where the day's requests are spread and others come first, it is later
-// than t, and a poll of the source at the moment given need not wait again.
+// poll a turn: where the day's requests are spread and others come first, it is
+// later than t, and a poll of the source at the moment given need not wait again.
 //
 // Else it is the time nearest to t, half a second away at most, at which a
 // request sharpens Now the most: t itself where that is sharp to 50 ms. Who
