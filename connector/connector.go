@@ -30,10 +30,11 @@ import (
 type LinkedIn interface {
 	// Now is a lower bound of LinkedIn's clock; false before its first answer.
 	Now() (time.Time, bool)
-	// Moment is when to make a poll that is meant for t, which it gives a turn:
-	// later where LinkedIn's daily limit has requests spread, else the time nearest
-	// to t at which a request makes Now more exact, as a poll reads up to Now.
-	Moment(t time.Time) time.Time
+	// Moment is when to make a poll of the source that is meant for t, which it
+	// gives a turn: later where LinkedIn's daily limit has requests spread, else the
+	// time nearest to t at which a request makes Now more exact, as a poll reads up
+	// to Now.
+	Moment(src lead.Source, t time.Time) time.Time
 	// Responses gives fn every response of the source in the window, a page at a
 	// time, in any order, perhaps some twice. With a limit it may refuse a window
 	// that holds more with an error that has TooMany() int, the rows it expects.
@@ -155,10 +156,12 @@ type epoch struct {
 	undiscovered map[string]*fault.Trouble
 	// wake is closed and replaced when there may be new work for a backlog.
 	wake chan struct{}
-	// notice holds one when a deletion was recorded here; buried says that those
-	// of before have been carried out.
+	// notice holds one when a deletion was recorded here. buried says that those of
+	// before have been carried out, or tried as often as --once does, and graves in
+	// which topics some have not been.
 	notice chan struct{}
 	buried bool
+	graves map[string]*unburied
 }
 
 // sourceState is how a source fares.
@@ -247,7 +250,7 @@ func (c *Connector) open(ctx context.Context) (*epoch, error) {
 		Connector: c, store: store, live: store.Lane(""), since: since, shown: newShown(state),
 		progress: state.Sources, debts: state.Debts, replays: state.Replays,
 		sources: map[lead.Source]*sourceState{}, events: map[string][]lead.Event{}, wake: make(chan struct{}), sweeping: make(chan struct{}, sweepsAtOnce),
-		notice: make(chan struct{}, 1), refused: make(chan struct{}, 1), undiscovered: map[string]*fault.Trouble{},
+		notice: make(chan struct{}, 1), refused: make(chan struct{}, 1), graves: map[string]*unburied{}, undiscovered: map[string]*fault.Trouble{},
 	}
 	if e.forms, err = newFormBook(e, state); err != nil {
 		return nil, err

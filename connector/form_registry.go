@@ -114,32 +114,46 @@ func (b *formBook) forgotten(f *form, id int) {
 }
 
 // verify asks the registry whether the ids still name the schemas; a registry
-// that was rebuilt is given them again.
+// that was rebuilt is given them again. It asks about one form after another and
+// may take long, so that nothing waits for it meanwhile.
 func (b *formBook) verify(ctx context.Context) error {
-	b.work.Lock()
-	defer b.work.Unlock()
 	b.mu.Lock()
-	var forms []*form
+	var asked []form // as they are now
 	for _, f := range b.forms {
 		if f.ready {
-			forms = append(forms, f)
+			asked = append(asked, *f)
 		}
 	}
 	b.mu.Unlock()
-	var lost []*form
-	for _, f := range forms {
-		now := b.peek(f)
-		same, err := b.epoch.opts.Registry.Holds(ctx, b.subject(f.id), now.schemaID, now.fields.Schema()) // ready: they are what is registered
+	var lost []form
+	for i := range asked {
+		f := &asked[i]
+		same, err := b.epoch.opts.Registry.Holds(ctx, b.subject(f.id), f.schemaID, f.fields.Schema()) // ready: they are what is registered
 		if err != nil {
-			return fmt.Errorf("asking the registry for schema %d of form %s: %w", now.schemaID, f.id, err)
+			return fmt.Errorf("asking the registry for schema %d of form %s: %w", f.schemaID, f.id, err)
 		}
 		if !same {
-			b.forgotten(f, now.schemaID)
-			lost = append(lost, f)
+			lost = append(lost, *f)
 		}
 	}
 	b.mu.Lock()
 	b.silent = false
 	b.mu.Unlock()
-	return b.bring(ctx, lost)
+	return b.restore(ctx, lost)
+}
+
+// restore registers schemas that the registry has lost, of forms that were not
+// registered anew since they were asked for.
+func (b *formBook) restore(ctx context.Context, lost []form) error {
+	b.work.Lock()
+	defer b.work.Unlock()
+	var open []*form
+	for i := range lost {
+		f := b.get(lost[i].id, "")
+		if now := b.peek(f); now.ready && now.schemaID == lost[i].schemaID && now.text == lost[i].text {
+			b.forgotten(f, now.schemaID)
+			open = append(open, f)
+		}
+	}
+	return b.bring(ctx, open)
 }

@@ -72,10 +72,19 @@ func (b *inbox) ready() (due map[string]time.Time, next time.Duration) {
 	return due, next
 }
 
-// settle takes out what was found, unless a later notification of it has come
-// meanwhile, and lets the rest of what was due wait for another time. It gives
-// the number of those given up.
-func (b *inbox) settle(due map[string]time.Time, found map[string]bool) (givenUp int) {
+// drop takes out a response that was deleted, unless it was submitted again since.
+func (b *inbox) drop(id string, deleted time.Time) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if a := b.waiting[id]; a != nil && !a.occurred.After(deleted) {
+		delete(b.waiting, id)
+	}
+}
+
+// settle takes out what was found or is left to the poll, unless a later
+// notification of it has come meanwhile, and lets the rest of what was due wait
+// for another time. It gives the number of those given up.
+func (b *inbox) settle(due map[string]time.Time, got pushed) (givenUp int) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	now := time.Now()
@@ -84,11 +93,11 @@ func (b *inbox) settle(due map[string]time.Time, found map[string]bool) (givenUp
 		if a == nil || !a.occurred.Equal(occurred) {
 			continue
 		}
-		wait := awaitFirst << min(a.tries, 10)
+		wait := max(awaitFirst<<min(a.tries, 10), got.wait)
 		switch {
-		case found[id]:
+		case got.found[id]:
 			delete(b.waiting, id)
-		case now.Add(wait).Sub(a.came) > awaitMost:
+		case got.left[id] || now.Add(wait).Sub(a.came) > awaitMost:
 			delete(b.waiting, id)
 			givenUp++
 		default:

@@ -65,9 +65,10 @@ func (e *epoch) lastRound(ctx context.Context) error {
 	return e.left()
 }
 
-// left is errFinished when everything was read and no form is owed anything.
+// left is errFinished when everything was read, no form is owed anything and no
+// lead that was deleted is left in its topic.
 func (e *epoch) left() error {
-	if left := append(e.unread(), e.owing()...); len(left) > 0 {
+	if left := slices.Concat(e.unread(), e.owing(), e.unburied()); len(left) > 0 {
 		return errors.Join(left...)
 	}
 	return errFinished

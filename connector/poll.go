@@ -41,7 +41,7 @@ func (e *epoch) pollLoop(ctx context.Context, src lead.Source) error {
 		}
 		scatter := time.Duration((rand.Float64() - 0.5) * 0.1 * float64(e.opts.Interval))
 		next = later(next.Add(e.opts.Interval), time.Now())
-		if err := fault.Sleep(ctx, time.Until(e.opts.LinkedIn.Moment(next.Add(scatter)))); err != nil {
+		if err := fault.Sleep(ctx, time.Until(e.opts.LinkedIn.Moment(src, next.Add(scatter)))); err != nil {
 			return err
 		}
 	}

@@ -24,25 +24,20 @@ type publication struct {
 func (e *epoch) publish(ctx context.Context, p *delivery.Publication, pub *publication) error {
 	letters := pub.unreadable()
 	var batch delivery.Batch
-	bytes := 0
-	topics := map[string]bool{}
+	space := newRoom()
 	for _, r := range pub.verdict.Missing {
 		l, letter := e.encode(r, pub.job)
 		if letter != nil {
 			letters = append(letters, *letter)
 			continue
 		}
-		size := len(l.Value) + recordOverhead
-		full := len(batch.Leads) >= delivery.MaxLeads || bytes+size > delivery.MaxBytes ||
-			!topics[r.Form.ID] && len(topics) >= maxTopics
-		if full {
+		if partitions := p.Partitions(r.Form.ID); !space.take(r.Form.ID, partitions, len(l.Value)) {
 			if err := e.commit(ctx, p, pub, batch); err != nil {
 				return err
 			}
-			batch, bytes, topics = delivery.Batch{}, 0, map[string]bool{}
+			batch, space = delivery.Batch{}, newRoom()
+			space.take(r.Form.ID, partitions, len(l.Value)) // one lead fits
 		}
-		topics[r.Form.ID] = true
-		bytes += size
 		batch.Leads = append(batch.Leads, l)
 	}
 	var err error
@@ -55,9 +50,36 @@ func (e *epoch) publish(ctx context.Context, p *delivery.Publication, pub *publi
 const (
 	// recordOverhead is about what headers, key and framing add to a value.
 	recordOverhead = 300
-	// maxTopics leaves room for the internal topics in a transaction.
-	maxTopics = kafka.MaxPartitions - 2
+	// maxPartitions leaves room for the internal topics in a transaction.
+	maxPartitions = kafka.MaxPartitions - 2
 )
+
+// room is what a transaction holds so far, against the limits of one.
+type room struct {
+	leads, bytes int
+	partitions   int            // that the leads may be in, at most
+	byForm       map[string]int // leads
+}
+
+func newRoom() *room { return &room{byForm: map[string]int{}} }
+
+// take makes room for a lead of a form whose topic has so many partitions; false
+// when there is none. The first lead always has room.
+func (r *room) take(form string, partitions, value int) bool {
+	another := 0 // partition
+	if r.byForm[form] < partitions {
+		another = 1
+	}
+	size := value + recordOverhead
+	if r.leads > 0 && (r.leads == delivery.MaxLeads || r.bytes+size > delivery.MaxBytes || r.partitions+another > maxPartitions) {
+		return false
+	}
+	r.leads++
+	r.byForm[form]++
+	r.bytes += size
+	r.partitions += another
+	return true
+}
 
 // The reasons for a dead letter, as they stand in its headers.
 const (

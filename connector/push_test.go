@@ -2,18 +2,14 @@ package connector
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"slices"
 	"strconv"
-	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
 
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/delivery"
-	"leadstream/internal/fault"
 	"leadstream/internal/lead"
 )
 
@@ -32,11 +28,9 @@ func (w *world) pushNow(e *epoch) {
 	w.t.Helper()
 	box := e.sources[src].inbox
 	due, _ := box.ready()
-	found, err := e.fetchPushed(w.t.Context(), src, due)
-	if err != nil {
+	if err := e.pushOnce(w.t.Context(), src, box, due); err != nil {
 		w.t.Fatal(err)
 	}
-	box.settle(due, found)
 }
 
 func TestALeadThatLinkedInTellsOfIsPublishedAtOnceAndOnce(t *testing.T) {
@@ -142,7 +136,7 @@ func TestTheInboxTriesLessAndLessOftenAndGivesUp(t *testing.T) {
 				continue
 			}
 			tries = append(tries, time.Since(began).String())
-			box.settle(due, nil)
+			box.settle(due, pushed{})
 		}
 		want := []string{"0s", "1s", "3s", "7s", "15s", "31s", "1m3s", "2m7s", "4m15s"}
 		if !slices.Equal(tries, want) {
@@ -167,7 +161,7 @@ func TestTheInboxIsBoundedAndKeepsTheLaterOfTwo(t *testing.T) {
 	for id := range due {
 		found[id] = true
 	}
-	box.settle(due, found)
+	box.settle(due, pushed{found: found})
 	if due, _ := box.ready(); len(due) != 1 || !due["0"].Equal(at.Add(time.Second)) {
 		t.Errorf("%v waits, want the later registration alone", due)
 	}
@@ -270,130 +264,4 @@ func TestADeletedLeadIsNotReadBackByPollsReplaysOrALostCheckpoint(t *testing.T) 
 	w.tick(fresh, time.Minute)
 	w.catchUp(fresh)
 	w.expectIDs(formID, want...)
-}
-
-// subscriptions is LinkedIn's memory of them.
-type subscriptions struct {
-	mu    sync.Mutex
-	all   []lead.Subscription
-	next  int
-	asked int // how often for those of a source
-	down  error
-}
-
-func (s *subscriptions) Subscriptions(_ context.Context, of lead.Source) ([]lead.Subscription, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.asked++
-	var found []lead.Subscription
-	for _, one := range s.all {
-		if one.Source == of {
-			found = append(found, one)
-		}
-	}
-	return found, s.down
-}
-
-func (s *subscriptions) Subscribe(_ context.Context, of lead.Source, webhook string) (string, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.next++
-	id := strconv.Itoa(s.next)
-	s.all = append(s.all, lead.Subscription{ID: id, Source: of, Webhook: webhook})
-	return id, nil
-}
-
-func (s *subscriptions) Unsubscribe(_ context.Context, id string) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.all = slices.DeleteFunc(s.all, func(one lead.Subscription) bool { return one.ID == id })
-	return nil
-}
-
-func (s *subscriptions) String() string {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var text []string
-	for _, one := range s.all {
-		text = append(text, fmt.Sprint(one.ID, " ", one.Webhook, map[bool]string{true: " narrowed"}[one.Narrowed]))
-	}
-	return fmt.Sprint(text)
-}
-
-func TestEachSourceHasExactlyOneSubscriptionOfOurs(t *testing.T) {
-	const ours, theirs = "https://leads.example.com/webhooks/linkedin", "https://other.example.com/hook"
-	for _, c := range []struct {
-		name string
-		have []lead.Subscription
-		want string
-	}{
-		{"none", nil, "[1 " + ours + "]"},
-		{"one", []lead.Subscription{{ID: "7", Webhook: ours}}, "[7 " + ours + "]"},
-		{"the same twice", []lead.Subscription{{ID: "7", Webhook: ours}, {ID: "8", Webhook: ours}}, "[7 " + ours + "]"},
-		{"somebody else's", []lead.Subscription{{ID: "7", Webhook: theirs}}, "[7 " + theirs + " 1 " + ours + "]"},
-		{"of one event alone", []lead.Subscription{{ID: "7", Webhook: ours, Narrowed: true}}, "[7 " + ours + " narrowed 1 " + ours + "]"},
-	} {
-		t.Run(c.name, func(t *testing.T) {
-			w := newWorld(t)
-			s := &subscriptions{}
-			for _, one := range c.have {
-				one.Source = src
-				s.all = append(s.all, one)
-			}
-			w.opts.Webhook, w.opts.Subscriber = ours, s
-			e := w.start()
-			for range 2 {
-				if err := e.subscribe(t.Context(), src); err != nil {
-					t.Fatal(err)
-				}
-			}
-			if got := s.String(); got != c.want {
-				t.Errorf("subscriptions are %s, want %s", got, c.want)
-			}
-		})
-	}
-}
-
-func TestSubscriptionsAreRepairedDailyAndMissedOnesSaidOnce(t *testing.T) {
-	w := newWorld(t)
-	w.opts.Discovery = 15 * time.Minute
-	s := &subscriptions{down: fault.As(fault.Suspend, errors.New("the webhook is refused"))}
-	w.opts.Webhook, w.opts.Subscriber = "https://leads.example.com/webhooks/linkedin", s
-	e := w.start()
-	synctest.Test(t, func(t *testing.T) {
-		ctx, cancel := context.WithCancel(context.Background())
-		done := make(chan error, 1)
-		began := time.Now()
-		e.Connector.opts.Now = func() time.Time { return w.linkedin.clock.Add(time.Since(began)) }
-		go func() { done <- e.subscribeLoop(ctx) }()
-		time.Sleep(2*e.opts.Discovery + time.Second)
-		if n := w.logs.FilterMessageSnippet("no notifications from LinkedIn").Len(); n != 1 {
-			t.Errorf("said %d times that there are none, want once", n)
-		}
-		s.mu.Lock()
-		if s.asked != 3 {
-			t.Errorf("asked LinkedIn %d times, want once at the start and at each discovery", s.asked)
-		}
-		s.down = nil
-		s.mu.Unlock()
-		time.Sleep(e.opts.Discovery)
-		if got := s.String(); got != "[1 "+e.opts.Webhook+"]" {
-			t.Errorf("subscriptions are %s, want one", got)
-		}
-		s.mu.Lock()
-		s.all = nil // LinkedIn does not say what ends one
-		s.mu.Unlock()
-		time.Sleep(repairEvery - e.opts.Discovery)
-		if got := s.String(); got != "[]" {
-			t.Errorf("before a day has passed subscriptions are %s", got)
-		}
-		time.Sleep(2 * e.opts.Discovery)
-		if got := s.String(); got != "[2 "+e.opts.Webhook+"]" {
-			t.Errorf("after a day subscriptions are %s, want a new one", got)
-		}
-		cancel()
-		if err := <-done; err != nil {
-			t.Errorf("subscribeLoop = %v", err)
-		}
-	})
 }

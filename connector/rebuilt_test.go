@@ -169,3 +169,49 @@ func TestWithTheRegistryAwayOnlyAFormThatNeedsANewSchemaIsOwed(t *testing.T) {
 	w.expectIDs(formID, "0 known", "1 known")
 	w.expectIDs(other, "0 new", "1 new")
 }
+
+// slow is a registry that takes its time to say whether it knows a schema.
+type slow struct {
+	Registry
+	asked, answer chan struct{}
+}
+
+func (s *slow) Holds(ctx context.Context, subject string, id int, avro string) (bool, error) {
+	close(s.asked)
+	<-s.answer
+	return s.Registry.Holds(ctx, subject, id, avro)
+}
+
+func TestFormsDoNotWaitWhileTheRegistryIsAskedAboutOthers(t *testing.T) {
+	w := newWorld(t)
+	e := w.start()
+	s := &slow{Registry: w.registry, asked: make(chan struct{}), answer: make(chan struct{})}
+	e.Connector.opts.Registry = s
+	verified := make(chan error, 1)
+	go func() { verified <- e.forms.verify(t.Context()) }()
+	<-s.asked
+	w.addOther()
+	w.linkedin.submit("a", w.now().Add(time.Second)).Form.ID = other
+	polled := make(chan error, 1)
+	go func() {
+		w.linkedin.mu.Lock()
+		w.linkedin.clock = w.linkedin.clock.Add(time.Minute)
+		w.linkedin.mu.Unlock()
+		polled <- e.poll(t.Context(), src)
+	}()
+	select {
+	case err := <-polled:
+		if err != nil {
+			t.Error(err)
+		}
+		close(s.answer)
+	case <-time.After(10 * time.Second):
+		t.Error("a form that was not met before waits for the answer about another")
+		close(s.answer)
+		<-polled
+	}
+	if err := <-verified; err != nil {
+		t.Error(err)
+	}
+	w.expectIDs(other, "a")
+}

@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -26,33 +27,41 @@ type Subscriber interface {
 // not say what ends one.
 const repairEvery = 24 * time.Hour
 
+// subscription is what is known of that of a source.
+type subscription struct {
+	seen    time.Time // when it was last as it should be
+	failing bool
+	trouble fault.Trouble // while it is not
+}
+
 // subscribeLoop keeps one subscription for each source that can be read. One
 // that cannot be had is tried again at the next discovery interval; polls go on
 // without.
 func (e *epoch) subscribeLoop(ctx context.Context) error {
-	seen := map[lead.Source]time.Time{} // when its subscription was last as it should be
-	said := map[lead.Source]string{}
+	known := map[lead.Source]*subscription{}
 	for {
 		readable := e.readable()
+		for src := range known { // without the role LinkedIn may end it: looked at anew with the role
+			if !slices.Contains(readable, src) {
+				delete(known, src)
+				e.troubles.Over(subscribingTo(src))
+				e.subscribed(src, false)
+			}
+		}
 		for _, src := range readable {
-			if e.opts.Now().Sub(seen[src]) < repairEvery {
+			s := known[src]
+			if s == nil {
+				s = &subscription{}
+				known[src] = s
+			}
+			if e.opts.Now().Sub(s.seen) < repairEvery {
 				continue
 			}
 			err := e.subscribe(ctx, src)
-			what := "subscribing to the notifications of " + src.String()
-			switch {
-			case ctx.Err() != nil:
+			if ctx.Err() != nil {
 				return nil
-			case err == nil:
-				seen[src] = e.opts.Now()
-				delete(said, src)
-				e.troubles.Over(what)
-			case said[src] != err.Error():
-				said[src] = err.Error()
-				e.troubles.Note(src.Owner, what, err)
-				e.log.Log(level(err), "no notifications from LinkedIn; its leads are found by polling", zap.Stringer("source", src), zap.Error(err))
 			}
-			e.subscribed(src, err)
+			e.fared(src, s, err)
 		}
 		wait := e.opts.Discovery
 		if len(readable) == 0 { // discovery has just begun
@@ -62,6 +71,29 @@ func (e *epoch) subscribeLoop(ctx context.Context) error {
 			return nil
 		}
 	}
+}
+
+// fared takes note of how a look at a source's subscription went. That it cannot
+// be had is said once, and so is that it is there again.
+func (e *epoch) fared(src lead.Source, s *subscription, err error) {
+	e.subscribed(src, err == nil)
+	switch {
+	case err == nil:
+		if s.failing {
+			e.log.Info("LinkedIn notifies again", zap.Stringer("source", src))
+		}
+		*s = subscription{seen: e.opts.Now()}
+		e.troubles.Over(subscribingTo(src))
+		return
+	case s.trouble.New(err):
+		e.log.Log(level(err), "no notifications from LinkedIn; its leads are found by polling", zap.Stringer("source", src), zap.Error(err))
+	}
+	s.failing = true
+	e.troubles.Note(src.Owner, subscribingTo(src), err)
+}
+
+func subscribingTo(src lead.Source) string {
+	return "subscribing to the notifications of " + src.String()
 }
 
 // readable are the sources whose organizations can be read.
@@ -80,11 +112,11 @@ func (e *epoch) readable() []lead.Source {
 }
 
 // subscribed notes how the subscription of a source fares.
-func (e *epoch) subscribed(src lead.Source, err error) {
+func (e *epoch) subscribed(src lead.Source, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if s := e.sources[src]; s != nil {
-		s.notified = err == nil
+		s.notified = ok
 	}
 }
 

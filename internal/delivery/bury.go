@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -65,12 +66,13 @@ func (s *Store) deletedSince(id string, millis int64) bool {
 
 // Bury carries out the deletions that are known: each lead becomes a tombstone in
 // its topic, unless the member has registered again since, and a dead letter of
-// it is removed. What one topic refuses waits for the next call and keeps no
-// other waiting; the error is the first such refusal. It is idempotent: after a
-// crash the rest is carried out.
+// it is removed. What one topic refuses waits for a later call and keeps no other
+// waiting; the error is a *RefusedError as long as any does. It is idempotent:
+// after a crash the rest is carried out.
 func (p *Publication) Bury(ctx context.Context) (buried int, err error) {
 	s := p.store
 	if len(s.graves) == 0 {
+		clear(s.refusals)
 		return 0, nil
 	}
 	if err := p.buryDeadLetters(ctx); err != nil {
@@ -82,23 +84,29 @@ func (p *Publication) Bury(ctx context.Context) (buried int, err error) {
 			byTopic[s.TopicName(g.Form)] = append(byTopic[s.TopicName(g.Form)], g)
 		}
 	}
+	maps.DeleteFunc(s.refusals, func(topic string, _ Refusal) bool { return byTopic[topic] == nil })
 	var left []grave
-	var first error
 	for topic, graves := range byTopic {
+		if s.rests(topic) {
+			left = append(left, graves...)
+			continue
+		}
 		n, err := p.buryIn(ctx, topic, graves)
 		buried += n
 		if err == nil {
+			delete(s.refusals, topic)
 			continue
 		}
 		if ctx.Err() != nil || errors.Is(err, kafka.ErrEpochLost) {
 			return buried, err
 		}
 		left = append(left, graves...)
-		if first == nil {
-			first = fmt.Errorf("removing deleted leads from topic %s: %w", topic, err)
-		}
+		s.refuses(topic, err)
 	}
-	return buried, errors.Join(first, p.moveBuried(ctx, left))
+	if err := p.moveBuried(ctx, left); err != nil {
+		return buried, err
+	}
+	return buried, s.refused()
 }
 
 // buryDeadLetters removes the dead letters of deleted leads.

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"strings"
 
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/kafka"
@@ -22,6 +23,15 @@ func (s *Store) Publish(fn func(*Publication) error) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return fn(&Publication{store: s})
+}
+
+// Partitions is how many the topic of a form's leads has, as it was described last;
+// at least one.
+func (p *Publication) Partitions(form string) int {
+	if t := p.store.topics[p.store.TopicName(form)]; t != nil {
+		return max(t.partitions, 1)
+	}
+	return 1
 }
 
 // Batch is what one transaction makes durable, all of it or none.
@@ -41,6 +51,27 @@ type Batch struct {
 // Empty reports whether there is nothing to commit.
 func (b *Batch) Empty() bool {
 	return len(b.Leads) == 0 && len(b.DeadLetters) == 0 && len(b.Resolved) == 0 && len(b.Deletions) == 0 && len(b.Records) == 0
+}
+
+// String says what the batch holds, for errors.
+func (b Batch) String() string {
+	var parts []string
+	for _, part := range []struct {
+		n    int
+		what string
+	}{
+		{len(b.Leads), "lead"}, {len(b.DeadLetters), "dead letter"}, {len(b.Resolved), "removed dead letter"},
+		{len(b.Deletions), "tombstone"}, {len(b.Records), "checkpoint record"},
+	} {
+		switch part.n {
+		case 0:
+		case 1:
+			parts = append(parts, "1 "+part.what)
+		default:
+			parts = append(parts, fmt.Sprintf("%d %ss", part.n, part.what))
+		}
+	}
+	return strings.Join(parts, ", ")
 }
 
 // Commit makes the batch durable in one transaction. Memory of what the topics
@@ -76,7 +107,7 @@ func (p *Publication) Commit(ctx context.Context, b Batch) error {
 	}
 	written, err := s.opts.Producer.Commit(ctx, msgs)
 	if err != nil {
-		return s.refusal(fmt.Errorf("committing %d leads and %d dead letters: %w", len(b.Leads), len(b.DeadLetters), err))
+		return s.refusal(fmt.Errorf("committing %s: %w", b, err))
 	}
 	s.committed(&b, topics, written)
 	return nil

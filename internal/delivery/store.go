@@ -69,6 +69,7 @@ type Store struct {
 	deletions map[string]int64
 	deleted   *kafka.Follower     // of that topic
 	graves    []grave             // deletions that may lack their tombstones
+	refusals  map[string]Refusal  // by topics that did not take theirs
 	buried    []int64             // what the checkpoint says of them, by partition
 	dead      map[string]struct{} // keys of the dead letters, nil until asked for
 
@@ -92,7 +93,7 @@ func New(o Options) *Store {
 	}
 	return &Store{
 		opts: o, topics: map[string]*topicState{}, view: map[string]checkpoint.Topic{},
-		lanes: map[*Lane]struct{}{}, kept: map[*Lane]int{}, deletions: map[string]int64{},
+		lanes: map[*Lane]struct{}{}, kept: map[*Lane]int{}, deletions: map[string]int64{}, refusals: map[string]Refusal{},
 		deleted: o.Cluster.Follower(DeletionsTopic(o.Name)),
 	}
 }

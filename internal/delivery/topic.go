@@ -31,7 +31,9 @@ type topicState struct {
 	ready     bool
 	changed   bool          // learnt something that is not recorded yet
 	retention time.Duration // negative: unlimited
-	oldest    time.Time     // of what is left, where something was removed; else zero
+	// partitions is how many the topic has, 0 while it was not described.
+	partitions int
+	oldest     time.Time // of what is left, where something was removed; else zero
 	// written is the last offset by partition of our last commit; a reader sees
 	// that commit once its marker stands behind it.
 	written map[int]int64
@@ -158,6 +160,9 @@ func (s *Store) learn(ctx context.Context, name string, found map[string]kafka.T
 		t = &topicState{Topic: checkpoint.Topic{Topic: name, Seen: s.opts.Now().UTC()}, changed: true}
 	}
 	t.retention = retentionOf(info, existed, LeadTopic(s.opts, name))
+	if t.partitions = s.opts.Partitions; existed {
+		t.partitions = info.Partitions
+	}
 	if existed {
 		if err := s.remembers(ctx, name, t, firstSight); err != nil {
 			return err
@@ -286,7 +291,7 @@ func (s *Store) again(ctx context.Context, topic string) error {
 	if !ok {
 		return &kafka.TopicError{Topic: topic, Index: -1, Err: kafka.ErrTopicMissing}
 	}
-	t.retention = retentionOf(info, true, kafka.TopicSpec{})
+	t.retention, t.partitions = retentionOf(info, true, kafka.TopicSpec{}), info.Partitions
 	if err := s.remembers(ctx, topic, t, false); err != nil {
 		return err
 	}

@@ -13,3 +13,15 @@ func Background(ctx context.Context) context.Context {
 
 // IsBackground reports whether the context marks work that can wait.
 func IsBackground(ctx context.Context) bool { return ctx.Value(backgroundKey{}) != nil }
+
+type atOnceKey struct{}
+
+// AtOnce marks work that is to be done now or left to a poll, which finds the
+// same: fetching what LinkedIn has told of. Where something is short it gets what
+// polls leave, and is refused rather than made to wait.
+func AtOnce(ctx context.Context) context.Context {
+	return context.WithValue(ctx, atOnceKey{}, true)
+}
+
+// IsAtOnce reports whether the context marks work that is done now or not at all.
+func IsAtOnce(ctx context.Context) bool { return ctx.Value(atOnceKey{}) != nil }

@@ -1,10 +1,13 @@
 package linkedin
 
 import (
+	"context"
 	"math/rand/v2"
 	"net/http"
 	"sync"
 	"time"
+
+	"leadstream/internal/lead"
 )
 
 const (
@@ -15,8 +18,11 @@ const (
 	// throttleRow is how many 429 in a row mean that the day's limit is used up:
 	// pauses of 1, 2, 4 and 8 minutes lie between them.
 	throttleRow = 5
-	// dayJitter spreads the first requests of a new day.
+	// dayJitter spreads the first requests of a new day. LinkedIn's clock is known
+	// as a lower bound, a second behind at most: until daySlack the day before may
+	// be what it tells.
 	dayJitter = 5 * time.Minute
+	daySlack  = 2 * time.Second
 	dayLayout = time.DateOnly
 )
 
@@ -78,8 +84,9 @@ func newLimits(own int, now func() (time.Time, bool)) *limits {
 }
 
 // admit counts a request to the endpoint, or says why it must not be made. A
-// request that has not waited for its turn is made up for by those that will.
-func (l *limits) admit(endpoint string, background, turned bool) error {
+// request that has not waited for its turn is made up for by those that will, but
+// for one that is made at once or not at all: it is made if nobody will miss it.
+func (l *limits) admit(ctx context.Context, endpoint string, turned bool) error {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	g, now := l.gate(endpoint), time.Now()
@@ -87,8 +94,13 @@ func (l *limits) admit(endpoint string, background, turned bool) error {
 		return err
 	}
 	if !turned && l.allowance(g) > 0 {
-		g.pace.fill(now, l.rate(g))
-		g.pace.take(background)
+		rate := l.rate(g)
+		g.pace.fill(now, rate)
+		if !lead.IsAtOnce(ctx) {
+			g.pace.take(lead.IsBackground(ctx))
+		} else if wait, ok := g.pace.spare(rate); !ok {
+			return &BudgetError{Endpoint: endpoint, Until: now.Add(wait).UTC(), Pace: l.allowance(g), Spread: true}
+		}
 	}
 	g.requests++
 	return nil
@@ -138,7 +150,7 @@ func (l *limits) throttled(endpoint string, sent time.Time, asked time.Duration)
 		g.refused = now
 		if left := l.tomorrow(); g.refusals >= throttleRow || asked >= left-time.Second {
 			g.refusals = 0
-			g.paused = now.Add(left + jitter(dayJitter))
+			g.paused = now.Add(left + daySlack + jitter(dayJitter-daySlack))
 			g.learn(l.day, l.partial)
 		} else if asked == 0 {
 			least := throttleFirst << (g.refusals - 1)

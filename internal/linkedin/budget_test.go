@@ -37,7 +37,7 @@ func TestThrottlingEndsInAPauseUntilMidnight(t *testing.T) {
 		err := idle(t.Context(), c)
 		var budget *BudgetError
 		midnight := time.Now().UTC().Truncate(24 * time.Hour).Add(24 * time.Hour)
-		if !errors.As(err, &budget) || budget.Until.Before(midnight) || budget.Until.After(midnight.Add(dayJitter)) || budget.Own != 0 {
+		if !errors.As(err, &budget) || budget.Until.Before(midnight.Add(daySlack)) || budget.Until.After(midnight.Add(dayJitter)) || budget.Own != 0 {
 			t.Fatalf("after five refusals: %v, want a pause until %v", err, midnight)
 		}
 		if got := c.Counters(); got.Paused[EndpointResponses].IsZero() || got.Requests[EndpointResponses] != 5 {
@@ -154,6 +154,22 @@ func TestAPauseHoldsOverRestarts(t *testing.T) {
 		}
 		if _, err := c.Forms(t.Context(), testSource.Owner); err != nil {
 			t.Errorf("a pause longer than a day was taken over: %v", err)
+		}
+	})
+}
+
+// TestAPauseEndsOnTheNewDayByLinkedInsClock, which is told as a lower bound, up
+// to a second behind: else the first request would count for the day before.
+func TestAPauseEndsOnTheNewDayByLinkedInsClock(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		midnight := time.Now().Truncate(24 * time.Hour).Add(24 * time.Hour)
+		for range 1000 {
+			l := newLimits(0, func() (time.Time, bool) { return time.Time{}, false })
+			_, err := l.throttled(EndpointResponses, time.Now(), 24*time.Hour)
+			var budget *BudgetError
+			if !errors.As(err, &budget) || budget.Until.Before(midnight.Add(daySlack)) || budget.Until.After(midnight.Add(dayJitter)) {
+				t.Fatalf("%v, want a pause until %v to %v after %v", err, daySlack, dayJitter, midnight)
+			}
 		}
 	})
 }

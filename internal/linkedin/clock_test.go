@@ -78,12 +78,12 @@ func TestAFewPollsAtTheRightMomentSharpenTheClock(t *testing.T) {
 			d := &dated{offset: time.Duration(part) * 100 * time.Millisecond, delay: 5 * time.Millisecond}
 			c := newTestClient(t, d, Options{})
 			next := time.Now()
-			if got := c.Moment(next); !got.Equal(next) {
+			if got := c.Moment(testSource, next); !got.Equal(next) {
 				t.Errorf("moved by %v before the first answer", got.Sub(next))
 			}
 			for i := range 2000 {
 				next = next.Add(time.Second)
-				at := c.Moment(next)
+				at := c.Moment(testSource, next)
 				if moved := at.Sub(next).Abs(); moved > 500*time.Millisecond {
 					t.Fatalf("poll %d is moved by %v", i, moved)
 				}

@@ -50,7 +50,7 @@ func (c *Client) Responses(ctx context.Context, src lead.Source, w lead.Window, 
 func (c *Client) responsePage(ctx context.Context, src lead.Source, w lead.Window, start, count int) (*page[lead.Response], error) {
 	from := max(w.From.UnixMilli()-1, 0)
 	to := w.To.Add(time.Millisecond - 1).UnixMilli()
-	q := request{endpoint: EndpointResponses, path: responsesPath, params: []param{
+	q := request{endpoint: EndpointResponses, path: responsesPath, who: src.String(), params: []param{
 		{"q", text("owner")},
 		{"owner", record{{ownerUnion(src.Owner), text(src.Owner)}}},
 		{"leadType", record{{"leadType", text(src.Type)}}},

@@ -4,6 +4,7 @@ import (
 	"context"
 	"io"
 	"net/http"
+	"strconv"
 	"sync"
 	"testing"
 	"time"
@@ -82,11 +83,11 @@ func again(ctx context.Context, err error) error {
 	return fault.Sleep(ctx, max(fault.DelayOf(err), 200*time.Millisecond))
 }
 
-// poll polls like a source of the connector, until ctx ends.
-func poll(ctx context.Context, c *Client, interval time.Duration) (polls []time.Time) {
+// poll polls a source like the connector, until ctx ends.
+func poll(ctx context.Context, c *Client, src lead.Source, interval time.Duration) (polls []time.Time) {
 	for next := time.Now(); ; {
 		for {
-			err := idle(ctx, c)
+			err := c.Responses(ctx, src, testWindow, 0, new(gathered).take)
 			if err == nil {
 				break
 			}
@@ -98,10 +99,15 @@ func poll(ctx context.Context, c *Client, interval time.Duration) (polls []time.
 		if next = next.Add(interval); next.Before(time.Now()) {
 			next = time.Now()
 		}
-		if fault.Sleep(ctx, time.Until(c.Moment(next))) != nil {
+		if fault.Sleep(ctx, time.Until(c.Moment(src, next))) != nil {
 			return polls
 		}
 	}
+}
+
+// sourceOf is the i-th of several sources.
+func sourceOf(i int) lead.Source {
+	return lead.Source{Owner: "urn:li:organization:" + strconv.Itoa(9000123+i), Type: testSource.Type}
 }
 
 // backfill reads slice after slice in the background, until ctx ends.
@@ -127,9 +133,9 @@ func work(t *testing.T, c *Client, until time.Time, interval time.Duration, sour
 	defer cancel()
 	var all sync.WaitGroup
 	var mu sync.Mutex
-	for range sources {
+	for i := range sources {
 		all.Go(func() {
-			at := poll(ctx, c, interval)
+			at := poll(ctx, c, sourceOf(i), interval)
 			mu.Lock()
 			defer mu.Unlock()
 			polls = append(polls, at)

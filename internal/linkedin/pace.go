@@ -1,8 +1,8 @@
 package linkedin
 
 import (
+	"cmp"
 	"context"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -21,6 +21,9 @@ import (
 // all of its requests at once, as a list must be read while it stays the same;
 // its account goes below zero, and the next ones wait for longer. Live work is
 // given turns in the order in which it asks.
+//
+// What is to be done at once or left to a poll (lead.AtOnce) is given no turns:
+// it takes what the polls that are planned leave, request by request.
 
 const (
 	// liveShare of the requests are kept for live work. The rest keeps backfill
@@ -41,14 +44,19 @@ const (
 	// much later, before the turn is taken for given up.
 	turnSlack = time.Second
 	turnGrace = 2 * time.Minute
+	// pollReserve is what work that is done at once or not at all leaves in the
+	// account: the poll of a source that has no turn yet need not wait.
+	pollReserve = 1
 )
 
 // pace is the state of an endpoint whose requests are spread.
 type pace struct {
 	live, background float64 // requests that may be made at once; below 0, made ahead of time
 	filled           time.Time
-	lot, lastLot     float64     // requests of work in the background since its last turn, and before it
-	due              []time.Time // turns of live work that were given and not yet used, rising
+	lot, lastLot     float64 // requests of work in the background since its last turn, and before it
+	// due are the turns of live work that were promised and not used yet, by whom
+	// they were promised to: nobody else takes one, and nobody has two.
+	due map[string]time.Time
 	// every is how far apart the turns of live work were when they last had to be
 	// spread, at spread; said is the day on which that was logged.
 	every  time.Duration
@@ -73,9 +81,10 @@ func (p *pace) fill(now time.Time, rate float64) {
 		p.background += came * (1 - liveShare)
 	}
 	p.filled = now
-	for len(p.due) > 0 && now.Sub(p.due[0]) > turnGrace {
-		p.due = p.due[1:]
-		p.live++
+	for who, turn := range p.due {
+		if now.Sub(turn) > turnGrace {
+			p.giveBack(who)
+		}
 	}
 	over := max(p.live-mostLive, 0)
 	p.live -= over
@@ -114,18 +123,29 @@ func (p *pace) next(now, at time.Time, rate float64) time.Time {
 }
 
 // promise keeps a turn for the work that comes back for it.
-func (p *pace) promise(turn time.Time) {
-	i, _ := slices.BinarySearchFunc(p.due, turn, time.Time.Compare)
-	p.due = slices.Insert(p.due, i, turn)
+func (p *pace) promise(who string, turn time.Time) {
+	if p.due == nil {
+		p.due = map[string]time.Time{}
+	}
+	p.due[who] = turn
 }
 
-// redeem reports whether a turn that was promised has come, and uses it.
-func (p *pace) redeem(now time.Time) bool {
-	if len(p.due) == 0 || p.due[0].After(now.Add(turnSlack)) {
-		return false
+// giveBack returns a turn that was promised and is not used.
+func (p *pace) giveBack(who string) {
+	if _, promised := p.due[who]; promised {
+		delete(p.due, who)
+		p.live++
 	}
-	p.due = p.due[1:]
-	return true
+}
+
+// spare takes a request that no poll will miss, or says how long it takes until
+// there is one.
+func (p *pace) spare(rate float64) (wait time.Duration, ok bool) {
+	if short := 1 + pollReserve - p.live; short > 0 {
+		return seconds(short / (rate * liveShare)), false
+	}
+	p.live--
+	return 0, true
 }
 
 // backgroundWait is how long the account of work in the background takes to hold
@@ -165,8 +185,8 @@ func (l *limits) kept(g *gate) time.Duration {
 
 // wait is how long a piece of work has to wait before its first request.
 // turned says that its turn comes then; else it is to ask again. A wait above
-// patience is a *BudgetError.
-func (l *limits) wait(endpoint string, background bool, patience time.Duration) (wait time.Duration, turned bool, err error) {
+// patience is a *BudgetError. who comes back for a turn is known by its name.
+func (l *limits) wait(endpoint, who string, background bool, patience time.Duration) (wait time.Duration, turned bool, err error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	g, now := l.gate(endpoint), time.Now()
@@ -189,20 +209,30 @@ func (l *limits) wait(endpoint string, background bool, patience time.Duration) 
 		p.lot, p.lastLot = 0, p.lot
 		p.take(background)
 		return 0, true, nil
-	case p.redeem(now):
-		return 0, true, nil
 	}
-	turn := p.next(now, now, rate)
+	turn, promised := p.due[who]
+	if !promised {
+		turn = p.next(now, now, rate)
+	}
 	if wait = turn.Sub(now); wait > patience {
-		p.promise(turn)
+		p.promise(who, turn)
+		if left := l.tomorrow(); wait >= left { // another day, of which nothing is known yet
+			p.giveBack(who)
+			turn = now.Add(left)
+		}
 		return 0, false, away(turn)
+	}
+	delete(p.due, who)
+	if promised && wait <= turnSlack {
+		wait = 0
 	}
 	return wait, true, nil
 }
 
 // plan gives live work a turn at a time to come, or later where that is too
-// soon. first says that it is the first of the day that has to wait.
-func (l *limits) plan(endpoint string, at time.Time) (turn time.Time, first bool) {
+// soon, in place of one that it was promised before. first says that it is the
+// first of the day that has to wait.
+func (l *limits) plan(endpoint, who string, at time.Time) (turn time.Time, first bool) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	g, now := l.gate(endpoint), time.Now()
@@ -214,12 +244,13 @@ func (l *limits) plan(endpoint string, at time.Time) (turn time.Time, first bool
 	}
 	p, rate := &g.pace, l.rate(g)
 	p.fill(now, rate)
+	p.giveBack(who)
 	turn = p.next(now, at, rate)
 	if turn.Sub(now) >= l.tomorrow() { // another day, of which nothing is known yet
 		p.live++
 		return at, false
 	}
-	p.promise(turn)
+	p.promise(who, turn)
 	if late := turn.Sub(at); late > livePatience && p.said != l.day {
 		p.said = l.day
 		return turn, true
@@ -228,10 +259,10 @@ func (l *limits) plan(endpoint string, at time.Time) (turn time.Time, first bool
 }
 
 // await waits for the turn of a piece of work, outside of the slots for
-// requests; false when it is under way already. A wait that is too long to be
-// worth it is a *BudgetError.
-func (c *Client) await(ctx context.Context, endpoint string) (turned bool, err error) {
-	if ctx.Value(underWayKey{}) != nil {
+// requests; false when it is under way already, or is given no turns. A wait that
+// is too long to be worth it is a *BudgetError.
+func (c *Client) await(ctx context.Context, q request) (turned bool, err error) {
+	if ctx.Value(underWayKey{}) != nil || lead.IsAtOnce(ctx) {
 		return false, nil
 	}
 	background, patience := lead.IsBackground(ctx), livePatience
@@ -239,7 +270,7 @@ func (c *Client) await(ctx context.Context, endpoint string) (turned bool, err e
 		patience = backgroundPatience
 	}
 	for end := time.Now().Add(patience); ; {
-		wait, turned, err := c.limits.wait(endpoint, background, time.Until(end))
+		wait, turned, err := c.limits.wait(q.endpoint, cmp.Or(q.who, q.path), background, time.Until(end))
 		if err != nil {
 			return false, err
 		}
@@ -261,16 +292,16 @@ func underWay(ctx context.Context) context.Context {
 	return context.WithValue(ctx, underWayKey{}, true)
 }
 
-// Moment is when to make a request that is meant for t. It gives the request a
-// turn: where the day's requests are spread and others come first, it is later
-// than t, and who asks for a moment and keeps it need not wait again.
+// Moment is when to poll a source, for a poll that is meant for t. It gives the
+// poll a turn: where the day's requests are spread and others come first, it is
+// later than t, and a poll of the source at the moment given need not wait again.
 //
 // Else it is the time nearest to t, half a second away at most, at which a
 // request sharpens Now the most: t itself where that is sharp to 50 ms. Who
 // polls at the same part of every second without it learns nothing new from any
 // answer, and stays up to a second behind.
-func (c *Client) Moment(t time.Time) time.Time {
-	turn, first := c.limits.plan(EndpointResponses, t)
+func (c *Client) Moment(src lead.Source, t time.Time) time.Time {
+	turn, first := c.limits.plan(EndpointResponses, src.String(), t)
 	if first {
 		c.log.Warn("live polls are spread over the day: LinkedIn allows fewer requests than they ask for",
 			zap.String("endpoint", EndpointResponses), zap.Duration("wait", turn.Sub(t)))

@@ -134,7 +134,7 @@ func pollAndBackfill(ctx context.Context, c *Client, src lead.Source, until time
 		}
 	})
 	all.Go(func() {
-		for next := time.Now(); fault.Sleep(ctx, time.Until(c.Moment(next))) == nil; next = next.Add(30 * time.Minute) {
+		for next := time.Now(); fault.Sleep(ctx, time.Until(c.Moment(src, next))) == nil; next = next.Add(30 * time.Minute) {
 			for !read(ctx, 30*time.Minute) {
 			}
 		}

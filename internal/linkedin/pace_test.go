@@ -358,14 +358,14 @@ func TestTurnsAreGivenInOrder(t *testing.T) {
 		c := newTestClient(t, newMetered(1e6), Options{DailyBudget: 2400})
 		at := time.Now().Add(time.Minute)
 		var turns []time.Time
-		for range 60 {
-			turns = append(turns, c.Moment(at))
+		for i := range 60 {
+			turns = append(turns, c.Moment(sourceOf(i), at))
 		}
 		if !slices.IsSortedFunc(turns, time.Time.Compare) || !turns[0].Equal(at) || turns[59].Sub(at) < 15*time.Minute {
 			t.Errorf("turns = %v", turns)
 		}
 		time.Sleep(time.Hour) // none was used
-		if got := c.Moment(time.Now()); got.After(time.Now()) {
+		if got := c.Moment(sourceOf(60), time.Now()); got.After(time.Now()) {
 			t.Errorf("turns that were given up are kept: the next is in %v", time.Until(got))
 		}
 	})

@@ -16,7 +16,6 @@ import (
 	"go.uber.org/zap"
 
 	"leadstream/internal/fault"
-	"leadstream/internal/lead"
 )
 
 // request is one question to the API.
@@ -24,6 +23,7 @@ type request struct {
 	endpoint string // label
 	path     string // below APIURL, encoded
 	params   []param
+	who      string // whose turn it takes where the day's requests are spread: the path's when empty
 	// version is the LinkedIn-Version to ask with: the client's when empty.
 	version string
 	// change is set where something is asked to be done; its answer may be empty.
@@ -63,7 +63,7 @@ const (
 // called again, and must then start anew. Where the day's requests are spread it
 // waits for its turn first.
 func (c *Client) do(ctx context.Context, q request, parse func(body []byte) (problem string, err error)) error {
-	turned, err := c.await(ctx, q.endpoint)
+	turned, err := c.await(ctx, q)
 	if err != nil {
 		return err
 	}
@@ -121,7 +121,7 @@ func (c *Client) ask(ctx context.Context, q request, turned bool) ([]byte, *Answ
 		return nil, nil, ctx.Err()
 	}
 	defer func() { <-c.slots }()
-	if err := c.limits.admit(q.endpoint, lead.IsBackground(ctx), turned); err != nil {
+	if err := c.limits.admit(ctx, q.endpoint, turned); err != nil {
 		return nil, nil, err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)

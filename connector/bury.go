@@ -1,0 +1,143 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"time"
+
+	"go.uber.org/zap"
+
+	"leadstream/internal/delivery"
+	"leadstream/internal/fault"
+)
+
+// noticeInterval is how often the work of other processes is looked at.
+const noticeInterval = 250 * time.Millisecond
+
+// onceBuries is how often --once tries to remove deleted leads from a topic that
+// refuses it; the leads are read meanwhile.
+const onceBuries = 4
+
+// noticeLoop carries out the deletions that are recorded and, where LinkedIn
+// notifies this installation, goes on to follow those that come and what other
+// processes are told.
+func (e *epoch) noticeLoop(ctx context.Context) error {
+	var pushes *delivery.Pushes
+	if e.opts.Notices != nil {
+		err := e.persist(ctx, "", "following what other processes are told", func(ctx context.Context) (err error) {
+			pushes, err = e.opts.Notices.Pushes(ctx)
+			return err
+		})
+		if err != nil {
+			return err
+		}
+	}
+	for {
+		if err := e.persist(ctx, "", "carrying out deletions", e.bury); err != nil {
+			return err
+		}
+		if pushes == nil && len(e.unburied()) == 0 {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-e.notice:
+		case <-time.After(noticeInterval):
+		}
+		if pushes == nil {
+			continue
+		}
+		err := e.persist(ctx, "", "following what other processes are told", func(ctx context.Context) error {
+			return pushes.Next(ctx, e.pushed)
+		})
+		if err != nil {
+			return err
+		}
+	}
+}
+
+// bury makes tombstones of the deletions that lack one. That a topic refuses its
+// own is noted, and is no error: it is tried again, and keeps nothing waiting.
+func (e *epoch) bury(ctx context.Context) error {
+	pending, err := e.store.FollowDeletions(ctx)
+	if err != nil {
+		return err
+	}
+	if pending > 0 {
+		buried := 0
+		err = e.store.Publish(func(p *delivery.Publication) (err error) {
+			buried, err = p.Bury(ctx)
+			return err
+		})
+		e.opts.Metrics.deletions.Add(float64(buried))
+		if buried > 0 {
+			e.log.Info("deleted leads were removed from their topics", zap.Int("leads", buried))
+		}
+	}
+	refused, some := errors.AsType[*delivery.RefusedError](err)
+	switch {
+	case some:
+		e.noteRefusals(refused.Topics)
+	case err != nil:
+		return err
+	default:
+		e.noteRefusals(nil)
+	}
+	return nil
+}
+
+// unburied is a topic with leads that were deleted, which refuses to have them
+// removed.
+type unburied struct {
+	delivery.Refusal
+	trouble fault.Trouble
+}
+
+// noteRefusals takes note of the topics that do not take their tombstones: each is said
+// once, and when it is over.
+func (e *epoch) noteRefusals(topics map[string]delivery.Refusal) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	tried := true
+	for topic, r := range topics {
+		tried = tried && r.Tries >= onceBuries
+		u := e.graves[topic]
+		if u == nil {
+			u = &unburied{}
+			e.graves[topic] = u
+		}
+		if r.Tries == u.Tries {
+			continue // it was not tried again
+		}
+		u.Refusal = r
+		form, _ := e.forms.ofTopic(topic)
+		e.troubles.Note(form, buryingIn(topic), r.Err)
+		if u.trouble.New(r.Err) {
+			e.log.Log(level(r.Err), "deleted leads stay in a topic that refuses their removal; it is tried again", zap.String("topic", topic), zap.Error(r.Err))
+		}
+	}
+	for topic := range e.graves {
+		if _, still := topics[topic]; !still {
+			delete(e.graves, topic)
+			e.troubles.Over(buryingIn(topic))
+			e.log.Info("a topic that refused the removal of deleted leads takes it again", zap.String("topic", topic))
+		}
+	}
+	e.buried = e.buried || tried
+}
+
+func buryingIn(topic string) string { return "removing deleted leads from topic " + topic }
+
+// unburied says in which topics deleted leads still are, and why.
+func (e *epoch) unburied() []error {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	var left []error
+	for _, topic := range slices.Sorted(maps.Keys(e.graves)) {
+		left = append(left, e.graves[topic].Err)
+	}
+	return left
+}

@@ -1,0 +1,212 @@
+package connector
+
+import (
+	"context"
+	"errors"
+	"maps"
+	"slices"
+	"sync"
+	"time"
+
+	"go.uber.org/zap"
+	"golang.org/x/sync/errgroup"
+
+	"leadstream/internal/checkpoint"
+	"leadstream/internal/delivery"
+	"leadstream/internal/fault"
+	"leadstream/internal/lead"
+)
+
+const (
+	// oneByOne is how many leads are fetched each by its id. More at once are read
+	// as windows, no more than that: two requests each, however many they hold.
+	oneByOne = 8
+	// pushMargin is how far before its notification a lead may have been submitted
+	// to be found by such a window.
+	pushMargin = time.Minute
+)
+
+// pushLoop fetches the leads of a source that LinkedIn has told of. What comes
+// while it does so is fetched together the next time: a storm costs few requests.
+func (e *epoch) pushLoop(ctx context.Context, src lead.Source, box *inbox) error {
+	for {
+		due, next := box.ready()
+		if len(due) == 0 {
+			if err := box.await(ctx, next); err != nil {
+				return nil //nolint:nilerr // the work is over
+			}
+			continue
+		}
+		if err := e.pushOnce(ctx, src, box, due); err != nil {
+			return err
+		}
+	}
+}
+
+// pushOnce tries once to fetch what is due. What is not found is due again later,
+// or left to the poll.
+func (e *epoch) pushOnce(ctx context.Context, src lead.Source, box *inbox, due map[string]time.Time) error {
+	var got pushed
+	err := e.persist(ctx, src.Owner, "fetching the leads that LinkedIn told of", func(ctx context.Context) (err error) {
+		got, err = e.fetchPushed(ctx, src, due)
+		if err != nil && !endsEpoch(err) && ctx.Err() == nil {
+			e.log.Debug("leads that LinkedIn told of are tried again, or left to the poll", zap.Stringer("source", src), zap.Error(err))
+			got.wait = fault.DelayOf(err)
+			return nil
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	hidden := maps.Clone(due)
+	maps.DeleteFunc(hidden, func(id string, _ time.Time) bool { return got.found[id] || got.left[id] })
+	for _, id := range e.store.Deleted(hidden) { // as another process was told
+		box.drop(id, due[id])
+	}
+	if n := box.settle(due, got); n > 0 {
+		e.log.Info("leads that LinkedIn told of do not show, or cost too many requests; they are left to the poll", zap.Stringer("source", src), zap.Int("leads", n))
+	}
+	return nil
+}
+
+// pushed is what became of leads that LinkedIn told of.
+type pushed struct {
+	found map[string]bool
+	left  map[string]bool // to the poll
+	wait  time.Duration   // least, before the others are asked for again
+}
+
+// await waits until something comes, or for the next that is due.
+func (b *inbox) await(ctx context.Context, next time.Duration) error {
+	var timer <-chan time.Time
+	if next >= 0 {
+		timer = time.After(next)
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-b.wake:
+	case <-timer:
+	}
+	return nil
+}
+
+// fetchPushed publishes those of the responses that LinkedIn shows, beside the
+// source's progress, which only polls move.
+func (e *epoch) fetchPushed(ctx context.Context, src lead.Source, due map[string]time.Time) (pushed, error) {
+	e.mu.Lock()
+	p, begun := e.progress[src]
+	e.mu.Unlock()
+	if !begun { // the first poll sees to it
+		return pushed{}, nil
+	}
+	j := &job{src: src, lane: e.live, fresh: p.Live, via: func(time.Time) delivery.Via { return delivery.ViaPush }}
+	got := pushed{found: map[string]bool{}}
+	publish := func(rows []lead.Response) error {
+		if len(rows) == 0 {
+			return nil
+		}
+		if err := e.insist(ctx, j, e.pushWindow(p, rows), rows, false); err != nil {
+			return err
+		}
+		for i := range rows {
+			got.found[rows[i].ID] = true
+		}
+		return nil
+	}
+	if len(due) <= oneByOne {
+		rows, unread := e.fetchEach(ctx, src, due)
+		if err := publish(rows); err != nil {
+			return got, err
+		}
+		return got, unread
+	}
+	var windows []lead.Window
+	windows, got.left = windowsOf(due, p.Live.Add(-max(e.ladder[0].Length, awaitMost)))
+	for _, w := range windows {
+		if err := e.readPushed(ctx, src, w, publish); err != nil {
+			return got, err
+		}
+	}
+	return got, nil
+}
+
+// readPushed reads a window and gives publish its rows, many at a time; also those
+// before an error.
+func (e *epoch) readPushed(ctx context.Context, src lead.Source, w lead.Window, publish func([]lead.Response) error) error {
+	var rows []lead.Response
+	err := e.opts.LinkedIn.Responses(lead.AtOnce(ctx), src, w, 0, func(page []lead.Response) error {
+		if rows = append(rows, page...); len(rows) < sliceRows {
+			return nil
+		}
+		part := rows
+		rows = nil
+		return publish(part)
+	})
+	return errors.Join(publish(rows), err)
+}
+
+// fetchEach reads each of the responses by its id. The error is of one that could
+// not be read; the others are given all the same.
+func (e *epoch) fetchEach(ctx context.Context, src lead.Source, due map[string]time.Time) ([]lead.Response, error) {
+	var mu sync.Mutex
+	var rows []lead.Response
+	group := new(errgroup.Group)
+	for id := range due {
+		group.Go(func() error {
+			r, err := e.opts.LinkedIn.Response(lead.AtOnce(ctx), id)
+			if err != nil {
+				if fault.KindOf(err) == fault.Suspend { // not shown yet, or not any more
+					return nil
+				}
+				return err
+			}
+			if r.ID != id || r.Owner != "" && r.Owner != src.Owner || r.Type != "" && r.Type != src.Type {
+				return nil // the poll of its own source finds it
+			}
+			mu.Lock()
+			defer mu.Unlock()
+			rows = append(rows, r)
+			return nil
+		})
+	}
+	err := group.Wait()
+	return rows, err
+}
+
+// windowsOf are the windows in which the submissions lie that were told of, the
+// newest first: one for those that lie close together, so that nothing far from
+// all of them is read. far are those for which that would be too many windows,
+// and those from before passed, up to where polls have read all that showed
+// (LinkedIn repeats what it could not deliver): the look-back finds them.
+func windowsOf(due map[string]time.Time, passed time.Time) (windows []lead.Window, far map[string]bool) {
+	ids := slices.SortedFunc(maps.Keys(due), func(a, b string) int { return due[b].Compare(due[a]) })
+	far = map[string]bool{}
+	for _, id := range ids {
+		at, last := due[id], len(windows)-1
+		switch from := at.Add(-pushMargin); {
+		case at.Before(passed):
+			far[id] = true
+		case last >= 0 && !at.Before(windows[last].From):
+			windows[last].From = from
+		case len(windows) < oneByOne:
+			windows = append(windows, lead.Window{From: from, To: at.Add(time.Millisecond)})
+		default:
+			far[id] = true
+		}
+	}
+	return windows, far
+}
+
+// pushWindow holds the rows, and what the next poll will ask the topics for: they
+// are read for both at once.
+func (e *epoch) pushWindow(p checkpoint.Progress, rows []lead.Response) lead.Window {
+	w := lead.Window{From: p.Live.Add(-e.ladder[0].Length), To: p.Live}
+	for i := range rows {
+		if t := rows[i].SubmittedAt; !t.IsZero() {
+			w.From, w.To = earlier(w.From, t), later(w.To, t.Add(time.Millisecond))
+		}
+	}
+	return w
+}

@@ -1,0 +1,20 @@
+package delivery
+
+import "time"
+
+// Deleted are those of the responses, given with when each was submitted, that
+// are known to be deleted since.
+func (s *Store) Deleted(submitted map[string]time.Time) []string {
+	if len(submitted) == 0 {
+		return nil
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var ids []string
+	for id, at := range submitted {
+		if s.deletedSince(id, at.UnixMilli()) {
+			ids = append(ids, id)
+		}
+	}
+	return ids
+}
