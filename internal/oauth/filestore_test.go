@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+	"golang.org/x/sync/semaphore"
 
 	"leadstream/internal/fault"
 )
@@ -381,16 +382,20 @@ func TestTheLockAdmitsOneAtATimeAlsoWhileLogoutsRemoveIt(t *testing.T) {
 }
 
 func TestWhoWaitsForAnotherUserOfTheStoreStopsWhenAskedTo(t *testing.T) {
-	file := NewFileStore(tokenFile(t), "")
+	file, records := NewFileStore(tokenFile(t), ""), recordStore(newLogbook())
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := file.turn.Acquire(t.Context(), 1); err != nil {
-		t.Fatal(err)
+	for _, turn := range []*semaphore.Weighted{file.turn, records.turn} {
+		if err := turn.Acquire(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
 	}
-	_, loaded := file.Load(ctx)
-	for _, err := range []error{loaded, file.Save(ctx, sample()), file.Delete(ctx)} {
-		if !errors.Is(err, context.Canceled) {
-			t.Errorf("error = %v, want context.Canceled", err)
+	for _, s := range []Store{file, records} {
+		_, loaded := s.Load(ctx)
+		for _, err := range []error{loaded, s.Save(ctx, sample()), s.Delete(ctx)} {
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("%T: error = %v, want context.Canceled", s, err)
+			}
 		}
 	}
 }
