@@ -162,7 +162,7 @@ func (k *checker) unreadable(err error) {
 		return
 	}
 	if is[*kafka.UnreachableError](err) {
-		err = fmt.Errorf("Kafka, where the tokens are kept, cannot be reached: %w", err)
+		err = fmt.Errorf("the tokens are kept in Kafka, which cannot be reached: %w", err)
 	}
 	k.fail(check, "look at kafka.brokers, kafka.tls and kafka.sasl; a new consent does not help", err)
 }
