@@ -42,8 +42,8 @@ func newAuthLogin(a *app) *cobra.Command {
 		Long: `Prints the address of LinkedIn's consent page, opens it in a browser, and
 stores the tokens once the member has allowed the access.
 
-It may be run beside a connector: whichever of the two gets LinkedIn's answer,
-the connector goes on with the new tokens within seconds. On a machine without
+It may be run beside connectors: whichever process gets LinkedIn's answer, this
+command ends and they go on with the new tokens within seconds. On a machine without
 a browser use --paste: open the address elsewhere, and paste the address that
 the browser ends at, even though no page appears there.
 

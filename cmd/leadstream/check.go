@@ -74,6 +74,7 @@ type checker struct {
 	system   *system
 	findings []finding
 	state    delivery.State // what the checkpoints say; empty when they cannot be read
+	away     error          // why Kafka was not reached; nil when it was
 }
 
 func (k *checker) pass(check, format string, args ...any) {

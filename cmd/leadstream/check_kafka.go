@@ -20,8 +20,8 @@ func (k *checker) kafka(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 3*checkTimeout)
 	defer cancel()
 	s := k.system
-	if err := s.cluster.Ping(ctx); err != nil {
-		k.fail("kafka reachable", "look at kafka.brokers, kafka.tls and kafka.sasl", err)
+	if k.away = s.cluster.Ping(ctx); k.away != nil {
+		k.fail("kafka reachable", "look at kafka.brokers, kafka.tls and kafka.sasl", k.away)
 		return
 	}
 	k.pass("kafka reachable", "%s", strings.Join(s.config.Kafka.Brokers, ", "))

@@ -13,6 +13,7 @@ import (
 
 	"leadstream/config"
 	"leadstream/internal/checkpoint"
+	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
 	"leadstream/internal/linkedin"
 	"leadstream/internal/oauth"
@@ -122,10 +123,14 @@ func (k *checker) subscriptions(ctx context.Context, orgs []lead.Organization) {
 
 // token looks at the consent; false when nothing can be asked with it.
 func (k *checker) token(ctx context.Context) bool {
+	if k.away != nil && k.system.config.Token.Store == "kafka" {
+		k.unreadable(k.away)
+		return false
+	}
 	st, err := k.system.session.Status(ctx)
 	switch {
 	case err != nil:
-		k.fail("linkedin token", "mend token.file or token.passphrase, or consent anew: leadstream auth login", err)
+		k.unreadable(err)
 		return false
 	case !st.Usable:
 		k.fail("linkedin token", st.Todo, errors.New(st.Problem))
@@ -142,6 +147,24 @@ func (k *checker) token(ctx context.Context) bool {
 	}
 	k.scopes(st)
 	return true
+}
+
+// unreadable says why the tokens cannot be read where they are kept. Where that
+// is Kafka, another consent could not be stored either.
+func (k *checker) unreadable(err error) {
+	const check = "linkedin token"
+	if k.system.config.Token.Store != "kafka" || is[*oauth.RecordError](err) {
+		k.fail(check, "mend token.file or token.passphrase, or consent anew: leadstream auth login", err)
+		return
+	}
+	if missing, refused := errors.AsType[*kafka.AuthorizationError](err); refused {
+		k.fail(check, aclCommand(k.system.config, *missing, false), err)
+		return
+	}
+	if is[*kafka.UnreachableError](err) {
+		err = fmt.Errorf("the tokens are kept in Kafka, which cannot be reached: %w", err)
+	}
+	k.fail(check, "look at kafka.brokers, kafka.tls and kafka.sasl; a new consent does not help", err)
 }
 
 func (k *checker) scopes(st oauth.Status) {

@@ -120,6 +120,8 @@ func TestCheckSaysWhatFailsAndWhatToDo(t *testing.T) {
 		{"no directory for the token", map[string]string{"LEADSTREAM_TOKEN_FILE": filepath.Join(t.TempDir(), "none", "token")}, nil, 6, "token store", resultFail, "none", "token.file"},
 		{"no token", map[string]string{"LEADSTREAM_TOKEN_FILE": filepath.Join(t.TempDir(), "token")}, nil, 6, "linkedin token", resultFail, "no token", "auth login"},
 		{"brokers away", map[string]string{"LEADSTREAM_KAFKA_BROKERS": "127.0.0.1:1"}, nil, 6, "kafka reachable", resultFail, "refused", "kafka.brokers"},
+		{"brokers away, with the tokens", map[string]string{"LEADSTREAM_KAFKA_BROKERS": "127.0.0.1:1", "LEADSTREAM_TOKEN_STORE": "kafka", "LEADSTREAM_TOKEN_PASSPHRASE": "p"}, nil, 6,
+			"linkedin token", resultFail, "kept in Kafka, which cannot be reached", "kafka.brokers"},
 		{"too many replicas", map[string]string{"LEADSTREAM_KAFKA_REPLICATION_FACTOR": "7"}, nil, 6, "kafka topics", resultFail, "leadstream.checkpoints", "kafka.replication_factor"},
 		{"registry away", map[string]string{"LEADSTREAM_REGISTRY_URL": "http://127.0.0.1:1"}, nil, 6, "schema registry", resultFail, "127.0.0.1:1", "registry.url"},
 		{"version retired", map[string]string{"LEADSTREAM_LINKEDIN_VERSION": "202501"}, nil, 6, "linkedin API", resultFail, "426", "linkedin.version"},

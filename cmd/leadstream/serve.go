@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
@@ -17,11 +19,13 @@ import (
 // serve runs the HTTP server beside the connector until ctx ends.
 func (s *system) serve(ctx context.Context, work *connector.Connector, beat *oauth.Heartbeat) error {
 	v := newViewer(s, work, beat)
+	consent := &webConsent{session: s.session, beat: beat}
+	defer consent.looks.Wait()
 	server, err := web.New(web.Options{
 		Listen: s.config.HTTP.Listen, Password: s.config.HTTP.Password.Reveal(),
 		RedirectURL: s.config.LinkedIn.RedirectURL, AuthURL: s.config.LinkedIn.AuthURL,
 		View: v.view, Ready: v.ready,
-		Consent: &webConsent{s.session, beat},
+		Consent: consent,
 		Metrics: promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}), Log: s.log.Named("http"),
 	})
 	if err != nil {
@@ -33,10 +37,16 @@ func (s *system) serve(ctx context.Context, work *connector.Connector, beat *oau
 	return group.Wait()
 }
 
+// lookPatience is how long a browser waits for the heartbeat to see what has
+// just changed. The heartbeat may be in the midst of a look for which LinkedIn
+// lets it wait; it sees the change right after.
+const lookPatience = 10 * time.Second
+
 // webConsent is the consent in the browser, over the session.
 type webConsent struct {
 	session *oauth.Session
 	beat    *oauth.Heartbeat
+	looks   sync.WaitGroup // that the heartbeat was asked for
 }
 
 // AuthorizeURL implements web.Consent.
@@ -47,14 +57,20 @@ func (c *webConsent) AuthorizeURL(browserBinding string) (string, error) {
 // Callback implements web.Consent.
 func (c *webConsent) Callback(ctx context.Context, params url.Values, browserBinding string) error {
 	_, err := c.session.CompleteFor(ctx, params, browserBinding)
-	var needed *oauth.ConsentNeededError
-	switch {
+	switch needed, refused := errors.AsType[*oauth.ConsentNeededError](err); {
+	case err == nil:
+		c.look(ctx)
 	case errors.Is(err, oauth.ErrState):
 		return fmt.Errorf("%w: %w", web.ErrForeignState, err)
-	case errors.As(err, &needed):
+	case refused:
 		return &web.ConsentError{Problem: "LinkedIn gave no consent: " + string(needed.Reason) + ".", Todo: needed.Todo(), Err: err}
-	case err == nil:
-		c.beat.Check(ctx) // the page that comes next shows it
+	case is[*oauth.AppRefusedError](err):
+		return &web.ConsentError{
+			Problem: "You have allowed the access, but LinkedIn refused the app's credentials: linkedin.client_id or linkedin.client_secret is wrong.",
+			Todo: "Compare them with the Auth page of the app in LinkedIn's developer portal, correct them in leadstream's configuration, " +
+				"restart leadstream, then connect again.",
+			Err: err,
+		}
 	}
 	return err
 }
@@ -65,6 +81,22 @@ func (c *webConsent) Disconnect(ctx context.Context) error {
 	if err != nil && !errors.Is(err, oauth.ErrNoToken) {
 		return err
 	}
-	c.beat.Check(ctx)
+	c.look(ctx)
 	return nil
+}
+
+// look has the heartbeat look at the connection, so that the page that comes
+// next shows it.
+func (c *webConsent) look(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, lookPatience)
+	seen := make(chan struct{})
+	c.looks.Go(func() {
+		defer cancel()
+		defer close(seen)
+		c.beat.Check(ctx)
+	})
+	select {
+	case <-seen:
+	case <-ctx.Done():
+	}
 }

@@ -2,15 +2,26 @@ package delivery
 
 import (
 	"maps"
+	"strconv"
 	"time"
 
 	"leadstream/internal/kafka"
 )
 
+// checkpointSegment is the size of the segments of the checkpoint topic. Kafka
+// compacts all but the newest one, and every start reads the topic whole: with
+// Kafka's own 1 GiB that would be a million commits. It leaves room for the
+// largest batch of a transaction.
+const checkpointSegment = 16 << 20
+
 // InternalTopics are the checkpoint and the dead letter topic as they are made.
 func InternalTopics(o Options) []kafka.TopicSpec {
 	return []kafka.TopicSpec{
-		o.spec(CheckpointTopic(o.Name), 1, map[string]string{"cleanup.policy": "compact"}),
+		o.spec(CheckpointTopic(o.Name), 1, map[string]string{
+			"cleanup.policy": "compact",
+			"segment.bytes":  strconv.Itoa(checkpointSegment),
+			"segment.ms":     millis(24 * time.Hour),
+		}),
 		o.spec(DeadLetterTopic(o.Name), 1, map[string]string{"cleanup.policy": "compact,delete", "retention.ms": millis(365 * 24 * time.Hour)}),
 	}
 }

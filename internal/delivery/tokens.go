@@ -5,15 +5,16 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"sync"
 	"time"
+
+	"golang.org/x/sync/semaphore"
 
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/kafka"
 )
 
-// tokenTime bounds a look at the topic: whoever asks has a token in memory, as
-// a rule, and goes on with that while Kafka is away.
+// tokenTime bounds a look at what is new in the topic: whoever asks has a token
+// in memory by then, and goes on with that while Kafka is away.
 const tokenTime = 5 * time.Second
 
 // Tokens are the records of the LinkedIn tokens in the checkpoint topic, for
@@ -23,17 +24,23 @@ const tokenTime = 5 * time.Second
 // concurrent use.
 type Tokens struct {
 	opts Options
+	tail time.Duration // tokenTime, unless a test says otherwise
 
-	mu   sync.Mutex
-	held map[string][]byte // by id
-	end  int64             // of the topic when it was read last
-	last mark              // the last record that was read then
+	turn  *semaphore.Weighted // of one reader at a time; guards what follows
+	held  map[string][]byte   // by id, as far as was read
+	last  mark                // the last record that was read; zero before the first
+	whole bool                // the topic was read to its end once
 }
 
 // mark is a record by which a topic is known again.
 type mark struct {
 	offset int64
 	at     time.Time
+	key    string
+}
+
+func (m mark) is(r *kafka.Record) bool {
+	return r.Offset == m.offset && r.Time.Equal(m.at) && string(r.Key) == m.key
 }
 
 // NewTokens makes Tokens with the Cluster, Name and ReplicationFactor of o; the
@@ -42,18 +49,20 @@ func NewTokens(o Options) *Tokens {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Tokens{opts: o, held: map[string][]byte{}}
+	return &Tokens{opts: o, tail: tokenTime, turn: semaphore.NewWeighted(1), held: map[string][]byte{}}
 }
 
-// All gives what is held by id: none without the topic. It reads only what
-// came since the last time. A record whose JSON is not that of a
-// checkpoint.Token is given as it is, so that it can be removed.
+// All gives what is held by id: none without the topic. The first call reads
+// the whole topic, however long that takes, and the next one goes on where it
+// was cut short; from then on it reads only what is new. A record whose JSON is
+// not that of a checkpoint.Token is given as it is, so that it can be removed.
 func (t *Tokens) All(ctx context.Context) (map[string][]byte, error) {
-	ctx, cancel := context.WithTimeout(ctx, tokenTime)
-	defer cancel()
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	if err := t.catchUp(ctx); err != nil {
+	err := t.turn.Acquire(ctx, 1)
+	if err == nil {
+		defer t.turn.Release(1)
+		err = t.catchUp(ctx)
+	}
+	if err != nil {
 		return nil, fmt.Errorf("reading the tokens in topic %s: %w", CheckpointTopic(t.opts.Name), err)
 	}
 	return maps.Clone(t.held), nil
@@ -64,65 +73,65 @@ func (t *Tokens) All(ctx context.Context) (map[string][]byte, error) {
 // and to go on with the memory of it would be to lose the tokens at the next
 // start.
 func (t *Tokens) catchUp(ctx context.Context) error {
-	bounds, err := t.opts.Cluster.Offsets(ctx, CheckpointTopic(t.opts.Name))
+	same, err := t.readTail(ctx)
+	if err == nil && !same {
+		t.forget()
+		_, err = t.read(ctx)
+	}
 	if errors.Is(err, kafka.ErrTopicMissing) {
 		t.forget()
 		return nil
 	}
-	if err != nil {
-		return err
+	return err
+}
+
+// readTail is read, in a time that suits how much there is to be read.
+func (t *Tokens) readTail(ctx context.Context) (same bool, err error) {
+	if t.whole {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, t.tail)
+		defer cancel()
 	}
-	end := int64(0)
-	for _, b := range bounds {
-		end += b.End
-	}
-	if end == t.end {
-		return nil
-	}
-	same := false
-	if len(bounds) == 1 && end > t.end { // as it is made: offsets tell the order
-		if same, err = t.read(ctx); err != nil {
-			return err
-		}
-	}
-	if !same {
-		t.forget()
-		if _, err = t.read(ctx); err != nil {
-			return err
-		}
-	}
-	t.end = end
-	return nil
+	return t.read(ctx)
 }
 
 func (t *Tokens) forget() {
-	t.held, t.end, t.last = map[string][]byte{}, 0, mark{}
+	t.held, t.last, t.whole = map[string][]byte{}, mark{}, false
 }
 
-// read takes in what stands from the last record on that was read before. It
-// is false, and takes nothing in, when that record is another one or gone.
+// read takes in what stands from the last record on that was read before; after
+// an error, as far as it came: the records of tokens are in no transaction, so
+// that none stands before the last one read. It is false, and takes nothing in,
+// when that record is another one or gone.
 func (t *Tokens) read(ctx context.Context) (same bool, err error) {
-	same = t.last.at.IsZero()
-	last := t.last
+	from, last, partitions := t.last, t.last, 1
+	same = from.at.IsZero()
 	came := map[string][]byte{} // the newest value of each, nil for a removed one
-	err = t.opts.Cluster.Read(ctx, CheckpointTopic(t.opts.Name), kafka.From{Offset: t.last.offset}, func(r *kafka.Record) error {
-		same = same || r.Offset == t.last.offset && r.Time.Equal(t.last.at)
+	err = t.opts.Cluster.Read(ctx, CheckpointTopic(t.opts.Name), kafka.From{Offset: from.offset}, func(r *kafka.Record) error {
+		same = same || from.is(r)
+		partitions = max(partitions, r.Partition+1)
 		if r.Offset >= last.offset {
-			last = mark{r.Offset, r.Time}
+			last = mark{r.Offset, r.Time, string(r.Key)}
 		}
 		if id, ok := checkpoint.ParseTokenKey(string(r.Key)); ok {
 			came[id] = append([]byte(nil), r.Value...)
 		}
 		return nil
 	})
-	if err != nil || !same {
+	if !same {
 		return false, err
 	}
-	t.last = last
+	if from.at.IsZero() {
+		t.held = map[string][]byte{}
+	}
 	for id, value := range came {
 		t.enter(id, value)
 	}
-	return true, nil
+	if t.last = last; partitions > 1 { // not as it is made: one place does not tell what was read
+		t.last = mark{}
+	}
+	t.whole = t.whole || err == nil
+	return true, err
 }
 
 func (t *Tokens) enter(id string, value []byte) {

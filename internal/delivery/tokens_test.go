@@ -3,10 +3,16 @@ package delivery
 import (
 	"context"
 	"errors"
+	"fmt"
 	"maps"
+	"math/rand/v2"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
+
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/kafka"
@@ -121,6 +127,134 @@ func TestTokensOfATopicMadeAnewAreThoseOfTheNewOne(t *testing.T) {
 		t.Fatal(err)
 	}
 	expectTokens(t, tokens, map[string]string{"e": "e", "f": "f"})
+}
+
+// The clock of whoever wrote it may have stood still, and the new topic may end
+// where the old one did.
+func TestATopicMadeAnewIsNoticedThoughItEndsWhereTheOldOneDid(t *testing.T) {
+	w := newWorld(t)
+	tokens, other := NewTokens(w.opts), NewTokens(w.opts)
+	if err := tokens.Put(t.Context(), "a", []byte("one")); err != nil {
+		t.Fatal(err)
+	}
+	expectTokens(t, tokens, map[string]string{"a": "one"})
+	w.remove(CheckpointTopic("leadstream"))
+	if err := other.Put(t.Context(), "b", []byte("two")); err != nil {
+		t.Fatal(err)
+	}
+	expectTokens(t, tokens, map[string]string{"b": "two"})
+}
+
+// fullCheckpoints is a broker whose checkpoint topic takes several answers to
+// Fetch to be read, with the token "a" at its beginning.
+func fullCheckpoints(t *testing.T) (*kfake.Cluster, *Tokens) {
+	t.Helper()
+	broker, err := kfake.NewCluster(kfake.NumBrokers(1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(broker.Close)
+	cluster, err := kafka.New(kafka.Config{Brokers: broker.ListenAddrs()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	o := Options{Cluster: cluster, Name: "leadstream", ReplicationFactor: 1}
+	if err := NewTokens(o).Put(t.Context(), "a", []byte("sealed")); err != nil {
+		t.Fatal(err)
+	}
+	p := cluster.NewProducer("leadstream", 15*time.Second)
+	if err := p.Init(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	random := rand.NewChaCha8([32]byte{}) // of which no compression makes less
+	for range 14 {
+		var commit []kafka.Message
+		for range 900 {
+			value := make([]byte, 1000)
+			_, _ = random.Read(value) // never fails
+			commit = append(commit, kafka.Message{Topic: CheckpointTopic(o.Name), Key: []byte("source/x/EVENT"), Value: value, Time: time.Now()})
+		}
+		if _, err := p.Commit(t.Context(), commit); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return broker, NewTokens(o)
+}
+
+// Whoever asks has not for ever: a topic of a million records on a slow link is
+// read in several attempts.
+func TestReadingALargeCheckpointTopicGoesOnWhereItWasCutShort(t *testing.T) {
+	broker, tokens := fullCheckpoints(t)
+	fetches, cut := 0, func() {}
+	broker.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		broker.KeepControl()
+		if fetches++; fetches%2 == 0 { // each attempt gets one answer
+			cut()
+		}
+		return nil, nil, false
+	})
+	for attempt := 1; ; attempt++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		cut = cancel
+		held, err := tokens.All(ctx)
+		cancel()
+		if err == nil {
+			if string(held["a"]) != "sealed" || attempt < 3 {
+				t.Errorf("tokens = %q at attempt %d, want those of the topic after several", held, attempt)
+			}
+			return
+		}
+		if !errors.Is(err, context.Canceled) || attempt > 8 {
+			t.Fatalf("attempt %d: %v", attempt, err)
+		}
+	}
+}
+
+// Once there are tokens in memory, nobody waits long for newer ones.
+func TestOnlyTheFirstReadingOfTheTokensMayTakeLong(t *testing.T) {
+	w := newWorld(t)
+	tokens := NewTokens(w.opts)
+	tokens.tail = 0
+	if err := tokens.Put(t.Context(), "a", []byte("one")); err != nil {
+		t.Fatal(err)
+	}
+	expectTokens(t, tokens, map[string]string{"a": "one"})
+	if held, err := tokens.All(t.Context()); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("All = %q, %v; want it to give up", held, err)
+	}
+	tokens.tail = tokenTime
+	expectTokens(t, tokens, map[string]string{"a": "one"})
+}
+
+func TestWhoWaitsForAnotherReadingOfTheTokensStopsWhenAskedTo(t *testing.T) {
+	tokens := NewTokens(Options{Name: "leadstream"})
+	if err := tokens.turn.Acquire(t.Context(), 1); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := tokens.All(ctx); !errors.Is(err, context.Canceled) {
+		t.Errorf("All = %v, want context.Canceled", err)
+	}
+}
+
+// Each start reads the checkpoint topic whole, and Kafka compacts no segment
+// that is still written to.
+func TestTheCheckpointTopicIsMadeSoThatCompactionKeepsItShort(t *testing.T) {
+	w := newWorld(t)
+	if err := EnsureInternal(t.Context(), w.opts); err != nil {
+		t.Fatal(err)
+	}
+	name := CheckpointTopic("leadstream")
+	found, err := w.cluster.DescribeTopics(t.Context(), []string{name}, "cleanup.policy", "segment.bytes", "segment.ms")
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := map[string]string{"cleanup.policy": "compact", "segment.bytes": strconv.Itoa(16 << 20), "segment.ms": fmt.Sprint((24 * time.Hour).Milliseconds())}
+	if got := found[name].Configs; !maps.Equal(got, want) {
+		t.Errorf("settings = %v, want %v", got, want)
+	}
 }
 
 // It must be seen to be removed.

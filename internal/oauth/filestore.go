@@ -9,11 +9,11 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
-	"sync"
 	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
+	"golang.org/x/sync/semaphore"
 
 	"leadstream/internal/fault"
 )
@@ -58,21 +58,22 @@ func (e *FileError) Fault() fault.Kind {
 }
 
 // FileStore keeps the token in one file: readable by its owner alone, replaced
-// atomically and durably, encrypted when there is a passphrase. Changes happen
-// under a lock on <path>.lock, which stays behind empty, so that `auth login`
+// atomically and durably, encrypted when there is a passphrase. A path that is a
+// link stays one: what it names is the file. Changes happen under a lock on
+// <file>.lock, which stays behind empty until a logout, so that `auth login`
 // beside a running connector is safe.
 type FileStore struct {
 	path, passphrase string
 
-	mu    sync.Mutex
-	info  fs.FileInfo // of the file that token was read from
+	turn  *semaphore.Weighted // of one caller at a time; guards what follows
+	info  fs.FileInfo         // of the file that token was read from
 	token Token
 	plain bool // it was not encrypted there
 }
 
 // NewFileStore makes a store for the file at path. Nothing is read yet.
 func NewFileStore(path, passphrase string) *FileStore {
-	return &FileStore{path: path, passphrase: passphrase}
+	return &FileStore{path: path, passphrase: passphrase, turn: semaphore.NewWeighted(1)}
 }
 
 // Path is the file's path as given.
@@ -82,8 +83,10 @@ func (s *FileStore) Path() string { return s.path }
 // there was a passphrase is encrypted then. The error is ErrNoToken when there
 // is no file, else a *FileError.
 func (s *FileStore) Load(ctx context.Context) (Token, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err := s.turn.Acquire(ctx, 1); err != nil {
+		return Token{}, s.fileError(err)
+	}
+	defer s.turn.Release(1)
 	t, err := s.load()
 	if err != nil || !s.plain || s.passphrase == "" {
 		return t, err
@@ -138,8 +141,10 @@ func (s *FileStore) load() (Token, error) {
 // it returns nil the token survives a crash of the machine. A file that cannot
 // be read is never overwritten.
 func (s *FileStore) Save(ctx context.Context, t Token) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err := s.turn.Acquire(ctx, 1); err != nil {
+		return s.fileError(err)
+	}
+	defer s.turn.Release(1)
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return err
@@ -167,11 +172,13 @@ func (s *FileStore) write(t Token) error {
 	return nil
 }
 
-// Delete removes the file, readable or not.
+// Delete removes the file, readable or not, and what a crash has left beside it.
 func (s *FileStore) Delete(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if _, err := os.Lstat(s.path); errors.Is(err, fs.ErrNotExist) {
+	if err := s.turn.Acquire(ctx, 1); err != nil {
+		return s.fileError(err)
+	}
+	defer s.turn.Release(1)
+	if path := realPath(s.path); missing(path) && missing(path+tempSuffix) {
 		return fmt.Errorf("token file %s: %w", s.path, ErrNoToken)
 	}
 	unlock, err := s.lock(ctx)
@@ -180,10 +187,15 @@ func (s *FileStore) Delete(ctx context.Context) error {
 	}
 	defer unlock()
 	s.info, s.token = nil, Token{}
-	if err := os.Remove(s.path); err != nil {
-		return s.fileError(err)
+	path := realPath(s.path)
+	err = errors.Join(removeFile(path), removeFile(path+tempSuffix))
+	if err == nil && runtime.GOOS != "windows" { // which removes no file that is open
+		err = removeFile(path + lockSuffix)
 	}
-	if err := syncDir(filepath.Dir(s.path)); err != nil {
+	if err == nil {
+		err = syncDir(filepath.Dir(path))
+	}
+	if err != nil {
 		return s.fileError(err)
 	}
 	return nil
@@ -192,13 +204,29 @@ func (s *FileStore) Delete(ctx context.Context) error {
 // lock waits for the lock between processes. Unlocking cannot fail in a way
 // that matters: closing the descriptor gives the lock up.
 func (s *FileStore) lock(ctx context.Context) (unlock func(), err error) {
-	l := flock.New(s.path+".lock", flock.SetPermissions(0o600))
+	path := realPath(s.path) + lockSuffix
 	ctx, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()
-	if _, err := l.TryLockContext(ctx, 20*time.Millisecond); err != nil {
-		return nil, s.fileError(fmt.Errorf("locking it: %w", err))
+	for {
+		l := flock.New(path, flock.SetPermissions(0o600))
+		if _, err := l.TryLockContext(ctx, 20*time.Millisecond); err != nil {
+			return nil, s.fileError(fmt.Errorf("locking it: %w", err))
+		}
+		if inPlace(l, path) {
+			return func() { _ = l.Close() }, nil
+		}
+		_ = l.Close() // a logout has removed it meanwhile: the next one locks another file
 	}
-	return func() { _ = l.Close() }, nil
+}
+
+// inPlace reports whether the file that is locked is still the one at path.
+func inPlace(l *flock.Flock, path string) bool {
+	locked, err := l.Stat()
+	if err != nil {
+		return false
+	}
+	found, err := os.Stat(path)
+	return err == nil && os.SameFile(locked, found)
 }
 
 func (s *FileStore) fileError(err error) error {
@@ -222,26 +250,59 @@ func (s *FileStore) fileError(err error) error {
 	return e
 }
 
+// The names of what stands beside the token file.
+const (
+	lockSuffix = ".lock"
+	tempSuffix = ".tmp" // one name is enough under the lock, and no crash leaves a pile of them
+)
+
+// realPath is the file that a path names, through links, also when that does
+// not exist, as after a logout.
+func realPath(path string) string {
+	for range 40 { // links in a row, as Linux has it
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			return real
+		}
+		target, err := os.Readlink(path)
+		if err != nil {
+			return path
+		}
+		if !filepath.IsAbs(target) {
+			dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+			if err != nil {
+				return path
+			}
+			target = filepath.Join(dir, target)
+		}
+		path = target
+	}
+	return path
+}
+
+func missing(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
 // replaceFile puts data in the place of path so that after a crash there is
 // either the old content or the new, and never a file others may read.
 func replaceFile(path string, data []byte) error {
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target // keep a link, replace what it names
-	}
-	temp := path + ".tmp" // one name is enough under the lock, and no crash leaves a pile of them
-	if err := os.Remove(temp); err != nil && !errors.Is(err, fs.ErrNotExist) {
+	path = realPath(path)
+	temp := path + tempSuffix
+	if err := removeFile(temp); err != nil {
 		return err
 	}
 	if err := writeFile(temp, data); err != nil {
-		return errors.Join(err, removeLeftover(temp))
+		return errors.Join(err, removeFile(temp))
 	}
 	if err := os.Rename(temp, path); err != nil {
-		return errors.Join(err, removeLeftover(temp))
+		return errors.Join(err, removeFile(temp))
 	}
 	return syncDir(filepath.Dir(path))
 }
 
-func removeLeftover(path string) error {
+// removeFile removes a file, if it is there.
+func removeFile(path string) error {
 	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

@@ -9,8 +9,12 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/gofrs/flock"
+	"golang.org/x/sync/semaphore"
 
 	"leadstream/internal/fault"
 )
@@ -275,5 +279,123 @@ func TestLogoutRemovesATokenWhetherReadableOrNot(t *testing.T) {
 	}
 	if got, err := Logout(t.Context(), s); err != nil || !got.Equal(sample()) {
 		t.Errorf("Logout = %v, %v; want the token removed", got, err)
+	}
+}
+
+// What is left after a logout lets nobody use the tokens, and a later login
+// finds all as it was set up: the file behind a link, here by a relative path.
+func TestLogoutLeavesNothingOfTheTokens(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		prepare func(t *testing.T, file, link string)
+		removed Token
+	}{
+		{"token", func(*testing.T, string, string) {}, sample()},
+		{"unreadable token", func(t *testing.T, file, _ string) { writeRaw(t, file, "half a tok") }, Token{}},
+		{"beside what a crash left", func(t *testing.T, file, _ string) { writeRaw(t, file+tempSuffix, planted) }, sample()},
+		{"what a crash left alone", func(t *testing.T, file, _ string) {
+			writeRaw(t, file+tempSuffix, planted)
+			if err := os.Remove(file); err != nil {
+				t.Fatal(err)
+			}
+		}, Token{}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			data, etc := t.TempDir(), t.TempDir()
+			file, link := filepath.Join(data, "token"), filepath.Join(etc, "link")
+			away, err := filepath.Rel(etc, file)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Symlink(away, link); err != nil {
+				t.Fatal(err)
+			}
+			s := NewFileStore(link, "")
+			if err := s.Save(t.Context(), sample()); err != nil { // the link names nothing yet
+				t.Fatal(err)
+			}
+			if _, err := os.Stat(file); err != nil {
+				t.Fatalf("the token is not where the link leads: %v", err)
+			}
+			tt.prepare(t, file, link)
+			if got, err := Logout(t.Context(), s); err != nil || !got.Equal(tt.removed) {
+				t.Errorf("Logout = %v, %v; want %v", got, err, tt.removed)
+			}
+			if left, err := filepath.Glob(filepath.Join(data, "*")); err != nil || len(left) > 0 {
+				t.Errorf("left behind: %q, %v", left, err)
+			}
+			if left, err := filepath.Glob(filepath.Join(etc, "*")); err != nil || len(left) != 1 {
+				t.Errorf("beside the link: %q, %v; want the link alone", left, err)
+			}
+			if _, err := Logout(t.Context(), s); !errors.Is(err, ErrNoToken) {
+				t.Errorf("second Logout = %v, want ErrNoToken", err)
+			}
+		})
+	}
+}
+
+// Whoever waited for the lock file that a logout removes has locked nothing.
+func TestALockFileThatALogoutRemovedIsNoLock(t *testing.T) {
+	path := tokenFile(t) + lockSuffix
+	waited := flock.New(path)
+	defer func() { _ = waited.Close() }()
+	if ok, err := waited.TryLock(); !ok || err != nil || !inPlace(waited, path) {
+		t.Fatalf("TryLock = %v, %v; in place %v", ok, err, inPlace(waited, path))
+	}
+	if err := os.Remove(path); err != nil {
+		t.Fatal(err)
+	}
+	if inPlace(waited, path) {
+		t.Error("a removed file counts as the lock")
+	}
+	writeRaw(t, path, "")
+	if inPlace(waited, path) {
+		t.Error("another file counts as the one that is locked")
+	}
+}
+
+func TestTheLockAdmitsOneAtATimeAlsoWhileLogoutsRemoveIt(t *testing.T) {
+	path := tokenFile(t)
+	var inside atomic.Int32
+	var work sync.WaitGroup
+	for range 4 {
+		work.Go(func() {
+			s := NewFileStore(path, "") // as a process of its own
+			for range 8 {
+				unlock, err := s.lock(t.Context())
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				if n := inside.Add(1); n != 1 {
+					t.Errorf("%d hold the lock", n)
+				}
+				if err := removeFile(path + lockSuffix); err != nil {
+					t.Error(err)
+				}
+				inside.Add(-1)
+				unlock()
+			}
+		})
+	}
+	work.Wait()
+}
+
+func TestWhoWaitsForAnotherUserOfTheStoreStopsWhenAskedTo(t *testing.T) {
+	file, records := NewFileStore(tokenFile(t), ""), recordStore(newLogbook())
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	for _, turn := range []*semaphore.Weighted{file.turn, records.turn} {
+		if err := turn.Acquire(t.Context(), 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, s := range []Store{file, records} {
+		_, loaded := s.Load(ctx)
+		for _, err := range []error{loaded, s.Save(ctx, sample()), s.Delete(ctx)} {
+			if !errors.Is(err, context.Canceled) {
+				t.Errorf("%T: error = %v, want context.Canceled", s, err)
+			}
+		}
 	}
 }

@@ -12,14 +12,21 @@ import (
 	"regexp"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/cli/browser"
+
+	"leadstream/internal/fault"
 )
 
-// watchEvery is how often a login beside a running connector looks whether
-// that has stored the token.
-const watchEvery = time.Second
+const (
+	// watchEvery is how often a login looks whether another process has stored
+	// the token.
+	watchEvery = time.Second
+	// lookTime bounds one such look, since nothing else is heard meanwhile.
+	lookTime = 5 * time.Second
+)
 
 // LoginOptions say how a person at a terminal consents.
 type LoginOptions struct {
@@ -41,10 +48,11 @@ type LoginOptions struct {
 
 // Login leads a person through the consent and returns once the token is
 // stored. It waits for LinkedIn's answer on the redirect URL when that is on
-// this machine and free; else it takes what another process of the
-// installation stores (a running connector serves the redirect URL, and the
-// state is good there), or what is pasted. It gives up after 30 minutes, the
-// life of LinkedIn's code. Errors are those of Complete.
+// this machine and free; else for what is pasted. In any case it takes what
+// another process of the installation stores meanwhile: a running connector may
+// serve the redirect URL, and the state is good there. A store that cannot be
+// read for a while does not end it. It gives up after 30 minutes, the life of
+// LinkedIn's code. Errors are those of Complete.
 func (s *Session) Login(ctx context.Context, o LoginOptions) (Token, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, stateLife, &ConsentNeededError{Reason: NotGiven})
 	defer cancel()
@@ -60,24 +68,23 @@ func (s *Session) Login(ctx context.Context, o LoginOptions) (Token, error) {
 	if o.Paste {
 		return l.run(ctx, "Then paste the address the browser ends at (or only its code) here and press Enter:")
 	}
-	served, stop, err := l.serve(ctx)
+	stop, err := l.serve(ctx)
 	if err != nil {
-		l.watch = true
 		return l.run(ctx, fmt.Sprintf("Nothing can be awaited on %s here (%v). If a connector with the same settings serves it,\n"+
 			"this command notices when it has stored the token. Else paste the address the browser ends at and press Enter:", s.opts.RedirectURL, err))
 	}
 	defer stop()
-	l.served = served
 	return l.run(ctx, "Waiting for LinkedIn's answer on "+s.opts.RedirectURL+" …")
 }
 
 // login is one run of Login and where its outcome may come from.
 type login struct {
 	LoginOptions
-	session *Session
-	before  Token       // what the store held
-	served  chan result // outcomes of the callback; nil when it is not served here
-	watch   bool        // whether another process may store the token
+	session   *Session
+	before    Token        // what the store held
+	served    chan result  // outcomes of the callback; nil when it is not served here
+	answering atomic.Int32 // callbacks under way here
+	unread    bool         // the store could not be read when it was looked at last
 }
 
 type result struct {
@@ -121,7 +128,7 @@ func (l *login) await(ctx context.Context, lines <-chan string, opened <-chan er
 				return t, err
 			}
 		case line, more := <-lines:
-			if !more && !l.watch {
+			if !more && l.Paste {
 				return Token{}, errors.New("reading the pasted address: the input ended before it")
 			}
 			if !more {
@@ -135,22 +142,33 @@ func (l *login) await(ctx context.Context, lines <-chan string, opened <-chan er
 	}
 }
 
-// stored reports a consent that another process has finished.
+// stored reports a consent that another process has finished. The error is one
+// of the store that does not pass by itself.
 func (l *login) stored(ctx context.Context) (Token, bool, error) {
-	if !l.watch {
+	look, cancel := context.WithTimeout(ctx, lookTime)
+	defer cancel()
+	t, err := l.session.opts.Store.Load(look)
+	if ctx.Err() != nil {
 		return Token{}, false, nil
 	}
-	t, err := l.session.opts.Store.Load(ctx)
-	if errors.Is(err, ErrNoToken) {
+	if err != nil && !errors.Is(err, ErrNoToken) {
+		if fault.KindOf(err) != fault.Retry {
+			return Token{}, false, fmt.Errorf("watching the stored token: %w", err)
+		}
+		if !l.unread {
+			l.say("The stored token cannot be read at the moment (%v). The login goes on.", err)
+		}
+		l.unread = true
 		return Token{}, false, nil
 	}
-	if err != nil {
-		return Token{}, false, fmt.Errorf("watching the stored token: %w", err)
-	}
+	l.unread = false
 	if !t.AuthorizedAt.After(l.before.AuthorizedAt) {
 		return Token{}, false, nil
 	}
-	l.say("The token was stored by the process that serves the redirect URL.")
+	if l.answering.Load() > 0 || len(l.served) > 0 {
+		return Token{}, false, nil // it is our own, whose outcome comes
+	}
+	l.say("The token was stored by another process, which got LinkedIn's answer.")
 	return l.session.adopt(t), true, nil
 }
 
@@ -220,23 +238,18 @@ func readLines(ctx context.Context, r io.Reader, out chan<- string) {
 
 // serve answers LinkedIn's redirect on this machine. stop waits until the
 // browser has its answer.
-func (l *login) serve(ctx context.Context) (served chan result, stop func(), err error) {
+func (l *login) serve(ctx context.Context) (stop func(), err error) {
 	redirect, err := url.Parse(l.session.opts.RedirectURL)
 	if err != nil {
-		return nil, nil, fmt.Errorf("reading the redirect URL: %w", err)
+		return nil, fmt.Errorf("reading the redirect URL: %w", err)
 	}
 	listeners, err := listen(ctx, redirect)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
-	served = make(chan result, 1)
+	l.served = make(chan result, 1)
 	mux := http.NewServeMux()
-	mux.Handle(callbackPath(redirect), l.session.Callback(func(t Token, err error) {
-		select {
-		case served <- result{t, err}:
-		default: // the first outcome counts
-		}
-	}))
+	mux.Handle(callbackPath(redirect), l.callback())
 	server := &http.Server{
 		Handler:           mux,
 		ReadHeaderTimeout: 5 * time.Second,
@@ -249,7 +262,7 @@ func (l *login) serve(ctx context.Context) (served chan result, stop func(), err
 	for _, ln := range listeners {
 		serving.Go(func() { _ = server.Serve(ln) }) // ends with ErrServerClosed by stop
 	}
-	return served, func() {
+	return func() {
 		grace, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer cancel()
 		if server.Shutdown(grace) != nil {
@@ -257,6 +270,21 @@ func (l *login) serve(ctx context.Context) (served chan result, stop func(), err
 		}
 		serving.Wait()
 	}, nil
+}
+
+// callback is the session's, whose first outcome is this login's.
+func (l *login) callback() http.Handler {
+	h := l.session.Callback(func(t Token, err error) {
+		select {
+		case l.served <- result{t, err}:
+		default:
+		}
+	})
+	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		l.answering.Add(1)
+		defer l.answering.Add(-1)
+		h.ServeHTTP(w, r)
+	})
 }
 
 // callbackPath is the pattern of the redirect URL's path alone.

@@ -293,6 +293,92 @@ func TestLoginBesideAConnectorNoticesWhatThatStored(t *testing.T) {
 	}
 }
 
+// waitingLogin is a login that listens, without the sockets that a virtual clock
+// would wait for.
+func (w *world) waitingLogin(o LoginOptions) *login {
+	return &login{session: w.Session, LoginOptions: o, served: make(chan result, 1)}
+}
+
+// auth login in a container whose redirect port is free there, while the browser
+// reaches the connector by a mapped port, or a standby elsewhere.
+func TestALoginThatListensNoticesAConsentThatAnotherProcessFinished(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		var out logBuffer
+		time.AfterFunc(10*time.Second, func() { w.connect() })
+		start := time.Now()
+		tok, err := w.waitingLogin(LoginOptions{Out: &out}).run(t.Context(), "")
+		if err != nil || !tok.Equal(w.store.token()) || time.Since(start) > 10*time.Second+watchEvery {
+			t.Errorf("Login = %v, %v after %v; want what was stored after 10 s", tok, err, time.Since(start))
+		}
+		if !strings.Contains(out.String(), "stored by another process") {
+			t.Errorf("the terminal: %s", &out)
+		}
+	})
+}
+
+// lingering is a Store whose Save returns a while after the token can be read.
+type lingering struct{ *memory }
+
+func (s lingering) Save(ctx context.Context, t Token) error {
+	err := s.memory.Save(ctx, t)
+	time.Sleep(3 * watchEvery)
+	return err
+}
+
+func TestALoginDoesNotTakeItsOwnConsentForAnothers(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, nil)
+		w.opts.Store = lingering{w.store}
+		var out logBuffer
+		l := w.waitingLogin(LoginOptions{Out: &out})
+		query := url.Values{"state": {w.states.issue(begin, "")}, "code": {code}}
+		answered := make(chan struct{})
+		go func() {
+			defer close(answered)
+			l.callback().ServeHTTP(httptest.NewRecorder(), httptest.NewRequest(http.MethodGet, "/oauth/callback?"+query.Encode(), nil))
+		}()
+		tok, err := l.run(t.Context(), "")
+		if err != nil || tok.IsZero() || strings.Contains(out.String(), "another process") {
+			t.Errorf("Login = %v, %v; the terminal: %s", tok, err, &out)
+		}
+		<-answered
+	})
+}
+
+func TestALoginOutlastsAHiccupOfTheStore(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(o *Options) { o.RedirectURL = "https://leads.example.com/oauth/callback" })
+		var out logBuffer
+		time.AfterFunc(10*time.Second, func() {
+			w.store.set(func(m *memory) { m.loadErr = fault.As(fault.Retry, errors.New("a broker restarts")) })
+		})
+		time.AfterFunc(time.Minute, func() {
+			w.store.set(func(m *memory) { m.loadErr = nil })
+			w.connect()
+		})
+		if tok, err := w.Login(t.Context(), LoginOptions{Out: &out}); err != nil || tok.IsZero() {
+			t.Errorf("Login = %v, %v", tok, err)
+		}
+		if n := strings.Count(out.String(), "cannot be read at the moment (a broker restarts)"); n != 1 {
+			t.Errorf("the hiccup is told %d times, want once: %s", n, &out)
+		}
+	})
+}
+
+func TestALoginEndsWhenWhatAnotherStoredCannotBeRead(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		w := newWorld(t, func(o *Options) { o.RedirectURL = "https://leads.example.com/oauth/callback" })
+		time.AfterFunc(10*time.Second, func() {
+			w.store.set(func(m *memory) { m.loadErr = &RecordError{Key: "k", Err: ErrPassphrase} })
+		})
+		start := time.Now()
+		if _, err := w.Login(t.Context(), LoginOptions{Out: io.Discard}); !errors.Is(err, ErrPassphrase) || time.Since(start) > time.Minute {
+			t.Errorf("Login = %v after %v, want ErrPassphrase at once", err, time.Since(start))
+		}
+	})
+}
+
 func TestPastedAddressOrCodeIsEnough(t *testing.T) {
 	tests := []struct {
 		name  string

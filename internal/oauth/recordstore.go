@@ -6,10 +6,10 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
+	"golang.org/x/sync/semaphore"
 
 	"leadstream/internal/fault"
 	"leadstream/internal/lead"
@@ -80,9 +80,9 @@ type RecordStore struct {
 	cost       int // of encrypting, as seal takes it
 	log        *zap.Logger
 
-	mu     sync.Mutex
-	token  Token  // as last read or written
-	sealed []byte // what token was read from
+	turn   *semaphore.Weighted // of one caller at a time; guards what follows
+	token  Token               // as last read or written; zero once it was removed or replaced
+	sealed []byte              // what token was read from
 }
 
 // NewRecordStore makes a store in records. The passphrase must not be empty.
@@ -91,7 +91,7 @@ func NewRecordStore(records Records, passphrase string, log *zap.Logger) *Record
 	if log == nil {
 		log = zap.NewNop()
 	}
-	return &RecordStore{records: records, passphrase: passphrase, cost: workFactor, log: log}
+	return &RecordStore{records: records, passphrase: passphrase, cost: workFactor, log: log, turn: semaphore.NewWeighted(1)}
 }
 
 const removedPrefix = "removed/"
@@ -150,8 +150,10 @@ func later(a, b time.Time) time.Time {
 // Load gives the newest pair; it decrypts only one that it has not seen. The
 // error is ErrNoToken when there is none, a *RecordError, or one of Records.
 func (s *RecordStore) Load(ctx context.Context) (Token, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err := s.turn.Acquire(ctx, 1); err != nil {
+		return Token{}, waiting(err)
+	}
+	defer s.turn.Release(1)
 	have, err := s.look(ctx)
 	if err != nil {
 		return Token{}, err
@@ -164,7 +166,6 @@ func (s *RecordStore) Load(ctx context.Context) (Token, error) {
 		return s.token, nil
 	}
 	if have.newest.IsZero() {
-		s.token, s.sealed = Token{}, nil
 		if !have.removed.IsZero() {
 			return Token{}, &RemovedError{AuthorizedAt: have.removed}
 		}
@@ -173,23 +174,26 @@ func (s *RecordStore) Load(ctx context.Context) (Token, error) {
 	return s.open(have)
 }
 
+// waiting is why the turn of a caller did not come.
+func waiting(err error) error { return fmt.Errorf("waiting for the stored tokens: %w", err) }
+
+// look reads the records. A pair in memory that was removed or replaced is not
+// to be missed later, when the record that says so may be gone in its turn.
 func (s *RecordStore) look(ctx context.Context) (shelf, error) {
 	values, err := s.records.All(ctx)
 	if err != nil {
 		return shelf{}, err
 	}
-	return takeStock(values), nil
+	have := takeStock(values)
+	if !s.token.AuthorizedAt.After(have.removed) || !have.newest.IsZero() && !s.token.Supersedes(have.newest) {
+		s.token, s.sealed = Token{}, nil
+	}
+	return have, nil
 }
 
 // lost reports that the pair in memory should be there and is not.
 func (s *RecordStore) lost(have shelf) bool {
-	if s.token.IsZero() || !s.token.AuthorizedAt.After(have.removed) {
-		return false
-	}
-	if have.newest.IsZero() {
-		return true
-	}
-	return pairKey(s.token) != have.newest.Access && s.token.Supersedes(have.newest)
+	return !s.token.IsZero() && (have.newest.IsZero() || pairKey(s.token) != have.newest.Access)
 }
 
 // open decrypts the newest pair.
@@ -213,8 +217,10 @@ func (s *RecordStore) open(have shelf) (Token, error) {
 // Save adds a record of t, unless what is held is newer or the consent of t was
 // removed (ErrSuperseded).
 func (s *RecordStore) Save(ctx context.Context, t Token) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err := s.turn.Acquire(ctx, 1); err != nil {
+		return waiting(err)
+	}
+	defer s.turn.Release(1)
 	have, err := s.look(ctx)
 	if err != nil {
 		return err
@@ -267,20 +273,26 @@ func (s *RecordStore) clear(ctx context.Context, keys []string) {
 // Delete removes every pair, readable or not, and notes until when consents are
 // removed, so that a renewal that is under way cannot bring one back.
 func (s *RecordStore) Delete(ctx context.Context) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	if err := s.turn.Acquire(ctx, 1); err != nil {
+		return waiting(err)
+	}
+	defer s.turn.Release(1)
 	have, err := s.look(ctx)
 	if err != nil {
 		return err
 	}
-	s.token, s.sealed = Token{}, nil
-	if have.newest.IsZero() {
+	newest := have.newest
+	if s.lost(have) { // and so do others miss it, who would write it again
+		newest = s.token
+	}
+	if newest.IsZero() {
 		return ErrNoToken
 	}
-	marker := removedPrefix + lead.Stamp(have.newest.AuthorizedAt)
+	marker := removedPrefix + lead.Stamp(newest.AuthorizedAt)
 	if err := s.records.Put(ctx, marker, nil); err != nil {
 		return err
 	}
+	s.token, s.sealed = Token{}, nil
 	s.clear(ctx, append(have.pairs, have.markers...))
 	return nil
 }

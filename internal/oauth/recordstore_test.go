@@ -229,6 +229,50 @@ func TestTokensLostWithTheirLogAreWrittenAgain(t *testing.T) {
 	holds(t, one, Token{})
 }
 
+// Not even when the records that say so are lost afterwards, nor when all are
+// lost while it happens.
+func TestTokensThatWereRemovedAreNotWrittenAgain(t *testing.T) {
+	old, next := consented(begin), consented(begin.Add(time.Hour))
+	tests := []struct {
+		name    string
+		logsOut func(t *testing.T, l *logbook, s *RecordStore)
+	}{
+		{"logout", func(t *testing.T, _ *logbook, s *RecordStore) { remove(t, s) }},
+		{"logout, then a consent that this process cannot read", func(t *testing.T, l *logbook, s *RecordStore) {
+			remove(t, s)
+			other := recordStore(l)
+			other.passphrase = "another"
+			save(t, other, next)
+		}},
+		{"logout once the log is lost", func(t *testing.T, l *logbook, s *RecordStore) {
+			l.set(func() { clear(l.held) })
+			remove(t, s)
+		}},
+		{"logout once an older log is back", func(t *testing.T, l *logbook, s *RecordStore) {
+			l.set(func() { clear(l.held) })
+			save(t, recordStore(l), consented(begin.Add(-time.Hour)))
+			remove(t, s)
+		}},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			l := newLogbook()
+			one, two := recordStore(l), recordStore(l)
+			save(t, one, old)
+			holds(t, two, old)
+			tt.logsOut(t, l, one)
+			for range 2 {
+				for _, s := range []*RecordStore{two, one} {
+					if got, err := s.Load(t.Context()); err == nil {
+						t.Errorf("Load = %v, want nothing of what was removed", got)
+					}
+				}
+				l.set(func() { clear(l.held) })
+			}
+		})
+	}
+}
+
 func TestAPairThatCouldNotBeWrittenIsNotHeld(t *testing.T) {
 	l := newLogbook()
 	s := recordStore(l)

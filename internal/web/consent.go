@@ -17,11 +17,15 @@ const (
 
 	// consentLife is how long LinkedIn's code and our state live.
 	consentLife = 30 * time.Minute
-	// callbackTime is what a callback may take: LinkedIn is asked meanwhile.
-	callbackTime = 45 * time.Second
+	// consentTime is what finishing or ending a consent may take: LinkedIn, and
+	// where the tokens are kept, are asked meanwhile.
+	consentTime = 40 * time.Second
+	// answerTime is what the browser then has to take the answer.
+	answerTime = 5 * time.Second
 )
 
-// Consent does the consent at LinkedIn. Its methods are called concurrently.
+// Consent does the consent at LinkedIn. Its methods are called concurrently, and
+// return soon after ctx has ended, while the browser can still be told.
 type Consent interface {
 	// AuthorizeURL is the address of LinkedIn's consent page, with a state that
 	// is signed over browserBinding: an unguessable text that this server keeps
@@ -111,14 +115,13 @@ func (s *Server) elsewhere(w http.ResponseWriter, r *http.Request) bool {
 // once the consent was given; and a code that was never redeemed, since LinkedIn
 // takes each once, from whichever process. A foreign page has neither.
 func (s *Server) callback(w http.ResponseWriter, r *http.Request) {
-	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(callbackTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
-		s.log.Debug("giving a callback more time", zap.Error(err))
-	}
+	ctx, cancel := s.patient(w, r)
+	defer cancel()
 	binding := ""
 	if cookie, err := r.Cookie(s.cookieName(consentCookie)); err == nil {
 		binding = cookie.Value
 	}
-	err := s.opts.Consent.Callback(r.Context(), r.URL.Query(), binding)
+	err := s.opts.Consent.Callback(ctx, r.URL.Query(), binding)
 	if err == nil {
 		s.setCookie(w, r, consentCookie, "", -1)
 		s.log.Info("LinkedIn connected in the browser")
@@ -127,6 +130,15 @@ func (s *Server) callback(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	s.refused(w, err)
+}
+
+// patient gives a request more time than others have, and a context that ends
+// before the browser would be cut off without an answer.
+func (s *Server) patient(w http.ResponseWriter, r *http.Request) (context.Context, context.CancelFunc) {
+	if err := http.NewResponseController(w).SetWriteDeadline(time.Now().Add(consentTime + answerTime)); err != nil && !errors.Is(err, http.ErrNotSupported) {
+		s.log.Debug("giving a consent more time", zap.Error(err))
+	}
+	return context.WithTimeout(r.Context(), consentTime)
 }
 
 // refused tells the browser, and the log, why a callback gave no connection.
@@ -158,7 +170,9 @@ func (s *Server) disconnectForm(w http.ResponseWriter, _ *http.Request) {
 
 // disconnect removes the connection.
 func (s *Server) disconnect(w http.ResponseWriter, r *http.Request) {
-	if err := s.opts.Consent.Disconnect(r.Context()); err != nil {
+	ctx, cancel := s.patient(w, r)
+	defer cancel()
+	if err := s.opts.Consent.Disconnect(ctx); err != nil {
 		s.fail(w, "disconnecting LinkedIn", err)
 		return
 	}

@@ -1,10 +1,15 @@
 package web
 
 import (
+	"context"
 	"errors"
 	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 )
 
 func TestConnectBindsTheConsentToTheBrowser(t *testing.T) {
@@ -142,6 +147,53 @@ func TestDisconnectRemovesTheConnection(t *testing.T) {
 	consent.disconnect = errors.New("read-only file system")
 	if w := ask(t, s, http.MethodPost, "/oauth/disconnect", nil); w.Code != http.StatusInternalServerError || strings.Contains(w.Body.String(), "read-only") {
 		t.Errorf("a failing disconnect = %d %q, want 500 without the cause", w.Code, w.Body)
+	}
+}
+
+// slowConsent takes all the time that it is given.
+type slowConsent struct{ fakeConsent }
+
+func (*slowConsent) Callback(ctx context.Context, _ url.Values, _ string) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (*slowConsent) Disconnect(ctx context.Context) error {
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+// deadlines is a connection that notes until when an answer can be written.
+type deadlines struct {
+	*httptest.ResponseRecorder
+	until time.Time
+}
+
+func (d *deadlines) SetWriteDeadline(t time.Time) error {
+	d.until = t
+	return nil
+}
+
+// Also when LinkedIn or the place of the tokens keeps it waiting.
+func TestWhoConsentsOrDisconnectsIsAnsweredBeforeTheConnectionIsCut(t *testing.T) {
+	for _, c := range []struct {
+		method, path string
+		status       int
+	}{
+		{http.MethodGet, "/oauth/callback?code=c&state=s", http.StatusBadGateway},
+		{http.MethodPost, "/oauth/disconnect", http.StatusInternalServerError},
+	} {
+		synctest.Test(t, func(t *testing.T) {
+			s := newTestServer(t, func(o *Options) { o.Consent = &slowConsent{} })
+			w := &deadlines{ResponseRecorder: httptest.NewRecorder()}
+			r := httptest.NewRequest(c.method, "http://localhost:8480"+c.path, nil)
+			r.RemoteAddr = "127.0.0.1:5"
+			r.Header.Set("Sec-Fetch-Site", "same-origin")
+			s.Handler().ServeHTTP(w, r)
+			if left := time.Until(w.until); w.Code != c.status || left < answerTime {
+				t.Errorf("%s %s = %d, %v before the connection is cut; want %d and %v", c.method, c.path, w.Code, left, c.status, answerTime)
+			}
+		})
 	}
 }
 
