@@ -100,7 +100,7 @@ func (s *Session) CompleteCode(ctx context.Context, code string) (Token, error) 
 	s.pending = Token{}
 	s.mu.Unlock()
 	s.log.Info("LinkedIn consent given", zap.Object("token", t))
-	s.ring()
+	s.ring(ctx)
 	return s.adopt(t), nil
 }
 
@@ -110,7 +110,7 @@ func (s *Session) Logout(ctx context.Context) (Token, error) {
 	held, err := Logout(ctx, s.opts.Store)
 	if err == nil || errors.Is(err, ErrNoToken) {
 		s.forget()
-		s.ring()
+		s.ring(ctx)
 	}
 	return held, err
 }

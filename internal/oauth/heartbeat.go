@@ -183,7 +183,7 @@ func (h *Heartbeat) look(ctx context.Context) {
 
 // check asks LinkedIn and takes the answer over.
 func (h *Heartbeat) check(parent context.Context) {
-	ctx, cancel := context.WithTimeout(parent, checkTime)
+	ctx, cancel := context.WithTimeout(context.WithValue(parent, quiet{}, true), checkTime)
 	defer cancel()
 	i, err := h.session.inspect(ctx)
 	h.checked = h.session.now()

@@ -57,9 +57,9 @@ func TestIntrospectionErrorsSayWhoseFaultItIs(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, nil)
-			w.connect()
+			tok := w.connect()
 			w.linkedin.override(introspectPath, tt.answer)
-			_, err := w.Introspect(t.Context())
+			_, err := w.introspect(t.Context(), tok.Access)
 			if err == nil {
 				t.Fatal("no error")
 			}

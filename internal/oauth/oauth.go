@@ -18,6 +18,7 @@
 package oauth
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -158,8 +159,15 @@ func build(o Options) (*Session, error) {
 	}, nil
 }
 
-// ring has a Heartbeat look at the connection at once.
-func (s *Session) ring() {
+// quiet marks the context of what a Heartbeat does itself.
+type quiet struct{}
+
+// ring has a Heartbeat look at the connection at once, unless the Heartbeat's own
+// request is what calls for it: it looks at what comes of that in any case.
+func (s *Session) ring(ctx context.Context) {
+	if ctx.Value(quiet{}) != nil {
+		return
+	}
 	select {
 	case s.alarm <- struct{}{}:
 	default: // it rings already

@@ -51,7 +51,7 @@ func (s *Session) refreshOnce(ctx context.Context, old Token) (Token, error) {
 		return s.refusedBy(ctx, old, refused)
 	}
 	if app := (*AppRefusedError)(nil); errors.As(err, &app) {
-		s.ring()
+		s.ring(ctx)
 	}
 	if err != nil {
 		return Token{}, err
@@ -96,7 +96,7 @@ func (s *Session) refusedBy(ctx context.Context, old Token, refused *refusedErro
 	s.mu.Lock()
 	s.refused = refusal{refresh: old.Refresh, at: s.now(), err: err}
 	s.mu.Unlock()
-	s.ring()
+	s.ring(ctx)
 	return Token{}, err
 }
 

@@ -63,7 +63,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	case unauthorized(resp) && replayable(req):
 		return t.answer(req, token, resp)
 	case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusForbidden:
-		t.session.ring() // a role, or a scope: the heartbeat tells the second
+		t.session.ring(req.Context()) // a role, or a scope: the heartbeat tells the second
 	}
 	return resp, nil
 }
@@ -112,7 +112,7 @@ func (t *transport) answer(req *http.Request, token Token, resp *http.Response) 
 	if err != nil || !unauthorized(resp) {
 		return resp, err
 	}
-	defer t.session.ring()
+	defer t.session.ring(ctx)
 	discard(resp)
 	next, err := t.session.replace(ctx, token)
 	if err != nil {
