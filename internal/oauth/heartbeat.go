@@ -210,7 +210,10 @@ func (h *Heartbeat) check(parent context.Context) {
 	} else {
 		h.answered()
 	}
-	if !i.Usable {
+	switch {
+	case i.Fresh:
+		h.sooner(alarmEvery)
+	case !i.Usable:
 		h.sooner(problemEvery)
 	}
 	h.publish(i, by)
@@ -234,7 +237,10 @@ func (h *Heartbeat) publish(i inspection, by string) {
 	case i.Unchecked == nil:
 		next.CheckedAt, next.CheckedBy = h.checked, by
 	default:
-		if next.Note == "" {
+		switch {
+		case !next.Usable:
+			next.Note = "LinkedIn cannot be asked at the moment whether that is still so"
+		case next.Note == "":
 			next.Note = "LinkedIn could not be asked about the token; it is used on"
 		}
 	}
@@ -254,17 +260,11 @@ func (h *Heartbeat) unreadable(err error) {
 }
 
 // revive does for a token that LinkedIn calls dead what a request would do: it
-// outwaits the time in which LinkedIn does not know a fresh token everywhere,
 // leaves the token to others for a moment, and then renews it.
 func (h *Heartbeat) revive(ctx context.Context, i *inspection) {
 	s, t := h.session, i.token
 	now := s.now()
-	if now.Sub(t.ObtainedAt) < freshFor && i.said.Status != "expired" && !s.condemned(t) {
-		i.presume("LinkedIn does not know the new access token everywhere yet")
-		h.sooner(alarmEvery)
-		return
-	}
-	if t.Refresh == "" || s.refusalOf(t) != nil || !now.Before(t.RefreshExpiresAt) {
+	if t.Refresh == "" || s.justRefused(t) != nil || !now.Before(t.RefreshExpiresAt) {
 		return
 	}
 	if h.dying.access != t.Access {
@@ -281,7 +281,9 @@ func (h *Heartbeat) revive(ctx context.Context, i *inspection) {
 		*i = again
 	}
 	if err != nil && fault.KindOf(err) == fault.Retry && i.dead() {
-		i.presume(renewing)
+		if s.refusalOf(t) == nil {
+			i.presume(renewing)
+		}
 		i.Unchecked = err
 	}
 }
@@ -305,7 +307,9 @@ func (h *Heartbeat) fallBack(ctx context.Context, i *inspection) string {
 			if err != nil {
 				return f.Name
 			}
-			*i = h.session.verdict(t, Introspection{Active: true}, nil)
+			in := h.session.lastWord(t)
+			in.Active, in.Status = true, "active"
+			*i = h.session.verdict(t, in, nil)
 			return f.Name
 		case errors.As(err, &app):
 			*i = h.session.verdict(i.token, Introspection{}, app)

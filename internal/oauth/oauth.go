@@ -86,7 +86,8 @@ type Session struct {
 	loadedAt time.Time // when the store was last asked
 	unread   bool      // the store could not be read then
 	pending  Token     // renewed at LinkedIn, not durable yet, hence not used
-	dead     verdict   // the access token LinkedIn called dead
+	newSince time.Time // when token was issued, by our clock
+	word     word      // what LinkedIn said last of an access token
 	refused  refusal   // the refresh token LinkedIn refused
 	retryAt  time.Time // no renewal ahead of need before this
 	forcedAt time.Time // last renewal of a token that should have been good

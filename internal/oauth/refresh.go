@@ -42,7 +42,7 @@ func (s *Session) refreshOnce(ctx context.Context, old Token) (Token, error) {
 	if old.Refresh == "" {
 		return Token{}, &ConsentNeededError{Reason: s.deathOf(old)}
 	}
-	if known := s.refusalOf(old); known != nil {
+	if known := s.justRefused(old); known != nil {
 		return Token{}, known
 	}
 	next, err := s.renew(ctx, old)
@@ -100,36 +100,26 @@ func (s *Session) refusedBy(ctx context.Context, old Token, refused *refusedErro
 	return Token{}, err
 }
 
-// refusalOf is LinkedIn's refusal of the token's refresh part while that is
-// still taken as known, else nil.
-func (s *Session) refusalOf(t Token) error {
+// refusalOf is LinkedIn's refusal of the token's refresh part, else nil. It
+// stands until a renewal works; asked again LinkedIn may be before.
+func (s *Session) refusalOf(t Token) *ConsentNeededError {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.refused.refresh != t.Refresh || s.now().Sub(s.refused.at) >= refusalHolds {
+	if t.Refresh == "" || s.refused.refresh != t.Refresh {
 		return nil
 	}
 	return s.refused.err
 }
 
-// condemned reports that LinkedIn called the access token dead when a request
-// that it refused was looked into.
-func (s *Session) condemned(t Token) bool {
+// justRefused is refusalOf while LinkedIn need not be asked again.
+func (s *Session) justRefused(t Token) *ConsentNeededError {
+	known := s.refusalOf(t)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.dead.access == t.Access
-}
-
-// deathOf is why the access token is of no use.
-func (s *Session) deathOf(t Token) Reason {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.dead.access == t.Access:
-		return s.dead.reason
-	case !t.AccessExpiresAt.IsZero() && !s.now().Before(t.AccessExpiresAt):
-		return AccessExpired
+	if s.now().Sub(s.refused.at) >= refusalHolds {
+		return nil
 	}
-	return AccessRefused
+	return known
 }
 
 // postpone notes a failed renewal. While the old token still works nobody

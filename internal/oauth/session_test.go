@@ -469,4 +469,7 @@ func TestClockSetBackDoesNotMakeANewPairTheOlderOne(t *testing.T) {
 	if got, err := w.AccessToken(t.Context()); err != nil || got != planted+"-access-2" || w.store.token().Access != got {
 		t.Errorf("AccessToken = %q, %v; want the renewed one, stored", got, err)
 	}
+	if got := w.store.token().AccessExpiresAt; !got.Equal(begin.Add(60 * day)) { // by the clock that it is compared with
+		t.Errorf("the renewed token ends %v, want 60 days from now", got)
+	}
 }

@@ -15,16 +15,12 @@ import (
 	"leadstream/internal/fault"
 )
 
-// freshFor is how long after its issue a token may be refused by parts of
-// LinkedIn that have not heard of it yet (seen by several integrators: 401,
-// 65601, for some seconds).
-const freshFor = 30 * time.Second
-
 // refusalLimit is how much of a 401 is read.
 const refusalLimit = 64 << 10
 
-// lagWaits are the pauses before a fresh token is tried again.
-var lagWaits = [...]time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second}
+// lagWaits are the pauses before a fresh token is tried again, freshFor together:
+// whatever is refused after them was not too early.
+var lagWaits = [...]time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 15 * time.Second}
 
 // Transport adds the access token to every request that goes through base
 // (nil is http.DefaultTransport) and answers a 401 in place: a fresh token is
@@ -133,7 +129,7 @@ func (t *transport) answer(req *http.Request, token Token, resp *http.Response) 
 // outwaitLag tries a fresh token again for as long as LinkedIn may need to
 // learn of it, and gives the last answer.
 func (t *transport) outwaitLag(req *http.Request, token Token, resp *http.Response) (*http.Response, error) {
-	if expired(resp) || t.session.now().Sub(token.ObtainedAt) >= freshFor {
+	if expired(resp) || !t.session.isFresh(token) {
 		return resp, nil
 	}
 	for _, wait := range lagWaits {
@@ -205,17 +201,17 @@ func (s *Session) replace(ctx context.Context, refused Token) (Token, error) {
 // when renewing would be wrong: LinkedIn does not know the app, or the token
 // is not known to be dead and was renewed for that just before.
 func (s *Session) examine(ctx context.Context, refused Token) error {
-	in, err := s.introspect(ctx, refused.Access)
+	in, err := s.ask(ctx, refused)
 	var app *AppRefusedError
 	if errors.As(err, &app) {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if err == nil && !in.Active {
-		s.dead = verdict{access: refused.Access, reason: in.Reason()}
+		s.condemn(refused, in)
 		return nil
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.now().Sub(s.forcedAt) < forceEvery {
 		if err != nil {
 			return err
