@@ -74,6 +74,9 @@ func (s *Session) CompleteCode(ctx context.Context, code string) (Token, error) 
 		return Token{}, fmt.Errorf("reading the stored token before it is replaced: %w", missing)
 	}
 	t, err := s.redeem(ctx, code)
+	if s.heedExchange(err) {
+		s.ring(ctx)
+	}
 	var refused *refusedError
 	if errors.As(err, &refused) {
 		return Token{}, &ConsentNeededError{Reason: CodeRefused, Detail: refused.detail()}

@@ -264,15 +264,14 @@ func (h *Heartbeat) unreadable(err error) {
 func (h *Heartbeat) revive(ctx context.Context, i *inspection) {
 	s, t := h.session, i.token
 	now := s.now()
-	if t.Refresh == "" || s.justRefused(t) != nil || !now.Before(t.RefreshExpiresAt) {
+	if t.Refresh == "" || s.justRefused(t) != nil || s.appHeld() != nil || !now.Before(t.RefreshExpiresAt) {
 		return
 	}
 	if h.dying.access != t.Access {
 		h.dying = dying{access: t.Access, until: now.Add(othersFirst + rand.N(othersFirst))}
 	}
-	renewing := fmt.Sprintf("LinkedIn calls the access token %s; it is being renewed", i.LinkedIn)
 	if now.Before(h.dying.until) {
-		i.presume(renewing)
+		s.presume(i)
 		h.sooner(h.dying.until.Sub(now))
 		return
 	}
@@ -281,16 +280,20 @@ func (h *Heartbeat) revive(ctx context.Context, i *inspection) {
 		*i = again
 	}
 	if err != nil && fault.KindOf(err) == fault.Retry && i.dead() {
-		if s.refusalOf(t) == nil {
-			i.presume(renewing)
-		}
+		s.presume(i)
 		i.Unchecked = err
 	}
 }
 
-// presume takes a token for usable that LinkedIn calls dead, for a reason.
-func (i *inspection) presume(note string) {
-	i.Usable, i.Problem, i.Todo, i.Note = true, "", "", note
+// presume takes a token for usable that LinkedIn calls dead, for it is being
+// renewed. Where that was refused before, or scopes are missing anyway, a person
+// is needed until it has worked.
+func (s *Session) presume(i *inspection) {
+	if exchanging, _ := s.appRefused(); exchanging || s.refusalOf(i.token) != nil || len(i.Missing) > 0 {
+		return
+	}
+	i.Usable, i.Problem, i.Todo = true, "", ""
+	i.Note = fmt.Sprintf("LinkedIn calls the access token %s; it is being renewed", i.LinkedIn)
 }
 
 // fallBack asks the API itself whether it takes the token. It gives the name of

@@ -89,8 +89,10 @@ type Session struct {
 	newSince time.Time // when token was issued, by our clock
 	word     word      // what LinkedIn said last of an access token
 	refused  refusal   // the refresh token LinkedIn refused
-	retryAt  time.Time // no renewal ahead of need before this
-	forcedAt time.Time // last renewal of a token that should have been good
+	// appAtExchange and appAtIntrospection are refusals of the app itself.
+	appAtExchange, appAtIntrospection appRefusal
+	retryAt                           time.Time // no renewal ahead of need before this
+	forcedAt                          time.Time // last renewal of a token that should have been good
 }
 
 // New makes a Session; it neither reads the Store nor calls LinkedIn. The

@@ -45,13 +45,16 @@ func (s *Session) refreshOnce(ctx context.Context, old Token) (Token, error) {
 	if known := s.justRefused(old); known != nil {
 		return Token{}, known
 	}
+	if known := s.appHeld(); known != nil {
+		return Token{}, known
+	}
 	next, err := s.renew(ctx, old)
+	if s.heedExchange(err) {
+		s.ring(ctx)
+	}
 	var refused *refusedError
 	if errors.As(err, &refused) {
 		return s.refusedBy(ctx, old, refused)
-	}
-	if app := (*AppRefusedError)(nil); errors.As(err, &app) {
-		s.ring(ctx)
 	}
 	if err != nil {
 		return Token{}, err

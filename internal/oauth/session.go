@@ -148,7 +148,8 @@ func (s *Session) adopt(t Token) Token {
 		s.retryAt = time.Time{}
 	}
 	if t.Access != s.token.Access {
-		s.newSince, s.refused = appeared, refusal{} // what was refused has worked
+		s.newSince = appeared
+		s.refused, s.appAtExchange = refusal{}, appRefusal{} // what was refused has worked
 	}
 	s.token = t
 	return t

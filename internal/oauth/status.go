@@ -86,9 +86,10 @@ func (s *Session) inspect(ctx context.Context) (inspection, error) {
 // could not be asked about.
 func (s *Session) verdict(t Token, in Introspection, err error) inspection {
 	i := inspection{Status: Status{Wanted: s.opts.Scopes, Scopes: []string{}, Missing: []string{}}, token: t, said: in}
-	var app *AppRefusedError
-	i.appRefused = errors.As(err, &app)
-	if err != nil && !i.appRefused {
+	app := (*AppRefusedError)(nil)
+	exchanging, asking := s.appRefused()
+	i.appRefused = errors.As(err, &app) || asking
+	if err != nil && app == nil {
 		i.Unchecked = err
 		in = s.lastWord(t)
 	}
@@ -99,17 +100,17 @@ func (s *Session) verdict(t Token, in Introspection, err error) inspection {
 		t.Scopes = in.Scopes
 	}
 	i.describe(t, s.now())
-	if i.appRefused {
-		i.blameApp(t, s.now())
-		return i
-	}
 	if err == nil {
 		s.mu.Lock()
 		i.Fresh = s.tooEarly(t, in)
 		s.mu.Unlock()
 		i.LinkedIn = says(in)
 	}
-	i.judge(s, t, in)
+	if i.appRefused || exchanging {
+		i.blameApp(t, s.now())
+	} else {
+		i.judge(s, t, in)
+	}
 	return i
 }
 

@@ -103,14 +103,21 @@ func reasonOf401(resp *http.Response) (code string, service int) {
 // answer does what can be done about a 401, and consumes it. The heartbeat
 // looks at what came of it.
 func (t *transport) answer(req *http.Request, token Token, resp *http.Response) (*http.Response, error) {
-	ctx := req.Context()
 	resp, err := t.outwaitLag(req, token, resp)
 	if err != nil || !unauthorized(resp) {
 		return resp, err
 	}
-	defer t.session.ring(ctx)
+	resp, err = t.again(req, token, resp)
+	if app := (*AppRefusedError)(nil); !errors.As(err, &app) { // of which the heartbeat was told
+		t.session.ring(req.Context())
+	}
+	return resp, err
+}
+
+// again sends a request once more with another token than the one refused.
+func (t *transport) again(req *http.Request, token Token, resp *http.Response) (*http.Response, error) {
 	discard(resp)
-	next, err := t.session.replace(ctx, token)
+	next, err := t.session.replace(req.Context(), token)
 	if err != nil {
 		return nil, fmt.Errorf("replacing the access token that LinkedIn refused: %w", err)
 	}
@@ -201,6 +208,12 @@ func (s *Session) replace(ctx context.Context, refused Token) (Token, error) {
 // when renewing would be wrong: LinkedIn does not know the app, or the token
 // is not known to be dead and was renewed for that just before.
 func (s *Session) examine(ctx context.Context, refused Token) error {
+	s.mu.Lock()
+	held := s.appAtIntrospection.holds(s.now())
+	s.mu.Unlock()
+	if held != nil {
+		return held
+	}
 	in, err := s.ask(ctx, refused)
 	var app *AppRefusedError
 	if errors.As(err, &app) {

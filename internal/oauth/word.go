@@ -25,6 +25,12 @@ func (s *Session) ask(ctx context.Context, t Token) (Introspection, error) {
 	in, err := s.introspect(ctx, t.Access)
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.appAtIntrospection.heed(err, s.now()) {
+		s.ring(ctx)
+		if err == nil {
+			s.appAtExchange = appRefusal{} // the same credentials may be good there again, too
+		}
+	}
 	if err == nil && !s.tooEarly(t, in) {
 		condemned := !in.Active && s.word.access == t.Access && s.word.condemned
 		s.word = word{access: t.Access, in: in, condemned: condemned}

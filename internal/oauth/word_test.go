@@ -112,6 +112,7 @@ func TestOutageDoesNotBringADeadConnectionBackToLife(t *testing.T) {
 				writeJSON(w, map[string]any{"active": true, "status": "active", "scope": "r_events"})
 			})
 		}, everything, string(ScopesMissing)},
+		{"wrong app secret", nil, func(b *beating, _ Token) { b.wrongSecret() }, everything, "LinkedIn refused the app's credentials"},
 	}
 	away := fault.As(fault.Retry, errors.New("no route to LinkedIn"))
 	for _, tt := range tests {
