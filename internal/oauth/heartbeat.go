@@ -210,10 +210,11 @@ func (h *Heartbeat) check(parent context.Context) {
 	} else {
 		h.answered()
 	}
+	refused, _ := h.session.refusedByAPI(i.token)
 	switch {
 	case i.Fresh:
 		h.sooner(alarmEvery)
-	case !i.Usable:
+	case !i.Usable, refused:
 		h.sooner(problemEvery)
 	}
 	h.publish(i, by)

@@ -89,6 +89,7 @@ type Session struct {
 	newSince time.Time // when token was issued, by our clock
 	word     word      // what LinkedIn said last of an access token
 	refused  refusal   // the refresh token LinkedIn refused
+	denied   denial    // the consent whose tokens the API refuses all the same
 	// appAtExchange and appAtIntrospection are refusals of the app itself.
 	appAtExchange, appAtIntrospection appRefusal
 	retryAt                           time.Time // no renewal ahead of need before this

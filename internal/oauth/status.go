@@ -181,12 +181,15 @@ func (st *Status) blameApp(t Token, now time.Time) {
 // judge decides whether the token is of use.
 func (st *Status) judge(s *Session, t Token, in Introspection) {
 	refused := s.refusalOf(t)
+	_, every := s.refusedByAPI(t)
 	renewable := st.Refreshable && refused == nil && s.now().Before(t.RefreshExpiresAt)
 	switch {
 	case !in.Active && !st.Fresh && (in.Status != "expired" || !renewable):
 		st.fail(s.endOf(t, in, refused))
 	case len(st.Missing) > 0:
 		st.fail(&ConsentNeededError{Reason: ScopesMissing, Missing: st.Missing})
+	case in.Active && every:
+		st.fail(&ConsentNeededError{Reason: AccessRefused})
 	default:
 		st.Usable = true
 	}

@@ -108,6 +108,9 @@ func (t *transport) answer(req *http.Request, token Token, resp *http.Response) 
 		return resp, err
 	}
 	resp, err = t.again(req, token, resp)
+	if needed := (*ConsentNeededError)(nil); errors.As(err, &needed) && needed.Reason != NoToken {
+		t.session.deny(token)
+	}
 	if app := (*AppRefusedError)(nil); !errors.As(err, &app) { // of which the heartbeat was told
 		t.session.ring(req.Context())
 	}
@@ -168,7 +171,17 @@ func (t *transport) send(req *http.Request, token Token, body io.ReadCloser) (*h
 	out := req.Clone(req.Context()) // a RoundTripper must not change the caller's request
 	out.Body = body
 	out.Header.Set("Authorization", "Bearer "+token.Access)
-	return t.base.RoundTrip(out)
+	resp, err := t.base.RoundTrip(out)
+	if err == nil && proves(resp.StatusCode) {
+		t.session.took(out.Context())
+	}
+	return resp, err
+}
+
+// proves reports that LinkedIn looked at the request behind the token, whatever
+// it says of it. When it fails, or asks for a pause, it may not have looked.
+func proves(status int) bool {
+	return status != http.StatusUnauthorized && status != http.StatusTooManyRequests && status < http.StatusInternalServerError
 }
 
 func replayable(req *http.Request) bool {

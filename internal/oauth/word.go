@@ -112,3 +112,48 @@ func (s *Session) deathOf(t Token) Reason {
 	}
 	return AccessRefused
 }
+
+// denial is a consent whose tokens LinkedIn's API refuses although introspection
+// calls them active, renewed ones as well.
+type denial struct {
+	consent time.Time // its AuthorizedAt
+	since   time.Time // no request was taken
+}
+
+// oneResource is how long the API must have taken no request before its refusal
+// of a token is one of the connection: a resource alone that answers 401 is its
+// source's trouble.
+const oneResource = 3 * time.Minute
+
+// deny notes that the API refused t and nothing helped. When introspection says
+// the same, that says why, and LinkedIn's word on it counts.
+func (s *Session) deny(t Token) {
+	if s.condemned(t) {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if !s.denied.consent.Equal(t.AuthorizedAt) {
+		s.denied = denial{consent: t.AuthorizedAt, since: s.now()}
+	}
+}
+
+// took notes that the API took the token of a request. What a Heartbeat asks for
+// itself is too little to tell of the others.
+func (s *Session) took(ctx context.Context) {
+	if ctx.Value(quiet{}) != nil {
+		return
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.denied = denial{}
+}
+
+// refusedByAPI reports that the API has refused a token of t's consent since it
+// last took one, and whether that speaks of the whole connection.
+func (s *Session) refusedByAPI(t Token) (some, every bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	some = !s.denied.consent.IsZero() && s.denied.consent.Equal(t.AuthorizedAt)
+	return some, some && s.now().Sub(s.denied.since) >= oneResource
+}

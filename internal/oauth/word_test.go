@@ -170,6 +170,63 @@ func TestAPIThatTakesTheTokenWithdrawsAVerdictDuringAnOutage(t *testing.T) {
 	b.needsPerson(t, "when the API takes it", string(ScopesMissing))
 }
 
+// While every request ends in "consent needed" the heartbeat does not call the
+// connection usable, whatever introspection says. The renewals that are tried
+// meanwhile are no news.
+func TestTokenThatTheAPIRefusesIsNotCalledUsable(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, _ := runBeating(t)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		regained := b.regained
+		b.linkedin.override("/rest/x", func(w http.ResponseWriter, _ *http.Request) { refuse(w, 401, "INVALID_ACCESS_TOKEN", "no") })
+		polls := func(minutes int) {
+			for range minutes {
+				if status, err := b.get(t); err == nil {
+					t.Errorf("API call = %d", status)
+				}
+				time.Sleep(time.Minute)
+			}
+		}
+		polls(5)
+		b.needsPerson(t, "within five minutes", string(AccessRefused))
+		polls(25)
+		synctest.Wait()
+		b.needsPerson(t, "for as long as it lasts", string(AccessRefused))
+		if n := b.lines("needs a person"); n != 1 || b.lines("works again") != 0 || b.regained != regained {
+			t.Errorf("told %d times, regained %d times: %s", n, b.regained-regained, b.world.log)
+		}
+		b.refuses(introspectPath, http.StatusServiceUnavailable)
+		polls(5)
+		b.needsPerson(t, "while introspection is away", string(AccessRefused))
+		b.linkedin.set(func() { clear(b.linkedin.overrides) })
+		if status, err := b.get(t); status != http.StatusOK || err != nil {
+			t.Errorf("API call = %d, %v", status, err)
+		}
+		time.Sleep(2 * time.Minute)
+		b.works(t, "once the API takes it")
+	})
+}
+
+// One resource that refuses the token, while others take it, is not the
+// connection.
+func TestOneResourceThatRefusesTheTokenIsNotTheConnection(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b, _ := runBeating(t)
+		b.linkedin.override("/rest/x", func(w http.ResponseWriter, _ *http.Request) { refuse(w, 401, "INVALID_ACCESS_TOKEN", "no") })
+		for range 30 {
+			if _, err := b.get(t); !errors.Is(err, ErrConsentNeeded) {
+				t.Errorf("API call = %v", err)
+			}
+			if status, err := b.request(t.Context(), "/rest/y"); status != http.StatusOK || err != nil {
+				t.Errorf("another API call = %d, %v", status, err)
+			}
+			time.Sleep(time.Minute)
+			b.works(t, "meanwhile")
+		}
+	})
+}
+
 // A command that looks just after the consent of another one says what the
 // heartbeat would.
 func TestStatusDoesNotCallAFreshTokenDead(t *testing.T) {
