@@ -29,6 +29,8 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/oauth2"
+
+	"leadstream/internal/fault"
 )
 
 const (
@@ -71,6 +73,7 @@ type Session struct {
 	opts   Options
 	log    *zap.Logger
 	now    func() time.Time
+	sleep  func(context.Context, time.Duration) error // fault.Sleep but in tests with a clock of their own
 	oauth  oauth2.Config
 	http   *http.Client
 	states *stateSigner
@@ -158,6 +161,7 @@ func build(o Options) (*Session, error) {
 			// A redirect would carry the app's secret elsewhere.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
+		sleep:  fault.Sleep,
 		states: signer,
 		alarm:  make(chan struct{}, 1),
 	}, nil

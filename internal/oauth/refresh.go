@@ -82,12 +82,14 @@ func (s *Session) keep(ctx context.Context, t Token) (Token, error) {
 	return s.adopt(t), nil
 }
 
+// lookAgain are the pauses in which a refused renewal looks for the pair that
+// another process may just be storing: of two that renew at the same time
+// LinkedIn refuses the second, when it rotates refresh tokens.
+var lookAgain = [...]time.Duration{500 * time.Millisecond, time.Second, 2 * time.Second, 3 * time.Second}
+
 // refusedBy settles a refusal: when another process has renewed the token
 // meanwhile its token is used, else consent is needed.
 func (s *Session) refusedBy(ctx context.Context, old Token, refused *refusedError) (Token, error) {
-	if held, err := s.reload(ctx); err != nil || held.Access != old.Access {
-		return held, err
-	}
 	reason := RefreshRefused
 	switch {
 	case s.deathOf(old) == AccessRevoked:
@@ -95,12 +97,25 @@ func (s *Session) refusedBy(ctx context.Context, old Token, refused *refusedErro
 	case !s.now().Before(old.RefreshExpiresAt): // LinkedIn's refusal is the same for expired and revoked
 		reason = RefreshExpired
 	}
-	err := &ConsentNeededError{Reason: reason, Detail: refused.detail()}
+	held, err := s.reload(ctx)
+	for _, pause := range lookAgain {
+		if err != nil || held.Access != old.Access {
+			return held, err
+		}
+		if reason != RefreshRefused || s.sleep(ctx, pause) != nil { // it has a reason of its own, or the time is up
+			break
+		}
+		held, err = s.reload(ctx)
+	}
+	if err != nil || held.Access != old.Access {
+		return held, err
+	}
+	needed := &ConsentNeededError{Reason: reason, Detail: refused.detail()}
 	s.mu.Lock()
-	s.refused = refusal{refresh: old.Refresh, at: s.now(), err: err}
+	s.refused = refusal{refresh: old.Refresh, at: s.now(), err: needed}
 	s.mu.Unlock()
 	s.ring(ctx)
-	return Token{}, err
+	return Token{}, needed
 }
 
 // refusalOf is LinkedIn's refusal of the token's refresh part, else nil. It

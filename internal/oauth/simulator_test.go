@@ -1,6 +1,7 @@
 package oauth_test
 
 import (
+	"context"
 	"errors"
 	"html"
 	"io"
@@ -96,6 +97,12 @@ func newScene(t *testing.T, sw linkedinsim.Switches, change func(*linkedinsim.Co
 	}
 	if s.Session, err = oauth.New(options); err != nil {
 		t.Fatal(err)
+	}
+	if s.api != "" { // then only the test moves the clock
+		s.SetSleep(func(ctx context.Context, d time.Duration) error {
+			s.sleep(d)
+			return ctx.Err()
+		})
 	}
 	s.sim = sim
 	t.Cleanup(func() {
