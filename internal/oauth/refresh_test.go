@@ -3,6 +3,7 @@ package oauth
 import (
 	"context"
 	"net/http"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -25,6 +26,32 @@ func TestRefusalIsRememberedForSomeMinutes(t *testing.T) {
 	w.linkedin.set(func() { w.linkedin.refresh = planted + "-refresh-1" })
 	if _, err := w.AccessToken(t.Context()); err != nil {
 		t.Errorf("AccessToken once LinkedIn accepts = %v", err)
+	}
+}
+
+// LinkedIn may give the same refresh token again: what it refused once and then
+// took is as good as ever.
+func TestRefusalIsForgottenWhenARenewalWorks(t *testing.T) {
+	w := newWorld(t, nil)
+	w.connect()
+	w.linkedin.set(func() {
+		w.linkedin.refresh = "another"
+		w.linkedin.answer = map[string]any{"refresh_token": nil, "refresh_token_expires_in": nil}
+	})
+	w.clock.Add(55 * day)
+	if _, err := w.AccessToken(t.Context()); err != nil {
+		t.Errorf("AccessToken while the old token lasts = %v", err)
+	}
+	w.clock.Add(2 * time.Hour)
+	if st, err := w.Status(t.Context()); err != nil || !st.Usable || !strings.Contains(st.Note, "refused to renew") {
+		t.Errorf("for as long as it is refused: %+v, %v", st, err)
+	}
+	w.linkedin.set(func() { w.linkedin.refresh = planted + "-refresh-1" })
+	if got, err := w.AccessToken(t.Context()); err != nil || got != planted+"-access-2" {
+		t.Errorf("AccessToken once LinkedIn accepts = %q, %v", got, err)
+	}
+	if st, err := w.Status(t.Context()); err != nil || !st.Usable || st.Note != "" {
+		t.Errorf("afterwards: %+v, %v", st, err)
 	}
 }
 

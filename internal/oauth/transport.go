@@ -137,7 +137,8 @@ func (t *transport) again(req *http.Request, token Token, resp *http.Response) (
 }
 
 // outwaitLag tries a fresh token again for as long as LinkedIn may need to
-// learn of it, and gives the last answer.
+// learn of it, and gives the last answer. Once another token is there, that one
+// is what to try.
 func (t *transport) outwaitLag(req *http.Request, token Token, resp *http.Response) (*http.Response, error) {
 	if expired(resp) || !t.session.isFresh(token) {
 		return resp, nil
@@ -147,6 +148,9 @@ func (t *transport) outwaitLag(req *http.Request, token Token, resp *http.Respon
 		t.session.log.Debug("a fresh access token was refused, trying it again", zap.Duration("retry_in", wait))
 		if err := fault.Sleep(req.Context(), wait); err != nil {
 			return nil, fmt.Errorf("waiting for LinkedIn to know the fresh access token: %w", err)
+		}
+		if held, err := t.session.current(req.Context()); err != nil || held.Access != token.Access {
+			return resp, nil //nolint:nilerr // the 401 is what is to be dealt with
 		}
 		var err error
 		if resp, err = t.resend(req, token); err != nil || !unauthorized(resp) {

@@ -218,6 +218,8 @@ func TestOneResourceThatRefusesTheTokenIsNotTheConnection(t *testing.T) {
 			if _, err := b.get(t); !errors.Is(err, ErrConsentNeeded) {
 				t.Errorf("API call = %v", err)
 			}
+			time.Sleep(2 * alarmEvery)
+			b.works(t, "once the heartbeat has looked")
 			if status, err := b.request(t.Context(), "/rest/y"); status != http.StatusOK || err != nil {
 				t.Errorf("another API call = %d, %v", status, err)
 			}
