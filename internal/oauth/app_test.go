@@ -93,3 +93,20 @@ func TestAppThatMayNotRenewIsNotCalledUsable(t *testing.T) {
 	b.after(t, 2*time.Minute)
 	b.works(t, "once LinkedIn takes it")
 }
+
+// While the old token lasts nobody renews it for an hour after a refusal. That
+// the secret is right again is seen before.
+func TestSecretThatIsRightAgainIsSeenWhileTheOldTokenLasts(t *testing.T) {
+	b := newBeating(t, nil)
+	tok := b.connect()
+	b.clock.Add(55 * day)
+	b.wrongSecret()
+	if got, err := b.AccessToken(t.Context()); err != nil || got != tok.Access {
+		t.Errorf("AccessToken = %q, %v; want the old token", got, err)
+	}
+	b.after(t, time.Minute)
+	b.needsPerson(t, "meanwhile", "LinkedIn refused the app's credentials")
+	b.linkedin.set(func() { clear(b.linkedin.overrides) })
+	b.after(t, 2*time.Minute)
+	b.works(t, "once LinkedIn takes it")
+}

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"errors"
 	"net/http"
 	"testing"
@@ -147,6 +148,23 @@ func TestOutageDoesNotBringADeadConnectionBackToLife(t *testing.T) {
 	}
 }
 
+// Renewing the token does not bring scopes back: that it is under way is no
+// reason to call the connection usable for a moment.
+func TestRenewalOfATokenWithoutScopesIsNoNews(t *testing.T) {
+	b := newBeating(t, nil)
+	tok := b.connect()
+	status := map[string]string{tok.Access: "expired"}
+	b.linkedin.override(introspectPath, func(w http.ResponseWriter, r *http.Request) {
+		s := cmp.Or(status[r.FormValue("token")], "active")
+		writeJSON(w, map[string]any{"active": s == "active", "status": s, "scope": "r_events"})
+	})
+	b.after(t, 15*time.Minute)
+	b.needsPerson(t, "afterwards", string(ScopesMissing))
+	if n := b.linkedin.count(tokenPath); n != 1 || b.lines("works again") != 0 || b.lines("needs a person") != 1 || b.regained != 0 {
+		t.Errorf("renewals = %d, regained %d times: %s", n, b.regained, b.world.log)
+	}
+}
+
 // While introspection is away the API's own answer counts: it withdraws the
 // verdict on the token, and leaves alone what was known of its scopes.
 func TestAPIThatTakesTheTokenWithdrawsAVerdictDuringAnOutage(t *testing.T) {
@@ -188,7 +206,8 @@ func TestTokenThatTheAPIRefusesIsNotCalledUsable(t *testing.T) {
 				time.Sleep(time.Minute)
 			}
 		}
-		polls(5)
+		polls(1)
+		time.Sleep(3 * time.Minute) // nobody asks: the heartbeat looks by itself
 		b.needsPerson(t, "within five minutes", string(AccessRefused))
 		polls(25)
 		synctest.Wait()
