@@ -16,6 +16,9 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
+
+	"leadstream/internal/oauth"
 )
 
 // secretWord is in everything that must not be seen in these tests.
@@ -166,6 +169,20 @@ func TestAuthLoginStatusLogout(t *testing.T) {
 	}
 }
 
+// age makes the stored consent one of a while ago.
+func (r *authRun) age(t *testing.T, by time.Duration) {
+	t.Helper()
+	store := oauth.NewFileStore(r.file, "")
+	tok, err := oauth.Logout(t.Context(), store)
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok.AuthorizedAt, tok.ObtainedAt = tok.AuthorizedAt.Add(-by), tok.ObtainedAt.Add(-by)
+	if err := store.Save(t.Context(), tok); err != nil {
+		t.Fatal(err)
+	}
+}
+
 func TestAuthStatusExitCodeSaysWhetherAPersonMustAct(t *testing.T) {
 	tests := []struct {
 		name   string
@@ -183,6 +200,7 @@ func TestAuthStatusExitCodeSaysWhetherAPersonMustAct(t *testing.T) {
 	if code, out, errs := r.login(t); code != exitDone {
 		t.Fatalf("login = %d\n%s%s", code, out, errs)
 	}
+	r.age(t, time.Hour)
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			s.says(tt.active, tt.status)

@@ -138,6 +138,8 @@ func (k *checker) token(ctx context.Context) bool {
 			k.scopes(st)
 		}
 		return false
+	case st.Fresh:
+		k.warn("linkedin token", "nothing; check again in half a minute", "%s", st.Note)
 	case st.Note != "":
 		k.warn("linkedin token", "leadstream auth login", "%s", st.Note)
 	case st.Unchecked != nil:

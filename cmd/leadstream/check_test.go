@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -20,6 +21,7 @@ import (
 	"leadstream/internal/kafka"
 	"leadstream/internal/linkedin"
 	"leadstream/internal/linkedinsim"
+	"leadstream/internal/oauth"
 	"leadstream/internal/webhook"
 )
 
@@ -149,6 +151,34 @@ func TestCheckSaysWhatFailsAndWhatToDo(t *testing.T) {
 				t.Errorf("exit code %d, %+v; want %d, %s, %q and %q", code, f, tt.code, tt.result, tt.text, tt.todo)
 			}
 		})
+	}
+}
+
+// TestCheckDoesNotSendAPersonToConsentAgainForAFreshToken: LinkedIn may need
+// some seconds to know it.
+func TestCheckDoesNotSendAPersonToConsentAgainForAFreshToken(t *testing.T) {
+	unknowing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+		_, _ = io.WriteString(w, `{"active":false}`)
+	}))
+	defer unknowing.Close()
+	now := time.Now()
+	store := oauth.NewFileStore(filepath.Join(t.TempDir(), "token"), "")
+	if err := store.Save(t.Context(), oauth.Token{Access: "fresh", AccessExpiresAt: now.Add(time.Hour), AuthorizedAt: now, ObtainedAt: now, Scopes: []string{"r_events"}}); err != nil {
+		t.Fatal(err)
+	}
+	session, err := oauth.New(oauth.Options{
+		ClientID: "id", ClientSecret: "secret", AuthURL: unknowing.URL, RedirectURL: "http://localhost:8480/oauth/callback",
+		Scopes: []string{"r_events"}, Store: store,
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	k := &checker{system: &system{session: session}}
+	if !k.token(t.Context()) {
+		t.Error("nothing is asked with the token")
+	}
+	if f := find(t, k.findings, "linkedin token"); f.Result != resultWarn || !strings.Contains(f.Text, "new access token") || strings.Contains(f.Todo, "login") {
+		t.Errorf("%+v, want a warning that asks for nothing but time", f)
 	}
 }
 

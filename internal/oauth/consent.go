@@ -74,6 +74,9 @@ func (s *Session) CompleteCode(ctx context.Context, code string) (Token, error) 
 		return Token{}, fmt.Errorf("reading the stored token before it is replaced: %w", missing)
 	}
 	t, err := s.redeem(ctx, code)
+	if s.heedExchange(err) {
+		s.ring(ctx)
+	}
 	var refused *refusedError
 	if errors.As(err, &refused) {
 		return Token{}, &ConsentNeededError{Reason: CodeRefused, Detail: refused.detail()}
@@ -100,7 +103,7 @@ func (s *Session) CompleteCode(ctx context.Context, code string) (Token, error) 
 	s.pending = Token{}
 	s.mu.Unlock()
 	s.log.Info("LinkedIn consent given", zap.Object("token", t))
-	s.ring()
+	s.ring(ctx)
 	return s.adopt(t), nil
 }
 
@@ -110,7 +113,7 @@ func (s *Session) Logout(ctx context.Context) (Token, error) {
 	held, err := Logout(ctx, s.opts.Store)
 	if err == nil || errors.Is(err, ErrNoToken) {
 		s.forget()
-		s.ring()
+		s.ring(ctx)
 	}
 	return held, err
 }

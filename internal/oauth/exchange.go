@@ -46,11 +46,11 @@ func (s *Session) renew(ctx context.Context, old Token) (Token, error) {
 	if err != nil {
 		return Token{}, fmt.Errorf("refreshing the access token: %w", s.exchangeError(err, old.Refresh))
 	}
-	now := s.now()
-	if !now.After(old.ObtainedAt) { // a clock that was set back must not make the new pair the older one
-		now = old.ObtainedAt.Add(time.Millisecond)
+	next := s.read(answer, old, s.now())
+	if !next.ObtainedAt.After(old.ObtainedAt) { // a clock that was set back must not make the new pair the older one
+		next.ObtainedAt = old.ObtainedAt.Add(time.Millisecond)
 	}
-	return s.read(answer, old, now), nil
+	return next, nil
 }
 
 func (s *Session) withHTTP(ctx context.Context) context.Context {

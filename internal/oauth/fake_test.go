@@ -299,6 +299,12 @@ func newWorld(t *testing.T, change func(*Options)) *world {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if o.Now != nil && o.Now().Equal(begin) { // the test's own clock, which nobody else moves
+		s.sleep = func(ctx context.Context, d time.Duration) error {
+			w.clock.Add(d)
+			return ctx.Err()
+		}
+	}
 	w.Session = s
 	t.Cleanup(func() {
 		s.Close()

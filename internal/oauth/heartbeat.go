@@ -183,7 +183,7 @@ func (h *Heartbeat) look(ctx context.Context) {
 
 // check asks LinkedIn and takes the answer over.
 func (h *Heartbeat) check(parent context.Context) {
-	ctx, cancel := context.WithTimeout(parent, checkTime)
+	ctx, cancel := context.WithTimeout(context.WithValue(parent, quiet{}, true), checkTime)
 	defer cancel()
 	i, err := h.session.inspect(ctx)
 	h.checked = h.session.now()
@@ -210,7 +210,11 @@ func (h *Heartbeat) check(parent context.Context) {
 	} else {
 		h.answered()
 	}
-	if !i.Usable {
+	refused, _ := h.session.refusedByAPI(i.token)
+	switch {
+	case i.Fresh:
+		h.sooner(alarmEvery)
+	case !i.Usable, refused:
 		h.sooner(problemEvery)
 	}
 	h.publish(i, by)
@@ -234,7 +238,10 @@ func (h *Heartbeat) publish(i inspection, by string) {
 	case i.Unchecked == nil:
 		next.CheckedAt, next.CheckedBy = h.checked, by
 	default:
-		if next.Note == "" {
+		switch {
+		case !next.Usable:
+			next.Note = "LinkedIn cannot be asked at the moment whether that is still so"
+		case next.Note == "":
 			next.Note = "LinkedIn could not be asked about the token; it is used on"
 		}
 	}
@@ -254,25 +261,18 @@ func (h *Heartbeat) unreadable(err error) {
 }
 
 // revive does for a token that LinkedIn calls dead what a request would do: it
-// outwaits the time in which LinkedIn does not know a fresh token everywhere,
 // leaves the token to others for a moment, and then renews it.
 func (h *Heartbeat) revive(ctx context.Context, i *inspection) {
 	s, t := h.session, i.token
 	now := s.now()
-	if now.Sub(t.ObtainedAt) < freshFor && i.said.Status != "expired" && !s.condemned(t) {
-		i.presume("LinkedIn does not know the new access token everywhere yet")
-		h.sooner(alarmEvery)
-		return
-	}
-	if t.Refresh == "" || s.refusalOf(t) != nil || !now.Before(t.RefreshExpiresAt) {
+	if t.Refresh == "" || s.justRefused(t) != nil || s.appHeld() != nil || !now.Before(t.RefreshExpiresAt) {
 		return
 	}
 	if h.dying.access != t.Access {
 		h.dying = dying{access: t.Access, until: now.Add(othersFirst + rand.N(othersFirst))}
 	}
-	renewing := fmt.Sprintf("LinkedIn calls the access token %s; it is being renewed", i.LinkedIn)
 	if now.Before(h.dying.until) {
-		i.presume(renewing)
+		s.presume(i)
 		h.sooner(h.dying.until.Sub(now))
 		return
 	}
@@ -281,14 +281,20 @@ func (h *Heartbeat) revive(ctx context.Context, i *inspection) {
 		*i = again
 	}
 	if err != nil && fault.KindOf(err) == fault.Retry && i.dead() {
-		i.presume(renewing)
+		s.presume(i)
 		i.Unchecked = err
 	}
 }
 
-// presume takes a token for usable that LinkedIn calls dead, for a reason.
-func (i *inspection) presume(note string) {
-	i.Usable, i.Problem, i.Todo, i.Note = true, "", "", note
+// presume takes a token for usable that LinkedIn calls dead, for it is being
+// renewed. Where that was refused before, or scopes are missing anyway, a person
+// is needed until it has worked.
+func (s *Session) presume(i *inspection) {
+	if exchanging, _ := s.appRefused(); exchanging || s.refusalOf(i.token) != nil || len(i.Missing) > 0 {
+		return
+	}
+	i.Usable, i.Problem, i.Todo = true, "", ""
+	i.Note = fmt.Sprintf("LinkedIn calls the access token %s; it is being renewed", i.LinkedIn)
 }
 
 // fallBack asks the API itself whether it takes the token. It gives the name of
@@ -305,7 +311,9 @@ func (h *Heartbeat) fallBack(ctx context.Context, i *inspection) string {
 			if err != nil {
 				return f.Name
 			}
-			*i = h.session.verdict(t, Introspection{Active: true}, nil)
+			in := h.session.lastWord(t)
+			in.Active, in.Status = true, "active"
+			*i = h.session.verdict(t, in, nil)
 			return f.Name
 		case errors.As(err, &app):
 			*i = h.session.verdict(i.token, Introspection{}, app)

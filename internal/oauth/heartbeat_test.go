@@ -189,18 +189,7 @@ func TestHeartbeatTellsWhatAPersonMustDo(t *testing.T) {
 // A refused request is looked into at once, however rare the checks are.
 func TestHeartbeatLooksAtOnceWhenARequestIsRefused(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		b := newBeating(t, func(o *Options) { o.Now = nil })
-		now := time.Now()
-		tok := b.connect()
-		tok.AuthorizedAt, tok.ObtainedAt = now.Add(-time.Hour), now.Add(-time.Hour)
-		tok.AccessExpiresAt, tok.RefreshExpiresAt = now.Add(59*day), now.Add(364*day)
-		b.store.set(func(m *memory) { m.held = tok })
-		ctx, cancel := context.WithCancel(t.Context())
-		done := make(chan struct{})
-		go func() {
-			b.Run(ctx)
-			close(done)
-		}()
+		b, tok := runBeating(t)
 		time.Sleep(time.Minute)
 		b.works(t, "before")
 		b.linkedin.set(func() { b.linkedin.status[tok.Access], b.linkedin.refresh = "revoked", "" })
@@ -209,17 +198,42 @@ func TestHeartbeatLooksAtOnceWhenARequestIsRefused(t *testing.T) {
 		}
 		synctest.Wait()
 		b.needsPerson(t, "at once", string(AccessRevoked))
-		cancel()
-		<-done
 	})
+}
+
+// runBeating is a heartbeat that runs until the test ends, on the bubble's clock,
+// over a token of an hour ago. Fallbacks take the place of its usual ones.
+func runBeating(t *testing.T, fallbacks ...Fallback) (*beating, Token) {
+	t.Helper()
+	b := newBeating(t, func(o *Options) { o.Now = nil })
+	now := time.Now()
+	tok := b.connect()
+	tok.AuthorizedAt, tok.ObtainedAt = now.Add(-time.Hour), now.Add(-time.Hour)
+	tok.AccessExpiresAt, tok.RefreshExpiresAt = now.Add(59*day), now.Add(364*day)
+	b.store.set(func(m *memory) { m.held = tok })
+	if len(fallbacks) > 0 {
+		b.opts.Fallbacks = fallbacks
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		b.Run(ctx)
+		close(done)
+	}()
+	t.Cleanup(func() { cancel(); <-done })
+	return b, tok
 }
 
 // get makes one request of the API.
 func (b *beating) get(t *testing.T) (int, error) {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, "http://linkedin.test/rest/x", nil)
+	return b.request(t.Context(), "/rest/x")
+}
+
+func (b *beating) request(ctx context.Context, path string) (int, error) {
+	req, err := http.NewRequestWithContext(ctx, http.MethodGet, "http://linkedin.test"+path, nil)
 	if err != nil {
-		t.Fatal(err)
+		return 0, err
 	}
 	resp, err := (&http.Client{Transport: b.Session.Transport(inProcess{b.linkedin})}).Do(req)
 	if err != nil {
@@ -243,6 +257,32 @@ func TestHeartbeatIsRungByRefusalsButNotTooOften(t *testing.T) {
 	if n := b.linkedin.count(introspectPath); n < 3 || n > 4 {
 		t.Errorf("LinkedIn was asked %d times in 10 s, want once in 5 s", n-1)
 	}
+}
+
+// LinkedIn refuses most tokens /me, which proves that it takes them. While the
+// heartbeat has to ask there, that 403 must not set off its next check.
+func TestTheFallbacksOwn403DoesNotRingTheHeartbeat(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		const mePath = "/v2/me"
+		var b *beating
+		b, _ = runBeating(t, Fallback{Name: "me", Ask: func(ctx context.Context) error {
+			status, err := b.request(ctx, mePath)
+			if err == nil && status != http.StatusForbidden {
+				err = fmt.Errorf("status %d", status)
+			}
+			return err
+		}})
+		time.Sleep(time.Minute)
+		b.refuses(introspectPath, http.StatusServiceUnavailable)
+		b.refuses(mePath, http.StatusForbidden)
+		time.Sleep(time.Hour)
+		if n := b.linkedin.count(mePath); n != 4 {
+			t.Errorf("/me was asked %d times in an hour, want every 15 minutes", n)
+		}
+		if p := b.Pulse(); !p.Usable || p.CheckedBy != "me" {
+			t.Errorf("checked by %q: %+v", p.CheckedBy, p.Status)
+		}
+	})
 }
 
 // A failure of LinkedIn is never taken for a dead token.

@@ -39,18 +39,9 @@ func (i Introspection) Reason() Reason {
 	return AccessUnknown
 }
 
-// Introspect asks LinkedIn about the access token held. It needs no scope,
-// and tells expired from revoked. The error is ErrConsentNeeded when there is
-// no token, *AppRefusedError for a wrong client id or secret, and one to retry
-// for all else, which says nothing about the token.
-func (s *Session) Introspect(ctx context.Context) (Introspection, error) {
-	t, err := s.current(ctx)
-	if err != nil {
-		return Introspection{}, err
-	}
-	return s.introspect(ctx, t.Access)
-}
-
+// introspect asks LinkedIn about an access token. It needs no scope, and tells
+// expired from revoked. The error is *AppRefusedError for a wrong client id or
+// secret, and one to retry for all else, which says nothing about the token.
 func (s *Session) introspect(ctx context.Context, access string) (Introspection, error) {
 	form := url.Values{
 		"client_id": {s.opts.ClientID}, "client_secret": {s.opts.ClientSecret}, "token": {access},

@@ -57,9 +57,9 @@ func TestIntrospectionErrorsSayWhoseFaultItIs(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t, nil)
-			w.connect()
+			tok := w.connect()
 			w.linkedin.override(introspectPath, tt.answer)
-			_, err := w.Introspect(t.Context())
+			_, err := w.introspect(t.Context(), tok.Access)
 			if err == nil {
 				t.Fatal("no error")
 			}
@@ -93,8 +93,8 @@ func TestStatusTellsWhetherTheConnectionWorksAndWhatToDo(t *testing.T) {
 	}{
 		{name: "good", status: "active", usable: true},
 		{name: "none", store: func(m *memory) { m.held = Token{} }, problem: string(NoToken)},
-		{name: "revoked", status: "revoked", problem: string(AccessRevoked)},
-		{name: "unknown", status: "", problem: string(AccessUnknown)},
+		{name: "revoked", after: time.Hour, status: "revoked", problem: string(AccessRevoked)},
+		{name: "unknown", after: time.Hour, status: "", problem: string(AccessUnknown)},
 		{name: "expired but renewable", after: 61 * day, status: "expired", usable: true, note: true},
 		{name: "both expired", after: 366 * day, status: "expired", problem: string(RefreshExpired)},
 		{name: "bearer only", store: bearer, status: "active", usable: true, note: true},

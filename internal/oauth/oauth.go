@@ -18,6 +18,7 @@
 package oauth
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -28,6 +29,8 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/oauth2"
+
+	"leadstream/internal/fault"
 )
 
 const (
@@ -70,6 +73,7 @@ type Session struct {
 	opts   Options
 	log    *zap.Logger
 	now    func() time.Time
+	sleep  func(context.Context, time.Duration) error // fault.Sleep but in tests with a clock of their own
 	oauth  oauth2.Config
 	http   *http.Client
 	states *stateSigner
@@ -85,10 +89,14 @@ type Session struct {
 	loadedAt time.Time // when the store was last asked
 	unread   bool      // the store could not be read then
 	pending  Token     // renewed at LinkedIn, not durable yet, hence not used
-	dead     verdict   // the access token LinkedIn called dead
+	newSince time.Time // when token was issued, by our clock
+	word     word      // what LinkedIn said last of an access token
 	refused  refusal   // the refresh token LinkedIn refused
-	retryAt  time.Time // no renewal ahead of need before this
-	forcedAt time.Time // last renewal of a token that should have been good
+	denied   denial    // the consent whose tokens the API refuses all the same
+	// appAtExchange and appAtIntrospection are refusals of the app itself.
+	appAtExchange, appAtIntrospection appRefusal
+	retryAt                           time.Time // no renewal ahead of need before this
+	forcedAt                          time.Time // last renewal of a token that should have been good
 }
 
 // New makes a Session; it neither reads the Store nor calls LinkedIn. The
@@ -153,13 +161,21 @@ func build(o Options) (*Session, error) {
 			// A redirect would carry the app's secret elsewhere.
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
+		sleep:  fault.Sleep,
 		states: signer,
 		alarm:  make(chan struct{}, 1),
 	}, nil
 }
 
-// ring has a Heartbeat look at the connection at once.
-func (s *Session) ring() {
+// quiet marks the context of what a Heartbeat does itself.
+type quiet struct{}
+
+// ring has a Heartbeat look at the connection at once, unless the Heartbeat's own
+// request is what calls for it: it looks at what comes of that in any case.
+func (s *Session) ring(ctx context.Context) {
+	if ctx.Value(quiet{}) != nil {
+		return
+	}
 	select {
 	case s.alarm <- struct{}{}:
 	default: // it rings already

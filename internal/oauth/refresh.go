@@ -42,16 +42,19 @@ func (s *Session) refreshOnce(ctx context.Context, old Token) (Token, error) {
 	if old.Refresh == "" {
 		return Token{}, &ConsentNeededError{Reason: s.deathOf(old)}
 	}
-	if known := s.refusalOf(old); known != nil {
+	if known := s.justRefused(old); known != nil {
+		return Token{}, known
+	}
+	if known := s.appHeld(); known != nil {
 		return Token{}, known
 	}
 	next, err := s.renew(ctx, old)
+	if s.heedExchange(err) {
+		s.ring(ctx)
+	}
 	var refused *refusedError
 	if errors.As(err, &refused) {
 		return s.refusedBy(ctx, old, refused)
-	}
-	if app := (*AppRefusedError)(nil); errors.As(err, &app) {
-		s.ring()
 	}
 	if err != nil {
 		return Token{}, err
@@ -79,12 +82,14 @@ func (s *Session) keep(ctx context.Context, t Token) (Token, error) {
 	return s.adopt(t), nil
 }
 
+// lookAgain are the pauses in which a refused renewal looks for the pair that
+// another process may just be storing: of two that renew at the same time
+// LinkedIn refuses the second, when it rotates refresh tokens.
+var lookAgain = [...]time.Duration{500 * time.Millisecond, time.Second, 2 * time.Second, 3 * time.Second}
+
 // refusedBy settles a refusal: when another process has renewed the token
 // meanwhile its token is used, else consent is needed.
 func (s *Session) refusedBy(ctx context.Context, old Token, refused *refusedError) (Token, error) {
-	if held, err := s.reload(ctx); err != nil || held.Access != old.Access {
-		return held, err
-	}
 	reason := RefreshRefused
 	switch {
 	case s.deathOf(old) == AccessRevoked:
@@ -92,44 +97,47 @@ func (s *Session) refusedBy(ctx context.Context, old Token, refused *refusedErro
 	case !s.now().Before(old.RefreshExpiresAt): // LinkedIn's refusal is the same for expired and revoked
 		reason = RefreshExpired
 	}
-	err := &ConsentNeededError{Reason: reason, Detail: refused.detail()}
+	held, err := s.reload(ctx)
+	for _, pause := range lookAgain {
+		if err != nil || held.Access != old.Access {
+			return held, err
+		}
+		if reason != RefreshRefused || s.sleep(ctx, pause) != nil { // it has a reason of its own, or the time is up
+			break
+		}
+		held, err = s.reload(ctx)
+	}
+	if err != nil || held.Access != old.Access {
+		return held, err
+	}
+	needed := &ConsentNeededError{Reason: reason, Detail: refused.detail()}
 	s.mu.Lock()
-	s.refused = refusal{refresh: old.Refresh, at: s.now(), err: err}
+	s.refused = refusal{refresh: old.Refresh, at: s.now(), err: needed}
 	s.mu.Unlock()
-	s.ring()
-	return Token{}, err
+	s.ring(ctx)
+	return Token{}, needed
 }
 
-// refusalOf is LinkedIn's refusal of the token's refresh part while that is
-// still taken as known, else nil.
-func (s *Session) refusalOf(t Token) error {
+// refusalOf is LinkedIn's refusal of the token's refresh part, else nil. It
+// stands until a renewal works; asked again LinkedIn may be before.
+func (s *Session) refusalOf(t Token) *ConsentNeededError {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.refused.refresh != t.Refresh || s.now().Sub(s.refused.at) >= refusalHolds {
+	if t.Refresh == "" || s.refused.refresh != t.Refresh {
 		return nil
 	}
 	return s.refused.err
 }
 
-// condemned reports that LinkedIn called the access token dead when a request
-// that it refused was looked into.
-func (s *Session) condemned(t Token) bool {
+// justRefused is refusalOf while LinkedIn need not be asked again.
+func (s *Session) justRefused(t Token) *ConsentNeededError {
+	known := s.refusalOf(t)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.dead.access == t.Access
-}
-
-// deathOf is why the access token is of no use.
-func (s *Session) deathOf(t Token) Reason {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	switch {
-	case s.dead.access == t.Access:
-		return s.dead.reason
-	case !t.AccessExpiresAt.IsZero() && !s.now().Before(t.AccessExpiresAt):
-		return AccessExpired
+	if s.now().Sub(s.refused.at) >= refusalHolds {
+		return nil
 	}
-	return AccessRefused
+	return known
 }
 
 // postpone notes a failed renewal. While the old token still works nobody

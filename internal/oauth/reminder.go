@@ -86,7 +86,7 @@ func (h *Heartbeat) answered() {
 // retry has LinkedIn asked again soon, and says once that it does not answer.
 func (h *Heartbeat) retry(cause error) {
 	if h.unanswered == 0 {
-		h.log.Warn("LinkedIn could not be asked about the token, which is used on", zap.Error(cause))
+		h.log.Warn("LinkedIn could not be asked about the token; what was known of it stands", zap.Error(cause))
 	}
 	h.sooner(retryFirst << min(h.unanswered, 10))
 	h.unanswered++

@@ -21,12 +21,6 @@ const (
 	forceEvery = 10 * time.Minute
 )
 
-// verdict is LinkedIn's word that an access token is dead.
-type verdict struct {
-	access string
-	reason Reason
-}
-
 // refusal is LinkedIn's refusal of a refresh token.
 type refusal struct {
 	refresh string
@@ -65,9 +59,7 @@ func (s *Session) usable(ctx context.Context) (Token, error) {
 
 // alive reports whether t can be used: not expired, not known to be dead.
 func (s *Session) alive(t Token) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.dead.access == t.Access {
+	if s.condemned(t) {
 		return false
 	}
 	return t.AccessExpiresAt.IsZero() || s.now().Before(t.AccessExpiresAt)
@@ -143,6 +135,7 @@ func (s *Session) reload(ctx context.Context) (Token, error) {
 func (s *Session) adopt(t Token) Token {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	appeared := s.appeared(t)
 	s.loadedAt = s.now()
 	if s.unread {
 		s.unread = false
@@ -153,6 +146,10 @@ func (s *Session) adopt(t Token) Token {
 	}
 	if !t.Equal(s.token) {
 		s.retryAt = time.Time{}
+	}
+	if t.Access != s.token.Access {
+		s.newSince = appeared
+		s.refused, s.appAtExchange = refusal{}, appRefusal{} // what was refused has worked
 	}
 	s.token = t
 	return t

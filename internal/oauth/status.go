@@ -17,6 +17,9 @@ type Status struct {
 	Todo    string `json:"todo,omitempty"`
 	// Note is what deserves attention although it works; may be empty.
 	Note string `json:"note,omitempty"`
+	// Fresh: LinkedIn has not heard everywhere yet of a token that it just issued.
+	// Usable is then true, and Note says it.
+	Fresh bool `json:"-"`
 	// LinkedIn is active, expired, revoked or unknown, as LinkedIn says;
 	// empty when it was not or could not be asked.
 	LinkedIn string `json:"linkedin,omitempty"`
@@ -35,8 +38,9 @@ type Status struct {
 	Scopes  []string `json:"scopes"`
 	Wanted  []string `json:"wanted_scopes"`
 	Missing []string `json:"missing_scopes"`
-	// Unchecked is why LinkedIn could not be asked: what is said here then
-	// rests on the stored dates alone. Nil when it was.
+	// Unchecked is why LinkedIn could not be asked: what is said here then rests
+	// on what it said to this process before, else on the stored dates alone. Nil
+	// when it was.
 	Unchecked error `json:"-"`
 }
 
@@ -60,7 +64,7 @@ type inspection struct {
 
 // dead reports that LinkedIn said that the access token is of no use.
 func (i *inspection) dead() bool {
-	return !i.token.IsZero() && i.Unchecked == nil && !i.appRefused && !i.said.Active
+	return !i.token.IsZero() && i.Unchecked == nil && !i.appRefused && !i.Fresh && !i.said.Active
 }
 
 // inspect asks LinkedIn about the token that is stored.
@@ -74,7 +78,7 @@ func (s *Session) inspect(ctx context.Context) (inspection, error) {
 	if err != nil {
 		return inspection{}, err
 	}
-	in, err := s.introspect(ctx, t.Access)
+	in, err := s.ask(ctx, t)
 	return s.verdict(t, in, err), nil
 }
 
@@ -82,17 +86,43 @@ func (s *Session) inspect(ctx context.Context) (inspection, error) {
 // could not be asked about.
 func (s *Session) verdict(t Token, in Introspection, err error) inspection {
 	i := inspection{Status: Status{Wanted: s.opts.Scopes, Scopes: []string{}, Missing: []string{}}, token: t, said: in}
-	var app *AppRefusedError
-	i.appRefused = errors.As(err, &app)
-	if err == nil && !in.ExpiresAt.IsZero() {
+	app := (*AppRefusedError)(nil)
+	exchanging, asking := s.appRefused()
+	i.appRefused = errors.As(err, &app) || asking
+	if err != nil && app == nil {
+		i.Unchecked = err
+		in = s.lastWord(t)
+	}
+	if !in.ExpiresAt.IsZero() {
 		t.AccessExpiresAt = in.ExpiresAt
 	}
-	if err == nil && in.Scoped {
+	if in.Scoped {
 		t.Scopes = in.Scopes
 	}
 	i.describe(t, s.now())
-	i.judge(s, t, in, err)
+	if err == nil {
+		s.mu.Lock()
+		i.Fresh = s.tooEarly(t, in)
+		s.mu.Unlock()
+		i.LinkedIn = says(in)
+	}
+	if i.appRefused || exchanging {
+		i.blameApp(t, s.now())
+	} else {
+		i.judge(s, t, in)
+	}
 	return i
+}
+
+// says is LinkedIn's word as people read it.
+func says(in Introspection) string {
+	switch {
+	case in.Active:
+		return "active"
+	case in.Status == "":
+		return "unknown"
+	}
+	return in.Status
 }
 
 // describe fills in what is known of the token.
@@ -139,55 +169,48 @@ func inDays(left time.Duration) string {
 	}
 }
 
-// judge decides whether the token is of use.
-func (st *Status) judge(s *Session, t Token, in Introspection, err error) {
-	now := s.now()
-	var app *AppRefusedError
-	switch {
-	case errors.As(err, &app):
-		st.Problem, st.Todo = "LinkedIn refused the app's credentials", "compare linkedin.client_id and linkedin.client_secret with the app's Auth page"
-		st.Note = ""
-		if now.Before(t.AccessExpiresAt) {
-			st.Note = fmt.Sprintf("the access token held goes on until %s, but cannot be renewed", stamp(t.AccessExpiresAt))
-		}
-		return
-	case err != nil:
-		st.Unchecked = err
-		in.Active = t.AccessExpiresAt.IsZero() || now.Before(t.AccessExpiresAt)
-		in.Status = "expired"
-	case in.Active:
-		st.LinkedIn = "active"
-	default:
-		st.LinkedIn = in.Status
-		if in.Status == "" {
-			st.LinkedIn = "unknown"
-		}
+// blameApp says that LinkedIn does not take the app for who it says it is.
+func (st *Status) blameApp(t Token, now time.Time) {
+	st.Problem, st.Todo = "LinkedIn refused the app's credentials", "compare linkedin.client_id and linkedin.client_secret with the app's Auth page"
+	st.Note = ""
+	if now.Before(t.AccessExpiresAt) {
+		st.Note = fmt.Sprintf("the access token held goes on until %s, but cannot be renewed", stamp(t.AccessExpiresAt))
 	}
+}
+
+// judge decides whether the token is of use.
+func (st *Status) judge(s *Session, t Token, in Introspection) {
 	refused := s.refusalOf(t)
-	renewable := st.Refreshable && refused == nil && now.Before(t.RefreshExpiresAt)
+	_, every := s.refusedByAPI(t)
+	renewable := st.Refreshable && refused == nil && s.now().Before(t.RefreshExpiresAt)
 	switch {
-	case !in.Active && (in.Status != "expired" || !renewable):
+	case !in.Active && !st.Fresh && (in.Status != "expired" || !renewable):
 		st.fail(s.endOf(t, in, refused))
 	case len(st.Missing) > 0:
 		st.fail(&ConsentNeededError{Reason: ScopesMissing, Missing: st.Missing})
+	case in.Active && every:
+		st.fail(&ConsentNeededError{Reason: AccessRefused})
 	default:
 		st.Usable = true
 	}
-	if st.Usable && !in.Active {
+	switch {
+	case !st.Usable:
+	case st.Fresh:
+		st.Note = "LinkedIn does not know the new access token everywhere yet"
+	case !in.Active:
 		st.Note = "the access token has expired and is renewed at its next use"
-	} else if st.Usable && refused != nil {
+	case refused != nil:
 		st.Note = fmt.Sprintf("it works until %s, but LinkedIn refused to renew it: consent again before", stamp(t.AccessExpiresAt))
 	}
 }
 
 // endOf is why a token that is not active cannot come back by itself.
-func (s *Session) endOf(t Token, in Introspection, refused error) *ConsentNeededError {
-	var needed *ConsentNeededError
+func (s *Session) endOf(t Token, in Introspection, refused *ConsentNeededError) *ConsentNeededError {
 	switch {
 	case in.Status != "expired":
 		return &ConsentNeededError{Reason: in.Reason()}
-	case errors.As(refused, &needed):
-		return needed
+	case refused != nil:
+		return refused
 	case t.Refresh != "":
 		return &ConsentNeededError{Reason: RefreshExpired}
 	}

@@ -15,16 +15,12 @@ import (
 	"leadstream/internal/fault"
 )
 
-// freshFor is how long after its issue a token may be refused by parts of
-// LinkedIn that have not heard of it yet (seen by several integrators: 401,
-// 65601, for some seconds).
-const freshFor = 30 * time.Second
-
 // refusalLimit is how much of a 401 is read.
 const refusalLimit = 64 << 10
 
-// lagWaits are the pauses before a fresh token is tried again.
-var lagWaits = [...]time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second}
+// lagWaits are the pauses before a fresh token is tried again, freshFor together:
+// whatever is refused after them was not too early.
+var lagWaits = [...]time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 15 * time.Second}
 
 // Transport adds the access token to every request that goes through base
 // (nil is http.DefaultTransport) and answers a 401 in place: a fresh token is
@@ -63,7 +59,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	case unauthorized(resp) && replayable(req):
 		return t.answer(req, token, resp)
 	case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusForbidden:
-		t.session.ring() // a role, or a scope: the heartbeat tells the second
+		t.session.ring(req.Context()) // a role, or a scope: the heartbeat tells the second
 	}
 	return resp, nil
 }
@@ -107,14 +103,24 @@ func reasonOf401(resp *http.Response) (code string, service int) {
 // answer does what can be done about a 401, and consumes it. The heartbeat
 // looks at what came of it.
 func (t *transport) answer(req *http.Request, token Token, resp *http.Response) (*http.Response, error) {
-	ctx := req.Context()
 	resp, err := t.outwaitLag(req, token, resp)
 	if err != nil || !unauthorized(resp) {
 		return resp, err
 	}
-	defer t.session.ring()
+	resp, err = t.again(req, token, resp)
+	if needed := (*ConsentNeededError)(nil); errors.As(err, &needed) && needed.Reason != NoToken {
+		t.session.deny(token)
+	}
+	if app := (*AppRefusedError)(nil); !errors.As(err, &app) { // of which the heartbeat was told
+		t.session.ring(req.Context())
+	}
+	return resp, err
+}
+
+// again sends a request once more with another token than the one refused.
+func (t *transport) again(req *http.Request, token Token, resp *http.Response) (*http.Response, error) {
 	discard(resp)
-	next, err := t.session.replace(ctx, token)
+	next, err := t.session.replace(req.Context(), token)
 	if err != nil {
 		return nil, fmt.Errorf("replacing the access token that LinkedIn refused: %w", err)
 	}
@@ -131,9 +137,10 @@ func (t *transport) answer(req *http.Request, token Token, resp *http.Response) 
 }
 
 // outwaitLag tries a fresh token again for as long as LinkedIn may need to
-// learn of it, and gives the last answer.
+// learn of it, and gives the last answer. Once another token is there, that one
+// is what to try.
 func (t *transport) outwaitLag(req *http.Request, token Token, resp *http.Response) (*http.Response, error) {
-	if expired(resp) || t.session.now().Sub(token.ObtainedAt) >= freshFor {
+	if expired(resp) || !t.session.isFresh(token) {
 		return resp, nil
 	}
 	for _, wait := range lagWaits {
@@ -141,6 +148,9 @@ func (t *transport) outwaitLag(req *http.Request, token Token, resp *http.Respon
 		t.session.log.Debug("a fresh access token was refused, trying it again", zap.Duration("retry_in", wait))
 		if err := fault.Sleep(req.Context(), wait); err != nil {
 			return nil, fmt.Errorf("waiting for LinkedIn to know the fresh access token: %w", err)
+		}
+		if held, err := t.session.current(req.Context()); err != nil || held.Access != token.Access {
+			return resp, nil //nolint:nilerr // the 401 is what is to be dealt with
 		}
 		var err error
 		if resp, err = t.resend(req, token); err != nil || !unauthorized(resp) {
@@ -165,7 +175,17 @@ func (t *transport) send(req *http.Request, token Token, body io.ReadCloser) (*h
 	out := req.Clone(req.Context()) // a RoundTripper must not change the caller's request
 	out.Body = body
 	out.Header.Set("Authorization", "Bearer "+token.Access)
-	return t.base.RoundTrip(out)
+	resp, err := t.base.RoundTrip(out)
+	if err == nil && proves(resp.StatusCode) {
+		t.session.took(out.Context())
+	}
+	return resp, err
+}
+
+// proves reports that LinkedIn looked at the request behind the token, whatever
+// it says of it. When it fails, or asks for a pause, it may not have looked.
+func proves(status int) bool {
+	return status != http.StatusUnauthorized && status != http.StatusTooManyRequests && status < http.StatusInternalServerError
 }
 
 func replayable(req *http.Request) bool {
@@ -205,17 +225,23 @@ func (s *Session) replace(ctx context.Context, refused Token) (Token, error) {
 // when renewing would be wrong: LinkedIn does not know the app, or the token
 // is not known to be dead and was renewed for that just before.
 func (s *Session) examine(ctx context.Context, refused Token) error {
-	in, err := s.introspect(ctx, refused.Access)
+	s.mu.Lock()
+	held := s.appAtIntrospection.holds(s.now())
+	s.mu.Unlock()
+	if held != nil {
+		return held
+	}
+	in, err := s.ask(ctx, refused)
 	var app *AppRefusedError
 	if errors.As(err, &app) {
 		return err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if err == nil && !in.Active {
-		s.dead = verdict{access: refused.Access, reason: in.Reason()}
+		s.condemn(refused, in)
 		return nil
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.now().Sub(s.forcedAt) < forceEvery {
 		if err != nil {
 			return err

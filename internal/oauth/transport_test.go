@@ -157,6 +157,24 @@ func TestFreshTokenIsTriedAgainWhileLinkedInLearnsOfIt(t *testing.T) {
 	}
 }
 
+// Another consent invalidates a token that is still fresh: what is there now is
+// used, and the lag of the old one is not outwaited.
+func TestFreshTokenThatWasReplacedIsNotWaitedFor(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		b := newBeating(t, func(o *Options) { o.Now = nil })
+		tok := b.bearerOnly(0)
+		b.linkedin.says(tok, "revoked")
+		time.AfterFunc(5*time.Second, func() { b.bearerOnly(0) })
+		begun := time.Now()
+		if status, err := b.get(t); status != http.StatusOK || err != nil {
+			t.Errorf("API call = %d, %v", status, err)
+		}
+		if took := time.Since(begun); took > 5*time.Second+reloadEvery {
+			t.Errorf("it took %v, want no longer than the store is left alone", took)
+		}
+	})
+}
+
 func TestRenewedTokenMayLagAsWell(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		w := newWorld(t, func(o *Options) { o.Now = time.Now })
