@@ -159,6 +159,9 @@ type epoch struct {
 	// of before have been carried out.
 	notice chan struct{}
 	buried bool
+	// doubted tells what was said of deletions that cannot be read; noticeLoop
+	// alone uses it.
+	doubted fault.Trouble
 }
 
 // sourceState is how a source fares.

@@ -65,9 +65,14 @@ func (e *epoch) lastRound(ctx context.Context) error {
 	return e.left()
 }
 
-// left is errFinished when everything was read and no form is owed anything.
+// left is errFinished when everything was read, no form is owed anything and no
+// deletion is in doubt.
 func (e *epoch) left() error {
-	if left := append(e.unread(), e.owing()...); len(left) > 0 {
+	left := append(e.unread(), e.owing()...)
+	if err := e.store.UnreadableDeletion(); err != nil {
+		left = append(left, err)
+	}
+	if len(left) > 0 {
 		return errors.Join(left...)
 	}
 	return errFinished

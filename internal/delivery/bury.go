@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -27,40 +28,61 @@ type grave struct {
 func (s *Store) FollowDeletions(ctx context.Context) (pending int, err error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	err = s.readDeletions(ctx)
+	err = s.readDeletions(ctx, nil)
 	return len(s.graves), ownTopic(err)
 }
 
+// UnreadableDeletion is an *UnreadableDeletionError while an entry of the
+// deletions cannot be read, else nil.
+func (s *Store) UnreadableDeletion() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.deletions.problem(DeletionsTopic(s.opts.Name))
+}
+
 // readDeletions reads which leads were deleted, by notification or by hand. Those
-// that were carried out before are known from then on, the others are graves.
-func (s *Store) readDeletions(ctx context.Context) error {
-	var fresh []grave
+// that were carried out before are known from then on, the others are graves. At
+// the beginning of an epoch saved is how far the one before has come.
+func (s *Store) readDeletions(ctx context.Context, saved *checkpoint.Deletions) error {
+	var fresh []deletionEntry
 	anew, err := s.deleted.Next(ctx, func(r *kafka.Record) error {
-		d, ok, err := readDeletion(r)
-		if ok && err == nil {
-			fresh = append(fresh, grave{d, r.Partition, r.Offset})
-		}
-		return err
+		fresh = append(fresh, readDeletion(r))
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("reading the deletions: %w", err)
 	}
 	if anew { // somebody made the topic anew: what stands in it now counts
-		s.graves, s.buried = nil, nil
-		clear(s.deletions)
+		s.buried = checkpoint.Deletions{}
+		clear(s.graves)
+		s.deletions.clear()
 	}
-	for _, g := range fresh {
-		s.deletions[g.ID] = max(s.deletions[g.ID], g.At.UnixMilli())
-		if g.partition >= len(s.buried) || g.offset >= s.buried[g.partition] {
-			s.graves = append(s.graves, g)
+	if saved != nil {
+		s.buried = *saved
+	}
+	for _, e := range fresh {
+		s.deletions.enter(e)
+		if e.partition >= len(s.buried.Next) || e.offset >= s.buried.Next[e.partition] {
+			s.dig(e)
 		}
 	}
 	return nil
 }
 
-func (s *Store) deletedSince(id string, millis int64) bool {
-	at, ok := s.deletions[id]
-	return ok && at >= millis
+// dig makes a grave of a deletion. Of several of one lead the newest counts.
+func (s *Store) dig(e deletionEntry) {
+	known, ok := s.graves[e.ID]
+	switch {
+	case e.lifted:
+		delete(s.graves, e.ID)
+	case e.unreadable:
+	case ok && known.At.After(e.At):
+		known.Form = cmp.Or(known.Form, e.Form)
+		s.graves[e.ID] = known
+	default:
+		e.Form = cmp.Or(e.Form, known.Form) // an entry by hand may lack it
+		s.graves[e.ID] = grave{e.Deletion, e.partition, e.offset}
+	}
 }
 
 // Bury carries out the deletions that are known: each lead becomes a tombstone in
@@ -109,7 +131,7 @@ func (p *Publication) buryDeadLetters(ctx context.Context) error {
 	}
 	var gone []string
 	for key := range s.dead {
-		if id, at, ok := deadIdentity(key); ok && s.deletedSince(id, at) {
+		if id, at, ok := deadIdentity(key); ok && s.deletions.sure(id, at) {
 			gone = append(gone, key)
 		}
 	}
@@ -150,20 +172,18 @@ func (s *Store) unburied(ctx context.Context, topic string, graves []grave) ([]D
 		return nil, err
 	}
 	oldest := graves[0].At
-	newest := map[string]Deletion{}
+	without := map[string]Deletion{}
 	for _, g := range graves {
 		if g.At.Before(oldest) {
 			oldest = g.At
 		}
-		if known, ok := newest[g.ID]; !ok || g.At.After(known.At) {
-			newest[g.ID] = g.Deletion
-		}
+		without[g.ID] = g.Deletion
 	}
 	// Whatever was submitted or deleted since then stands behind that moment.
 	err = s.read(ctx, topic, oldest, func(id []byte, e entry) {
-		d, asked := newest[string(id)]
+		d, asked := without[string(id)]
 		if asked && (e.at.millis() > d.At.UnixMilli() || e.at == deleted(d.At.UnixMilli())) {
-			delete(newest, string(id))
+			delete(without, string(id))
 		}
 	})
 	var foreign *ForeignTopicError
@@ -174,8 +194,8 @@ func (s *Store) unburied(ctx context.Context, topic string, graves []grave) ([]D
 	if err != nil {
 		return nil, err
 	}
-	open := make([]Deletion, 0, len(newest))
-	for _, d := range newest {
+	open := make([]Deletion, 0, len(without))
+	for _, d := range without {
 		open = append(open, d)
 	}
 	slices.SortFunc(open, func(a, b Deletion) int { return strings.Compare(a.ID, b.ID) })
@@ -186,17 +206,19 @@ func (s *Store) unburied(ctx context.Context, topic string, graves []grave) ([]D
 func (p *Publication) moveBuried(ctx context.Context, left []grave) error {
 	s := p.store
 	next := s.deleted.Position()
+	graves := make(map[string]grave, len(left))
 	for _, g := range left {
+		graves[g.ID] = g
 		if g.partition < len(next) {
 			next[g.partition] = min(next[g.partition], g.offset)
 		}
 	}
-	if !slices.Equal(next, s.buried) {
+	if !slices.Equal(next, s.buried.Next) {
 		if err := p.Commit(ctx, Batch{Records: map[string]any{checkpoint.DeletionsKey: checkpoint.Deletions{Next: next}}}); err != nil {
 			return err
 		}
 	}
-	s.graves, s.buried = left, next
+	s.graves, s.buried.Next = graves, next
 	return nil
 }
 

@@ -133,7 +133,7 @@ func (l *Lane) judge(ctx context.Context, topic string, ask Ask, group []*lead.R
 		}
 		t := r.SubmittedAt.UnixMilli()
 		switch known, found := l.ids.get(l.hash(topic, r.ID)); {
-		case l.store.deletedSince(r.ID, t), found && known.isDeleted() && known.millis() >= t:
+		case l.store.deletions.since(r.ID, t), found && known.isDeleted() && known.millis() >= t:
 			v.Deleted++
 		case l.replay != "" && (!found || known.millis() <= t):
 			if l.wasReplayed(topic, r) {

@@ -61,16 +61,15 @@ type Options struct {
 type Store struct {
 	opts Options
 
-	mu     sync.Mutex
-	topics map[string]*topicState // by topic name
-	lanes  map[*Lane]struct{}
-	kept   map[*Lane]int // ids left after the last Forget
-	// deletions is what <name>.deletions says: when an id was deleted.
-	deletions map[string]int64
-	deleted   *kafka.Follower     // of that topic
-	graves    []grave             // deletions that may lack their tombstones
-	buried    []int64             // what the checkpoint says of them, by partition
-	dead      map[string]struct{} // keys of the dead letters, nil until asked for
+	mu        sync.Mutex
+	topics    map[string]*topicState // by topic name
+	lanes     map[*Lane]struct{}
+	kept      map[*Lane]int        // ids left after the last Forget
+	deletions ledger               // what <name>.deletions says
+	deleted   *kafka.Follower      // of that topic
+	graves    map[string]grave     // by id: deletions that may lack their tombstones
+	buried    checkpoint.Deletions // how far they have been carried out
+	dead      map[string]struct{}  // keys of the dead letters, nil until asked for
 
 	viewMu sync.Mutex
 	view   map[string]checkpoint.Topic // copies for readers that must not wait
@@ -92,7 +91,7 @@ func New(o Options) *Store {
 	}
 	return &Store{
 		opts: o, topics: map[string]*topicState{}, view: map[string]checkpoint.Topic{},
-		lanes: map[*Lane]struct{}{}, kept: map[*Lane]int{}, deletions: map[string]int64{},
+		lanes: map[*Lane]struct{}{}, kept: map[*Lane]int{}, deletions: newLedger(), graves: map[string]grave{},
 		deleted: o.Cluster.Follower(DeletionsTopic(o.Name)),
 	}
 }
@@ -181,8 +180,7 @@ func (s *Store) open(ctx context.Context) (State, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.buried = state.Deletions.Next
-	if err := s.readDeletions(ctx); err != nil {
+	if err := s.readDeletions(ctx, &state.Deletions); err != nil {
 		return State{}, err
 	}
 	for form, t := range state.Topics {
