@@ -9,8 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"go.uber.org/zap"
-
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
@@ -24,12 +22,22 @@ type grave struct {
 }
 
 // FollowDeletions takes in the deletions that were recorded since the last call
-// and says how many still have to be carried out.
+// and says how many still have to be carried out. It looks at the topics that they
+// are about, which Bury then need not do while nobody else may publish.
 func (s *Store) FollowDeletions(ctx context.Context) (pending int, err error) {
 	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.scouted = nil
 	err = s.readDeletions(ctx, nil)
-	return len(s.graves), ownTopic(err)
+	pending, topics := len(s.graves), s.byTopic()
+	s.mu.Unlock()
+	if err != nil {
+		return pending, ownTopic(err)
+	}
+	scouts := s.scouts(ctx, topics)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.scouted = scouts
+	return pending, nil
 }
 
 // UnreadableDeletion is an *UnreadableDeletionError while an entry of the
@@ -58,7 +66,7 @@ func (s *Store) readDeletions(ctx context.Context, saved *checkpoint.Deletions) 
 		s.deletions.clear()
 	}
 	if saved != nil {
-		s.buried = *saved
+		s.buried = believed(*saved, fresh)
 	}
 	for _, e := range fresh {
 		s.deletions.enter(e)
@@ -67,6 +75,26 @@ func (s *Store) readDeletions(ctx context.Context, saved *checkpoint.Deletions) 
 		}
 	}
 	return nil
+}
+
+// believed is what the record of progress says of the topic that was read: nothing
+// of a partition that lacks its mark. That was made anew while nobody followed it,
+// or compaction took the mark; either way what is done already is found done.
+func believed(saved checkpoint.Deletions, read []deletionEntry) checkpoint.Deletions {
+	there := make([]bool, len(saved.Next))
+	for _, e := range read {
+		if e.partition < min(len(there), len(saved.Marks)) {
+			m := saved.Marks[e.partition]
+			there[e.partition] = there[e.partition] || e.offset == m.Offset && e.time.Equal(m.Time)
+		}
+	}
+	saved.Next = slices.Clone(saved.Next)
+	for partition := range saved.Next {
+		if !there[partition] {
+			saved.Next[partition] = 0
+		}
+	}
+	return saved
 }
 
 // dig makes a grave of a deletion. Of several of one lead the newest counts.
@@ -98,15 +126,9 @@ func (p *Publication) Bury(ctx context.Context) (buried int, err error) {
 	if err := p.buryDeadLetters(ctx); err != nil {
 		return 0, err
 	}
-	byTopic := map[string][]grave{}
-	for _, g := range s.graves {
-		if lead.Digits(g.Form) { // without a form there was no lead of ours to tell of
-			byTopic[s.TopicName(g.Form)] = append(byTopic[s.TopicName(g.Form)], g)
-		}
-	}
 	var left []grave
 	var first error
-	for topic, graves := range byTopic {
+	for topic, graves := range s.byTopic() {
 		n, err := p.buryIn(ctx, topic, graves)
 		buried += n
 		if err == nil {
@@ -145,8 +167,15 @@ func (p *Publication) buryDeadLetters(ctx context.Context) error {
 
 // buryIn carries out the deletions of one topic.
 func (p *Publication) buryIn(ctx context.Context, topic string, graves []grave) (int, error) {
-	open, err := p.store.unburied(ctx, topic, graves)
+	s := p.store
+	looked := s.scouted[topic]
+	if looked == nil {
+		looked = s.scouts(ctx, map[string][]grave{topic: graves})[topic]
+	}
+	open, err := looked.unburied(ctx, graves)
 	if err != nil {
+		delete(s.scouted, topic) // looked at anew
+
 		return 0, err
 	}
 	for part := range slices.Chunk(open, MaxLeads) {
@@ -155,51 +184,6 @@ func (p *Publication) buryIn(ctx context.Context, topic string, graves []grave) 
 		}
 	}
 	return len(open), nil
-}
-
-// unburied are the deletions that a topic needs a tombstone for: it has neither
-// one already nor a later submission of the response, which a tombstone behind it
-// would take away.
-func (s *Store) unburied(ctx context.Context, topic string, graves []grave) ([]Deletion, error) {
-	found, err := s.opts.Cluster.DescribeTopics(ctx, []string{topic})
-	if err != nil {
-		return nil, fmt.Errorf("describing topic %s: %w", topic, err)
-	}
-	if _, ok := found[topic]; !ok {
-		return nil, nil // nothing was published
-	}
-	if err := s.settle(ctx, topic); err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
-		return nil, err
-	}
-	oldest := graves[0].At
-	without := map[string]Deletion{}
-	for _, g := range graves {
-		if g.At.Before(oldest) {
-			oldest = g.At
-		}
-		without[g.ID] = g.Deletion
-	}
-	// Whatever was submitted or deleted since then stands behind that moment.
-	err = s.read(ctx, topic, oldest, func(id []byte, e entry) {
-		d, asked := without[string(id)]
-		if asked && (e.at.millis() > d.At.UnixMilli() || e.at == deleted(d.At.UnixMilli())) {
-			delete(without, string(id))
-		}
-	})
-	var foreign *ForeignTopicError
-	if errors.As(err, &foreign) {
-		s.opts.Log.Warn("a deleted lead is not removed from another installation's topic", zap.String("topic", topic), zap.Error(err))
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	open := make([]Deletion, 0, len(without))
-	for _, d := range without {
-		open = append(open, d)
-	}
-	slices.SortFunc(open, func(a, b Deletion) int { return strings.Compare(a.ID, b.ID) })
-	return open, nil
 }
 
 // moveBuried records that all graves but those left are carried out.
@@ -213,12 +197,16 @@ func (p *Publication) moveBuried(ctx context.Context, left []grave) error {
 			next[g.partition] = min(next[g.partition], g.offset)
 		}
 	}
-	if !slices.Equal(next, s.buried.Next) {
-		if err := p.Commit(ctx, Batch{Records: map[string]any{checkpoint.DeletionsKey: checkpoint.Deletions{Next: next}}}); err != nil {
+	done := checkpoint.Deletions{Next: next}
+	for _, m := range s.deleted.Marks() {
+		done.Marks = append(done.Marks, checkpoint.Mark{Offset: m.Offset, Time: m.Time.UTC()})
+	}
+	if !slices.Equal(next, s.buried.Next) || !slices.Equal(done.Marks, s.buried.Marks) {
+		if err := p.Commit(ctx, Batch{Records: map[string]any{checkpoint.DeletionsKey: done}}); err != nil {
 			return err
 		}
 	}
-	s.graves, s.buried.Next = graves, next
+	s.graves, s.buried = graves, done
 	return nil
 }
 

@@ -307,15 +307,21 @@ type entry struct {
 // submissions from t on.
 func (s *Store) read(ctx context.Context, topic string, t time.Time, fn func(id []byte, e entry)) error {
 	return s.opts.Cluster.Read(ctx, topic, kafka.From{Time: t.Add(-clockMargin)}, func(r *kafka.Record) error {
-		e, name, ok := readEntry(r)
-		if name != "" && name != s.opts.Name && !s.opts.Adopt {
-			return &ForeignTopicError{Topic: topic, Name: name}
-		}
+		e, ok, err := s.entryOf(r)
 		if ok {
 			fn(r.Key, e)
 		}
-		return nil
+		return err
 	})
+}
+
+// entryOf is readEntry, with a *ForeignTopicError for another installation's record.
+func (s *Store) entryOf(r *kafka.Record) (e entry, ok bool, err error) {
+	e, name, ok := readEntry(r)
+	if name != "" && name != s.opts.Name && !s.opts.Adopt {
+		return entry{}, false, &ForeignTopicError{Topic: r.Topic, Name: name}
+	}
+	return e, ok, nil
 }
 
 // readEntry reads a record's key and headers; the value is never looked at. ok

@@ -44,7 +44,7 @@ func NewNotices(o Options) *Notices {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Notices{opts: o, reader: o.Cluster.Follower(DeletionsTopic(o.Name)), known: newLedger(), gathered: map[lead.Source]*gathered{}}
+	return &Notices{opts: o, reader: o.Cluster.Follower(DeletionsTopic(o.Name)).Exact(), known: newLedger(), gathered: map[lead.Source]*gathered{}}
 }
 
 // Ensure makes the topic of deletions exist. The error is a *PolicyError when it

@@ -68,6 +68,7 @@ type Store struct {
 	deletions ledger               // what <name>.deletions says
 	deleted   *kafka.Follower      // of that topic
 	graves    map[string]grave     // by id: deletions that may lack their tombstones
+	scouted   map[string]*scout    // by topic: what they say of the graves
 	buried    checkpoint.Deletions // how far they have been carried out
 	dead      map[string]struct{}  // keys of the dead letters, nil until asked for
 
@@ -92,7 +93,7 @@ func New(o Options) *Store {
 	return &Store{
 		opts: o, topics: map[string]*topicState{}, view: map[string]checkpoint.Topic{},
 		lanes: map[*Lane]struct{}{}, kept: map[*Lane]int{}, deletions: newLedger(), graves: map[string]grave{},
-		deleted: o.Cluster.Follower(DeletionsTopic(o.Name)),
+		deleted: o.Cluster.Follower(DeletionsTopic(o.Name)).Exact(),
 	}
 }
 
@@ -174,12 +175,19 @@ func (s *Store) open(ctx context.Context) (State, error) {
 	if err := EnsureInternal(ctx, s.opts); err != nil {
 		return State{}, err
 	}
-	state, err := ReadState(ctx, s.opts.Cluster, s.opts.Name)
+	latest, err := readCheckpoints(ctx, s.opts.Cluster, s.opts.Name) // which exist now
+	if err != nil {
+		return State{}, err
+	}
+	state, err := stateOf(latest)
 	if err != nil {
 		return State{}, err
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if len(state.Deletions.Next) > 0 {
+		s.deleted.Expect()
+	}
 	if err := s.readDeletions(ctx, &state.Deletions); err != nil {
 		return State{}, err
 	}
@@ -223,6 +231,11 @@ func ReadState(ctx context.Context, c *kafka.Cluster, name string) (State, error
 	if err != nil {
 		return State{}, err
 	}
+	return stateOf(latest)
+}
+
+// stateOf is what the records say.
+func stateOf(latest map[string][]byte) (State, error) {
 	state := State{
 		Sources: map[lead.Source]checkpoint.Progress{}, Replays: map[string]checkpoint.Replay{},
 		Debts: map[DebtID]checkpoint.Debt{}, Forms: map[string]checkpoint.Form{}, Topics: map[string]checkpoint.Topic{},
@@ -235,8 +248,17 @@ func ReadState(ctx context.Context, c *kafka.Cluster, name string) (State, error
 	return state, nil
 }
 
-// ReadCheckpoints is the latest value of each key of the checkpoint topic.
+// ReadCheckpoints is the latest value of each key of the checkpoint topic, nothing
+// where that does not exist.
 func ReadCheckpoints(ctx context.Context, c *kafka.Cluster, name string) (map[string][]byte, error) {
+	latest, err := readCheckpoints(ctx, c, name)
+	if errors.Is(err, kafka.ErrTopicMissing) {
+		return map[string][]byte{}, nil
+	}
+	return latest, err
+}
+
+func readCheckpoints(ctx context.Context, c *kafka.Cluster, name string) (map[string][]byte, error) {
 	latest := map[string][]byte{}
 	err := c.Read(ctx, CheckpointTopic(name), kafka.From{}, func(r *kafka.Record) error {
 		if r.Value == nil {
@@ -246,7 +268,7 @@ func ReadCheckpoints(ctx context.Context, c *kafka.Cluster, name string) (map[st
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
+	if err != nil {
 		return nil, fmt.Errorf("reading the checkpoint topic %s: %w", CheckpointTopic(name), err)
 	}
 	return latest, nil
