@@ -2,6 +2,7 @@ package delivery
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -80,6 +81,40 @@ func TestADeletionThatIsToldAgainAfterItWasLiftedIsRecordedAgain(t *testing.T) {
 		if err != nil || last != lead.Stamp(d.At) {
 			t.Errorf("after %q the newest record, which is all that compaction leaves, says %q (%v), want the deletion", said, last, err)
 		}
+	}
+}
+
+// A deletion is durable when the topic that there is now has it.
+func TestADeletionThatATopicTookWithItIsRecordedAgain(t *testing.T) {
+	for name, looked := range map[string]bool{"seen in the topic": true, "only written to it": false} {
+		t.Run(name, func(t *testing.T) {
+			w := newWorld(t)
+			n := NewNotices(w.opts)
+			d := Deletion{ID: "a", Form: formID, At: w.now.Add(-time.Hour)}
+			tell := func() {
+				t.Helper()
+				n.read = time.Time{} // long ago
+				if err := n.Delete(t.Context(), d); err != nil {
+					t.Fatal(err)
+				}
+			}
+			tell()
+			if looked {
+				tell()
+			}
+			w.remove(DeletionsTopic(w.opts.Name))
+			w.now = w.now.Add(time.Second)
+			w.delete("b", d.At) // by another process, which makes the topic anew: it is as long as it was
+			tell()
+			var ids []string
+			err := w.cluster.Read(t.Context(), DeletionsTopic(w.opts.Name), kafka.From{}, func(r *kafka.Record) error {
+				ids = append(ids, string(r.Key))
+				return nil
+			})
+			if err != nil || !slices.Equal(ids, []string{"b", "a"}) {
+				t.Errorf("the topic has %q (%v), want a, of which LinkedIn was told that it is durable, as well", ids, err)
+			}
+		})
 	}
 }
 

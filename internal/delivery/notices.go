@@ -25,7 +25,8 @@ type Notices struct {
 	mu     sync.Mutex
 	reader *kafka.Follower
 	read   time.Time // when the deletions were read last
-	known  ledger
+	known  ledger    // what the topic said then
+	said   ledger    // what was written to it since
 
 	gathering sync.Mutex
 	gathered  map[lead.Source]*gathered
@@ -44,7 +45,7 @@ func NewNotices(o Options) *Notices {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Notices{opts: o, reader: o.Cluster.Follower(DeletionsTopic(o.Name)).Exact(), known: newLedger(), gathered: map[lead.Source]*gathered{}}
+	return &Notices{opts: o, reader: o.Cluster.Follower(DeletionsTopic(o.Name)).Exact(), known: newLedger(), said: newLedger(), gathered: map[lead.Source]*gathered{}}
 }
 
 // Ensure makes the topic of deletions exist. The error is a *PolicyError when it
@@ -86,7 +87,7 @@ func (n *Notices) Delete(ctx context.Context, d Deletion) error {
 			return err
 		}
 	}
-	if n.known.sure(d.ID, d.At.UnixMilli()) {
+	if at := d.At.UnixMilli(); n.known.sure(d.ID, at) || n.said.sure(d.ID, at) {
 		return nil
 	}
 	m := kafka.Message{Topic: DeletionsTopic(n.opts.Name), Key: []byte(d.ID), Value: lead.AppendStamp(nil, d.At),
@@ -100,7 +101,7 @@ func (n *Notices) Delete(ctx context.Context, d Deletion) error {
 	if err != nil {
 		return fmt.Errorf("recording a deletion: %w", err)
 	}
-	n.known.enter(deletionEntry{Deletion: d})
+	n.said.record(d)
 	return nil
 }
 
@@ -121,6 +122,7 @@ func (n *Notices) refresh(ctx context.Context) error {
 	for _, e := range fresh {
 		n.known.enter(e)
 	}
+	n.said.clear() // it stands there, if the topic is still the same
 	n.read = begun
 	return nil
 }

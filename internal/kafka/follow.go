@@ -17,7 +17,6 @@ type Follower struct {
 	existed bool    // although nothing was read of it
 	places  []place // by partition
 	exact   bool
-	checked time.Time // when the marks were looked for last
 }
 
 // place is how far a partition was read.
@@ -36,9 +35,6 @@ type Mark struct {
 	Offset int64
 	Time   time.Time
 }
-
-// checkedFor is how long a topic that does not grow is taken for the same one.
-const checkedFor = 10 * time.Second
 
 // Follower makes a follower that begins with the first record of the topic.
 func (c *Cluster) Follower(topic string) *Follower { return &Follower{cluster: c, topic: topic} }
@@ -115,9 +111,8 @@ func (f *Follower) replaced(ctx context.Context, bounds []Offsets, d *decoder) (
 	if !f.exact {
 		return false, nil
 	}
-	due := time.Since(f.checked) > checkedFor
 	for partition, at := range f.places {
-		if at.mark.Time.IsZero() || !due && bounds[partition].End == at.end {
+		if at.mark.Time.IsZero() {
 			continue
 		}
 		there := false
@@ -135,9 +130,6 @@ func (f *Follower) replaced(ctx context.Context, bounds []Offsets, d *decoder) (
 		if !there {
 			return true, nil
 		}
-	}
-	if due {
-		f.checked = time.Now()
 	}
 	return false, nil
 }
