@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -26,17 +27,24 @@ type grave struct {
 // are about, which Bury then need not do while nobody else may publish.
 func (s *Store) FollowDeletions(ctx context.Context) (pending int, err error) {
 	s.mu.Lock()
-	s.scouted = nil
 	err = s.readDeletions(ctx, nil)
-	pending, topics := len(s.graves), s.byTopic()
+	pending = len(s.graves)
+	fresh := s.byTopic()
+	for topic, c := range s.scouted {
+		if c.knows(fresh[topic]) {
+			delete(fresh, topic) // a topic that refuses its tombstones is not read over and over
+		} else {
+			delete(s.scouted, topic)
+		}
+	}
 	s.mu.Unlock()
 	if err != nil {
 		return pending, ownTopic(err)
 	}
-	scouts := s.scouts(ctx, topics)
+	scouts := s.scouts(ctx, fresh)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.scouted = scouts
+	maps.Copy(s.scouted, scouts)
 	return pending, nil
 }
 
@@ -126,9 +134,10 @@ func (p *Publication) Bury(ctx context.Context) (buried int, err error) {
 	if err := p.buryDeadLetters(ctx); err != nil {
 		return 0, err
 	}
+	byTopic := s.byTopic()
 	var left []grave
 	var first error
-	for topic, graves := range s.byTopic() {
+	for topic, graves := range byTopic {
 		n, err := p.buryIn(ctx, topic, graves)
 		buried += n
 		if err == nil {
@@ -169,12 +178,12 @@ func (p *Publication) buryDeadLetters(ctx context.Context) error {
 func (p *Publication) buryIn(ctx context.Context, topic string, graves []grave) (int, error) {
 	s := p.store
 	looked := s.scouted[topic]
-	if looked == nil {
+	if looked == nil || looked.err != nil {
 		looked = s.scouts(ctx, map[string][]grave{topic: graves})[topic]
+		s.scouted[topic] = looked
 	}
 	open, err := looked.unburied(ctx, graves)
 	if err != nil {
-		delete(s.scouted, topic) // looked at anew
 
 		return 0, err
 	}

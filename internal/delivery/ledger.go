@@ -39,7 +39,7 @@ func (e *UnreadableDeletionError) Error() string {
 
 // Todo is what a person can do about it.
 func (e *UnreadableDeletionError) Todo() string {
-	return "write another record with this key whose value is the time of the deletion, or one without a value to lift it; it is noticed by itself"
+	return "write another record with this key whose value is the time of the deletion, or one without a value to lift it; it is noticed at once where LinkedIn's notifications are received, else at the next start"
 }
 
 // About is the entry.

@@ -22,8 +22,26 @@ type scout struct {
 	topic  string
 	reader *kafka.Follower // nil: the topic does not exist
 	said   map[string]stamp
-	asked  map[string]bool
+	asked  map[string]time.Time // id to the deletion
 	err    error
+}
+
+func newScout(s *Store, topic string, graves []grave) *scout {
+	c := &scout{store: s, topic: topic, said: map[string]stamp{}, asked: map[string]time.Time{}}
+	for _, g := range graves {
+		c.asked[g.ID] = g.At
+	}
+	return c
+}
+
+// knows reports whether it is these that the scout has looked for.
+func (c *scout) knows(graves []grave) bool {
+	for _, g := range graves {
+		if at, asked := c.asked[g.ID]; !asked || !at.Equal(g.At) {
+			return false
+		}
+	}
+	return len(graves) == len(c.asked)
 }
 
 // byTopic are the graves by topic. Without a form there was no lead of ours to
@@ -44,7 +62,7 @@ func (s *Store) scouts(ctx context.Context, graves map[string][]grave) map[strin
 	scouts := make(map[string]*scout, len(graves))
 	var names []string
 	for topic := range graves {
-		scouts[topic] = &scout{store: s, topic: topic, said: map[string]stamp{}, asked: map[string]bool{}}
+		scouts[topic] = newScout(s, topic, graves[topic])
 		names = append(names, topic)
 	}
 	if len(names) == 0 {
@@ -79,7 +97,6 @@ func (s *Store) scouts(ctx context.Context, graves map[string][]grave) map[strin
 func (c *scout) begin(ctx context.Context, graves []grave) error {
 	oldest := graves[0].At
 	for _, g := range graves {
-		c.asked[g.ID] = true
 		if g.At.Before(oldest) {
 			oldest = g.At
 		}
@@ -97,7 +114,7 @@ func (c *scout) read(ctx context.Context) error {
 	fresh := map[string]stamp{}
 	anew, err := c.reader.Next(ctx, func(r *kafka.Record) error {
 		e, ok, err := c.store.entryOf(r)
-		if ok && c.asked[string(r.Key)] {
+		if _, asked := c.asked[string(r.Key)]; ok && asked {
 			fresh[string(r.Key)] = max(fresh[string(r.Key)], e.at)
 		}
 		return err

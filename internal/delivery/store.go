@@ -92,7 +92,7 @@ func New(o Options) *Store {
 	}
 	return &Store{
 		opts: o, topics: map[string]*topicState{}, view: map[string]checkpoint.Topic{},
-		lanes: map[*Lane]struct{}{}, kept: map[*Lane]int{}, deletions: newLedger(), graves: map[string]grave{},
+		lanes: map[*Lane]struct{}{}, kept: map[*Lane]int{}, deletions: newLedger(), graves: map[string]grave{}, scouted: map[string]*scout{},
 		deleted: o.Cluster.Follower(DeletionsTopic(o.Name)).Exact(),
 	}
 }
@@ -175,11 +175,7 @@ func (s *Store) open(ctx context.Context) (State, error) {
 	if err := EnsureInternal(ctx, s.opts); err != nil {
 		return State{}, err
 	}
-	latest, err := readCheckpoints(ctx, s.opts.Cluster, s.opts.Name) // which exist now
-	if err != nil {
-		return State{}, err
-	}
-	state, err := stateOf(latest)
+	state, err := existingState(ctx, s.opts.Cluster, s.opts.Name)
 	if err != nil {
 		return State{}, err
 	}
@@ -228,6 +224,16 @@ func EnsureInternal(ctx context.Context, o Options) error {
 // is an empty state; a record that cannot be read is an error.
 func ReadState(ctx context.Context, c *kafka.Cluster, name string) (State, error) {
 	latest, err := ReadCheckpoints(ctx, c, name)
+	if err != nil {
+		return State{}, err
+	}
+	return stateOf(latest)
+}
+
+// existingState is ReadState of a topic that is known to exist: that a broker does
+// not know it is an error, and no first start.
+func existingState(ctx context.Context, c *kafka.Cluster, name string) (State, error) {
+	latest, err := readCheckpoints(ctx, c, name)
 	if err != nil {
 		return State{}, err
 	}
