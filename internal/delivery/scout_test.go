@@ -90,7 +90,7 @@ func TestABrokerThatDoesNotKnowATopicForAMomentForgetsNoDeletion(t *testing.T) {
 		}
 	})
 	t.Run("checkpoint topic", func(t *testing.T) {
-		if _, err := reopened(CheckpointTopic(w.opts.Name), 2); !errors.Is(err, kafka.ErrTopicMissing) {
+		if _, err := reopened(CheckpointTopic(w.opts.Name), 100); !errors.Is(err, kafka.ErrTopicMissing) {
 			t.Errorf("Open = %v, want that the topic is missing: this is no first start", err)
 		}
 	})
