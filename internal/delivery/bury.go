@@ -189,6 +189,9 @@ func (p *Publication) buryIn(ctx context.Context, topic string, graves []grave) 
 	}
 	for part := range slices.Chunk(open, MaxLeads) {
 		if err := p.Commit(ctx, Batch{Deletions: part}); err != nil {
+			if errors.Is(err, kafka.ErrTopicMissing) {
+				delete(s.scouted, topic) // removed since it was looked at
+			}
 			return 0, err
 		}
 	}

@@ -183,3 +183,26 @@ func TestATopicThatRefusesIsNotReadFromItsBeginningAgain(t *testing.T) {
 		t.Errorf("%d tombstones, want both", n)
 	}
 }
+
+// A topic that is removed while its tombstones are waited for needs none.
+func TestATopicThatIsRemovedMeanwhileNeedsNoTombstones(t *testing.T) {
+	w := newWorld(t)
+	s, _ := w.epoch()
+	at := w.now.Add(-time.Hour)
+	publish(t, s, "", response("a", at))
+	w.delete("a", at.Add(time.Minute))
+	if _, err := s.FollowDeletions(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.remove(topic)
+	var err error
+	for range 2 { // the first finds it gone
+		if _, err = s.FollowDeletions(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		err = s.Publish(func(p *Publication) error { _, err := p.Bury(t.Context()); return err })
+	}
+	if pending, following := s.FollowDeletions(t.Context()); err != nil || following != nil || pending != 0 {
+		t.Errorf("Bury = %v, and %d deletions are pending (%v), want none", err, pending, following)
+	}
+}
