@@ -57,7 +57,7 @@ func newSite(t *testing.T, change func(*Options)) *site {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
-		s.server.handler.ServeHTTP(w, r)
+		s.server.Handler().ServeHTTP(w, r)
 	})
 	listening.Start()
 	t.Cleanup(listening.Close)

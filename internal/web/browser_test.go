@@ -37,7 +37,7 @@ func TestPagesAreAccessibleAndFitEveryScreen(t *testing.T) {
 			o.RedirectURL = "http://127.0.0.1/oauth/callback"
 			o.Consent = &fakeConsent{callback: ErrForeignState}
 		})
-		site := httptest.NewServer(s.handler)
+		site := httptest.NewServer(s.Handler())
 		for _, screen := range browsertest.Screens() {
 			t.Run(state.name+"/"+screen.Name, func(t *testing.T) {
 				screen.Look(t, ctx, site.URL+state.path)
@@ -52,7 +52,7 @@ func TestPagesAreAccessibleAndFitEveryScreen(t *testing.T) {
 
 func TestAxeFindsWhatIsWrong(t *testing.T) {
 	ctx := browsertest.Start(t)
-	site := httptest.NewServer(newTestServer(t, nil).handler)
+	site := httptest.NewServer(newTestServer(t, nil).Handler())
 	defer site.Close()
 	browsertest.PhoneLight.Look(t, ctx, site.URL)
 	browsertest.Eval[bool](t, ctx, `document.querySelector("main").append(document.createElement("button")) === undefined`)

@@ -32,7 +32,7 @@ func logIn(t *testing.T, s *Server, remote, password, next string) *httptest.Res
 	r.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	r.RemoteAddr, r.Host = remote, "198.51.100.1:8480"
 	w := httptest.NewRecorder()
-	s.handler.ServeHTTP(w, r)
+	s.Handler().ServeHTTP(w, r)
 	return w
 }
 

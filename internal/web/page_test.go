@@ -28,7 +28,7 @@ func ask(t *testing.T, s *Server, method, path string, change func(*http.Request
 		change(r)
 	}
 	w := httptest.NewRecorder()
-	s.handler.ServeHTTP(w, r)
+	s.Handler().ServeHTTP(w, r)
 	return w
 }
 

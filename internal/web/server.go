@@ -121,6 +121,9 @@ func absolute(setting, text string) (*url.URL, error) {
 	return u, nil
 }
 
+// Handler is everything the server serves, for tests and for mounting elsewhere.
+func (s *Server) Handler() http.Handler { return s.handler }
+
 // Run serves as Listener.Run does, and says at its start who is served.
 func (s *Server) Run(ctx context.Context) error {
 	if s.opts.Password == "" && !s.onLoopback() {
