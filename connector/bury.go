@@ -66,6 +66,7 @@ func (e *epoch) bury(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	e.doubtDeletions()
 	if pending > 0 {
 		buried := 0
 		err = e.store.Publish(func(p *delivery.Publication) (err error) {

@@ -162,6 +162,9 @@ type epoch struct {
 	notice chan struct{}
 	buried bool
 	graves map[string]*unburied
+	// doubted tells what was said of deletions that cannot be read; noticeLoop
+	// alone uses it.
+	doubted fault.Trouble
 }
 
 // sourceState is how a source fares.

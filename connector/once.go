@@ -65,10 +65,14 @@ func (e *epoch) lastRound(ctx context.Context) error {
 	return e.left()
 }
 
-// left is errFinished when everything was read, no form is owed anything and no
-// lead that was deleted is left in its topic.
+// left is errFinished when everything was read, no form is owed anything, no lead
+// that was deleted is left in its topic, and no deletion is in doubt.
 func (e *epoch) left() error {
-	if left := slices.Concat(e.unread(), e.owing(), e.unburied()); len(left) > 0 {
+	left := slices.Concat(e.unread(), e.owing(), e.unburied())
+	if err := e.store.UnreadableDeletion(); err != nil {
+		left = append(left, err)
+	}
+	if len(left) > 0 {
 		return errors.Join(left...)
 	}
 	return errFinished

@@ -9,7 +9,9 @@ import (
 
 	"go.uber.org/zap"
 
+	"leadstream/internal/delivery"
 	"leadstream/internal/fault"
+	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
 )
 
@@ -82,6 +84,28 @@ func TestOnceThatCouldNotReadASourceSaysSo(t *testing.T) {
 				t.Errorf("Run = %v, want that %v was not read, because of %v", err, src, errRefused)
 			}
 		})
+	}
+}
+
+// Entries of the deletions are written by hand as well. One that cannot be read is
+// said, and keeps nothing waiting but its own lead.
+func TestOnceThatCannotReadADeletionReadsTheLeadsAndSaysSo(t *testing.T) {
+	w := newWorld(t).notified()
+	if err := w.opts.Notices.Ensure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	err := w.cluster.Append(t.Context(), kafka.Message{Topic: delivery.DeletionsTopic(w.store.Name), Key: []byte("a"), Value: []byte("yesterday"), Time: time.Now()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.linkedin.submit("b", w.now().Add(-time.Second))
+	var unreadable *delivery.UnreadableDeletionError
+	if err := w.once(); !errors.As(err, &unreadable) || unreadable.Key != "a" {
+		t.Errorf("Run = %v, want the entry that cannot be read", err)
+	}
+	w.expectIDs(formID, "b")
+	if n := w.logs.FilterMessageSnippet("a deletion cannot be read").Len(); n != 1 {
+		t.Errorf("said %d times, want once", n)
 	}
 }
 

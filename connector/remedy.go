@@ -54,7 +54,8 @@ func ofRegistry(err error) bool { return is[*schema.RegistryError](err) || is[*s
 func ofKafka(err error) bool {
 	return errors.Is(err, kafka.ErrEpochLost) || is[*kafka.UnreachableError](err) || is[*kafka.AuthenticationError](err) ||
 		is[*kafka.AuthorizationError](err) || is[*kafka.TopicError](err) || is[*kafka.CorruptError](err) ||
-		is[*kafka.RefusedError](err) || is[*delivery.PolicyError](err) || is[*checkpoint.UnreadableError](err)
+		is[*kafka.RefusedError](err) || is[*delivery.PolicyError](err) || is[*checkpoint.UnreadableError](err) ||
+		is[*delivery.UnreadableDeletionError](err)
 }
 
 // remedy is what to do about an error that does not say so itself.

@@ -81,6 +81,7 @@ func TestATroubleIsFiledUnderWhomItConcerns(t *testing.T) {
 		{"a topic, met for no form", "", PartKafka, &kafka.TopicError{Topic: "t", Index: -1}},
 		{"the epoch", "", PartKafka, &kafka.EpochLostError{TransactionalID: "leadstream"}},
 		{"a record that cannot be read", "", PartKafka, &checkpoint.UnreadableError{Key: "hours", Err: errors.New("version 7")}},
+		{"a deletion that cannot be read", "", PartKafka, &delivery.UnreadableDeletionError{Topic: "leadstream.deletions", Key: "a"}},
 		{"the token's topic", "", PartKafka, fmt.Errorf("authorizing the request: %w", errAway)},
 		{"another installation's topic", formID, formID, &delivery.ForeignTopicError{Topic: "t", Name: "other"}},
 		{"registry away, the form suspended for it", formID, PartRegistry, fault.As(fault.Suspend, registry)},

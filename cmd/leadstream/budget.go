@@ -1,6 +1,11 @@
 package main
 
 import (
+	"context"
+	"encoding/json"
+	"fmt"
+
+	"leadstream/internal/delivery"
 	"leadstream/internal/linkedin"
 	"leadstream/internal/web"
 )
@@ -14,4 +19,24 @@ func budgetView(b linkedin.Budget) web.Budget {
 		})
 	}
 	return view
+}
+
+// state reads the checkpoints. The requests of a command that ends count with
+// those of the day that stand there: it must not exceed LinkedIn's limit either.
+func (s *system) state(ctx context.Context) (delivery.State, error) {
+	state, err := delivery.ReadState(ctx, s.cluster, s.config.Name)
+	if err != nil || state.Requests.Counters == nil {
+		return state, err
+	}
+	return state, s.restore(state.Requests.Counters)
+}
+
+// restore takes over the requests that were counted before.
+func (s *system) restore(saved json.RawMessage) error {
+	var counters linkedin.Counters
+	if err := json.Unmarshal(saved, &counters); err != nil {
+		return fmt.Errorf("reading the request counters: %w", err)
+	}
+	s.linkedin.Restore(counters)
+	return nil
 }

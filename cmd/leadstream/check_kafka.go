@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -13,7 +12,6 @@ import (
 	"leadstream/config"
 	"leadstream/internal/delivery"
 	"leadstream/internal/kafka"
-	"leadstream/internal/linkedin"
 )
 
 func (k *checker) kafka(ctx context.Context) {
@@ -38,10 +36,7 @@ func (k *checker) kafka(ctx context.Context) {
 // checkpoints reads what there is, and lets the requests of this command count
 // with those of the day. A missing permission is named with the others.
 func (k *checker) checkpoints(ctx context.Context) {
-	state, err := delivery.ReadState(ctx, k.system.cluster, k.system.config.Name)
-	if err == nil {
-		err = k.system.restore(state)
-	}
+	state, err := k.system.state(ctx)
 	if err != nil {
 		if !is[*kafka.AuthorizationError](err) {
 			k.fail("checkpoints", "see docs/records.md; leadstream checkpoints list shows the records", err)
@@ -49,30 +44,6 @@ func (k *checker) checkpoints(ctx context.Context) {
 		return
 	}
 	k.state = state
-}
-
-// restore lets the requests of this process count with those of the day.
-func (s *system) restore(state delivery.State) error {
-	if state.Requests.Counters == nil {
-		return nil
-	}
-	var counters linkedin.Counters
-	if err := json.Unmarshal(state.Requests.Counters, &counters); err != nil {
-		return fmt.Errorf("reading the request counters: %w", err)
-	}
-	s.linkedin.Restore(counters)
-	return nil
-}
-
-// restoreRequests reads what restore needs.
-func (s *system) restoreRequests(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	state, err := delivery.ReadState(ctx, s.cluster, s.config.Name)
-	if err != nil {
-		return err
-	}
-	return s.restore(state)
 }
 
 // brokers looks at each broker where the cluster says that it is.

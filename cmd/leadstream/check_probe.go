@@ -46,7 +46,9 @@ func (a *app) probe(ctx context.Context) error {
 	if !status.Usable {
 		return exitWith(exitConsent, fmt.Errorf("the connection to LinkedIn cannot be used: %s; %s", status.Problem, status.Todo))
 	}
-	if err := s.restoreRequests(ctx); err != nil {
+	reading, stop := context.WithTimeout(ctx, checkTimeout)
+	defer stop()
+	if _, err := s.state(reading); err != nil {
 		log.Warn("the requests that were made today are not known, so that only those of this command count", zap.Error(err))
 	}
 	list, requests, err := s.linkedin.Probe(ctx, linkedin.ProbeOptions{Owners: c.LinkedIn.Organizations, Scopes: status.Scopes, Reach: probeReach})

@@ -139,6 +139,9 @@ func (a *app) retryDeadLetters(ctx context.Context, keys []string) error {
 	if err != nil {
 		return err
 	}
+	if _, err := s.state(ctx); err != nil {
+		return err
+	}
 	again, err := s.fetchAgain(ctx, chosen)
 	if err != nil {
 		return err

@@ -108,7 +108,7 @@ type formList struct {
 // listForms makes the list. An organization or a registry that cannot be asked
 // takes nothing away from the rest.
 func (s *system) listForms(ctx context.Context) (*formList, error) {
-	state, err := delivery.ReadState(ctx, s.cluster, s.config.Name)
+	state, err := s.state(ctx)
 	if err != nil {
 		return nil, err
 	}

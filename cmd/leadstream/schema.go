@@ -8,7 +8,6 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"leadstream/internal/delivery"
 	"leadstream/internal/fault"
 	"leadstream/schema"
 )
@@ -54,7 +53,7 @@ func (a *app) schemas(ctx context.Context, id string) (known, current *schema.Fi
 		return nil, nil, err
 	}
 	defer s.close()
-	state, err := delivery.ReadState(ctx, s.cluster, c.Name)
+	state, err := s.state(ctx)
 	if err != nil {
 		return nil, nil, err
 	}

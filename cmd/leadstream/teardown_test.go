@@ -2,10 +2,12 @@ package main
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"go.uber.org/zap"
 
@@ -48,6 +50,29 @@ func (s *stack) remains() (topics, subjects []string) {
 		subjects = append(subjects, oneFormSubject)
 	}
 	return topics, subjects
+}
+
+// withCluster gives fn the stack's Kafka.
+func (s *stack) withCluster(fn func(*kafka.Cluster) error) {
+	s.t.Helper()
+	c, _, err := config.Load(config.LoadOptions{NoFile: true, Environ: s.environ(nil)})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	cluster, err := newCluster(c, zap.NewNop())
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer cluster.Close()
+	if err := fn(cluster); err != nil {
+		s.t.Fatal(err)
+	}
+}
+
+// append writes a record as another program does.
+func (s *stack) append(m kafka.Message) {
+	s.t.Helper()
+	s.withCluster(func(cluster *kafka.Cluster) error { return cluster.Append(s.t.Context(), m) })
 }
 
 func (s *stack) expectRemains(what string, wantTopics, wantSubjects string) {
@@ -138,27 +163,60 @@ func TestTeardownRemovesWhatItIsToldAndRunBuildsItAnew(t *testing.T) {
 
 func TestTeardownLeavesATopicAloneThatWasThereBefore(t *testing.T) {
 	s := newTornStack(t)
-	c, _, err := config.Load(config.LoadOptions{NoFile: true, Environ: s.environ(nil)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	cluster, err := newCluster(c, zap.NewNop())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer cluster.Close()
-	if _, err := cluster.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: oneForm, Partitions: 1, ReplicationFactor: 1}}); err != nil {
-		t.Fatal(err)
-	}
-	if err := cluster.Append(t.Context(), kafka.Message{Topic: oneForm, Key: []byte("k"), Value: []byte("somebody else's")}); err != nil {
-		t.Fatal(err)
-	}
+	s.withCluster(func(cluster *kafka.Cluster) error {
+		_, err := cluster.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: oneForm, Partitions: 1, ReplicationFactor: 1}})
+		return err
+	})
+	s.append(kafka.Message{Topic: oneForm, Key: []byte("k"), Value: []byte("somebody else's")})
 	s.must("run", "--once")
 	got := s.must("teardown", "--topics", "--schemas", "--yes")
-	if !strings.Contains(got.stdout, "left alone: it held something before") || !strings.Contains(got.stdout, "softly") && !strings.Contains(got.stdout, "removed") {
+	if !strings.Contains(got.stdout, "left alone: it holds records that leadstream did not write") || !strings.Contains(got.stdout, "softly") && !strings.Contains(got.stdout, "removed") {
 		t.Errorf("it says\n%s", got.stdout)
 	}
 	s.expectRemains("afterwards", "leadstream.checkpoints "+oneForm, "")
+}
+
+// A topic that this installation made is its own also after its progress was
+// lost: the records in it bear its name.
+func TestTeardownRemovesItsOwnTopicsAfterALostCheckpoint(t *testing.T) {
+	for _, tt := range []struct {
+		name    string
+		headers []kafka.Header // of a record in its topic; nil: there is none
+		want    string
+		note    string
+	}{
+		{"with its leads alone", nil, "", ""},
+		{"with another installation's", []kafka.Header{{Key: "leadstream.name", Value: []byte("other")}}, oneForm, `leads of the installation "other"`},
+		{"with somebody's record", []kafka.Header{{Key: "h"}}, oneForm, "records that leadstream did not write"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			s := newTornStack(t)
+			over := map[string]string{"LEADSTREAM_KAFKA_ADOPT_TOPICS": "true"}
+			s.must("run", "--once")
+			s.must("checkpoints", "reset", "--all")
+			if tt.headers != nil {
+				s.append(kafka.Message{Topic: oneForm, Key: []byte("k"), Value: []byte("v"), Headers: tt.headers, Time: time.Now()})
+			}
+			if got := s.run(t.Context(), over, "run", "--once"); got.code != exitDone {
+				t.Fatalf("exit %d: %s", got.code, got.stderr)
+			}
+			got := s.must("teardown", "--all", "--yes").stdout
+			s.expectRemains("--all", tt.want, "")
+			if tt.note != "" && !strings.Contains(got, "left alone: it holds "+tt.note) {
+				t.Errorf("it says\n%s", got)
+			}
+		})
+	}
+}
+
+// The progress says that a topic is ours; what somebody has put into it since says
+// that it is not ours alone.
+func TestTeardownLeavesATopicAloneThatOthersUseToo(t *testing.T) {
+	s := newTornStack(t)
+	s.must("run", "--once")
+	s.append(kafka.Message{Topic: oneForm, Key: []byte("k"), Value: []byte("v"), Time: time.Now()})
+	s.must("teardown", "--all", "--yes")
+	s.expectRemains("--all", oneForm, "")
 }
 
 func TestTeardownRefusesWhatItCannotDo(t *testing.T) {
@@ -187,6 +245,34 @@ func TestTeardownRefusesWhatItCannotDo(t *testing.T) {
 	s.expectRemains("afterwards", "leadstream.checkpoints leadstream.deadletters leadstream.deletions "+oneForm, oneFormSubject)
 }
 
+// webhooks are the settings of an installation that LinkedIn notifies.
+var webhooks = map[string]string{"LEADSTREAM_WEBHOOK_LISTEN": "127.0.0.1:0", "LEADSTREAM_WEBHOOK_URL": "https://leads.example.com"}
+
+func TestTeardownNamesTheOrganizationsWhoseSubscriptionsItCannotSee(t *testing.T) {
+	for name, fault := range map[string]linkedinsim.Fault{
+		"the role was lost": {Kind: linkedinsim.LoseRole},
+		"LinkedIn refuses":  {Kind: linkedinsim.StatusFault, Status: 403, Endpoint: "leadNotifications", Count: -1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newStack(t, linkedinsim.Config{Organizations: 2, Events: 2, Forms: 2, Seed: 1})
+			fault.Owner = s.sim.Describe().Organizations[0].URN
+			over := maps.Clone(webhooks)
+			over["LEADSTREAM_LINKEDIN_ORGANIZATIONS"] = fault.Owner
+			if err := s.sim.Schedule(fault); err != nil {
+				t.Fatal(err)
+			}
+			got := s.run(t.Context(), over, "teardown", "--webhooks", "--yes", "-o", "json")
+			var plan []removal
+			if err := json.Unmarshal([]byte(got.stdout), &plan); err != nil || got.code != exitDone {
+				t.Fatalf("exit %d, %v: %s%s", got.code, err, got.stdout, got.stderr)
+			}
+			if len(plan) != 1 || plan[0].Kind != "subscriptions" || plan[0].Name != fault.Owner || plan[0].Note == "" || plan[0].Done {
+				t.Errorf("the plan is %+v, want that the subscriptions of %s are left alone, and why", plan, fault.Owner)
+			}
+		})
+	}
+}
+
 func TestTeardownEndsOurSubscriptionsAlone(t *testing.T) {
 	s := newStack(t, linkedinsim.Config{Organizations: 2, Events: 2, Forms: 2, Seed: 1})
 	c, _, err := config.Load(config.LoadOptions{NoFile: true, Environ: s.environ(nil)})
@@ -209,8 +295,7 @@ func TestTeardownEndsOurSubscriptionsAlone(t *testing.T) {
 			}
 		}
 	}
-	over := map[string]string{"LEADSTREAM_WEBHOOK_LISTEN": "127.0.0.1:0", "LEADSTREAM_WEBHOOK_URL": "https://leads.example.com"}
-	if got := s.run(t.Context(), over, "teardown", "--webhooks", "--yes"); got.code != exitDone {
+	if got := s.run(t.Context(), webhooks, "teardown", "--webhooks", "--yes"); got.code != exitDone {
 		t.Fatalf("exit %d: %s", got.code, got.stderr)
 	}
 	for _, hook := range s.sim.Webhooks() {

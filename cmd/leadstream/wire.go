@@ -117,14 +117,7 @@ func (s *system) newConnector(base connector.Options) *connector.Connector {
 		}
 		return counters
 	}
-	base.RestoreRequests = func(saved json.RawMessage) error {
-		var counters linkedin.Counters
-		if err := json.Unmarshal(saved, &counters); err != nil {
-			return err
-		}
-		s.linkedin.Restore(counters)
-		return nil
-	}
+	base.RestoreRequests = s.restore
 	base.Organizations, base.LeadTypes = c.LinkedIn.Organizations, c.LinkedIn.LeadTypes
 	base.Interval, base.Discovery = c.Poll.Interval, c.Poll.DiscoveryInterval
 	base.Lookback, base.Backfill, base.Concurrency = c.Poll.Lookback, c.Poll.Backfill, c.Poll.Concurrency

@@ -162,5 +162,8 @@ func (d *Deletions) problem(rest string) error {
 	if rest != "" || len(d.Next) == 0 || slices.Min(d.Next) < 0 {
 		return errors.New("the key is deletions alone, and the record needs next, an offset of 0 or more for each partition")
 	}
+	if len(d.Marks) > len(d.Next) {
+		return errors.New("marks has more partitions than next")
+	}
 	return nil
 }

@@ -246,6 +246,15 @@ type Deletions struct {
 	// Next is the offset by partition from which on deletions may still lack their
 	// tombstones.
 	Next []int64 `json:"next"`
+	// Marks are by partition the last record that was read. Where the topic does
+	// not hold it any more, Next says nothing of that topic.
+	Marks []Mark `json:"marks,omitempty"`
+}
+
+// Mark is a record of a topic, known by its offset and time; zero is none.
+type Mark struct {
+	Offset int64     `json:"offset"`
+	Time   time.Time `json:"time,omitzero"`
 }
 
 // Push is what LinkedIn told a process that stands by, for the one that works: a

@@ -35,7 +35,8 @@ func records() map[string]any {
 		"organizations": &Organizations{Known: []Organization{
 			{URN: src.Owner, Name: "Alpenblick Seminare", Roles: []string{"ADMINISTRATOR"}},
 			{URN: "urn:li:organization:9000124", Name: "Nordwind Analytics", Roles: []string{"ANALYST"}, Problem: "ANALYST does not read event leads"}}},
-		"deletions": &Deletions{Next: []int64{41}},
+		"deletions": &Deletions{Next: []int64{41}}, // as it was before there were marks
+		"marked":    &Deletions{Next: []int64{41}, Marks: []Mark{{40, t0}}},
 		"push":      &Push{Created: []Pushed{{Response: "8f0c2b9e-41d7-4c55-9e0b-6a1d2f3c4b5a-6", At: t0}}},
 		"token":     &Token{Sealed: []byte("age-encryption.org/v1\n…")},
 		"removed":   &Token{},

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -8,8 +9,6 @@ import (
 	"slices"
 	"strings"
 	"time"
-
-	"go.uber.org/zap"
 
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/kafka"
@@ -24,44 +23,102 @@ type grave struct {
 }
 
 // FollowDeletions takes in the deletions that were recorded since the last call
-// and says how many still have to be carried out.
+// and says how many still have to be carried out. It looks at the topics that they
+// are about, which Bury then need not do while nobody else may publish.
 func (s *Store) FollowDeletions(ctx context.Context) (pending int, err error) {
 	s.mu.Lock()
+	err = s.readDeletions(ctx, nil)
+	pending = len(s.graves)
+	fresh := s.byTopic()
+	for topic, c := range s.scouted {
+		if c.knows(fresh[topic]) {
+			delete(fresh, topic) // a topic that refuses its tombstones is not read over and over
+		} else {
+			delete(s.scouted, topic)
+		}
+	}
+	s.mu.Unlock()
+	if err != nil {
+		return pending, ownTopic(err)
+	}
+	scouts := s.scouts(ctx, fresh)
+	s.mu.Lock()
 	defer s.mu.Unlock()
-	err = s.readDeletions(ctx)
-	return len(s.graves), ownTopic(err)
+	maps.Copy(s.scouted, scouts)
+	return pending, nil
+}
+
+// UnreadableDeletion is an *UnreadableDeletionError while an entry of the
+// deletions cannot be read, else nil.
+func (s *Store) UnreadableDeletion() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.deletions.problem(DeletionsTopic(s.opts.Name))
 }
 
 // readDeletions reads which leads were deleted, by notification or by hand. Those
-// that were carried out before are known from then on, the others are graves.
-func (s *Store) readDeletions(ctx context.Context) error {
-	var fresh []grave
+// that were carried out before are known from then on, the others are graves. At
+// the beginning of an epoch saved is how far the one before has come.
+func (s *Store) readDeletions(ctx context.Context, saved *checkpoint.Deletions) error {
+	var fresh []deletionEntry
 	anew, err := s.deleted.Next(ctx, func(r *kafka.Record) error {
-		d, ok, err := readDeletion(r)
-		if ok && err == nil {
-			fresh = append(fresh, grave{d, r.Partition, r.Offset})
-		}
-		return err
+		fresh = append(fresh, readDeletion(r))
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("reading the deletions: %w", err)
 	}
 	if anew { // somebody made the topic anew: what stands in it now counts
-		s.graves, s.buried = nil, nil
-		clear(s.deletions)
+		s.buried = checkpoint.Deletions{}
+		clear(s.graves)
+		s.deletions.clear()
 	}
-	for _, g := range fresh {
-		s.deletions[g.ID] = max(s.deletions[g.ID], g.At.UnixMilli())
-		if g.partition >= len(s.buried) || g.offset >= s.buried[g.partition] {
-			s.graves = append(s.graves, g)
+	if saved != nil {
+		s.buried = believed(*saved, fresh)
+	}
+	for _, e := range fresh {
+		s.deletions.enter(e)
+		if e.partition >= len(s.buried.Next) || e.offset >= s.buried.Next[e.partition] {
+			s.dig(e)
 		}
 	}
 	return nil
 }
 
-func (s *Store) deletedSince(id string, millis int64) bool {
-	at, ok := s.deletions[id]
-	return ok && at >= millis
+// believed is what the record of progress says of the topic that was read: nothing
+// of a partition that lacks its mark. That was made anew while nobody followed it,
+// or compaction took the mark; either way what is done already is found done.
+func believed(saved checkpoint.Deletions, read []deletionEntry) checkpoint.Deletions {
+	there := make([]bool, len(saved.Next))
+	for _, e := range read {
+		if e.partition < min(len(there), len(saved.Marks)) {
+			m := saved.Marks[e.partition]
+			there[e.partition] = there[e.partition] || e.offset == m.Offset && e.time.Equal(m.Time)
+		}
+	}
+	saved.Next = slices.Clone(saved.Next)
+	for partition := range saved.Next {
+		if !there[partition] {
+			saved.Next[partition] = 0
+		}
+	}
+	return saved
+}
+
+// dig makes a grave of a deletion. Of several of one lead the newest counts.
+func (s *Store) dig(e deletionEntry) {
+	known, ok := s.graves[e.ID]
+	switch {
+	case e.lifted:
+		delete(s.graves, e.ID)
+	case e.unreadable:
+	case ok && known.At.After(e.At):
+		known.Form = cmp.Or(known.Form, e.Form)
+		s.graves[e.ID] = known
+	default:
+		e.Form = cmp.Or(e.Form, known.Form) // an entry by hand may lack it
+		s.graves[e.ID] = grave{e.Deletion, e.partition, e.offset}
+	}
 }
 
 // Bury carries out the deletions that are known: each lead becomes a tombstone in
@@ -78,12 +135,7 @@ func (p *Publication) Bury(ctx context.Context) (buried int, err error) {
 	if err := p.buryDeadLetters(ctx); err != nil {
 		return 0, err
 	}
-	byTopic := map[string][]grave{}
-	for _, g := range s.graves {
-		if lead.Digits(g.Form) { // without a form there was no lead of ours to tell of
-			byTopic[s.TopicName(g.Form)] = append(byTopic[s.TopicName(g.Form)], g)
-		}
-	}
+	byTopic := s.byTopic()
 	maps.DeleteFunc(s.refusals, func(topic string, _ Refusal) bool { return byTopic[topic] == nil })
 	var left []grave
 	for topic, graves := range byTopic {
@@ -117,7 +169,7 @@ func (p *Publication) buryDeadLetters(ctx context.Context) error {
 	}
 	var gone []string
 	for key := range s.dead {
-		if id, at, ok := deadIdentity(key); ok && s.deletedSince(id, at) {
+		if id, at, ok := deadIdentity(key); ok && s.deletions.sure(id, at) {
 			gone = append(gone, key)
 		}
 	}
@@ -131,80 +183,49 @@ func (p *Publication) buryDeadLetters(ctx context.Context) error {
 
 // buryIn carries out the deletions of one topic.
 func (p *Publication) buryIn(ctx context.Context, topic string, graves []grave) (int, error) {
-	open, err := p.store.unburied(ctx, topic, graves)
+	s := p.store
+	looked := s.scouted[topic]
+	if looked == nil || looked.err != nil {
+		looked = s.scouts(ctx, map[string][]grave{topic: graves})[topic]
+		s.scouted[topic] = looked
+	}
+	open, err := looked.unburied(ctx, graves)
 	if err != nil {
+
 		return 0, err
 	}
 	for part := range slices.Chunk(open, MaxLeads) {
 		if err := p.Commit(ctx, Batch{Deletions: part}); err != nil {
+			if errors.Is(err, kafka.ErrTopicMissing) {
+				delete(s.scouted, topic) // removed since it was looked at
+			}
 			return 0, err
 		}
 	}
 	return len(open), nil
 }
 
-// unburied are the deletions that a topic needs a tombstone for: it has neither
-// one already nor a later submission of the response, which a tombstone behind it
-// would take away.
-func (s *Store) unburied(ctx context.Context, topic string, graves []grave) ([]Deletion, error) {
-	found, err := s.opts.Cluster.DescribeTopics(ctx, []string{topic})
-	if err != nil {
-		return nil, fmt.Errorf("describing topic %s: %w", topic, err)
-	}
-	if _, ok := found[topic]; !ok {
-		return nil, nil // nothing was published
-	}
-	if err := s.settle(ctx, topic); err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
-		return nil, err
-	}
-	oldest := graves[0].At
-	newest := map[string]Deletion{}
-	for _, g := range graves {
-		if g.At.Before(oldest) {
-			oldest = g.At
-		}
-		if known, ok := newest[g.ID]; !ok || g.At.After(known.At) {
-			newest[g.ID] = g.Deletion
-		}
-	}
-	// Whatever was submitted or deleted since then stands behind that moment.
-	err = s.read(ctx, topic, oldest, func(id []byte, e entry) {
-		d, asked := newest[string(id)]
-		if asked && (e.at.millis() > d.At.UnixMilli() || e.at == deleted(d.At.UnixMilli())) {
-			delete(newest, string(id))
-		}
-	})
-	var foreign *ForeignTopicError
-	if errors.As(err, &foreign) {
-		s.opts.Log.Warn("a deleted lead is not removed from another installation's topic", zap.String("topic", topic), zap.Error(err))
-		return nil, nil
-	}
-	if err != nil {
-		return nil, err
-	}
-	open := make([]Deletion, 0, len(newest))
-	for _, d := range newest {
-		open = append(open, d)
-	}
-	slices.SortFunc(open, func(a, b Deletion) int { return strings.Compare(a.ID, b.ID) })
-	return open, nil
-}
-
 // moveBuried records that all graves but those left are carried out.
 func (p *Publication) moveBuried(ctx context.Context, left []grave) error {
 	s := p.store
 	next := s.deleted.Position()
+	graves := make(map[string]grave, len(left))
 	for _, g := range left {
+		graves[g.ID] = g
 		if g.partition < len(next) {
 			next[g.partition] = min(next[g.partition], g.offset)
 		}
 	}
-	if !slices.Equal(next, s.buried) {
-		if err := p.Commit(ctx, Batch{Records: map[string]any{checkpoint.DeletionsKey: checkpoint.Deletions{Next: next}}}); err != nil {
+	done := checkpoint.Deletions{Next: next}
+	for _, m := range s.deleted.Marks() {
+		done.Marks = append(done.Marks, checkpoint.Mark{Offset: m.Offset, Time: m.Time.UTC()})
+	}
+	if !slices.Equal(next, s.buried.Next) || !slices.Equal(done.Marks, s.buried.Marks) {
+		if err := p.Commit(ctx, Batch{Records: map[string]any{checkpoint.DeletionsKey: done}}); err != nil {
 			return err
 		}
 	}
-	s.graves, s.buried = left, next
+	s.graves, s.buried = graves, done
 	return nil
 }
 

@@ -242,7 +242,7 @@ func (p *Publication) NewDeadLetters(ctx context.Context, letters []DeadLetter) 
 	}
 	seen := map[string]bool{}
 	return slices.DeleteFunc(letters, func(d DeadLetter) bool {
-		if d.ID != "" && !d.SubmittedAt.IsZero() && s.deletedSince(d.ID, d.SubmittedAt.UnixMilli()) {
+		if d.ID != "" && !d.SubmittedAt.IsZero() && s.deletions.since(d.ID, d.SubmittedAt.UnixMilli()) {
 			return true
 		}
 		key := d.Key()

@@ -12,7 +12,7 @@ func (s *Store) Deleted(submitted map[string]time.Time) []string {
 	defer s.mu.Unlock()
 	var ids []string
 	for id, at := range submitted {
-		if s.deletedSince(id, at.UnixMilli()) {
+		if s.deletions.since(id, at.UnixMilli()) {
 			ids = append(ids, id)
 		}
 	}

@@ -133,7 +133,7 @@ func (l *Lane) judge(ctx context.Context, topic string, ask Ask, group []*lead.R
 		}
 		t := r.SubmittedAt.UnixMilli()
 		switch known, found := l.ids.get(l.hash(topic, r.ID)); {
-		case l.store.deletedSince(r.ID, t), found && known.isDeleted() && known.millis() >= t:
+		case l.store.deletions.since(r.ID, t), found && known.isDeleted() && known.millis() >= t:
 			v.Deleted++
 		case l.replay != "" && (!found || known.millis() <= t):
 			if l.wasReplayed(topic, r) {
@@ -307,15 +307,21 @@ type entry struct {
 // submissions from t on.
 func (s *Store) read(ctx context.Context, topic string, t time.Time, fn func(id []byte, e entry)) error {
 	return s.opts.Cluster.Read(ctx, topic, kafka.From{Time: t.Add(-clockMargin)}, func(r *kafka.Record) error {
-		e, name, ok := readEntry(r)
-		if name != "" && name != s.opts.Name && !s.opts.Adopt {
-			return &ForeignTopicError{Topic: topic, Name: name}
-		}
+		e, ok, err := s.entryOf(r)
 		if ok {
 			fn(r.Key, e)
 		}
-		return nil
+		return err
 	})
+}
+
+// entryOf is readEntry, with a *ForeignTopicError for another installation's record.
+func (s *Store) entryOf(r *kafka.Record) (e entry, ok bool, err error) {
+	e, name, ok := readEntry(r)
+	if name != "" && name != s.opts.Name && !s.opts.Adopt {
+		return entry{}, false, &ForeignTopicError{Topic: r.Topic, Name: name}
+	}
+	return e, ok, nil
 }
 
 // readEntry reads a record's key and headers; the value is never looked at. ok

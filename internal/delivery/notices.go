@@ -16,14 +16,6 @@ import (
 // HeaderForm is the id of the form whose lead a record of the deletions is about.
 const HeaderForm = "leadstream.form"
 
-// Deletion says that a lead was deleted: every submission of the response up to
-// then is to be gone from its topic, and not to come back.
-type Deletion struct {
-	ID   string // of the response
-	Form string // id; empty when it is not known
-	At   time.Time
-}
-
 // Notices is what any process of an installation makes known to the one that
 // works: each record stands outside any transaction, so that nobody is fenced.
 // It is safe for concurrent use.
@@ -32,8 +24,9 @@ type Notices struct {
 
 	mu     sync.Mutex
 	reader *kafka.Follower
-	read   time.Time        // when the deletions were read last
-	known  map[string]int64 // id to the newest deletion, epoch milliseconds
+	read   time.Time // when the deletions were read last
+	known  ledger    // what the topic said then
+	said   ledger    // what was written to it since
 
 	gathering sync.Mutex
 	gathered  map[lead.Source]*gathered
@@ -52,7 +45,7 @@ func NewNotices(o Options) *Notices {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Notices{opts: o, reader: o.Cluster.Follower(DeletionsTopic(o.Name)), known: map[string]int64{}, gathered: map[lead.Source]*gathered{}}
+	return &Notices{opts: o, reader: o.Cluster.Follower(DeletionsTopic(o.Name)).Exact(), known: newLedger(), said: newLedger(), gathered: map[lead.Source]*gathered{}}
 }
 
 // Ensure makes the topic of deletions exist. The error is a *PolicyError when it
@@ -85,7 +78,7 @@ const knownFor = time.Second
 
 // Delete makes a deletion durable before it returns nil. One that is known, or
 // older than one that is, changes nothing: compaction keeps the last record of an
-// id, which must be the newest deletion.
+// id, which must be the newest deletion. One that was lifted is not known any more.
 func (n *Notices) Delete(ctx context.Context, d Deletion) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
@@ -94,8 +87,7 @@ func (n *Notices) Delete(ctx context.Context, d Deletion) error {
 			return err
 		}
 	}
-	at := d.At.UnixMilli()
-	if known, ok := n.known[d.ID]; ok && known >= at {
+	if at := d.At.UnixMilli(); n.known.sure(d.ID, at) || n.said.sure(d.ID, at) {
 		return nil
 	}
 	m := kafka.Message{Topic: DeletionsTopic(n.opts.Name), Key: []byte(d.ID), Value: lead.AppendStamp(nil, d.At),
@@ -109,50 +101,30 @@ func (n *Notices) Delete(ctx context.Context, d Deletion) error {
 	if err != nil {
 		return fmt.Errorf("recording a deletion: %w", err)
 	}
-	n.known[d.ID] = at
+	n.said.record(d)
 	return nil
 }
 
 // refresh reads the deletions that other processes have recorded.
 func (n *Notices) refresh(ctx context.Context) error {
 	begun := time.Now()
-	fresh := map[string]int64{}
+	var fresh []deletionEntry
 	anew, err := n.reader.Next(ctx, func(r *kafka.Record) error {
-		d, ok, err := readDeletion(r)
-		if ok && err == nil {
-			fresh[d.ID] = max(fresh[d.ID], d.At.UnixMilli())
-		}
-		return err
+		fresh = append(fresh, readDeletion(r))
+		return nil
 	})
 	if err != nil {
 		return fmt.Errorf("reading the deletions: %w", err)
 	}
 	if anew {
-		clear(n.known)
+		n.known.clear()
 	}
-	for id, at := range fresh {
-		n.known[id] = max(n.known[id], at)
+	for _, e := range fresh {
+		n.known.enter(e)
 	}
+	n.said.clear() // it stands there, if the topic is still the same
 	n.read = begun
 	return nil
-}
-
-// readDeletion reads a record of the deletions; ok is false for one that takes a
-// deletion back.
-func readDeletion(r *kafka.Record) (d Deletion, ok bool, err error) {
-	if r.Value == nil {
-		return Deletion{}, false, nil
-	}
-	d.ID = string(r.Key)
-	if d.At, err = time.Parse(lead.StampLayout, string(r.Value)); err != nil {
-		return Deletion{}, false, &checkpoint.UnreadableError{Key: r.Topic, Err: errors.New("a value that is no time")}
-	}
-	for _, h := range r.Headers {
-		if h.Key == HeaderForm {
-			d.Form = string(h.Value)
-		}
-	}
-	return d, true, nil
 }
 
 const (

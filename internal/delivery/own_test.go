@@ -60,3 +60,47 @@ func TestACheckpointTopicThatRefusesItsRecordsWaitsForAPerson(t *testing.T) {
 		t.Errorf("Commit = %v of kind %v, want pause", err, fault.KindOf(err))
 	}
 }
+
+// What a topic holds beside our leads is found wherever it stands when the topic was
+// there before us, and among the last records when we have made it.
+func TestATopicIsOursAloneWhenEveryRecordBearsOurName(t *testing.T) {
+	name := func(name string) []kafka.Header { return []kafka.Header{{Key: HeaderName, Value: []byte(name)}} }
+	ours := kafka.Message{Key: []byte("a"), Value: []byte("v"), Headers: name("leadstream")}
+	theirs := kafka.Message{Key: []byte("b"), Value: []byte("v"), Headers: name("other")}
+	strange := kafka.Message{Key: []byte("c"), Value: []byte("v")}
+	byHand := kafka.Message{Key: []byte("a")}
+	many := make([]kafka.Message, ownerSample)
+	for i := range many {
+		many[i] = ours
+	}
+	for _, tt := range []struct {
+		name         string
+		records      []kafka.Message
+		before, made string // what others there are in a topic that existed, and in one of ours
+	}{
+		{"our leads", []kafka.Message{ours, byHand, ours}, "", ""},
+		{"another installation's beside them", []kafka.Message{ours, theirs, ours}, `leads of the installation "other"`, `leads of the installation "other"`},
+		{"a record without a name", []kafka.Message{strange, ours}, "records that leadstream did not write", "records that leadstream did not write"},
+		{"one from long before", append([]kafka.Message{strange}, many...), "records that leadstream did not write", ""},
+		{"tombstones by hand alone", []kafka.Message{byHand}, "nothing that tells who made it", ""},
+		{"nothing", nil, "nothing that tells who made it", ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			w := newWorld(t)
+			if _, err := w.cluster.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: topic, Partitions: 1, ReplicationFactor: 1}}); err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range tt.records {
+				m.Topic, m.Time = topic, w.now
+				if err := w.cluster.Append(t.Context(), m); err != nil {
+					t.Fatal(err)
+				}
+			}
+			for existed, want := range map[bool]string{true: tt.before, false: tt.made} {
+				if got, err := Others(t.Context(), w.cluster, topic, "leadstream", existed); err != nil || got != want {
+					t.Errorf("Others (existed %v) = %q, %v, want %q", existed, got, err, want)
+				}
+			}
+		})
+	}
+}

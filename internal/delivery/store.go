@@ -61,17 +61,17 @@ type Options struct {
 type Store struct {
 	opts Options
 
-	mu     sync.Mutex
-	topics map[string]*topicState // by topic name
-	lanes  map[*Lane]struct{}
-	kept   map[*Lane]int // ids left after the last Forget
-	// deletions is what <name>.deletions says: when an id was deleted.
-	deletions map[string]int64
-	deleted   *kafka.Follower     // of that topic
-	graves    []grave             // deletions that may lack their tombstones
-	refusals  map[string]Refusal  // by topics that did not take theirs
-	buried    []int64             // what the checkpoint says of them, by partition
-	dead      map[string]struct{} // keys of the dead letters, nil until asked for
+	mu        sync.Mutex
+	topics    map[string]*topicState // by topic name
+	lanes     map[*Lane]struct{}
+	kept      map[*Lane]int        // ids left after the last Forget
+	deletions ledger               // what <name>.deletions says
+	deleted   *kafka.Follower      // of that topic
+	graves    map[string]grave     // by id: deletions that may lack their tombstones
+	scouted   map[string]*scout    // by topic: what they say of the graves
+	refusals  map[string]Refusal   // by topics that did not take their tombstones
+	buried    checkpoint.Deletions // how far they have been carried out
+	dead      map[string]struct{}  // keys of the dead letters, nil until asked for
 
 	viewMu sync.Mutex
 	view   map[string]checkpoint.Topic // copies for readers that must not wait
@@ -93,8 +93,9 @@ func New(o Options) *Store {
 	}
 	return &Store{
 		opts: o, topics: map[string]*topicState{}, view: map[string]checkpoint.Topic{},
-		lanes: map[*Lane]struct{}{}, kept: map[*Lane]int{}, deletions: map[string]int64{}, refusals: map[string]Refusal{},
-		deleted: o.Cluster.Follower(DeletionsTopic(o.Name)),
+		lanes: map[*Lane]struct{}{}, kept: map[*Lane]int{}, deletions: newLedger(), graves: map[string]grave{}, scouted: map[string]*scout{},
+		refusals: map[string]Refusal{},
+		deleted:  o.Cluster.Follower(DeletionsTopic(o.Name)).Exact(),
 	}
 }
 
@@ -182,8 +183,10 @@ func (s *Store) open(ctx context.Context) (State, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.buried = state.Deletions.Next
-	if err := s.readDeletions(ctx); err != nil {
+	if len(state.Deletions.Next) > 0 {
+		s.deleted.Expect()
+	}
+	if err := s.readDeletions(ctx, &state.Deletions); err != nil {
 		return State{}, err
 	}
 	for form, t := range state.Topics {
@@ -200,7 +203,7 @@ func (s *Store) readState(ctx context.Context) (State, error) {
 	if err := s.endHanging(ctx, []string{CheckpointTopic(s.opts.Name), DeadLetterTopic(s.opts.Name)}); err != nil {
 		return State{}, fmt.Errorf("ending the last transaction in the internal topics: %w", err)
 	}
-	state, err := ReadState(ctx, s.opts.Cluster, s.opts.Name)
+	state, err := existingState(ctx, s.opts.Cluster, s.opts.Name)
 	if err != nil {
 		return State{}, err
 	}
@@ -247,6 +250,21 @@ func ReadState(ctx context.Context, c *kafka.Cluster, name string) (State, error
 	if err != nil {
 		return State{}, err
 	}
+	return stateOf(latest)
+}
+
+// existingState is ReadState of a topic that is known to exist: that a broker does
+// not know it is an error, and no first start.
+func existingState(ctx context.Context, c *kafka.Cluster, name string) (State, error) {
+	latest, err := readCheckpoints(ctx, c, name)
+	if err != nil {
+		return State{}, err
+	}
+	return stateOf(latest)
+}
+
+// stateOf is what the records say.
+func stateOf(latest map[string][]byte) (State, error) {
 	state := State{
 		Sources: map[lead.Source]checkpoint.Progress{}, Replays: map[string]checkpoint.Replay{},
 		Debts: map[DebtID]checkpoint.Debt{}, Forms: map[string]checkpoint.Form{}, Topics: map[string]checkpoint.Topic{},
@@ -259,8 +277,17 @@ func ReadState(ctx context.Context, c *kafka.Cluster, name string) (State, error
 	return state, nil
 }
 
-// ReadCheckpoints is the latest value of each key of the checkpoint topic.
+// ReadCheckpoints is the latest value of each key of the checkpoint topic, nothing
+// where that does not exist.
 func ReadCheckpoints(ctx context.Context, c *kafka.Cluster, name string) (map[string][]byte, error) {
+	latest, err := readCheckpoints(ctx, c, name)
+	if errors.Is(err, kafka.ErrTopicMissing) {
+		return map[string][]byte{}, nil
+	}
+	return latest, err
+}
+
+func readCheckpoints(ctx context.Context, c *kafka.Cluster, name string) (map[string][]byte, error) {
 	latest := map[string][]byte{}
 	err := c.Read(ctx, CheckpointTopic(name), kafka.From{}, func(r *kafka.Record) error {
 		if r.Value == nil {
@@ -270,7 +297,7 @@ func ReadCheckpoints(ctx context.Context, c *kafka.Cluster, name string) (map[st
 		}
 		return nil
 	})
-	if err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
+	if err != nil {
 		return nil, fmt.Errorf("reading the checkpoint topic %s: %w", CheckpointTopic(name), err)
 	}
 	return latest, nil

@@ -239,31 +239,6 @@ func (s *Store) oldest(ctx context.Context, name string, offsets []kafka.Offsets
 	return latest, nil
 }
 
-// ownerSample is how many of a topic's last offsets are looked at for another
-// installation's name before the first write to it; whatever is read later is
-// looked at as well.
-const ownerSample = 100
-
-func (s *Store) checkOwner(ctx context.Context, name string, offsets []kafka.Offsets) error {
-	if s.opts.Adopt {
-		return nil
-	}
-	var end int64
-	for _, o := range offsets {
-		end = max(end, o.End)
-	}
-	err := s.opts.Cluster.Read(ctx, name, kafka.From{Offset: max(end-ownerSample, 0)}, func(r *kafka.Record) error {
-		if _, owner, _ := readEntry(r); owner != "" && owner != s.opts.Name {
-			return &ForeignTopicError{Topic: name, Name: owner}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("looking whose leads topic %s holds: %w", name, err)
-	}
-	return nil
-}
-
 func retentionOf(info kafka.TopicInfo, existed bool, spec kafka.TopicSpec) time.Duration {
 	configs := spec.Configs
 	if existed {

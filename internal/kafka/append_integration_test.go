@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 )
 
 // TestAppendBesideATransactionOnARealBroker: a record outside any transaction is
@@ -34,4 +35,52 @@ func TestAppendBesideATransactionOnARealBroker(t *testing.T) {
 	if err := c.Append(t.Context(), Message{Topic: topic, Value: []byte("x")}); err == nil || !strings.Contains(err.Error(), "87") {
 		t.Errorf("without a key Append = %v, want the broker's refusal", err)
 	}
+}
+
+// TestAnExactFollowerOnARealBroker: a topic that was deleted and made anew as long
+// as it was before is another one, and nothing else is. One that was deleted is
+// gone on every broker's word.
+func TestAnExactFollowerOnARealBroker(t *testing.T) {
+	c := real(t)
+	topic := name(t, "a")
+	follower := c.Follower(topic).Exact()
+	write := func(value string) {
+		t.Helper()
+		m := message(topic, value)
+		m.Key, m.Time = []byte(value), time.Now()
+		if err := c.Append(t.Context(), m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	expect := func(want string, wantAnew bool) {
+		t.Helper()
+		if got, anew := follow(t, follower); strings.Join(got, " ") != want || anew != wantAnew {
+			t.Errorf("%q is read (anew %v), want %q (%v)", got, anew, want, wantAnew)
+		}
+	}
+	made := map[string]string{"cleanup.policy": "compact"}
+	createWith(t, c, 1, made, topic)
+	write("1")
+	expect("1", false)
+	write("2")
+	expect("2", false)
+	expect("", false)
+	if gone, err := c.Gone(t.Context(), topic, name(t, "b")); err != nil || !slices.Equal(gone, []string{name(t, "b")}) {
+		t.Errorf("Gone = %v, %v, want the topic that never was", gone, err)
+	}
+	if err := c.DeleteTopics(t.Context(), []string{topic}); err != nil {
+		t.Fatal(err)
+	}
+	if gone, err := c.Gone(t.Context(), topic); err != nil || !slices.Equal(gone, []string{topic}) {
+		t.Errorf("Gone = %v, %v, want the topic that was deleted", gone, err)
+	}
+	createWith(t, c, 1, made, topic)
+	write("3")
+	write("4")
+	expect("3 4", true)
+	expect("", false)
+	if err := c.DeleteTopics(t.Context(), []string{topic}); err != nil {
+		t.Fatal(err)
+	}
+	expect("", true)
 }

@@ -5,6 +5,10 @@ import (
 	"slices"
 	"testing"
 	"time"
+
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/twmb/franz-go/pkg/kfake"
+	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
 // follow is what a follower hands out now.
@@ -125,5 +129,105 @@ func TestAFollowerMissesNoTransactionThatWasOpen(t *testing.T) {
 	}
 	if got := follower.Position(); !slices.Equal(got, []int64{8}) {
 		t.Errorf("it stands at %v, want at the end", got)
+	}
+}
+
+// unknown has brokers answer n times that they do not know a topic, as one does
+// that has not heard of it yet.
+func unknown(f *kfake.Cluster, topic string, n int) {
+	f.ControlKey(int16(protocol.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		f.KeepControl()
+		for _, asked := range req.(*kmsg.MetadataRequest).Topics {
+			if asked.Topic == nil || *asked.Topic != topic || n == 0 {
+				continue
+			}
+			n--
+			res := req.ResponseKind().(*kmsg.MetadataResponse)
+			one := kmsg.NewMetadataResponseTopic()
+			one.Topic, one.ErrorCode = asked.Topic, int16(codeUnknownTopic)
+			res.Topics = append(res.Topics, one)
+			return res, nil, true
+		}
+		return nil, nil, false
+	})
+}
+
+// What is remembered of a topic is not thrown away because one broker does not
+// know it for a moment.
+func TestATopicIsGoneWhenNoBrokerKnowsIt(t *testing.T) {
+	c, f := fake(t)
+	create(t, c, 1, "a")
+	if err := c.Append(t.Context(), message("a", "1")); err != nil {
+		t.Fatal(err)
+	}
+	follower := c.Follower("a")
+	follow(t, follower)
+	c.forget("a")
+	unknown(f, "a", 2) // for what is asked, and for one broker of three
+	var away *UnreachableError
+	if anew, err := follower.Next(t.Context(), func(*Record) error { return nil }); anew || !errors.As(err, &away) {
+		t.Errorf("Next = %v, %v, want an *UnreachableError", anew, err)
+	}
+	if got, anew := follow(t, follower); len(got) > 0 || anew {
+		t.Errorf("then %q is read (anew %v), want nothing new", got, anew)
+	}
+	fresh := c.Follower("a")
+	fresh.Expect()
+	c.forget("a")
+	unknown(f, "a", 1)
+	if _, err := fresh.Next(t.Context(), func(*Record) error { return nil }); !errors.As(err, &away) {
+		t.Errorf("Next of a topic that is known to exist = %v, want an *UnreachableError", err)
+	}
+	if err := f.DeleteTopic("a"); err != nil {
+		t.Fatal(err)
+	}
+	c.forget("a")
+	if got, anew := follow(t, follower); len(got) > 0 || !anew {
+		t.Errorf("of the topic that was removed %q is read (anew %v)", got, anew)
+	}
+	if gone, err := c.Gone(t.Context(), "a", "b"); err != nil || !slices.Equal(gone, []string{"a", "b"}) {
+		t.Errorf("Gone = %v, %v, want both", gone, err)
+	}
+}
+
+// A topic that was made anew may have grown to where the one before ended, or
+// beyond, when it is looked at next.
+func TestAnExactFollowerTellsATopicFromAnotherThatIsAsLong(t *testing.T) {
+	for name, values := range map[string][]string{"as long": {"new 1", "new 2"}, "longer": {"new 1", "new 2", "new 3"}} {
+		t.Run(name, func(t *testing.T) {
+			c, f := fake(t)
+			create(t, c, 1, "a")
+			written := time.UnixMilli(1_793_012_345_678)
+			write := func(values ...string) {
+				t.Helper()
+				for _, value := range values {
+					written = written.Add(time.Second)
+					if err := c.Append(t.Context(), Message{Topic: "a", Value: []byte(value), Time: written}); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			write("1")
+			follower := c.Follower("a").Exact()
+			follow(t, follower)
+			write("2")
+			if got, anew := follow(t, follower); !slices.Equal(got, []string{"2"}) || anew {
+				t.Fatalf("of the same topic %q is read (anew %v)", got, anew)
+			}
+			if got := follower.Marks(); len(got) != 1 || got[0].Offset != 1 || !got[0].Time.Equal(written) {
+				t.Errorf("Marks = %v, want the last record", got)
+			}
+			if err := f.DeleteTopic("a"); err != nil {
+				t.Fatal(err)
+			}
+			create(t, c, 1, "a")
+			write(values...)
+			if got, anew := follow(t, follower); !slices.Equal(got, values) || !anew {
+				t.Errorf("of the topic made anew %q is read (anew %v), want %q", got, anew, values)
+			}
+			if got, anew := follow(t, follower); len(got) > 0 || anew {
+				t.Errorf("then %q is read (anew %v)", got, anew)
+			}
+		})
 	}
 }

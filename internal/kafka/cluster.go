@@ -187,6 +187,16 @@ func (c *Cluster) refresh(ctx context.Context, names []string) (map[string]topic
 		return nil, err
 	}
 	res := msg.(*metadata.Response)
+	found, err := topicsOf(res)
+	if err != nil {
+		return nil, err
+	}
+	c.learn(res, names, found)
+	return found, nil
+}
+
+// topicsOf are the topics that an answer knows.
+func topicsOf(res *metadata.Response) (map[string]topicMeta, error) {
 	found := make(map[string]topicMeta, len(res.Topics))
 	for i := range res.Topics {
 		t := &res.Topics[i]
@@ -200,7 +210,6 @@ func (c *Cluster) refresh(ctx context.Context, names []string) (map[string]topic
 			return nil, &codeError{op: "describing topic " + t.Name, code: code}
 		}
 	}
-	c.learn(res, names, found)
 	return found, nil
 }
 

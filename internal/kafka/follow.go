@@ -14,7 +14,9 @@ import (
 type Follower struct {
 	cluster *Cluster
 	topic   string
+	existed bool    // although nothing was read of it
 	places  []place // by partition
+	exact   bool
 }
 
 // place is how far a partition was read.
@@ -24,10 +26,31 @@ type place struct {
 	// ahead are the offsets from next on that were handed out: what stands
 	// between them was not decided yet.
 	ahead map[int64]struct{}
+	mark  Mark // the last that was handed out
+}
+
+// Mark tells a partition from that of another topic of the same name: the record
+// at the offset has the time, to the millisecond. The zero value is none.
+type Mark struct {
+	Offset int64
+	Time   time.Time
 }
 
 // Follower makes a follower that begins with the first record of the topic.
 func (c *Cluster) Follower(topic string) *Follower { return &Follower{cluster: c, topic: topic} }
+
+// Exact has a topic taken for another one also when it has grown to where the one
+// before ended, which Offsets do not tell: when the last record that was handed
+// out is not there any more. Where compaction may take that record the topic is
+// read from its beginning for it.
+func (f *Follower) Exact() *Follower {
+	f.exact = true
+	return f
+}
+
+// Expect says that the topic exists: that it is missing is not believed of one
+// broker.
+func (f *Follower) Expect() { f.existed = true }
 
 // Next hands fn the committed records that came since the last call, as Read
 // does, and reports whether the topic is another one than before, which is read
@@ -36,18 +59,21 @@ func (c *Cluster) Follower(topic string) *Follower { return &Follower{cluster: c
 func (f *Follower) Next(ctx context.Context, fn func(*Record) error) (anew bool, err error) {
 	bounds, err := f.cluster.Offsets(ctx, f.topic)
 	if errors.Is(err, ErrTopicMissing) {
-		anew, f.places = len(f.places) > 0, nil
-		return anew, nil
+		return f.missing(ctx)
 	}
 	if err != nil {
 		return false, err
 	}
-	anew = f.another(bounds)
 	d, err := newDecoder()
 	if err != nil {
 		return false, fmt.Errorf("preparing to read topic %s: %w", f.topic, err)
 	}
 	defer d.zstd.Close()
+	if anew = f.another(bounds); !anew {
+		if anew, err = f.replaced(ctx, bounds, d); err != nil {
+			return false, err
+		}
+	}
 	places := make([]place, len(bounds))
 	for partition, b := range bounds {
 		if partition < len(f.places) && !anew {
@@ -65,10 +91,53 @@ func (f *Follower) Next(ctx context.Context, fn func(*Record) error) (anew bool,
 	return anew, nil
 }
 
+// missing takes in that a broker does not know the topic.
+func (f *Follower) missing(ctx context.Context) (anew bool, err error) {
+	if len(f.places) > 0 || f.existed {
+		gone, err := f.cluster.Gone(ctx, f.topic)
+		if err != nil {
+			return false, err
+		}
+		if len(gone) == 0 {
+			return false, &UnreachableError{Op: "reading topic " + f.topic, Err: &codeError{op: "describing it", code: codeUnknownTopic, reason: "not every broker knows it yet"}}
+		}
+	}
+	anew, f.places, f.existed = len(f.places) > 0, nil, false
+	return anew, nil
+}
+
+// replaced reports whether a record that was handed out last is not there any more.
+func (f *Follower) replaced(ctx context.Context, bounds []Offsets, d *decoder) (bool, error) {
+	if !f.exact {
+		return false, nil
+	}
+	for partition, at := range f.places {
+		if at.mark.Time.IsZero() {
+			continue
+		}
+		there := false
+		r := &reader{cluster: f.cluster, topic: f.topic, decoder: d, fn: func(record *Record) error {
+			if record.Offset != at.mark.Offset {
+				return nil
+			}
+			there = record.Time.Equal(at.mark.Time)
+			return errEnough
+		}}
+		_, err := r.partition(ctx, partition, max(at.mark.Offset, bounds[partition].First), at.end)
+		if err != nil && !errors.Is(err, errEnough) {
+			return false, err
+		}
+		if !there {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
 // follow hands out what came to a partition since it was left at a place, and
 // gives the place where it is left now.
 func (r *reader) follow(ctx context.Context, partition int, at place, b Offsets, fn func(*Record) error) (place, error) {
-	left := place{end: b.End}
+	left := place{end: b.End, mark: at.mark}
 	r.fn = func(record *Record) error {
 		if r.at.undecided(record.Offset) {
 			if left.ahead == nil {
@@ -78,6 +147,9 @@ func (r *reader) follow(ctx context.Context, partition int, at place, b Offsets,
 		}
 		if _, again := at.ahead[record.Offset]; again {
 			return nil
+		}
+		if left.mark.Time.IsZero() || record.Offset > left.mark.Offset {
+			left.mark = Mark{record.Offset, record.Time}
 		}
 		return fn(record)
 	}
@@ -143,6 +215,15 @@ func (f *Follower) Position() []int64 {
 		next = append(next, at.next)
 	}
 	return next
+}
+
+// Marks are the last records by partition that were handed out.
+func (f *Follower) Marks() []Mark {
+	var marks []Mark
+	for _, at := range f.places {
+		marks = append(marks, at.mark)
+	}
+	return marks
 }
 
 // another reports whether the topic is not the one that was read before.

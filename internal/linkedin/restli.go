@@ -2,14 +2,15 @@ package linkedin
 
 import "strings"
 
-// Rest.li 2.0 writes a complex query parameter as records, lists and leaves:
-// the syntax characters ( ) : , and the word List stay literal, every leaf is
-// percent-encoded on its own, its parentheses and colons included. url.Values
-// cannot write that: it would escape the syntax too, and write a blank as +.
+// Rest.li 2.0 writes a complex query parameter as records and leaves (and lists,
+// for which no request of ours has a use): the syntax characters ( ) : , stay
+// literal, every leaf is percent-encoded on its own, its parentheses and colons
+// included. url.Values cannot write that: it would escape the syntax too, and
+// write a blank as +.
 //
 // Source: LinkedIn API guide, Protocol Version (Rest.li 2.0.0).
 
-// value is what a query parameter holds: a text, record, list or mask.
+// value is what a query parameter holds: a text, record or mask.
 type value interface {
 	// write appends the value in Rest.li syntax, percent-encoded.
 	write(b *strings.Builder)
@@ -26,9 +27,6 @@ type field struct {
 	key   string
 	value value
 }
-
-// list is an array.
-type list []value
 
 // mask is a projection such as id,form:(name,content). It goes out as it is, so
 // it is only ever a constant of this package.
@@ -53,17 +51,6 @@ func (r record) write(b *strings.Builder) {
 		writeLeaf(b, f.key)
 		b.WriteByte(':')
 		f.value.write(b)
-	}
-	b.WriteByte(')')
-}
-
-func (l list) write(b *strings.Builder) {
-	b.WriteString("List(")
-	for i, v := range l {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		v.write(b)
 	}
 	b.WriteByte(')')
 }

@@ -38,26 +38,15 @@ type Listener struct {
 	addr      net.Addr
 }
 
-// NewListener makes a Listener for host:port; port 0 takes a free one, see Addr.
-// setting is the name of the setting that holds the address. It does not listen
-// yet.
+// NewListener makes a Listener for host:port; port 0 takes a free one, which the
+// log names. setting is the name of the setting that holds the address. It does
+// not listen yet.
 func NewListener(setting, address string, handler http.Handler, log *zap.Logger) (*Listener, error) {
 	if _, _, err := net.SplitHostPort(address); err != nil {
 		return nil, fmt.Errorf("reading %s %q: %w", setting, address, err)
 	}
 	return &Listener{setting: setting, address: address, handler: handler, log: log, now: time.Now,
 		limit: maxConnections, listening: make(chan struct{})}, nil
-}
-
-// Addr is the address that Run listens on. It waits until Run listens, and is
-// nil when ctx ends before.
-func (l *Listener) Addr(ctx context.Context) net.Addr {
-	select {
-	case <-l.listening:
-		return l.addr
-	case <-ctx.Done():
-		return nil
-	}
 }
 
 // Run listens and serves until ctx ends, then lets requests under way finish

@@ -1,0 +1,160 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"go.uber.org/zap"
+
+	"leadstream/internal/kafka"
+	"leadstream/internal/lead"
+)
+
+// scout is what a lead topic says of leads that were deleted. It is read before
+// the publication that makes the tombstones, which reads on where it ended: a busy
+// topic holds much, and nobody publishes meanwhile.
+type scout struct {
+	store  *Store
+	topic  string
+	reader *kafka.Follower // nil: the topic does not exist
+	said   map[string]stamp
+	asked  map[string]time.Time // id to the deletion
+	err    error
+}
+
+func newScout(s *Store, topic string, graves []grave) *scout {
+	c := &scout{store: s, topic: topic, said: map[string]stamp{}, asked: map[string]time.Time{}}
+	for _, g := range graves {
+		c.asked[g.ID] = g.At
+	}
+	return c
+}
+
+// knows reports whether it is these that the scout has looked for.
+func (c *scout) knows(graves []grave) bool {
+	for _, g := range graves {
+		if at, asked := c.asked[g.ID]; !asked || !at.Equal(g.At) {
+			return false
+		}
+	}
+	return len(graves) == len(c.asked)
+}
+
+// byTopic are the graves by topic. Without a form there was no lead of ours to
+// tell of.
+func (s *Store) byTopic() map[string][]grave {
+	topics := map[string][]grave{}
+	for _, g := range s.graves {
+		if lead.Digits(g.Form) {
+			topics[s.TopicName(g.Form)] = append(topics[s.TopicName(g.Form)], g)
+		}
+	}
+	return topics
+}
+
+// scouts look at the topics of the graves. What cannot be read is told by the
+// scout. It needs no mutex.
+func (s *Store) scouts(ctx context.Context, graves map[string][]grave) map[string]*scout {
+	scouts := make(map[string]*scout, len(graves))
+	var names []string
+	for topic := range graves {
+		scouts[topic] = newScout(s, topic, graves[topic])
+		names = append(names, topic)
+	}
+	if len(names) == 0 {
+		return scouts
+	}
+	found, err := s.opts.Cluster.DescribeTopics(ctx, names)
+	if err != nil {
+		for _, c := range scouts {
+			c.err = fmt.Errorf("describing topic %s: %w", c.topic, err)
+		}
+		return scouts
+	}
+	missing := slices.DeleteFunc(names, func(name string) bool { _, ok := found[name]; return ok })
+	gone := []string{}
+	if len(missing) > 0 {
+		gone, err = s.opts.Cluster.Gone(ctx, missing...)
+	}
+	for topic, c := range scouts {
+		switch _, there := found[topic]; {
+		case slices.Contains(gone, topic): // nothing was published
+		case err != nil && !there:
+			c.err = err
+		default:
+			c.err = c.begin(ctx, graves[topic])
+		}
+	}
+	return scouts
+}
+
+// begin reads the topic from the oldest of the deletions on: whatever was submitted
+// or deleted since then stands behind that moment.
+func (c *scout) begin(ctx context.Context, graves []grave) error {
+	oldest := graves[0].At
+	for _, g := range graves {
+		if g.At.Before(oldest) {
+			oldest = g.At
+		}
+	}
+	c.reader = c.store.opts.Cluster.Follower(c.topic)
+	c.reader.Expect()
+	if err := c.reader.Since(ctx, oldest.Add(-clockMargin)); err != nil {
+		return fmt.Errorf("finding what topic %s holds since %s: %w", c.topic, oldest.UTC().Format(time.RFC3339), err)
+	}
+	return c.read(ctx)
+}
+
+// read takes in what came since the last call.
+func (c *scout) read(ctx context.Context) error {
+	fresh := map[string]stamp{}
+	anew, err := c.reader.Next(ctx, func(r *kafka.Record) error {
+		e, ok, err := c.store.entryOf(r)
+		if _, asked := c.asked[string(r.Key)]; ok && asked {
+			fresh[string(r.Key)] = max(fresh[string(r.Key)], e.at)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if anew {
+		clear(c.said)
+	}
+	for id, at := range fresh {
+		c.said[id] = max(c.said[id], at)
+	}
+	return nil
+}
+
+// unburied are the deletions that the topic needs a tombstone for: it has neither
+// one already nor a later submission of the response, which a tombstone behind it
+// would take away.
+func (c *scout) unburied(ctx context.Context, graves []grave) ([]Deletion, error) {
+	err := c.err
+	if err == nil && c.reader != nil {
+		if err = c.store.settle(ctx, c.topic); err == nil || errors.Is(err, kafka.ErrTopicMissing) {
+			err = c.read(ctx)
+		}
+	}
+	var foreign *ForeignTopicError
+	if errors.As(err, &foreign) {
+		c.store.opts.Log.Warn("a deleted lead is not removed from another installation's topic", zap.String("topic", c.topic), zap.Error(err))
+		return nil, nil
+	}
+	if err != nil || c.reader == nil {
+		return nil, err
+	}
+	var open []Deletion
+	for _, g := range graves {
+		if said, ok := c.said[g.ID]; !ok || said < deleted(g.At.UnixMilli()) {
+			open = append(open, g.Deletion)
+		}
+	}
+	slices.SortFunc(open, func(a, b Deletion) int { return strings.Compare(a.ID, b.ID) })
+	return open, nil
+}
