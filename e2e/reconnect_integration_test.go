@@ -139,7 +139,7 @@ func TestAuthLoginBesideARunningConnectorThatHoldsThePort(t *testing.T) {
 	if _, err := body(res); err != nil {
 		t.Errorf("LinkedIn's answer at the connector: %v", err)
 	}
-	if code := p.end(10 * time.Second); code != 0 || !strings.Contains(p.results(), "stored by the process that serves the redirect URL") {
+	if code := p.end(10 * time.Second); code != 0 || !strings.Contains(p.results(), "stored by another process, which got LinkedIn's answer") {
 		t.Errorf("auth login: exit %d: %s%s", code, p.results(), p.text())
 	}
 	w.mended(c)
