@@ -30,6 +30,7 @@ type service struct {
 	Volumes     []string
 	DependsOn   map[string]struct{ Condition string } `yaml:"depends_on"`
 	Healthcheck struct{ Test []string }
+	Networks    map[string]struct{ Aliases []string }
 }
 
 func readComposition(t *testing.T) composition {
@@ -167,11 +168,16 @@ func TestComposePartsFindEachOther(t *testing.T) {
 		t.Errorf("console uses registry %s, leadstream %s", at, got.Registry.URL)
 	}
 	simulator := c.Services["linkedin"]
-	for what, listen := range map[string]string{got.LinkedIn.APIURL: "--listen=0.0.0.0:", got.LinkedIn.AuthURL: "--listen=0.0.0.0:"} {
+	names := append(simulator.Networks["default"].Aliases, "linkedin")
+	for _, what := range []string{got.LinkedIn.APIURL, got.LinkedIn.AuthURL} {
 		u, err := url.Parse(what)
-		if err != nil || u.Hostname() != "linkedin" || !slices.Contains(simulator.Command, listen+u.Port()) {
-			t.Errorf("LinkedIn is looked for at %s and runs as %v", what, simulator.Command)
+		if err != nil || !slices.Contains(names, u.Hostname()) || !slices.Contains(simulator.Command, "--listen=0.0.0.0:"+u.Port()) {
+			t.Errorf("LinkedIn is looked for at %s and runs as %v, known as %v", what, simulator.Command, names)
 		}
+	}
+	// The browser of whoever reconnects stands outside.
+	if u, err := url.Parse(got.LinkedIn.AuthURL); err != nil || !strings.HasSuffix(u.Hostname(), ".localhost") || !slices.Contains(simulator.Ports, "127.0.0.1:"+u.Port()+":"+u.Port()) {
+		t.Errorf("a browser on this machine does not find %s; the ports are %v", got.LinkedIn.AuthURL, simulator.Ports)
 	}
 	if !slices.Contains(simulator.Command, "--token-file="+got.Token.File) {
 		t.Errorf("leadstream reads its tokens from %s, the simulator runs as %v", got.Token.File, simulator.Command)
