@@ -5,6 +5,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -33,7 +35,8 @@ for a form without leads, the one that its first lead will register.`,
 		Use:   "diff FORM",
 		Short: "Show what the form's current version on LinkedIn changes in its schema",
 		Long: `Compares the schema in use with the one that the form's current version on
-LinkedIn leads to. Ends with 0 when they are the same, else with 6.`,
+LinkedIn leads to: what is new in it, what says something else there, and what
+is not asked for any more. Ends with 0 when nothing is, else with 6.`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.diffSchema(cmd.Context(), args[0]) },
 	}
@@ -103,51 +106,63 @@ func (a *app) diffSchema(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	changes := compareColumns(known, current)
+	changes := compare(known, current)
 	err = printList(a, changes,
 		column[change]{"column", func(c change) string { return c.Column }},
 		column[change]{"change", func(c change) string { return c.Change }},
 	)
-	if err == nil && len(changes) > 0 {
+	if err == nil && (len(changes) > 0 || known.Schema() != current.Schema()) {
 		return exitWith(exitDifferences, nil)
 	}
 	return err
 }
 
-// compareColumns lists the columns that are new, have another text or options,
-// or are not asked for any more. Columns are never removed.
-func compareColumns(known, current *schema.Fields) []change {
+// compare lists what is new in the schema, what says something else there, and
+// the columns that are not asked for any more. Columns are never removed.
+func compare(known, current *schema.Fields) []change {
+	var changes []change
 	before := map[string]schema.Column{}
 	if known != nil {
 		for _, c := range known.Describe() {
 			before[c.Name] = c
 		}
+		if known.FormName() != current.FormName() {
+			changes = append(changes, change{schema.RecordName, fmt.Sprintf("another name of the form (the record's doc): %q", current.FormName())})
+		}
 	}
-	var changes []change
 	for _, c := range current.Describe() {
 		old, had := before[c.Name]
-		switch {
-		case !had:
+		if !had {
 			changes = append(changes, change{c.Name, "new, " + c.Type})
-		case old.Current && !c.Current:
-			changes = append(changes, change{c.Name, "no longer asked; the column stays"})
-		case old.Doc != c.Doc:
-			changes = append(changes, change{c.Name, "another text"})
-		case !sameOptions(old.Options, c.Options):
-			changes = append(changes, change{c.Name, "other options"})
+			continue
+		}
+		if said := compareColumn(old, c); len(said) > 0 {
+			changes = append(changes, change{c.Name, strings.Join(said, "; ")})
 		}
 	}
 	return changes
 }
 
-func sameOptions(a, b []schema.Option) bool {
-	if len(a) != len(b) {
-		return false
+// compareColumn says how a column differs from what it was.
+func compareColumn(old, now schema.Column) []string {
+	var said []string
+	if old.Current && !now.Current {
+		said = append(said, "no longer asked, and the column stays")
 	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
+	if !old.Current && now.Current {
+		said = append(said, "asked again")
 	}
-	return true
+	if old.Doc != now.Doc {
+		said = append(said, "another text")
+	}
+	if old.Predefined != now.Predefined {
+		said = append(said, fmt.Sprintf("predefined field %q instead of %q", now.Predefined, old.Predefined))
+	}
+	if !slices.Equal(old.Options, now.Options) {
+		said = append(said, "other options")
+	}
+	if old.Value != now.Value {
+		said = append(said, fmt.Sprintf("value %q instead of %q", now.Value, old.Value))
+	}
+	return said
 }
