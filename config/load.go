@@ -39,9 +39,9 @@ func Load(o LoadOptions) (*Config, []Warning, error) {
 	merged := merge(&found, file, env, flags(o.Flags, &found))
 	c, bad := resolve(merged)
 	found = append(found, bad...)
-	// Only values that are good by themselves can be compared with others.
+	c.cross(&found)
 	if len(bad) == 0 {
-		warnings = append(warnings, c.cross(&found)...)
+		warnings = append(warnings, c.doubts()...)
 	}
 	c.require(o.Require, merged, &found)
 	if len(found) > 0 {
