@@ -6,6 +6,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -195,7 +196,7 @@ func FlagValues(args []string) (map[string]string, error) {
 	for _, arg := range args {
 		k, v, ok := strings.Cut(arg, "=")
 		if !ok || k == "" {
-			found.add("", "", "a setting on the command line is written KEY=VALUE, as kafka.brokers=localhost:9092", "flag")
+			found.add(strconv.Quote(clip(k)), "", "a setting on the command line is written KEY=VALUE, as kafka.brokers=localhost:9092", "flag")
 			continue
 		}
 		out[k] = v

@@ -305,6 +305,7 @@ func TestDoubtfulSettingsAreWarnings(t *testing.T) {
 		{"all on this machine", []string{"LEADSTREAM_LINKEDIN_API_URL=http://127.0.0.1:1", "LEADSTREAM_LINKEDIN_AUTH_URL=http://localhost:1", "LEADSTREAM_REGISTRY_URL=http://localhost:2"}, ""},
 		{"a variable that is none", []string{"LEADSTREAM_KAFKA_BROKER=" + planted},
 			"LEADSTREAM_KAFKA_BROKER: is ignored, there is no such setting, did you mean LEADSTREAM_KAFKA_BROKERS?"},
+		{"a variable that is like none", []string{"LEADSTREAM_FOO=1"}, "LEADSTREAM_FOO: is ignored, there is no such setting"},
 		{"others' variables", []string{"LEADSTREAMER=1", "PATH=/bin", "=odd", "odd"}, ""},
 	}
 	for _, test := range tests {

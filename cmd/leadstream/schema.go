@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 
@@ -12,6 +14,7 @@ import (
 
 	"leadstream/internal/delivery"
 	"leadstream/internal/fault"
+	"leadstream/internal/linkedin"
 	"leadstream/schema"
 )
 
@@ -28,7 +31,7 @@ func newSchema(a *app) *cobra.Command {
 		Short: "Print the Avro schema of a form",
 		Long: `Prints the schema that the form's leads are encoded with: the registered one, or,
 for a form without leads, the one that its first lead will register.`,
-		Args: cobra.ExactArgs(1),
+		Args: exactly("FORM"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.showSchema(cmd.Context(), args[0]) },
 	}
 	diff := &cobra.Command{
@@ -37,7 +40,7 @@ for a form without leads, the one that its first lead will register.`,
 		Long: `Compares the schema in use with the one that the form's current version on
 LinkedIn leads to: what is new in it, what says something else there, and what
 is not asked for any more. Ends with 0 when nothing is, else with 6.`,
-		Args: cobra.ExactArgs(1),
+		Args: exactly("FORM"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.diffSchema(cmd.Context(), args[0]) },
 	}
 	a.addOutput(diff)
@@ -48,6 +51,9 @@ is not asked for any more. Ends with 0 when nothing is, else with 6.`,
 // schemas is the form's fields as the installation knows them, nil when it does
 // not, and as they are with LinkedIn's current version.
 func (a *app) schemas(ctx context.Context, id string) (known, current *schema.Fields, err error) {
+	if !isForm(id) {
+		return nil, nil, usageErrorf("%q is no form: a form is named by its number, see leadstream forms", id)
+	}
 	c, log, err := a.load("linkedin.client_id", "linkedin.client_secret", "registry.url")
 	if err != nil {
 		return nil, nil, err
@@ -73,10 +79,19 @@ func (a *app) schemas(ctx context.Context, id string) (known, current *schema.Fi
 	switch {
 	case err == nil:
 		current.Add(form)
+	case known == nil && unknownForm(err):
+		return nil, nil, usageErrorf("LinkedIn shows no form %s, and nothing was published of one; leadstream forms lists those there are: %w", id, err)
 	case known == nil || fault.KindOf(err) != fault.Suspend:
-		return nil, nil, fmt.Errorf("reading form %s: %w", id, err)
+		return nil, nil, err // it names the form
 	}
 	return known, current, nil
+}
+
+// unknownForm reports whether LinkedIn says that there is no such form, or none
+// any more.
+func unknownForm(err error) bool {
+	refused, ok := errors.AsType[*linkedin.APIError](err)
+	return ok && (refused.Status == http.StatusNotFound || refused.Status == http.StatusGone)
 }
 
 func (a *app) showSchema(ctx context.Context, id string) error {
