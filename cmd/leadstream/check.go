@@ -57,7 +57,8 @@ not valid.
 sizes, order, bounds, offsets, spellings, versions (docs/linkedin.md). It makes
 at most ` + strconv.Itoa(linkedin.MostProbeRequests) + ` GET requests, about 50 as a rule, which count towards the day's limits,
 and shows no answer and no name. The connector is right under whatever is seen
-to differ; only what would break it ends with 6.`,
+to differ; only what would break it ends with 6. It takes an access token that
+has not expired, and ends with 5 otherwise.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if probe {
