@@ -183,7 +183,7 @@ func writeSimulatedToken(ctx context.Context, file string, c *config.Config, d l
 	defer session.Close()
 	err = consentAsMember(ctx, session)
 	if unusable, ok := errors.AsType[*oauth.FileError](err); ok && errors.Is(err, fs.ErrNotExist) {
-		return exitWith(exitUsage, fmt.Errorf("writing --token-file: %w; create the directory %s, or name another file", unusable.Err, filepath.Dir(file)))
+		return exitWith(exitUsage, fmt.Errorf("--token-file %s cannot be written: create the directory %s, or name another file (%w)", file, filepath.Dir(file), unusable.Err))
 	}
 	return err
 }
