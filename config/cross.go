@@ -3,77 +3,96 @@ package config
 import (
 	"net"
 	"net/url"
+	"strconv"
 )
 
-// cross checks values against each other; all of them are good by themselves.
-func (c *Config) cross(p *problems) []Warning {
-	c.crossToken(p)
-	c.crossTLS(p)
-	c.crossLogins(p)
-	c.crossWebhook(p)
-	return c.doubts()
+// crossing checks values against each other. A value that is not good by itself
+// is left at its zero, and nothing is said of what it might have been.
+type crossing struct {
+	*Config
+	found *problems
+	bad   map[string]bool // keys whose own value is not good
 }
 
-func (c *Config) crossToken(p *problems) {
-	if c.Token.Store == "kafka" && !c.Token.Passphrase.IsSet() {
-		p.add("token.passphrase", "", "is needed when token.store is kafka: whoever may read the checkpoint topic could read the tokens", "")
+// cross adds to p, which holds what is wrong with single values, what is wrong
+// with several together.
+func (c *Config) cross(p *problems) {
+	x := crossing{Config: c, found: p, bad: map[string]bool{}}
+	for _, problem := range *p {
+		x.bad[problem.Key] = true
+		if s, twin := find(problem.Key); twin {
+			x.bad[s.Path] = true
+		}
+	}
+	x.token()
+	x.tls()
+	x.logins()
+	x.webhook()
+}
+
+func (x *crossing) token() {
+	if x.Token.Store == "kafka" && !x.Token.Passphrase.IsSet() && !x.bad["token.passphrase"] {
+		x.found.add("token.passphrase", "", "is needed when token.store is kafka: whoever may read the checkpoint topic could read the tokens", "")
 	}
 }
 
-func (c *Config) crossTLS(p *problems) {
-	t := c.Kafka.TLS
-	if (t.CertFile == "") != (t.KeyFile == "") {
-		p.add("kafka.tls.cert_file", t.CertFile, "goes together with kafka.tls.key_file: set both or neither", c.origins["kafka.tls.cert_file"])
+func (x *crossing) tls() {
+	const certKey, keyKey = "kafka.tls.cert_file", "kafka.tls.key_file"
+	t := x.Kafka.TLS
+	if (t.CertFile == "") != (t.KeyFile == "") && !x.bad[certKey] && !x.bad[keyKey] {
+		x.found.add(certKey, t.CertFile, "goes together with "+keyKey+": set both or neither", x.origins[certKey])
 	}
-	if t.Enabled {
+	if t.Enabled || x.bad["kafka.tls.enabled"] {
 		return
 	}
-	for _, key := range []string{"kafka.tls.ca_file", "kafka.tls.cert_file", "kafka.tls.key_file", "kafka.tls.server_name"} {
-		if where := c.origins[key]; where != "" {
-			p.add(key, "", "has no effect while kafka.tls.enabled is false: set that to true, or take this out", where)
+	for _, key := range []string{"kafka.tls.ca_file", certKey, keyKey, "kafka.tls.server_name"} {
+		if where := x.origins[key]; where != "" {
+			x.found.add(key, "", "has no effect while kafka.tls.enabled is false: set that to true, or take this out", where)
 		}
 	}
 }
 
-// crossLogins wants user and password together, and a mechanism with them.
-func (c *Config) crossLogins(p *problems) {
-	s := c.Kafka.SASL
-	if s.Mechanism == "" && (s.Username != "" || s.Password.IsSet()) {
-		p.add("kafka.sasl.mechanism", "", "is needed with kafka.sasl.username and kafka.sasl.password: one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512", "")
+// logins wants user and password together, and a mechanism with them.
+func (x *crossing) logins() {
+	s := x.Kafka.SASL
+	if s.Mechanism == "" && (s.Username != "" || s.Password.IsSet()) && !x.bad["kafka.sasl.mechanism"] {
+		x.found.add("kafka.sasl.mechanism", "", "is needed with kafka.sasl.username and kafka.sasl.password: one of PLAIN, SCRAM-SHA-256, SCRAM-SHA-512", "")
 	}
 	if s.Mechanism != "" {
-		c.needed(p, "kafka.sasl.username", s.Username != "", "kafka.sasl.mechanism")
-		c.needed(p, "kafka.sasl.password", s.Password.IsSet(), "kafka.sasl.mechanism")
+		x.needed("kafka.sasl.username", s.Username != "", "kafka.sasl.mechanism")
+		x.needed("kafka.sasl.password", s.Password.IsSet(), "kafka.sasl.mechanism")
 	}
-	r := c.Registry
+	r := x.Registry
 	if r.Username != "" {
-		c.needed(p, "registry.password", r.Password.IsSet(), "registry.username")
+		x.needed("registry.password", r.Password.IsSet(), "registry.username")
 	}
 	if r.Password.IsSet() {
-		c.needed(p, "registry.username", r.Username != "", "registry.password")
+		x.needed("registry.username", r.Username != "", "registry.password")
 	}
 }
 
-func (c *Config) crossWebhook(p *problems) {
-	w := c.Webhook
+func (x *crossing) webhook() {
+	w := x.Webhook
 	if w.URL != "" {
-		c.needed(p, "webhook.listen", w.Listen != "", "webhook.url")
+		x.needed("webhook.listen", w.Listen != "", "webhook.url")
 	}
 	if w.Listen != "" {
-		c.needed(p, "webhook.url", w.URL != "", "webhook.listen")
+		x.needed("webhook.url", w.URL != "", "webhook.listen")
 	}
-	if _, port, err := net.SplitHostPort(w.Listen); err == nil && port != "0" && w.Listen == c.HTTP.Listen {
-		p.add("webhook.listen", w.Listen, "must not be http.listen: what LinkedIn reaches is kept apart from the status page", c.origins["webhook.listen"])
-	}
-}
-
-func (c *Config) needed(p *problems, key string, is bool, because string) {
-	if !is {
-		p.add(key, "", "is needed with "+because, "")
+	if _, port, err := net.SplitHostPort(w.Listen); err == nil && port != "0" && w.Listen == x.HTTP.Listen {
+		x.found.add("webhook.listen", w.Listen, "must not be http.listen: what LinkedIn reaches is kept apart from the status page", x.origins["webhook.listen"])
 	}
 }
 
-// doubts are settings that work but are probably not meant.
+// needed reports a key that is not set and has to be. One that was set to
+// something bad has been reported already.
+func (x *crossing) needed(key string, is bool, because string) {
+	if !is && !x.bad[key] {
+		x.found.add(key, "", "is needed with "+because, "")
+	}
+}
+
+// doubts are settings that work but are probably not meant. All values are good.
 func (c *Config) doubts() []Warning {
 	var out []Warning
 	host, _, err := net.SplitHostPort(c.HTTP.Listen)
@@ -82,6 +101,9 @@ func (c *Config) doubts() []Warning {
 	}
 	if c.Kafka.SASL.Mechanism == "PLAIN" && !c.Kafka.TLS.Enabled {
 		out = append(out, Warning{"kafka.sasl.mechanism", "PLAIN without kafka.tls.enabled sends the password readable over the network"})
+	}
+	if text := c.shortTombstones(); text != "" {
+		out = append(out, Warning{"kafka.topic_config", text})
 	}
 	if readable(c.LinkedIn.APIURL) {
 		out = append(out, Warning{"linkedin.api_url", c.LinkedIn.APIURL + " is not https: tokens are readable on the network"})
@@ -93,6 +115,18 @@ func (c *Config) doubts() []Warning {
 		out = append(out, Warning{"registry.url", c.Registry.URL + " is not https: registry.password is readable on the network"})
 	}
 	return out
+}
+
+// shortTombstones says so when the topics are to forget deletions before the
+// look-back has passed: it would then publish anew what was deleted.
+func (c *Config) shortTombstones() string {
+	set, given := c.Kafka.TopicConfig["delete.retention.ms"]
+	ms, err := strconv.ParseInt(set, 10, 64)
+	if !given || err != nil || ms < 0 || ms >= c.Poll.Lookback.Milliseconds() { // what is no number Kafka refuses
+		return ""
+	}
+	return "delete.retention.ms (" + set + ") is shorter than poll.lookback (" + strconv.FormatInt(c.Poll.Lookback.Milliseconds(), 10) +
+		"): leads that are deleted in a topic may come back"
 }
 
 // readable reports whether what is sent to address crosses a network without

@@ -83,7 +83,7 @@ func environment(environ []string) (layer, []Warning) {
 		name, ok := known[variable]
 		switch {
 		case !ok:
-			warnings = append(warnings, Warning{Key: variable, Text: "is ignored, there is no such setting" + didYouMean(variable, allEnv())})
+			warnings = append(warnings, Warning{Key: variable, Text: "is ignored, there is no such setting" + meantVariable(variable)})
 		case value != "":
 			out[name] = raw{text: value, where: "environment " + variable}
 		}
@@ -92,12 +92,17 @@ func environment(environ []string) (layer, []Warning) {
 	return out, warnings
 }
 
-func allEnv() []string {
+// meantVariable is a hint like didYouMean's. What all variables begin with makes
+// none of them alike.
+func meantVariable(variable string) string {
 	all := names()
 	for i := range all {
-		all[i] = envName(all[i])
+		all[i] = strings.TrimPrefix(envName(all[i]), envPrefix)
 	}
-	return all
+	if n := nearest(strings.TrimPrefix(variable, envPrefix), all); n != "" {
+		return ", did you mean " + envPrefix + n + "?"
+	}
+	return ""
 }
 
 // flags is the layer of the command line, by key. Secrets are refused there:

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -39,9 +40,9 @@ func Load(o LoadOptions) (*Config, []Warning, error) {
 	merged := merge(&found, file, env, flags(o.Flags, &found))
 	c, bad := resolve(merged)
 	found = append(found, bad...)
-	// Only values that are good by themselves can be compared with others.
+	c.cross(&found)
 	if len(bad) == 0 {
-		warnings = append(warnings, c.cross(&found)...)
+		warnings = append(warnings, c.doubts()...)
 	}
 	c.require(o.Require, merged, &found)
 	if len(found) > 0 {
@@ -195,7 +196,7 @@ func FlagValues(args []string) (map[string]string, error) {
 	for _, arg := range args {
 		k, v, ok := strings.Cut(arg, "=")
 		if !ok || k == "" {
-			found.add("", "", "a setting on the command line is written KEY=VALUE, as kafka.brokers=localhost:9092", "flag")
+			found.add(strconv.Quote(clip(k)), "", "a setting on the command line is written KEY=VALUE, as kafka.brokers=localhost:9092", "flag")
 			continue
 		}
 		out[k] = v

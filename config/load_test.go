@@ -299,9 +299,13 @@ func TestDoubtfulSettingsAreWarnings(t *testing.T) {
 			"linkedin.auth_url: http://proxy.example.com is not https: tokens are readable on the network"},
 		{"password in the clear to the registry", []string{"LEADSTREAM_REGISTRY_URL=http://registry.example.com", "LEADSTREAM_REGISTRY_USERNAME=me", "LEADSTREAM_REGISTRY_PASSWORD=" + planted},
 			"registry.url: http://registry.example.com is not https: registry.password is readable on the network"},
+		{"deletions forgotten before the look-back", []string{"LEADSTREAM_KAFKA_TOPIC_CONFIG=delete.retention.ms=86400000", "LEADSTREAM_POLL_LOOKBACK=25h"},
+			"kafka.topic_config: delete.retention.ms (86400000) is shorter than poll.lookback (90000000): leads that are deleted in a topic may come back"},
+		{"deletions kept for the look-back", []string{"LEADSTREAM_KAFKA_TOPIC_CONFIG=delete.retention.ms=86400000", "LEADSTREAM_POLL_LOOKBACK=24h"}, ""},
 		{"all on this machine", []string{"LEADSTREAM_LINKEDIN_API_URL=http://127.0.0.1:1", "LEADSTREAM_LINKEDIN_AUTH_URL=http://localhost:1", "LEADSTREAM_REGISTRY_URL=http://localhost:2"}, ""},
 		{"a variable that is none", []string{"LEADSTREAM_KAFKA_BROKER=" + planted},
 			"LEADSTREAM_KAFKA_BROKER: is ignored, there is no such setting, did you mean LEADSTREAM_KAFKA_BROKERS?"},
+		{"a variable that is like none", []string{"LEADSTREAM_FOO=1"}, "LEADSTREAM_FOO: is ignored, there is no such setting"},
 		{"others' variables", []string{"LEADSTREAMER=1", "PATH=/bin", "=odd", "odd"}, ""},
 	}
 	for _, test := range tests {

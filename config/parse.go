@@ -59,10 +59,12 @@ func (s *setting) checkText(text string) string {
 	}
 	name, ok := s.tag.Lookup("rule")
 	switch {
-	case ok && !rules[name].ok(text):
-		return "must be " + s.Bound
+	case text == "" && ok:
+		return "must not be empty: " + s.Bound
 	case text == "":
 		return "must not be empty"
+	case ok && !rules[name].ok(text):
+		return "must be " + s.Bound
 	}
 	return ""
 }

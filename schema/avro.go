@@ -17,7 +17,8 @@ const (
 )
 
 const (
-	recordName = "Lead"
+	// RecordName is the name of the record in each form's schema.
+	RecordName = "Lead"
 	namespace  = "linkedin.form_" // the form's number follows
 )
 
@@ -31,7 +32,7 @@ func (f *Fields) Schema() string { return f.text(true) }
 // text is the schema, with or without the properties linkedin.formVersion.
 func (f *Fields) text(stamped bool) string {
 	out := make([]byte, 0, 2048+256*len(f.columns))
-	out = append(out, `{"type":"record","name":"`+recordName+`","namespace":"`+namespace...)
+	out = append(out, `{"type":"record","name":"`+RecordName+`","namespace":"`+namespace...)
 	out = append(append(out, f.form...), '"')
 	out = appendMember(out, "doc", f.name)
 	out = appendMember(out, propChoice, string(f.choice))

@@ -13,6 +13,8 @@ type Column struct {
 	ID         int64    `json:"id,omitempty"`
 	Predefined string   `json:"predefined,omitempty"`
 	Options    []Option `json:"options,omitempty"`
+	// Value is that of a hidden field.
+	Value string `json:"value,omitempty"`
 	// Since and Until are the lowest and the highest form version met that
 	// have the field; 0 for fixed columns.
 	Since int `json:"since,omitempty"`
@@ -48,7 +50,7 @@ func (f *Fields) Describe() []Column {
 		}
 		out = append(out, Column{
 			Name: c.Name, Type: c.typeText(f.choice), Origin: origin, Doc: c.Doc, ID: c.ID,
-			Predefined: c.Predefined, Options: choices,
+			Predefined: c.Predefined, Options: choices, Value: held.Value,
 			Since: c.Versions[0], Until: c.Versions.max(), Current: c.Versions.has(f.versions.max()),
 		})
 	}

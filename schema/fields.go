@@ -52,6 +52,9 @@ func New(formID string, choice Choice) *Fields {
 // FormID is the form's number.
 func (f *Fields) FormID() string { return f.form }
 
+// FormName is the form's name, the doc of the record.
+func (f *Fields) FormName() string { return f.name }
+
 // Choice is how multiple choice is written, for good.
 func (f *Fields) Choice() Choice { return f.choice }
 

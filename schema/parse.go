@@ -69,8 +69,8 @@ func parseOne(text string) (*Fields, error) {
 		return nil, err
 	}
 	id, ok := strings.CutPrefix(record.Namespace(), namespace)
-	if record.Name() != recordName || !ok || !lead.Digits(id) {
-		return nil, fmt.Errorf("the record is %s, not %s in %s<form id>", record.FullName(), recordName, namespace)
+	if record.Name() != RecordName || !ok || !lead.Digits(id) {
+		return nil, fmt.Errorf("the record is %s, not %s in %s<form id>", record.FullName(), RecordName, namespace)
 	}
 	choice, err := ParseChoice(stringProp(record.Prop(propChoice)))
 	if err != nil {

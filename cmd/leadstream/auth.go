@@ -64,7 +64,7 @@ Ends with 3 when the consent was not given or lacks scopes.`,
 
 func login(ctx context.Context, a *app, c *config.Config, log *zap.Logger, o oauth.LoginOptions) error {
 	var token oauth.Token
-	err := withSession(c, log, func(session *oauth.Session) (err error) {
+	err := withSession(c, useTokens, log, func(session *oauth.Session) (err error) {
 		token, err = session.Login(ctx, o)
 		return err
 	})
@@ -98,7 +98,7 @@ act, with 5 when LinkedIn could not be asked.`,
 			if err != nil {
 				return err
 			}
-			return withSession(c, log, func(session *oauth.Session) error {
+			return withSession(c, lookAtTokens, log, func(session *oauth.Session) error {
 				status, err := session.Status(cmd.Context())
 				if err != nil {
 					return err
@@ -230,9 +230,18 @@ func tokenPlace(c *config.Config) string {
 	return c.Token.File
 }
 
+// tokenUse is what a command does with the tokens.
+type tokenUse bool
+
+const (
+	useTokens    tokenUse = false // renews and stores them as well
+	lookAtTokens tokenUse = true  // leaves them as they are
+)
+
 // newSession is the connection to LinkedIn of the configuration.
-func newSession(c *config.Config, store oauth.Store, log *zap.Logger) (*oauth.Session, error) {
+func newSession(c *config.Config, store oauth.Store, use tokenUse, log *zap.Logger) (*oauth.Session, error) {
 	session, err := oauth.New(oauth.Options{
+		ReadOnly: use == lookAtTokens,
 		ClientID: c.LinkedIn.ClientID, ClientSecret: c.LinkedIn.ClientSecret.Reveal(),
 		AuthURL: c.LinkedIn.AuthURL, RedirectURL: c.LinkedIn.RedirectURL, Scopes: c.LinkedIn.Scopes,
 		Store: store, Log: log.Named("oauth"),
@@ -255,9 +264,9 @@ func withTokens(c *config.Config, log *zap.Logger, work func(oauth.Store) error)
 }
 
 // withSession is withTokens with a session over the store.
-func withSession(c *config.Config, log *zap.Logger, work func(*oauth.Session) error) error {
+func withSession(c *config.Config, use tokenUse, log *zap.Logger, work func(*oauth.Session) error) error {
 	return withTokens(c, log, func(store oauth.Store) error {
-		session, err := newSession(c, store, log)
+		session, err := newSession(c, store, use, log)
 		if err != nil {
 			return err
 		}

@@ -42,7 +42,9 @@ scopes, API version, clock), the roles and the leads of each organization, and
 the webhook. Nothing is changed: permissions are asked for without being used,
 transactions are tried under an id of its own, <name>.check, which Kafka
 forgets after a week, and LinkedIn gets nothing but GET requests and the
-introspection of the token. May run beside the connector.
+introspection of the token. An access token that has expired is left to be
+renewed by the connector, and what takes one is not checked then. May run
+beside the connector.
 
 Missing permissions are printed as commands for kafka-acls. Where Kafka is
 reached without a login, put the connector's principal in the place of
@@ -55,7 +57,8 @@ not valid.
 sizes, order, bounds, offsets, spellings, versions (docs/linkedin.md). It makes
 at most ` + strconv.Itoa(linkedin.MostProbeRequests) + ` GET requests, about 50 as a rule, which count towards the day's limits,
 and shows no answer and no name. The connector is right under whatever is seen
-to differ; only what would break it ends with 6.`,
+to differ; only what would break it ends with 6. It takes an access token that
+has not expired, and ends with 5 otherwise.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if probe {
@@ -101,7 +104,7 @@ func (a *app) check(ctx context.Context) error {
 		return a.reportInvalid(k, err)
 	}
 	// What goes wrong stands in the findings; the log would say it twice.
-	if k.system, err = build(c, zap.NewNop()); err != nil {
+	if k.system, err = buildToLook(c, zap.NewNop()); err != nil {
 		return err
 	}
 	defer k.system.close()

@@ -141,7 +141,7 @@ func (k *checker) token(ctx context.Context) bool {
 	case st.Fresh:
 		k.warn("linkedin token", "nothing; check again in half a minute", "%s", st.Note)
 	case st.Note != "":
-		k.warn("linkedin token", "leadstream auth login", "%s", st.Note)
+		k.warn("linkedin token", noteTodo(st), "%s", st.Note)
 	case st.Unchecked != nil:
 		k.warn("linkedin token", "look at linkedin.auth_url and the way to it", "LinkedIn could not be asked about it: %v", st.Unchecked)
 	default:
@@ -177,6 +177,18 @@ func (k *checker) scopes(st oauth.Status) {
 	k.pass("linkedin scopes", "%s", strings.Join(st.Scopes, ", "))
 }
 
+// renewFirst is how a command that changes nothing gets an access token that
+// works again: by another one.
+const renewFirst = "nothing, if the connector runs: it renews the token; else leadstream forms does, then check again"
+
+// noteTodo is what to do about what deserves attention although it works.
+func noteTodo(st oauth.Status) string {
+	if st.LinkedIn == "expired" || st.AccessDaysLeft != nil && *st.AccessDaysLeft < 0 {
+		return renewFirst
+	}
+	return "leadstream auth login"
+}
+
 // life says how long a usable connection lasts.
 func life(st oauth.Status) string {
 	text := "access token until " + st.AccessExpiresAt.Format(time.DateOnly)
@@ -188,6 +200,10 @@ func life(st oauth.Status) string {
 
 // api says why LinkedIn's API does not answer.
 func (k *checker) api(err error) {
+	if errors.Is(err, oauth.ErrNotRenewed) {
+		k.warn("linkedin API", renewFirst, "not checked, nor are the roles: %v", oauth.ErrNotRenewed)
+		return
+	}
 	todo := "look at linkedin.api_url and the way to it"
 	switch refused, answered := errors.AsType[*linkedin.APIError](err); {
 	case is[*linkedin.BudgetError](err):

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -9,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"leadstream/internal/linkedin"
+	"leadstream/internal/oauth"
 )
 
 const (
@@ -32,7 +34,7 @@ func (a *app) probe(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	s, err := build(c, log)
+	s, err := buildToLook(c, log)
 	if err != nil {
 		return err
 	}
@@ -52,6 +54,9 @@ func (a *app) probe(ctx context.Context) error {
 		log.Warn("the requests that were made today are not known, so that only those of this command count", zap.Error(err))
 	}
 	list, requests, err := s.linkedin.Probe(ctx, linkedin.ProbeOptions{Owners: c.LinkedIn.Organizations, Scopes: status.Scopes, Reach: probeReach})
+	if errors.Is(err, oauth.ErrNotRenewed) {
+		return exitWith(exitUnreachable, fmt.Errorf("%w; %s", err, renewFirst))
+	}
 	if err != nil {
 		return err
 	}

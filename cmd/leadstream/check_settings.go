@@ -110,7 +110,7 @@ func (k *checker) tokenStore() {
 		k.pass(check, "%s can be written; it is not encrypted, since token.passphrase is not set", t.File)
 		return
 	}
-	k.pass(check, "%s can be written; it is encrypted", t.File)
+	k.pass(check, "%s can be written; token.passphrase is set, so it is encrypted, at the latest when it is next used", t.File)
 }
 
 // webhook asks the public address as LinkedIn does before it delivers anything:

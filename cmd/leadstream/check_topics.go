@@ -21,7 +21,7 @@ func (k *checker) topics(ctx context.Context) {
 	for form := range k.state.Forms {
 		names = append(names, s.config.Kafka.TopicPrefix+form)
 	}
-	found, err := s.cluster.DescribeTopics(ctx, names, "cleanup.policy", "retention.ms", "min.insync.replicas")
+	found, err := s.cluster.DescribeTopics(ctx, names, "cleanup.policy", "retention.ms", "delete.retention.ms", "min.insync.replicas")
 	if err != nil {
 		if !is[*kafka.AuthorizationError](err) { // named among the permissions
 			k.fail("topics", "look at kafka.brokers", err)
@@ -85,11 +85,30 @@ func (k *checker) risky(r *risks, name string, info kafka.TopicInfo, internal bo
 	case err == nil && least >= info.ReplicationFactor:
 		r.add(name, "set min.insync.replicas below the replication factor", fmt.Sprintf("min.insync.replicas is %d of %d: nothing can be written while one broker is away", least, info.ReplicationFactor))
 	}
-	ms, err := strconv.ParseInt(info.Configs["retention.ms"], 10, 64)
-	kept := time.Duration(ms) * time.Millisecond
-	if err == nil && ms >= 0 && !internal && kept < k.system.config.Poll.Lookback && strings.Contains(info.Configs["cleanup.policy"], "delete") {
+	if !internal {
+		k.forgetful(r, name, info)
+	}
+}
+
+// forgetful notes that a lead topic forgets sooner than the look-back reaches.
+func (k *checker) forgetful(r *risks, name string, info kafka.TopicInfo) {
+	lookback := k.system.config.Poll.Lookback
+	shorter := func(setting string) (span string, is bool) {
+		ms, err := strconv.ParseInt(info.Configs[setting], 10, 64)
+		if err != nil || ms < 0 || ms >= lookback.Milliseconds() { // Kafka's longest is no duration of Go's
+			return "", false
+		}
+		return config.FormatDuration(time.Duration(ms) * time.Millisecond), true
+	}
+	policy := info.Configs["cleanup.policy"]
+	if span, is := shorter("retention.ms"); is && strings.Contains(policy, "delete") {
 		r.add(name, "raise retention.ms above poll.lookback", fmt.Sprintf("leads are kept for %s, shorter than poll.lookback (%s): late leads older than that are left to an explicit replay",
-			config.FormatDuration(kept), config.FormatDuration(k.system.config.Poll.Lookback)))
+			span, config.FormatDuration(lookback)))
+	}
+	if span, is := shorter("delete.retention.ms"); is && strings.Contains(policy, "compact") {
+		r.add(name, fmt.Sprintf("set delete.retention.ms=%d, which is poll.lookback, or more", lookback.Milliseconds()),
+			fmt.Sprintf("deletions are kept for %s after compaction, shorter than poll.lookback (%s): leads that are deleted there may come back (docs/guarantees.md)",
+				span, config.FormatDuration(lookback)))
 	}
 }
 

@@ -55,7 +55,7 @@ the next start will need it. To change a record, take it from "checkpoints list
 -o json". Refused while a connector of
 this name is running. To read a window again use run --replay-from instead: it
 needs no change of progress. Tokens are no progress: see leadstream auth.`,
-		Args: cobra.ExactArgs(2),
+		Args: exactly("KEY", "JSON"),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			return a.setCheckpoint(cmd.Context(), args[0], args[1])
 		},
@@ -141,7 +141,10 @@ func (a *app) setCheckpoint(ctx context.Context, key, text string) error {
 		return err
 	}
 	defer cluster.Close()
-	return writeCheckpoints(ctx, c, cluster, map[string][]byte{key: value})
+	if err := writeCheckpoints(ctx, c, cluster, map[string][]byte{key: value}); err != nil {
+		return err
+	}
+	return a.print("Written: " + key + ".\n")
 }
 
 // checkpointValue checks a record as the next start will read it, and writes it
@@ -158,6 +161,9 @@ func checkpointValue(key, text string) ([]byte, error) {
 	case *checkpoint.Form:
 		id := strings.TrimPrefix(key, checkpoint.FormKey(""))
 		fields, err := savedFields(id, *r)
+		if stored, ok := errors.AsType[*checkpoint.UnreadableError](err); ok { // this one is not stored yet
+			err = fmt.Errorf("record %q: its fields cannot be read: %w", key, stored.Err)
+		}
 		if err == nil && fields.FormID() != id {
 			err = fmt.Errorf("record %q: its fields are those of form %s", key, fields.FormID())
 		}
@@ -196,9 +202,12 @@ func (a *app) resetCheckpoints(ctx context.Context, keys []string, all bool) err
 		gone[key] = nil
 	}
 	if len(gone) == 0 {
-		return nil
+		return a.print("There are no records of progress.\n")
 	}
-	return writeCheckpoints(ctx, c, cluster, gone)
+	if err := writeCheckpoints(ctx, c, cluster, gone); err != nil {
+		return err
+	}
+	return a.print("Removed: " + strings.Join(slices.Sorted(maps.Keys(gone)), ", ") + ".\n")
 }
 
 // writeCheckpoints commits records, nil values as removals, as the only writer:

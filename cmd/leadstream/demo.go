@@ -10,6 +10,8 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -47,7 +49,12 @@ line. The status page is served meanwhile; its address is printed first.
 With --for it ends by itself, and the summary compares what consumers saw with
 what the simulated LinkedIn made: 0 when nothing was lost or repeated, else 6.`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.demo(cmd.Context(), f) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := refuseSettings(cmd, "makes its own configuration"); err != nil {
+				return err
+			}
+			return a.demo(cmd.Context(), f)
+		},
 	}
 	flags := cmd.Flags()
 	flags.DurationVar(&f.length, "for", 0, "end by itself after `DURATION`, with a summary; 0 runs until Ctrl-C")
@@ -59,8 +66,22 @@ what the simulated LinkedIn made: 0 when nothing was lost or repeated, else 6.`,
 	return cmd
 }
 
+// check refuses what would only show once everything runs, or never.
+func (f *demoFlags) check() error {
+	if f.length < 0 {
+		return usageErrorf("--for is %s, must be 0s (until Ctrl-C) or more", f.length)
+	}
+	if levels := []string{"debug", "info", "warn", "error"}; !slices.Contains(levels, f.level) {
+		return usageErrorf("--log-level is %q, must be one of %s", f.level, strings.Join(levels, ", "))
+	}
+	return nil
+}
+
 // demo builds the world, runs the connector in it and watches as a consumer.
 func (a *app) demo(ctx context.Context, f demoFlags) error {
+	if err := f.check(); err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp("", "leadstream-demo-")
 	if err != nil {
 		return fmt.Errorf("making a directory for the demo's token: %w", err)
@@ -93,7 +114,7 @@ type demonstration struct {
 // configuration that joins them.
 func (d *demonstration) start(ctx context.Context, dir string) (stop func(), err error) {
 	if d.sim, err = linkedinsim.New(d.flags.world); err != nil {
-		return nil, exitWith(exitUsage, err)
+		return nil, worldError(err)
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {

@@ -85,12 +85,28 @@ func (a *app) printForms(rows []formRow) error {
 		column[formRow]{"name", func(r formRow) string { return r.Name }},
 		column[formRow]{"events", func(r formRow) string { return strconv.Itoa(len(r.Events)) }},
 		column[formRow]{"topic", func(r formRow) string { return r.Topic }},
-		column[formRow]{"schema", func(r formRow) string { return fmt.Sprintf("%d (v%d)", r.SchemaID, r.Version) }},
-		column[formRow]{"fields", func(r formRow) string { return strconv.Itoa(r.Fields) }},
+		column[formRow]{"schema", schemaCell},
+		column[formRow]{"fields", func(r formRow) string { return unlessZero(r.Fields) }},
 		column[formRow]{"leads", func(r formRow) string { return strconv.FormatInt(r.Leads, 10) }},
 		column[formRow]{"state", func(r formRow) string { return r.State }},
 		column[formRow]{"reason", func(r formRow) string { return r.Reason }},
 	)
+}
+
+// schemaCell is the id of the form's schema and its version, as far as they are
+// known.
+func schemaCell(r formRow) string {
+	if r.SchemaID == 0 || r.Version == 0 {
+		return unlessZero(r.SchemaID)
+	}
+	return fmt.Sprintf("%d (v%d)", r.SchemaID, r.Version)
+}
+
+func unlessZero(n int) string {
+	if n == 0 {
+		return ""
+	}
+	return strconv.Itoa(n)
 }
 
 // formList joins what LinkedIn lists with what the checkpoints and the registry

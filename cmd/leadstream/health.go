@@ -7,6 +7,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/url"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -18,7 +19,7 @@ const healthTimeout = 3 * time.Second
 // newHealth is "leadstream health", the probe for containers: the image holds
 // nothing else that could make an HTTP request.
 func newHealth(a *app) *cobra.Command {
-	var url string
+	var other string
 	cmd := &cobra.Command{
 		Use:   "health",
 		Short: "Ask a running connector whether it is alive, for container health checks",
@@ -26,7 +27,10 @@ func newHealth(a *app) *cobra.Command {
 machine. Ends with 0 when it answers 200, else with 5.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			address := url
+			address := other
+			if err := askable(other); cmd.Flags().Changed("url") && err != nil {
+				return err
+			}
 			if address == "" {
 				c, _, err := a.readConfig()
 				if err != nil {
@@ -40,8 +44,17 @@ machine. Ends with 0 when it answers 200, else with 5.`,
 			return probe(cmd.Context(), address)
 		},
 	}
-	cmd.Flags().StringVar(&url, "url", "", "another `URL` to ask (default /healthz on http.listen)")
+	cmd.Flags().StringVar(&other, "url", "", "another `URL` to ask (default /healthz on http.listen)")
 	return cmd
+}
+
+// askable refuses what is no URL to ask over HTTP.
+func askable(address string) error {
+	u, err := url.Parse(address)
+	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {
+		return usageErrorf("--url is %q, must be an http or https URL, as http://localhost:8480/healthz", address)
+	}
+	return nil
 }
 
 // localURL is where a listener's own machine reaches it over HTTP.
@@ -56,10 +69,10 @@ func localURL(listen string) (string, error) {
 	return "http://" + net.JoinHostPort(host, port), nil
 }
 
-func probe(ctx context.Context, url string) error {
+func probe(ctx context.Context, address string) error {
 	ctx, cancel := context.WithTimeout(ctx, healthTimeout)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, url, nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, address, nil)
 	if err != nil {
 		return usageErrorf("reading the URL to ask: %w", err)
 	}
@@ -69,10 +82,10 @@ func probe(ctx context.Context, url string) error {
 	}
 	_, read := io.Copy(io.Discard, io.LimitReader(response.Body, 1<<20))
 	if err := errors.Join(read, response.Body.Close()); err != nil {
-		return exitWith(exitUnreachable, fmt.Errorf("reading the answer of %s: %w", url, err))
+		return exitWith(exitUnreachable, fmt.Errorf("reading the answer of %s: %w", address, err))
 	}
 	if response.StatusCode != http.StatusOK {
-		return exitWith(exitUnreachable, fmt.Errorf("%s answered %s", url, response.Status))
+		return exitWith(exitUnreachable, fmt.Errorf("%s answered %s", address, response.Status))
 	}
 	return nil
 }

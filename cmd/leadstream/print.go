@@ -13,8 +13,8 @@ import (
 
 // addOutput gives a command that lists something the flag -o.
 func (a *app) addOutput(cmd *cobra.Command) {
-	cmd.Flags().VarP(&outputFormat{&a.output}, "output", "o", "`FORMAT` of the result: table or json")
 	a.output = "table"
+	cmd.Flags().VarP(&outputFormat{&a.output}, "output", "o", "`FORMAT` of the result: table or json")
 	complete := cobra.FixedCompletions([]string{"table", "json"}, cobra.ShellCompDirectiveNoFileComp)
 	// Fails only for a flag that is not there, and it was added just now.
 	_ = cmd.RegisterFlagCompletionFunc("output", complete)

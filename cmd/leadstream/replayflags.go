@@ -34,6 +34,11 @@ const retained = 365 * 24 * time.Hour
 // options are the replay that the flags ask for at now, nil for none. The
 // second result is a warning, empty for none.
 func (f *replayFlags) options(now time.Time) (*connector.ReplayOptions, string, error) {
+	for _, name := range []string{"replay-from", "replay-to", "replay-id"} {
+		if flag := f.flags.Lookup(name); flag.Changed && flag.Value.String() == "" {
+			return nil, "", usageErrorf("--%s is empty: give it a value, or leave it out", name)
+		}
+	}
 	if f.from == "" {
 		for _, other := range []string{"replay-to", "replay-mode", "replay-id"} {
 			if f.flags.Changed(other) {
@@ -67,6 +72,9 @@ func (f *replayFlags) options(now time.Time) (*connector.ReplayOptions, string, 
 	var warning string
 	if oldest := now.Add(-retained); from.Before(oldest) {
 		warning = fmt.Sprintf("LinkedIn keeps leads for 365 days: the replay begins at %s, not at %s", lead.Stamp(oldest), lead.Stamp(from))
+		if !to.After(oldest) {
+			warning = fmt.Sprintf("LinkedIn keeps leads for 365 days, since %s: nothing is left to read of the replay's window, which ends at %s", lead.Stamp(oldest), lead.Stamp(to))
+		}
 		// A window that lies before it altogether is left to the connector: the
 		// flag of a replay that was done long ago may still stand.
 		from = oldest.Truncate(time.Millisecond)

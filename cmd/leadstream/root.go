@@ -29,7 +29,11 @@ func run(ctx context.Context, p process) int {
 	root.SetIn(p.stdin)
 	root.SetOut(p.stdout)
 	root.SetErr(p.stderr)
+	a.completeRoot(root) // which takes standard output as it is now
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = a.misused
+	}
 	if err == nil {
 		return exitDone
 	}
@@ -50,6 +54,7 @@ type app struct {
 	settings   []string // --set
 	output     string   // -o, of the commands that have it
 	started    bool     // whether a command's own code was reached
+	misused    error    // what was asked for help about and is not there
 }
 
 // newRoot is the command tree. Each command stands in a file of its own and
@@ -100,6 +105,49 @@ depends on cannot be reached, 6 differences were found.`,
 	)
 	a.watchStart(root)
 	return root
+}
+
+// completeRoot has what cobra adds to the commands refuse what it does not know:
+// help and completion, and --help after a command that is not there.
+func (a *app) completeRoot(root *cobra.Command) {
+	root.SetFlagErrorFunc(flagError)
+	root.InitDefaultHelpCmd()
+	root.InitDefaultCompletionCmd()
+	for _, cmd := range root.Commands() {
+		switch cmd.Name() {
+		case "help":
+			cmd.Args = func(_ *cobra.Command, args []string) error {
+				found, rest, err := root.Find(args)
+				if err != nil {
+					return err
+				}
+				return noArgs(found, rest)
+			}
+		case "completion":
+			cmd.Args, cmd.SuggestionsMinimumDistance = noArgs, root.SuggestionsMinimumDistance
+			cmd.RunE = func(cmd *cobra.Command, _ []string) error { return cmd.Help() }
+		}
+	}
+	help := root.HelpFunc()
+	root.SetHelpFunc(func(cmd *cobra.Command, args []string) {
+		if cmd.HasSubCommands() {
+			a.misused = noArgs(cmd, cmd.Flags().Args())
+		}
+		if a.misused == nil {
+			help(cmd, args)
+		}
+	})
+}
+
+// refuseSettings refuses the flags of the configuration where there is none; why
+// is for the error.
+func refuseSettings(cmd *cobra.Command, why string) error {
+	for _, flag := range []string{"config", "set"} {
+		if cmd.Flags().Changed(flag) {
+			return usageErrorf("--%s has no effect on %s, which %s: leave it out", flag, cmd.CommandPath(), why)
+		}
+	}
+	return nil
 }
 
 // watchStart notes when a command's own code begins: errors before that are

@@ -54,7 +54,7 @@ func TestUsageErrorsExitWith2AndSayWhatToDo(t *testing.T) {
 		{"argument too many", []string{"version", "extra"}, `leadstream: leadstream version has no command or argument "extra", see leadstream version --help`},
 		{"unknown flag", []string{"version", "--loud"}, "leadstream: unknown flag: --loud"},
 		{"unknown format", []string{"config", "-o", "xml"}, `leadstream: invalid argument "xml" for "-o, --output" flag: must be table or json, not "xml"`},
-		{"setting without value", []string{"config", "--set", "name"}, "leadstream: the configuration is not valid:\n  a setting on the command line is written KEY=VALUE, as kafka.brokers=localhost:9092 (flag)"},
+		{"setting without value", []string{"config", "--set", "name"}, "leadstream: the configuration is not valid:\n  \"name\": a setting on the command line is written KEY=VALUE, as kafka.brokers=localhost:9092 (flag)"},
 		{"file that is not there", []string{"config", "-c", "absent.yaml"}, "leadstream: the configuration is not valid:\n  reading the configuration: open absent.yaml: no such file or directory"},
 	}
 	for _, test := range tests {

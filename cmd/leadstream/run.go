@@ -35,7 +35,11 @@ After an outage downstream, replay a window of submission time:
   leadstream run --replay-from 2026-11-20 --replay-to 2026-11-21
 
 A replay resumes after a crash and is a no-op once done, so the flag may stay
-in a pod's specification.`,
+in a pod's specification.
+
+With --once it ends when everything is caught up. Beside an active process of
+the same name it stands by like any other, and does not end before that one
+has stopped and it has caught up itself.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, log, err := a.load("linkedin.client_id", "linkedin.client_secret", "registry.url")
@@ -94,7 +98,7 @@ func (s *system) operate(ctx context.Context, base connector.Options) error {
 			return err
 		}
 		return s.cluster.RunMember(ctx, kafka.GroupConfig{
-			ID: c.Name, Topic: delivery.CheckpointTopic(c.Name), Log: log.Named("group"),
+			ID: c.Name, Topic: delivery.CheckpointTopic(c.Name), StandbyNote: standbyNote(base.Once), Log: log.Named("group"),
 		}, work.Run)
 	})
 	if err := group.Wait(); err != nil {
@@ -102,6 +106,14 @@ func (s *system) operate(ctx context.Context, base connector.Options) error {
 	}
 	log.Info("stopped")
 	return nil
+}
+
+// standbyNote is what a process that stands by says of --once.
+func standbyNote(once bool) string {
+	if !once {
+		return ""
+	}
+	return "--once catches up when that process stops; while it runs, it does the catching up itself"
 }
 
 // prepare waits for Kafka and makes the internal topics: the group is formed on

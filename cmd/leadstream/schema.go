@@ -4,11 +4,16 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"net/http"
+	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
 	"leadstream/internal/fault"
+	"leadstream/internal/linkedin"
 	"leadstream/schema"
 )
 
@@ -25,15 +30,16 @@ func newSchema(a *app) *cobra.Command {
 		Short: "Print the Avro schema of a form",
 		Long: `Prints the schema that the form's leads are encoded with: the registered one, or,
 for a form without leads, the one that its first lead will register.`,
-		Args: cobra.ExactArgs(1),
+		Args: exactly("FORM"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.showSchema(cmd.Context(), args[0]) },
 	}
 	diff := &cobra.Command{
 		Use:   "diff FORM",
 		Short: "Show what the form's current version on LinkedIn changes in its schema",
 		Long: `Compares the schema in use with the one that the form's current version on
-LinkedIn leads to. Ends with 0 when they are the same, else with 6.`,
-		Args: cobra.ExactArgs(1),
+LinkedIn leads to: what is new in it, what says something else there, and what
+is not asked for any more. Ends with 0 when nothing is, else with 6.`,
+		Args: exactly("FORM"),
 		RunE: func(cmd *cobra.Command, args []string) error { return a.diffSchema(cmd.Context(), args[0]) },
 	}
 	a.addOutput(diff)
@@ -44,6 +50,9 @@ LinkedIn leads to. Ends with 0 when they are the same, else with 6.`,
 // schemas is the form's fields as the installation knows them, nil when it does
 // not, and as they are with LinkedIn's current version.
 func (a *app) schemas(ctx context.Context, id string) (known, current *schema.Fields, err error) {
+	if !isForm(id) {
+		return nil, nil, usageErrorf("%q is no form: a form is named by its number, see leadstream forms", id)
+	}
 	c, log, err := a.load("linkedin.client_id", "linkedin.client_secret", "registry.url")
 	if err != nil {
 		return nil, nil, err
@@ -69,10 +78,19 @@ func (a *app) schemas(ctx context.Context, id string) (known, current *schema.Fi
 	switch {
 	case err == nil:
 		current.Add(form)
+	case known == nil && unknownForm(err):
+		return nil, nil, usageErrorf("LinkedIn shows no form %s, and nothing was published of one; leadstream forms lists those there are: %w", id, err)
 	case known == nil || fault.KindOf(err) != fault.Suspend:
-		return nil, nil, fmt.Errorf("reading form %s: %w", id, err)
+		return nil, nil, err // it names the form
 	}
 	return known, current, nil
+}
+
+// unknownForm reports whether LinkedIn says that there is no such form, or none
+// any more.
+func unknownForm(err error) bool {
+	refused, ok := errors.AsType[*linkedin.APIError](err)
+	return ok && (refused.Status == http.StatusNotFound || refused.Status == http.StatusGone)
 }
 
 func (a *app) showSchema(ctx context.Context, id string) error {
@@ -102,51 +120,63 @@ func (a *app) diffSchema(ctx context.Context, id string) error {
 	if err != nil {
 		return err
 	}
-	changes := compareColumns(known, current)
+	changes := compare(known, current)
 	err = printList(a, changes,
 		column[change]{"column", func(c change) string { return c.Column }},
 		column[change]{"change", func(c change) string { return c.Change }},
 	)
-	if err == nil && len(changes) > 0 {
+	if err == nil && (len(changes) > 0 || known.Schema() != current.Schema()) {
 		return exitWith(exitDifferences, nil)
 	}
 	return err
 }
 
-// compareColumns lists the columns that are new, have another text or options,
-// or are not asked for any more. Columns are never removed.
-func compareColumns(known, current *schema.Fields) []change {
+// compare lists what is new in the schema, what says something else there, and
+// the columns that are not asked for any more. Columns are never removed.
+func compare(known, current *schema.Fields) []change {
+	var changes []change
 	before := map[string]schema.Column{}
 	if known != nil {
 		for _, c := range known.Describe() {
 			before[c.Name] = c
 		}
+		if known.FormName() != current.FormName() {
+			changes = append(changes, change{schema.RecordName, fmt.Sprintf("another name of the form (the record's doc): %q", current.FormName())})
+		}
 	}
-	var changes []change
 	for _, c := range current.Describe() {
 		old, had := before[c.Name]
-		switch {
-		case !had:
+		if !had {
 			changes = append(changes, change{c.Name, "new, " + c.Type})
-		case old.Current && !c.Current:
-			changes = append(changes, change{c.Name, "no longer asked; the column stays"})
-		case old.Doc != c.Doc:
-			changes = append(changes, change{c.Name, "another text"})
-		case !sameOptions(old.Options, c.Options):
-			changes = append(changes, change{c.Name, "other options"})
+			continue
+		}
+		if said := compareColumn(old, c); len(said) > 0 {
+			changes = append(changes, change{c.Name, strings.Join(said, "; ")})
 		}
 	}
 	return changes
 }
 
-func sameOptions(a, b []schema.Option) bool {
-	if len(a) != len(b) {
-		return false
+// compareColumn says how a column differs from what it was.
+func compareColumn(old, now schema.Column) []string {
+	var said []string
+	if old.Current && !now.Current {
+		said = append(said, "no longer asked, and the column stays")
 	}
-	for i := range a {
-		if a[i] != b[i] {
-			return false
-		}
+	if !old.Current && now.Current {
+		said = append(said, "asked again")
 	}
-	return true
+	if old.Doc != now.Doc {
+		said = append(said, "another text")
+	}
+	if old.Predefined != now.Predefined {
+		said = append(said, fmt.Sprintf("predefined field %q instead of %q", now.Predefined, old.Predefined))
+	}
+	if !slices.Equal(old.Options, now.Options) {
+		said = append(said, "other options")
+	}
+	if old.Value != now.Value {
+		said = append(said, fmt.Sprintf("value %q instead of %q", now.Value, old.Value))
+	}
+	return said
 }

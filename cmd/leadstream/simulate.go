@@ -4,13 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
+	"path/filepath"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
+	"leadstream/config"
 	"leadstream/internal/linkedinsim"
 	"leadstream/internal/oauth"
 )
@@ -46,7 +50,14 @@ With --token-file it also consents in the place of a member and writes the
 tokens as "leadstream auth login" would (encrypted when token.passphrase is
 set), so that a connector can start without a person.`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.simulate(cmd.Context(), f) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if f.tokenFile == "" {
+				if err := refuseSettings(cmd, "reads a configuration with --token-file alone"); err != nil {
+					return err
+				}
+			}
+			return a.simulate(cmd.Context(), f)
+		},
 	}
 	flags := cmd.Flags()
 	flags.StringVar(&f.listen, "listen", "127.0.0.1:8490", "`ADDRESS` to serve on")
@@ -65,11 +76,17 @@ set), so that a connector can start without a person.`,
 
 // simulate serves the simulated LinkedIn until ctx ends.
 func (a *app) simulate(ctx context.Context, f simulateFlags) error {
-	// With the consent given at the start, LinkedIn does not ask again.
-	f.world.AutoConsent = f.tokenFile != ""
+	var member *config.Config // how the member's tokens are kept
+	if f.tokenFile != "" {
+		var err error
+		if member, _, err = a.readConfig(); err != nil {
+			return err
+		}
+		f.world.AutoConsent = true // with the consent given at the start, LinkedIn does not ask again
+	}
 	sim, err := linkedinsim.New(f.world)
 	if err != nil {
-		return exitWith(exitUsage, err)
+		return worldError(err)
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", f.listen)
 	if err != nil {
@@ -93,8 +110,10 @@ func (a *app) simulate(ctx context.Context, f simulateFlags) error {
 	})
 	group.Go(func() error { return sim.Run(ctx) })
 	group.Go(func() error {
-		if err := a.writeSimulatedToken(ctx, f.tokenFile, sim.Describe(), address); err != nil {
-			return err
+		if member != nil {
+			if err := writeSimulatedToken(ctx, f.tokenFile, member, sim.Describe(), address); err != nil {
+				return err
+			}
 		}
 		return a.describeSimulation(sim.Describe(), address)
 	})
@@ -131,16 +150,28 @@ linkedin:
 	return nil
 }
 
-// writeSimulatedToken stores the tokens of a simulated consent in file; it
-// does nothing without a file.
-func (a *app) writeSimulatedToken(ctx context.Context, file string, d linkedinsim.Description, address string) error {
-	if file == "" {
-		return nil
+// worldError names the flags whose numbers do not make a world.
+func worldError(err error) error {
+	type several interface {
+		error
+		Unwrap() []error
 	}
-	c, _, err := a.readConfig()
-	if err != nil {
-		return err
+	joined, ok := errors.AsType[several](err)
+	if !ok {
+		return exitWith(exitUsage, err)
 	}
+	var problems []error
+	for _, problem := range joined.Unwrap() {
+		if bound, ok := errors.AsType[*linkedinsim.BoundError](problem); ok {
+			problem = errors.New(bound.Named("--" + strings.ToLower(bound.Field)))
+		}
+		problems = append(problems, problem)
+	}
+	return exitWith(exitUsage, errors.Join(problems...))
+}
+
+// writeSimulatedToken stores the tokens of a simulated consent in file.
+func writeSimulatedToken(ctx context.Context, file string, c *config.Config, d linkedinsim.Description, address string) error {
 	session, err := oauth.New(oauth.Options{
 		ClientID: d.ClientID, ClientSecret: d.ClientSecret,
 		AuthURL: address, RedirectURL: c.LinkedIn.RedirectURL, Scopes: c.LinkedIn.Scopes,
@@ -150,7 +181,11 @@ func (a *app) writeSimulatedToken(ctx context.Context, file string, d linkedinsi
 		return exitWith(exitUsage, err)
 	}
 	defer session.Close()
-	return consentAsMember(ctx, session)
+	err = consentAsMember(ctx, session)
+	if unusable, ok := errors.AsType[*oauth.FileError](err); ok && errors.Is(err, fs.ErrNotExist) {
+		return exitWith(exitUsage, fmt.Errorf("--token-file %s cannot be written: create the directory %s, or name another file (%w)", file, filepath.Dir(file), unusable.Err))
+	}
+	return err
 }
 
 // consentAsMember goes the way of the browser through a consent that LinkedIn

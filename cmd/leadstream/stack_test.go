@@ -68,7 +68,7 @@ func (s *stack) consent(over map[string]string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	err = withSession(c, zap.NewNop(), func(session *oauth.Session) error {
+	err = withSession(c, useTokens, zap.NewNop(), func(session *oauth.Session) error {
 		return consentAsMember(s.t.Context(), session)
 	})
 	if err != nil {

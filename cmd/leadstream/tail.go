@@ -189,11 +189,43 @@ follows every topic that the installation publishes to. Ctrl-C ends it.`,
 				return err
 			}
 			defer registry.Close()
-			return a.tail(cmd.Context(), newConsumer(c, cluster, registry), forms, beginning)
+			from := newConsumer(c, cluster, registry)
+			if err := a.announce(cmd.Context(), from, forms); err != nil {
+				return err
+			}
+			return a.tail(cmd.Context(), from, forms, beginning)
 		},
 	}
 	cmd.Flags().BoolVar(&beginning, "from-beginning", false, "begin with the first lead that the topics still hold")
 	return cmd
+}
+
+// announce refuses what names no form, and says which topics are waited for, since
+// a tail of what is not there is silent.
+func (a *app) announce(ctx context.Context, from *consumer, forms []string) error {
+	prefix := from.config.Kafka.TopicPrefix
+	for _, form := range forms {
+		if !isForm(strings.TrimPrefix(form, prefix)) {
+			return usageErrorf("%q is no form: a form is named by its number (see leadstream forms) or its topic, %s and the number", form, prefix)
+		}
+	}
+	topics, err := from.topicsOf(ctx, forms)
+	if err != nil {
+		return err
+	}
+	there, err := from.cluster.DescribeTopics(ctx, topics)
+	if err != nil {
+		return fmt.Errorf("looking for the topics to follow: %w", err)
+	}
+	if len(topics) == 0 {
+		fmt.Fprintln(a.stderr, "leadstream: no form has a topic yet, waiting for the first one")
+	}
+	for _, topic := range topics {
+		if _, ok := there[topic]; !ok {
+			fmt.Fprintf(a.stderr, "leadstream: topic %s does not exist yet, waiting for it\n", topic)
+		}
+	}
+	return nil
 }
 
 // tailInterval is how often the topics are asked for something new.

@@ -65,7 +65,12 @@ func newVersion(a *app) *cobra.Command {
 		Use:   "version",
 		Short: "Version, commit, Go and library versions",
 		Args:  noArgs,
-		RunE:  func(*cobra.Command, []string) error { return a.showVersion(readBuild()) },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if err := refuseSettings(cmd, "has no configuration"); err != nil {
+				return err
+			}
+			return a.showVersion(readBuild())
+		},
 	}
 	a.addOutput(cmd)
 	return cmd

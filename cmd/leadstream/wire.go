@@ -39,7 +39,14 @@ type system struct {
 }
 
 // build makes the parts that a command which reads LinkedIn and Kafka needs.
-func build(c *config.Config, log *zap.Logger) (*system, error) {
+func build(c *config.Config, log *zap.Logger) (*system, error) { return assemble(c, useTokens, log) }
+
+// buildToLook is build for a command that changes nothing.
+func buildToLook(c *config.Config, log *zap.Logger) (*system, error) {
+	return assemble(c, lookAtTokens, log)
+}
+
+func assemble(c *config.Config, use tokenUse, log *zap.Logger) (*system, error) {
 	s := &system{config: c, log: log, metrics: prometheus.NewRegistry()}
 	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
 	var err error
@@ -50,7 +57,7 @@ func build(c *config.Config, log *zap.Logger) (*system, error) {
 		return nil, err
 	}
 	s.tokens = newTokenStore(c, s.cluster, log)
-	if s.session, err = newSession(c, s.tokens, log); err != nil {
+	if s.session, err = newSession(c, s.tokens, use, log); err != nil {
 		return nil, err
 	}
 	s.linkedin, err = linkedin.New(linkedin.Options{

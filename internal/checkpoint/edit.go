@@ -45,8 +45,8 @@ func Edited(key string, value []byte) (any, error) {
 	case KindDeletions:
 		record = &Deletions{}
 	}
-	if err := Decode(key, value, record); err != nil {
-		return nil, err
+	if err := decodeGiven(value, record); err != nil {
+		return nil, fmt.Errorf("record %q: %w", key, err)
 	}
 	if err := strict(value, record); err != nil {
 		return nil, fmt.Errorf("record %q: %w", key, err)
@@ -55,6 +55,32 @@ func Edited(key string, value []byte) (any, error) {
 		return nil, fmt.Errorf("record %q: %w", key, err)
 	}
 	return record, nil
+}
+
+// decodeGiven is Decode with errors about what was given, which nobody stored.
+func decodeGiven(value []byte, record any) error {
+	var head struct {
+		Version *int `json:"version"`
+	}
+	if json.Unmarshal(value, &head) == nil && head.Version == nil {
+		return fmt.Errorf("version is missing, which is %d in this release", Version)
+	}
+	err := Decode("", value, record)
+	unreadable, ok := errors.AsType[*UnreadableError](err)
+	if !ok {
+		return err
+	}
+	syntax, isSyntax := errors.AsType[*json.SyntaxError](err)
+	kind, isKind := errors.AsType[*json.UnmarshalTypeError](err)
+	switch {
+	case isSyntax:
+		return fmt.Errorf("it is not JSON (%w): checkpoints list -o json shows how records are written", syntax)
+	case isKind && kind.Field == "":
+		return fmt.Errorf("it is a JSON %s, not an object: checkpoints list -o json shows how records are written", kind.Value)
+	case isKind:
+		return fmt.Errorf("%s cannot be a JSON %s: checkpoints list -o json shows how records are written", kind.Field, kind.Value)
+	}
+	return unreadable.Err
 }
 
 // strict refuses members that the record does not have.

@@ -42,7 +42,10 @@ type GroupConfig struct {
 	// OnState is called with true before work begins and with false after it
 	// has returned; from one goroutine at a time. May be nil.
 	OnState func(active bool)
-	Log     *zap.Logger
+	// StandbyNote is what to say when this member first has to stand by; may be
+	// empty.
+	StandbyNote string
+	Log         *zap.Logger
 }
 
 // RunMember joins the group and runs work while this member holds the topic's

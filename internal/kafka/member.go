@@ -250,7 +250,7 @@ func (m *member) joined(ctx context.Context, gen *kafkago.Generation) {
 	if !m.held {
 		m.claim.held.Store(0)
 		if m.cancel == nil && !m.waits {
-			m.cfg.Log.Info("standing by", zap.String("reason", "another member has the work"))
+			m.cfg.Log.Info("standing by", zap.String("reason", "another member has the work"), note(m.cfg.StandbyNote))
 		}
 		m.waits = true
 		m.yield("another member has the work")
@@ -260,6 +260,14 @@ func (m *member) joined(ctx context.Context, gen *kafkago.Generation) {
 	m.claim.held.Store(gen.ID)
 	m.doubted = false // asked anew, and the work is ours
 	m.start(ctx)
+}
+
+// note is a field of the log that is left out when there is nothing to say.
+func note(text string) zap.Field {
+	if text == "" {
+		return zap.Skip()
+	}
+	return zap.String("note", text)
 }
 
 // start runs the work if it is ours to run and is not running.

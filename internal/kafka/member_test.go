@@ -189,6 +189,25 @@ func TestStandingByIsSaid(t *testing.T) {
 	}
 }
 
+// TestWhatToDoMeanwhileIsSaidToWhoStandsBy, and nothing where there is nothing.
+func TestWhatToDoMeanwhileIsSaidToWhoStandsBy(t *testing.T) {
+	for _, text := range []string{"", "wait for it"} {
+		log, logs := observed()
+		playWith(t, log, nil, func(s *script) {
+			s.m.cfg.StandbyNote = text
+			s.begin(false)
+			s.rebalance(false, time.Second)
+		})
+		said := logs.FilterMessage("standing by").All()
+		if len(said) != 1 {
+			t.Fatalf("standing by was said %d times, want once", len(said))
+		}
+		if got, given := said[0].ContextMap()["note"]; given != (text != "") || given && got != text {
+			t.Errorf("note %v, want %q", got, text)
+		}
+	}
+}
+
 // TestSilenceBeyondTheSessionYields: another member may be active by then.
 func TestSilenceBeyondTheSessionYields(t *testing.T) {
 	play(t, func(s *script) {

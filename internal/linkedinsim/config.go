@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"net/url"
 	"regexp"
+	"strconv"
 	"time"
 )
 
@@ -155,12 +156,29 @@ func (c Config) withDefaults() Config {
 
 var versionFormat = regexp.MustCompile(`^\d{6}$`)
 
+// BoundError says that a number of a Config is out of its bounds.
+type BoundError struct {
+	Field            string // of Config
+	Value, Low, High float64
+}
+
+// Error names the field, its value and the bounds.
+func (e *BoundError) Error() string { return e.Named(e.Field) }
+
+// Named is Error with another name for the field.
+func (e *BoundError) Named(name string) string {
+	return fmt.Sprintf("%s is %s, must be between %s and %s", name, plain(e.Value), plain(e.Low), plain(e.High))
+}
+
+// plain is a number without an exponent.
+func plain(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
+
 // validate reports every field that is out of bounds.
 func (c Config) validate() error {
 	var problems []error
 	within := func(name string, v, low, high float64) {
-		if v < low || v > high {
-			problems = append(problems, fmt.Errorf("%s is %v, must be between %v and %v", name, v, low, high))
+		if !(v >= low && v <= high) { // nor is what is no number
+			problems = append(problems, &BoundError{Field: name, Value: v, Low: low, High: high})
 		}
 	}
 	within("Organizations", float64(c.Organizations), 0, 1_000)

@@ -41,6 +41,9 @@ func (s *Session) redeem(ctx context.Context, code string) (Token, error) {
 
 // renew trades the refresh token of old for a new pair.
 func (s *Session) renew(ctx context.Context, old Token) (Token, error) {
+	if s.opts.ReadOnly {
+		return Token{}, ErrNotRenewed
+	}
 	source := s.oauth.TokenSource(s.withHTTP(ctx), &oauth2.Token{RefreshToken: old.Refresh})
 	answer, err := source.Token()
 	if err != nil {

@@ -64,6 +64,7 @@ func (e *FileError) Fault() fault.Kind {
 // beside a running connector is safe.
 type FileStore struct {
 	path, passphrase string
+	looksOnly        bool // Load changes nothing
 
 	turn  *semaphore.Weighted // of one caller at a time; guards what follows
 	info  fs.FileInfo         // of the file that token was read from
@@ -80,7 +81,7 @@ func NewFileStore(path, passphrase string) *FileStore {
 func (s *FileStore) Path() string { return s.path }
 
 // Load reads the file, unless it is the one read before. A file from before
-// there was a passphrase is encrypted then. The error is ErrNoToken when there
+// there was a passphrase is encrypted then, unless s only looks. The error is ErrNoToken when there
 // is no file, else a *FileError.
 func (s *FileStore) Load(ctx context.Context) (Token, error) {
 	if err := s.turn.Acquire(ctx, 1); err != nil {
@@ -88,7 +89,7 @@ func (s *FileStore) Load(ctx context.Context) (Token, error) {
 	}
 	defer s.turn.Release(1)
 	t, err := s.load()
-	if err != nil || !s.plain || s.passphrase == "" {
+	if err != nil || !s.plain || s.passphrase == "" || s.looksOnly {
 		return t, err
 	}
 	unlock, err := s.lock(ctx)

@@ -445,6 +445,9 @@ func TestUnreadableStoreIsToldAndTheTokenInMemoryUsedOn(t *testing.T) {
 	if p := b.Pulse(); p.Usable || !strings.Contains(p.Problem, "token.passphrase") {
 		t.Errorf("with another passphrase: %+v", p.Status)
 	}
+	if b.lines("needs a person") != 1 || b.lines(`"todo": ""`) > 0 || b.lines(`"todo":""`) > 0 {
+		t.Errorf("what the problem says to do stands there once, and no empty todo: %s", b.world.log)
+	}
 }
 
 func TestUnreadableStoreAtTheStartIsNotAMissingConsent(t *testing.T) {

@@ -59,6 +59,9 @@ type Options struct {
 	Scopes []string
 	// Store keeps the tokens.
 	Store Store
+	// ReadOnly leaves what is stored, and how, as it is: no token is renewed,
+	// and where only that would help the error is ErrNotRenewed.
+	ReadOnly bool
 	// HTTP carries the requests to AuthURL; nil is http.DefaultTransport.
 	HTTP http.RoundTripper
 	// Log may be nil.
@@ -136,6 +139,9 @@ func build(o Options) (*Session, error) {
 	}
 	if o.HTTP == nil {
 		o.HTTP = http.DefaultTransport
+	}
+	if s, ok := o.Store.(looker); ok && o.ReadOnly {
+		s.lookOnly()
 	}
 	signer, err := newStateSigner(o.ClientID, o.ClientSecret)
 	if err != nil {

@@ -33,7 +33,7 @@ func (h *Heartbeat) tell() {
 		if p.Problem != h.said.problem || now.Sub(h.said.at) >= remindEvery {
 			h.said.problem, h.said.at = p.Problem, now
 			h.log.Error("the connection to LinkedIn needs a person; nothing is lost meanwhile",
-				zap.String("problem", p.Problem), zap.String("todo", p.Todo), zap.String("page", h.opts.Page))
+				zap.String("problem", p.Problem), todoField(p.Todo), zap.String("page", h.opts.Page))
 		}
 		return
 	}
@@ -49,6 +49,14 @@ func (h *Heartbeat) tell() {
 		h.said.consent, h.said.warned = p.AuthorizedAt, 0
 	}
 	h.warn(p, now)
+}
+
+// todoField is what to do, where that is known.
+func todoField(todo string) zap.Field {
+	if todo == "" {
+		return zap.Skip()
+	}
+	return zap.String("todo", todo)
 }
 
 // warn says once at each of the warnings that the consent ends.

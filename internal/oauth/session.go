@@ -70,7 +70,7 @@ func (s *Session) alive(t Token) bool {
 // gain. Near the end of the refresh token both end together, and a new access
 // token would end then, too.
 func (s *Session) due(t Token) bool {
-	if t.Refresh == "" || t.AccessExpiresAt.IsZero() || !t.RefreshExpiresAt.After(t.AccessExpiresAt.Add(time.Second)) {
+	if s.opts.ReadOnly || t.Refresh == "" || t.AccessExpiresAt.IsZero() || !t.RefreshExpiresAt.After(t.AccessExpiresAt.Add(time.Second)) {
 		return false
 	}
 	now := s.now()
