@@ -58,10 +58,15 @@ func TestTwoReplicasMustHaveWhatCountsAsWritten(t *testing.T) {
 // TestTheNumberOfReplicasIsAskedUntilItIsTold: troubles of the moment must not
 // leave a topic with less than was promised.
 func TestTheNumberOfReplicasIsAskedUntilItIsTold(t *testing.T) {
-	c, f := fake(t)
-	refuse(f, protocol.CreateTopics, codeNotController, codeRequestTimedOut, -1)
-	if got := minInSyncOf(t, c, TopicSpec{Name: "topic", Partitions: 1, ReplicationFactor: -1, MinInSync: 2}); got != "2" {
-		t.Errorf("min.insync.replicas = %s, want 2", got)
+	for _, trouble := range []Code{codeNotController, codeRequestTimedOut, codeQuotaExceeded, -1} {
+		c, f := fake(t)
+		if err := c.Ping(t.Context()); err != nil { // so that it knows the controller
+			t.Fatal(err)
+		}
+		refuse(f, protocol.CreateTopics, trouble)
+		if got := minInSyncOf(t, c, TopicSpec{Name: "topic", Partitions: 1, ReplicationFactor: -1, MinInSync: 2}); got != "2" {
+			t.Errorf("after code %d min.insync.replicas = %s, want 2", trouble, got)
+		}
 	}
 }
 
