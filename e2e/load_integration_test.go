@@ -17,13 +17,13 @@ import (
 )
 
 const (
-	loadTime       = 30 * time.Second
-	loadRate       = 200  // notifications a second
-	slowClients    = 1000 // that never finish their request
-	badRequests    = 10_000
-	badAtOnce      = 20
-	memoryUnderIt  = 160 << 20
-	healthyWithin  = 100 * time.Millisecond
+	loadTime      = 30 * time.Second
+	loadRate      = 200  // notifications a second
+	slowClients   = 1000 // that never finish their request
+	badRequests   = 10_000
+	badAtOnce     = 20
+	memoryUnderIt = 160 << 20
+	healthyWithin = 100 * time.Millisecond
 	// healthyInEvery leaves out what the machine does: two cores that run Kafka,
 	// LinkedIn and the clients as well let a process wait for 100 ms now and then
 	// (the longest of 570 answers took 93 and 110 ms, 99 % of them 10 and 21 ms).
