@@ -355,7 +355,14 @@ func TestAnOutageLongerThanLinkedInKeepsLeadsIsReported(t *testing.T) {
 	w := newWorld(t)
 	e := w.start()
 	w.tick(e, time.Minute)
-	w.linkedin.clock = w.linkedin.clock.Add(400 * 24 * time.Hour)
+	w.linkedin.clock = w.linkedin.clock.Add(364 * 24 * time.Hour)
+	e = w.start()
+	w.tick(e, time.Minute)
+	w.catchUp(e)
+	if w.logged("are lost")() {
+		t.Error("leads are reported as lost that LinkedIn still has")
+	}
+	w.linkedin.clock = w.linkedin.clock.Add(367 * 24 * time.Hour)
 	e = w.start()
 	w.tick(e, time.Minute)
 	w.catchUp(e)

@@ -13,6 +13,7 @@ import (
 	"sync"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // record is a committed record as a consumer that is not ours sees it.
@@ -91,10 +92,10 @@ func consume(t testing.TB, brokers, registry, prefix string, flags ...string) re
 
 // follower is a consumer that goes on while things happen.
 type follower struct {
-	mu    sync.Mutex
-	seen  reading
-	ids   map[identity]bool
-	avail error
+	mu      sync.Mutex
+	seen    reading
+	arrived map[identity]time.Time // each lead for the first time
+	avail   error
 }
 
 // follow consumes the topics with the prefix, also those that are made later,
@@ -111,7 +112,7 @@ func follow(t testing.TB, brokers, registry, prefix string) *follower {
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("starting the consumer: %v", err)
 	}
-	f := &follower{ids: map[identity]bool{}}
+	f := &follower{arrived: map[identity]time.Time{}}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -141,11 +142,14 @@ func (f *follower) take(out io.Reader) error {
 		if err != nil {
 			return err
 		}
+		now := time.Now()
 		f.mu.Lock()
 		before := len(f.seen.records)
 		err = f.seen.add(line)
 		if len(f.seen.records) > before {
-			f.ids[f.seen.records[before].identity()] = true
+			if id := f.seen.records[before].identity(); f.arrived[id].IsZero() {
+				f.arrived[id] = now
+			}
 		}
 		f.mu.Unlock()
 		if err != nil {
@@ -164,21 +168,29 @@ func (r *record) identity() identity {
 func (f *follower) distinct() (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.ids), f.avail
+	return len(f.arrived), f.avail
 }
 
 // saw reports whether a lead was seen.
 func (f *follower) saw(i identity) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.ids[i]
+	return !f.arrived[i].IsZero()
+}
+
+// after is how long after its submission a lead was seen first. Both clocks are
+// this machine's.
+func (f *follower) after(i identity) time.Duration {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.arrived[i].Sub(time.UnixMilli(i.at))
 }
 
 // repeated is how many records repeat a lead that was seen before.
 func (f *follower) repeated() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return len(f.seen.records) - len(f.ids)
+	return len(f.seen.records) - len(f.arrived)
 }
 
 func lastLines(text string, n int) string {

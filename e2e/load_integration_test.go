@@ -17,14 +17,19 @@ import (
 )
 
 const (
-	loadTime       = 30 * time.Second
-	loadRate       = 200  // notifications a second
-	slowClients    = 1000 // that never finish their request
-	badRequests    = 10_000
-	badAtOnce      = 20
-	memoryUnderIt  = 160 << 20
-	healthyWithin  = 100 * time.Millisecond
-	healthyInEvery = 0.99 // a machine of two cores that also runs Kafka, LinkedIn and the clients
+	loadTime      = 30 * time.Second
+	loadRate      = 200  // notifications a second
+	slowClients   = 1000 // that never finish their request
+	badRequests   = 10_000
+	badAtOnce     = 20
+	memoryUnderIt = 160 << 20
+	healthyWithin = 100 * time.Millisecond
+	// healthyInEvery leaves out what the machine does: two cores that run Kafka,
+	// LinkedIn and the clients as well let a process wait for 100 ms now and then
+	// (the longest of 570 answers took 93 and 110 ms, 99 % of them 10 and 21 ms).
+	healthyInEvery = 0.99
+	// probeTimeout is for each answer: that of Kubernetes' probes by default.
+	probeTimeout = time.Second
 )
 
 // TestWebhookUnderLoad: 200 notifications a second, a thousand clients that send
@@ -96,7 +101,7 @@ func TestWebhookUnderLoad(t *testing.T) {
 		t.Errorf("the slow clients made %d connections, want at least one each", dripped.Load())
 	}
 	if failed > 0 || at(healthyInEvery) > healthyWithin {
-		t.Errorf("/healthz failed %d times and took up to %v for 99 in 100, want %v", failed, at(healthyInEvery), healthyWithin)
+		t.Errorf("/healthz failed or took more than %v %d times, and took up to %v for 99 in 100, want %v", probeTimeout, failed, at(healthyInEvery), healthyWithin)
 	}
 	if peak > memoryUnderIt {
 		t.Errorf("resident memory rose to %d MiB, want at most %d", peak>>20, memoryUnderIt>>20)
@@ -163,9 +168,10 @@ func nonsense(ctx context.Context, address string) int {
 }
 
 // watch asks for health every 50 ms, each time on a new connection as a probe
-// does, and for the resident memory.
+// does, and for the resident memory. An answer that takes longer than a probe
+// waits for counts as failed.
 func watch(ctx context.Context, c *connector) (took []time.Duration, failed, peak int) {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: 5 * time.Second}
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}, Timeout: probeTimeout}
 	for i := 0; ctx.Err() == nil; i++ {
 		begun := time.Now()
 		res, err := client.Get(c.http + "/healthz")

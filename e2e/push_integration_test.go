@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"log"
+	"math/rand/v2"
 	"net/http"
 	"net/http/httptest"
 	"net/http/httputil"
@@ -214,6 +215,40 @@ func TestNotificationsReachWhoeverWorks(t *testing.T) {
 	})
 	time.Sleep(time.Second) // of the last of them to its tombstone
 	w.verifyWithDeletions()
+}
+
+// TestNotifiedLeadsArriveWithinASecond: from the submission to a read_committed
+// consumer, for 95 of 100 leads that come at any moment. The polls have no part in it.
+//
+// It is not parallel: it looks at times.
+func TestNotifiedLeadsArriveWithinASecond(t *testing.T) {
+	const leads, within = 200, time.Second
+	w, b := pushed(t, options{simulate: []string{"--leads", "10", "--organizations", "1", "--forms", "1", "--events", "1"}})
+	b.hook(w, "leadstream")
+	w.subscribed(1)
+	w.await(30 * time.Second)
+	w.linkedin.submit(object{"count": 20}) // until it runs as it will
+	w.await(20 * time.Second)
+	var made []submission
+	for range leads {
+		made = append(made, w.linkedin.submit(object{})...)
+		time.Sleep(50*time.Millisecond + rand.N(100*time.Millisecond))
+	}
+	w.await(20 * time.Second)
+	took := make([]time.Duration, 0, leads)
+	for i := range made {
+		took = append(took, w.seen.after(made[i].identity()))
+	}
+	slices.Sort(took)
+	at := func(q float64) time.Duration { return took[int(float64(len(took)-1)*q)].Round(time.Millisecond) }
+	t.Logf("%d leads: median %v, 95 %% %v, 99 %% %v, longest %v", len(took), at(0.5), at(0.95), at(0.99), at(1))
+	if at(0.95) >= within {
+		t.Errorf("95 of 100 leads were there within %v, want less than %v", at(0.95), within)
+	}
+	if took[0] <= 0 {
+		t.Errorf("a lead was there %v after its submission: the test shows nothing", took[0])
+	}
+	w.verify()
 }
 
 // allDelivered tells what LinkedIn still has to deliver.

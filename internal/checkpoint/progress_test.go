@@ -20,6 +20,7 @@ func TestLadderReachesTheLookbackAndGrowsFourfold(t *testing.T) {
 		{"fast", time.Second, 168 * time.Hour, 10},
 		{"interval longer than the look-back", 24 * time.Hour, time.Hour, 1},
 		{"short look-back", time.Minute, 10 * time.Minute, 2},
+		{"a period that is more than two thirds of it", time.Minute, 80 * time.Hour, 6},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			l := NewLadder(tt.interval, tt.lookback)
@@ -138,6 +139,40 @@ func TestALongerLookbackTakesOverWhatTheShorterOneKnew(t *testing.T) {
 	}
 	if len(after.Lookback) != len(long) {
 		t.Errorf("steps kept = %d, want %d", len(after.Lookback), len(long))
+	}
+	// What the longest one had not looked at when it was changed, no longer one has.
+	known := p.Lookback[len(p.Lookback)-1].Last
+	if last := after.Lookback[len(long)-1].Last; !last.Equal(known) || !last.Before(p.Live) {
+		t.Errorf("the new step counts as run at %v, want %v, when the longest before it ran", last, known)
+	}
+}
+
+func TestEveryPollLooksBackByTheShortestStep(t *testing.T) {
+	l := NewLadder(time.Minute, time.Hour)
+	p := Start(t0, 0, l)
+	if w, _ := p.Poll(l, t0.Add(time.Second)); !w.From.Equal(t0.Add(-l[0].Length)) {
+		t.Errorf("a poll a second after the last begins at %v, want %v before that", w.From, l[0].Length)
+	}
+}
+
+// TestOnlyTheRangeThatWasWorkedOnShrinks: a backfill and a catch-up may begin at
+// the same moment and end at others.
+func TestOnlyTheRangeThatWasWorkedOnShrinks(t *testing.T) {
+	p := Start(t0, 10*time.Hour, NewLadder(time.Minute, time.Hour))
+	from := t0.Add(-10 * time.Hour)
+	p = p.Defer(lead.Window{From: from, To: t0}, t0)
+	p = p.Done(CatchUp, lead.Window{From: from, To: from.Add(time.Hour)}, 7)
+	for _, r := range p.Backlog {
+		next, leads := from, int64(0)
+		if r.Kind == CatchUp {
+			next, leads = from.Add(time.Hour), 7
+		}
+		if !r.Next.Equal(next) || r.Leads != leads || !r.To.Equal(t0) {
+			t.Errorf("%s stands at %v of %v with %d leads, want %v of %v with %d", r.Kind, r.Next, r.To, r.Leads, next, t0, leads)
+		}
+	}
+	if len(p.Backlog) != 2 {
+		t.Errorf("backlog = %+v, want both ranges", p.Backlog)
 	}
 }
 

@@ -342,3 +342,55 @@ func TestATopicOfDeletionsThatForgetsIsRefused(t *testing.T) {
 		t.Errorf("Ensure = %v, want a *PolicyError", err)
 	}
 }
+
+// TestARegistrationThatABrokerStampedEarlierThanTheDeletionStays: its clock may be
+// behind LinkedIn's, and a tombstone would take the lead away.
+func TestARegistrationThatABrokerStampedEarlierThanTheDeletionStays(t *testing.T) {
+	w := newWorld(t)
+	w.create(nil)
+	at := w.now.Add(-time.Minute)
+	again := record("leadstream", "a", at.Add(time.Second), []byte("x"))
+	again.Time = at.Add(-50 * time.Minute)
+	w.foreign(again)
+	s, _ := w.epoch()
+	w.delete("a", at)
+	if n := bury(t, s); n != 0 {
+		t.Errorf("%d tombstones, want none", n)
+	}
+	w.wantHeld(topic, map[string]time.Time{"a": at.Add(time.Second)})
+}
+
+func TestATombstoneIsNeverOlderThanItsDeletion(t *testing.T) {
+	w := newWorld(t)
+	s, _ := w.epoch()
+	ahead := w.now.Add(5 * time.Minute) // our clock is behind LinkedIn's
+	if m := s.tombstone(Deletion{ID: "a", Form: formID, At: ahead}, w.now); !m.Time.Equal(ahead) || m.Value != nil {
+		t.Errorf("the tombstone is of %v, want %v", m.Time, ahead)
+	}
+	if m := s.tombstone(Deletion{ID: "a", Form: formID, At: w.now.Add(-time.Hour)}, w.now); !m.Time.Equal(w.now) {
+		t.Errorf("the tombstone is of %v, want our clock", m.Time)
+	}
+}
+
+// TestWhatWasPassedOnWhileNobodyWorkedIsRead: of the last two minutes, which a
+// takeover does not take.
+func TestWhatWasPassedOnWhileNobodyWorkedIsRead(t *testing.T) {
+	w := newWorld(t)
+	w.epoch()
+	n := NewNotices(w.opts)
+	if err := n.Create(t.Context(), src, checkpoint.Pushed{Response: "a", At: w.now}); err != nil {
+		t.Fatal(err)
+	}
+	w.now = w.now.Add(110 * time.Second)
+	pushes, err := n.Pushes(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var got []string
+	if err := pushes.Next(t.Context(), func(_ lead.Source, p checkpoint.Pushed) { got = append(got, p.Response) }); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(got, []string{"a"}) {
+		t.Errorf("passed on: %v, want a", got)
+	}
+}

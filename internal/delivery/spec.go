@@ -43,9 +43,11 @@ func LeadTopic(o Options, name string) kafka.TopicSpec {
 	return spec
 }
 
+// minInSync is how many replicas must have what counts as written, where a topic
+// has three or more: the end of one broker then takes nothing that was
+// acknowledged, and stops nothing.
+const minInSync = 2
+
 func (o Options) spec(name string, partitions int, configs map[string]string) kafka.TopicSpec {
-	if o.ReplicationFactor >= 3 {
-		configs["min.insync.replicas"] = "2"
-	}
-	return kafka.TopicSpec{Name: name, Partitions: partitions, ReplicationFactor: o.ReplicationFactor, Configs: configs}
+	return kafka.TopicSpec{Name: name, Partitions: partitions, ReplicationFactor: o.ReplicationFactor, MinInSync: minInSync, Configs: configs}
 }

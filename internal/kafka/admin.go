@@ -29,8 +29,11 @@ const (
 type TopicSpec struct {
 	Name              string
 	Partitions        int // at least 1
-	ReplicationFactor int // 0: the broker's default
-	Configs           map[string]string
+	ReplicationFactor int // below 1: the broker's default
+	// MinInSync is min.insync.replicas of a topic that gets more replicas than
+	// that, whoever decides how many, unless Configs have it; 0: the broker's.
+	MinInSync int
+	Configs   map[string]string
 }
 
 // TopicInfo describes a topic that exists.
@@ -48,7 +51,11 @@ func (c *Cluster) CreateTopics(ctx context.Context, specs []TopicSpec) (map[stri
 	results := make(map[string]error, len(specs))
 	for chunk := range slices.Chunk(specs, topicsPerRequest) {
 		err := c.persist(ctx, "creating topics", func(ctx context.Context) error {
-			return c.create(ctx, chunk, results)
+			sized, err := c.withMinInSync(ctx, chunk)
+			if err != nil {
+				return err
+			}
+			return c.create(ctx, sized, results)
 		})
 		if err != nil {
 			return results, err
@@ -99,7 +106,7 @@ func (s TopicSpec) request() createtopics.RequestTopic {
 	if s.ReplicationFactor > 0 {
 		topic.ReplicationFactor = int16(s.ReplicationFactor)
 	}
-	for key, value := range s.Configs {
+	for key, value := range s.sized(s.ReplicationFactor).Configs {
 		topic.Configs = append(topic.Configs, createtopics.RequestConfig{Name: key, Value: value})
 	}
 	return topic

@@ -12,11 +12,10 @@ import (
 	"leadstream/internal/realstack"
 )
 
-// guarded is a broker with permissions; alice has none, and everybody on the
-// PLAINTEXT listener has all.
-func guarded(t *testing.T) (admin, alice *Cluster) {
-	t.Helper()
-	k := own(t, realstack.KafkaOptions{
+// guardedBroker has permissions; alice has none, and everybody on the PLAINTEXT
+// listener has all.
+func guardedBroker() realstack.KafkaOptions {
+	return realstack.KafkaOptions{
 		Listeners: map[string]string{"SASL": "SASL_PLAINTEXT"},
 		Properties: map[string]string{
 			"authorizer.class.name":                     "org.apache.kafka.metadata.authorizer.StandardAuthorizer",
@@ -24,7 +23,17 @@ func guarded(t *testing.T) (admin, alice *Cluster) {
 			"sasl.enabled.mechanisms":                   "PLAIN",
 			"listener.name.sasl.plain.sasl.jaas.config": `org.apache.kafka.common.security.plain.PlainLoginModule required user_alice="alice-secret";`,
 		},
-	})
+	}
+}
+
+// guarded is such a broker, as everybody and as alice.
+func guarded(t *testing.T) (admin, alice *Cluster) {
+	t.Helper()
+	return bothOn(t, own(t, guardedBroker()))
+}
+
+func bothOn(t *testing.T, k *realstack.Kafka) (admin, alice *Cluster) {
+	t.Helper()
 	return connect(t, Config{Brokers: []string{k.Addr(realstack.PLAINTEXT)}}),
 		connect(t, Config{Brokers: []string{k.Addr("SASL")}, SASL: &SASL{"PLAIN", "alice", "alice-secret"}})
 }

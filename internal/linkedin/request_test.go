@@ -331,6 +331,12 @@ func TestOneRoleTellsWhetherTheTokenIsAccepted(t *testing.T) {
 	}
 }
 
+func TestAnAnswerMayTakeNoMoreMemoryThanItsDefaultBound(t *testing.T) {
+	if c := newTestClient(t, http.NotFoundHandler(), Options{}); c.opts.MaxAnswerBytes != 32<<20 {
+		t.Errorf("an answer may have %d bytes, want 32 MiB", c.opts.MaxAnswerBytes)
+	}
+}
+
 // TestAnswersAreBounded: one that is too long is a failure, never a short page.
 func TestAnswersAreBounded(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {

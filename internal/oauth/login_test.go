@@ -161,7 +161,7 @@ func TestLoginTakesLinkedInsAnswerOnTheRedirectURL(t *testing.T) {
 		t.Errorf("the page: %d %s", status, body)
 	}
 	noSecret(t, "the page", body)
-	if !strings.Contains(header.Get("Content-Security-Policy"), "default-src 'none'") || header.Get("Cache-Control") != "no-store" || header.Get("Referrer-Policy") != "no-referrer" {
+	if header.Get("Content-Security-Policy") != "default-src 'none'; frame-ancestors 'none'; base-uri 'none'; form-action 'none'" || header.Get("Cache-Control") != "no-store" || header.Get("Referrer-Policy") != "no-referrer" {
 		t.Errorf("headers = %v", header)
 	}
 	r := <-done

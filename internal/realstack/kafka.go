@@ -40,9 +40,13 @@ type KafkaOptions struct {
 	// SCRAM users to create: mechanism to user to password.
 	SCRAM map[string]map[string]string
 	JVM   []string // further options, for example -Xmx1g
+	// Joins is the broker whose cluster this one enters, as node Node, 2 or more;
+	// it stays the only controller. nil is a cluster of its own.
+	Joins *Kafka
+	Node  int
 }
 
-// Kafka is a broker that is its own controller. See Start, Stop, Kill and
+// Kafka is a broker that is its own controller, unless it joined another. See Start, Stop, Kill and
 // Restart, which it has from its process.
 type Kafka struct {
 	process
@@ -51,6 +55,9 @@ type Kafka struct {
 
 // PLAINTEXT is the name of the listener that is always there.
 const PLAINTEXT = "PLAINTEXT"
+
+// controller is the name of the listener of the controller.
+const controller = "CONTROLLER"
 
 // Addr is host:port of a listener.
 func (k *Kafka) Addr(listener string) string { return k.addrs[listener] }
@@ -72,7 +79,10 @@ func NewKafka(o KafkaOptions) (*Kafka, error) {
 	if err != nil {
 		return nil, err
 	}
-	names := append([]string{PLAINTEXT, "CONTROLLER"}, slices.Sorted(maps.Keys(o.Listeners))...)
+	names := append([]string{PLAINTEXT}, slices.Sorted(maps.Keys(o.Listeners))...)
+	if o.Joins == nil {
+		names = append(names, controller)
+	}
 	ports, err := freePorts(len(names))
 	if err != nil {
 		return nil, err
@@ -80,6 +90,9 @@ func NewKafka(o KafkaOptions) (*Kafka, error) {
 	k := &Kafka{addrs: map[string]string{}}
 	for i, name := range names {
 		k.addrs[name] = net.JoinHostPort("127.0.0.1", strconv.Itoa(ports[i]))
+	}
+	if o.Joins != nil {
+		k.addrs[controller] = o.Joins.addrs[controller]
 	}
 	config := filepath.Join(o.Dir, "server.properties")
 	if err := os.WriteFile(config, k.properties(o, names), 0o644); err != nil {
@@ -126,13 +139,13 @@ appender.out.layout.type=PatternLayout
 appender.out.layout.pattern=%d %p %c: %m%n
 `
 
-// properties are those of a single node.
+// properties are those of a single node, or of one that joins it.
 func (k *Kafka) properties(o KafkaOptions, names []string) []byte {
 	p := map[string]string{
 		"process.roles":                                    "broker,controller",
 		"node.id":                                          "1",
-		"controller.quorum.voters":                         "1@" + k.addrs["CONTROLLER"],
-		"controller.listener.names":                        "CONTROLLER",
+		"controller.quorum.voters":                         "1@" + k.addrs[controller],
+		"controller.listener.names":                        controller,
 		"inter.broker.listener.name":                       PLAINTEXT,
 		"log.dirs":                                         filepath.Join(o.Dir, "data"),
 		"auto.create.topics.enable":                        "false",
@@ -152,10 +165,14 @@ func (k *Kafka) properties(o KafkaOptions, names []string) []byte {
 			security = "PLAINTEXT"
 		}
 		listeners = append(listeners, name+"://"+k.addrs[name])
-		if name != "CONTROLLER" { // Kafka refuses it there
+		if name != controller { // Kafka refuses it there
 			advertised = append(advertised, name+"://"+cmp.Or(o.Advertised[name], k.addrs[name]))
 		}
 		protocols = append(protocols, name+":"+security)
+	}
+	if o.Joins != nil {
+		p["process.roles"], p["node.id"] = "broker", strconv.Itoa(o.Node)
+		protocols = append(protocols, controller+":PLAINTEXT")
 	}
 	p["listeners"] = strings.Join(listeners, ",")
 	p["advertised.listeners"] = strings.Join(advertised, ",")

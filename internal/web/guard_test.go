@@ -158,8 +158,10 @@ func TestEveryAnswerIsProtected(t *testing.T) {
 		}
 	}
 	csp := get(t, s, "/", nil).Header().Get("Content-Security-Policy")
-	if want := "form-action 'self' https://www.linkedin.com http://localhost:8480;"; !strings.Contains(csp, want) {
-		t.Errorf("the policy is %q, want it to hold %q", csp, want)
+	want := "default-src 'none'; style-src 'self'; script-src 'self'; img-src 'self'; connect-src 'self'; " +
+		"form-action 'self' https://www.linkedin.com http://localhost:8480; frame-ancestors 'none'; base-uri 'none'"
+	if csp != want {
+		t.Errorf("the policy is %q, want %q", csp, want)
 	}
 }
 

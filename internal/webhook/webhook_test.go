@@ -192,7 +192,7 @@ func TestARepeatedDeliveryHasNoEffect(t *testing.T) {
 
 func TestADeliveryFromLongAgoOrFromTheFutureIsRefused(t *testing.T) {
 	b := newBench(t, nil)
-	for _, age := range []time.Duration{staleAfter + time.Minute, -2 * time.Hour} {
+	for _, age := range []time.Duration{7*24*time.Hour + time.Minute, -2 * time.Hour} {
 		body := strings.Replace(example, "1793012345678", fmt.Sprint(occurredAt.Add(-age).UnixMilli()), 1)
 		if status := b.signed(body); status != http.StatusBadRequest {
 			t.Errorf("about %s ago: answered %d, want 400", age, status)
@@ -200,6 +200,54 @@ func TestADeliveryFromLongAgoOrFromTheFutureIsRefused(t *testing.T) {
 	}
 	if len(b.got) > 0 || b.outcome(outcomeStale) != 2 {
 		t.Errorf("%d handed on, %d stale, want 0 and 2", len(b.got), b.outcome(outcomeStale))
+	}
+	for _, age := range []time.Duration{7*24*time.Hour - time.Minute, -time.Hour + time.Minute} { // a receiver may have been away, a clock may be wrong
+		body := strings.Replace(example, "1793012345678", fmt.Sprint(occurredAt.Add(-age).UnixMilli()), 1)
+		if status := b.signed(body); status != http.StatusOK {
+			t.Errorf("about %s ago: answered %d, want 200", age, status)
+		}
+	}
+}
+
+// TestADeliveryHasItsBounds: in size, of which 16 KiB are forty times LinkedIn's, and
+// in the time that its handling may take.
+func TestADeliveryHasItsBounds(t *testing.T) {
+	var left time.Duration
+	b := newBench(t, func(o *Options) {
+		o.Handle = func(ctx context.Context, _ lead.Notification) error {
+			if ends, ok := ctx.Deadline(); ok {
+				left = time.Until(ends)
+			}
+			return nil
+		}
+	})
+	filled := func(size int) string { return example + strings.Repeat(" ", size-len(example)) }
+	if status := b.signed(filled(16<<10 + 1)); status != http.StatusRequestEntityTooLarge {
+		t.Errorf("a delivery of more than 16 KiB is answered %d, want 413", status)
+	}
+	if left != 0 {
+		t.Error("it was handed on")
+	}
+	if status := b.signed(filled(16 << 10)); status != http.StatusOK {
+		t.Errorf("a delivery of 16 KiB is answered %d, want 200", status)
+	}
+	if left <= 0 || left > 10*time.Second {
+		t.Errorf("its handling may take %v, want at most 10 s", left)
+	}
+}
+
+// TestAnHourOfNotificationsIsRemembered: LinkedIn repeats a delivery within hours;
+// at nine a second those of an hour are known again.
+func TestAnHourOfNotificationsIsRemembered(t *testing.T) {
+	b := newBench(t, nil)
+	of := func(i int) lead.Notification {
+		return lead.Notification{Action: lead.Created, ResponseID: fmt.Sprint(i), OccurredAt: occurredAt}
+	}
+	for i := range 9 * 3600 {
+		b.recent.add(of(i))
+	}
+	if !b.recent.has(of(0)) {
+		t.Error("the first is forgotten")
 	}
 }
 
