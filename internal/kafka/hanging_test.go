@@ -120,6 +120,77 @@ func TestTheNextProcessEndsWhatHangsAsItWasEnded(t *testing.T) {
 	}
 }
 
+// TestACommitIsEndedAsOneByTheSecondOfTwoStarts: the first one got no further.
+func TestACommitIsEndedAsOneByTheSecondOfTwoStarts(t *testing.T) {
+	c, f := fake(t)
+	create(t, c, 1, "a")
+	p := producer(t, c, "tx")
+	commit(t, p, message("a", "1"))
+	eventuallyValues(t, c, "a", 1)
+	swallow(t, f)
+	commit(t, p, message("a", "2"))
+	var begun atomic.Bool
+	f.ControlKey(int16(describeTransactions), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		f.KeepControl()
+		state := kmsg.DescribeTransactionsResponseTransactionState{
+			TransactionalID: "tx", State: "CompleteCommit", ProducerID: p.pid, ProducerEpoch: p.epoch,
+		}
+		if begun.Load() {
+			state.State = "Empty"
+		}
+		res := req.ResponseKind().(*kmsg.DescribeTransactionsResponse)
+		res.TransactionStates = append(res.TransactionStates, state)
+		return res, nil, true
+	})
+	f.ControlKey(int16(protocol.InitProducerId), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		f.KeepControl()
+		begun.Store(true)
+		res := req.ResponseKind().(*kmsg.InitProducerIDResponse)
+		res.ProducerID, res.ProducerEpoch = p.pid, p.epoch
+		return res, nil, true
+	})
+	producer(t, c, "tx")
+	next := producer(t, c, "tx")
+	if ended, err := next.EndHanging(t.Context(), []string{"a"}); err != nil || len(ended) != 1 {
+		t.Fatalf("EndHanging = %v, %v; want the one partition", ended, err)
+	}
+	if got := eventuallyValues(t, c, "a", 2); !slices.Equal(got, []string{"1", "2"}) {
+		t.Errorf("topic a holds %v, want both", got)
+	}
+}
+
+// TestACommitIsRememberedOverStartsThatGotNoFurther: an InitProducerId has the
+// coordinator forget how the last transaction was ended, also one whose answer is
+// lost, or after which Kafka is away.
+func TestACommitIsRememberedOverStartsThatGotNoFurther(t *testing.T) {
+	said := func(state string, pid int64, epoch int16) *outcomeResponse {
+		return &outcomeResponse{state: state, producerEpoch: producerEpoch{pid, epoch}}
+	}
+	for name, tt := range map[string]struct {
+		said []*outcomeResponse
+		want bool // after the last one
+	}{
+		"once":                         {[]*outcomeResponse{said("CompleteCommit", 7, 3), said("Empty", 7, 4)}, true},
+		"over and over":                {[]*outcomeResponse{said("PrepareCommit", 7, 3), said("CompleteCommit", 7, 3), said("Empty", 7, 4), said("Empty", 7, 4), said("Empty", 7, 5)}, true},
+		"nothing is known":             {[]*outcomeResponse{said("Empty", 7, 4)}, false},
+		"others were about":            {[]*outcomeResponse{said("CompleteCommit", 7, 3), said("Empty", 7, 5)}, false},
+		"another producer id":          {[]*outcomeResponse{said("CompleteCommit", 7, 3), said("Empty", 8, 0)}, false},
+		"an abort since":               {[]*outcomeResponse{said("CompleteCommit", 7, 3), said("CompleteAbort", 7, 4), said("Empty", 7, 5)}, false},
+		"an open transaction":          {[]*outcomeResponse{said("CompleteCommit", 7, 3), said("Ongoing", 7, 4)}, false},
+		"a commit after others' start": {[]*outcomeResponse{said("CompleteCommit", 7, 3), said("Empty", 7, 5), said("CompleteCommit", 7, 5)}, true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			c, got := connect(t, Config{Brokers: []string{"localhost:1"}}), false
+			for _, s := range tt.said {
+				got = c.lastCommitted("tx", s)
+			}
+			if got != tt.want {
+				t.Errorf("committed = %v, want %v", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestSomebodyElsesOpenTransactionIsLeftAlone(t *testing.T) {
 	c, _ := fake(t)
 	create(t, c, 1, "a")
@@ -132,7 +203,9 @@ func TestSomebodyElsesOpenTransactionIsLeftAlone(t *testing.T) {
 
 func TestAnAnswerToDescribeTransactionsThatIsNoneIsRefused(t *testing.T) {
 	good := []byte{0, 0, 0, 0, 0, 2, 0, 0, 3, 't', 'x', 6, 'E', 'm', 'p', 't', 'y'}
-	if res, err := decodeOutcome(good); err != nil || res.state != "Empty" || res.code != 0 {
+	good = append(good, make([]byte, 4+8)...) // timeout and begin
+	good = append(good, 0, 0, 0, 0, 0, 0, 0, 7, 0, 5)
+	if res, err := decodeOutcome(good); err != nil || res.state != "Empty" || res.code != 0 || res.pid != 7 || res.epoch != 5 {
 		t.Fatalf("decodeOutcome = %+v, %v", res, err)
 	}
 	for n := range good {
