@@ -7,14 +7,17 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/segmentio/kafka-go/protocol/listoffsets"
+
+	"leadstream/internal/fault"
 )
 
 // EndHanging looks in the topics for transactions of this producer, or of those
 // before it with the same id, that their coordinator takes for ended and that have
 // no marker: it writes the marker, commit or abort as the transaction was ended,
-// and returns where.
+// and returns where, once it shows there.
 //
 // A broker that is killed within milliseconds of its answer to a commit or an
 // abort may, when it comes back, take the partitions for deleted while they have
@@ -55,7 +58,34 @@ func (p *Producer) endHanging(ctx context.Context, topics []string) ([]TopicPart
 			}
 		}
 	}
-	return hanging, nil
+	return hanging, p.awaitMarks(ctx, hanging)
+}
+
+// awaitMarks waits until the partitions have their markers, as they are read next.
+func (p *Producer) awaitMarks(ctx context.Context, marked []TopicPartition) error {
+	if len(marked) == 0 {
+		return nil
+	}
+	var topics []string
+	for _, tp := range marked {
+		topics = append(topics, tp.Topic)
+	}
+	slices.Sort(topics)
+	topics = slices.Compact(topics)
+	pause := fault.NewBackoff(time.Millisecond, 100*time.Millisecond)
+	for began := time.Now(); ; {
+		switch left, err := p.hanging(ctx, topics); {
+		case err != nil:
+			return err
+		case len(left) == 0:
+			return nil
+		case time.Since(began) > openWithin:
+			return &UnreachableError{Op: "ending hanging transactions", Err: fmt.Errorf("the marker of %v does not show", left[0])}
+		}
+		if pause.Wait(ctx, 0) != nil {
+			return fmt.Errorf("ending hanging transactions: %w", context.Cause(ctx))
+		}
+	}
 }
 
 // mark ends a transaction without records over the partitions.

@@ -1,6 +1,7 @@
 package kafka
 
 import (
+	"context"
 	"errors"
 	"slices"
 	"sync/atomic"
@@ -117,6 +118,31 @@ func TestTheNextProcessEndsWhatHangsAsItWasEnded(t *testing.T) {
 				t.Errorf("topic a holds %v, want %v", got, c.want)
 			}
 		})
+	}
+}
+
+// TestWhatHungIsReadOnceItIsEnded: the coordinator answers before the markers are
+// written, and a reader that did not wait for them would miss what counts.
+func TestWhatHungIsReadOnceItIsEnded(t *testing.T) {
+	c, f := fake(t)
+	create(t, c, 1, "a")
+	p := producer(t, c, "tx")
+	swallow(t, f)
+	commit(t, p, message("a", "1"))
+	swallow(t, f) // its markers come when somebody has looked for them in vain
+	var looks atomic.Int32
+	f.ControlKey(int16(protocol.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		f.KeepControl()
+		if req.(*kmsg.ListOffsetsRequest).IsolationLevel == readCommitted && looks.Add(1) == 3 {
+			go func() { _, _ = p.end(context.Background(), true) }() //nolint:usetesting // may outlive the test
+		}
+		return nil, nil, false
+	})
+	if ended, err := p.EndHanging(t.Context(), []string{"a"}); err != nil || len(ended) != 1 {
+		t.Fatalf("EndHanging = %v, %v; want the one partition", ended, err)
+	}
+	if got := values(t, c, "a", From{}); !slices.Equal(got, []string{"1"}) {
+		t.Errorf("topic a holds %v, want what was committed", got)
 	}
 }
 
