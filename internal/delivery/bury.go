@@ -31,10 +31,11 @@ func (s *Store) FollowDeletions(ctx context.Context) (pending int, err error) {
 	pending = len(s.graves)
 	fresh := s.byTopic()
 	for topic, c := range s.scouted {
-		if c.knows(fresh[topic]) {
-			delete(fresh, topic) // a topic that refuses its tombstones is not read over and over
-		} else {
+		switch {
+		case c.err != nil && !s.rests(topic), !c.knows(fresh[topic]):
 			delete(s.scouted, topic)
+		default:
+			delete(fresh, topic) // a topic that refuses its tombstones is not read over and over
 		}
 	}
 	s.mu.Unlock()
@@ -185,13 +186,13 @@ func (p *Publication) buryDeadLetters(ctx context.Context) error {
 func (p *Publication) buryIn(ctx context.Context, topic string, graves []grave) (int, error) {
 	s := p.store
 	looked := s.scouted[topic]
-	if looked == nil || looked.err != nil {
+	if looked == nil {
 		looked = s.scouts(ctx, map[string][]grave{topic: graves})[topic]
 		s.scouted[topic] = looked
 	}
 	open, err := looked.unburied(ctx, graves)
 	if err != nil {
-
+		looked.err = err // to be looked at anew, while others may publish
 		return 0, err
 	}
 	for part := range slices.Chunk(open, MaxLeads) {
