@@ -117,8 +117,11 @@ func (s *Store) dig(e deletionEntry) {
 		known.Form = cmp.Or(known.Form, e.Form)
 		s.graves[e.ID] = known
 	default:
-		e.Form = cmp.Or(e.Form, known.Form) // an entry by hand may lack it
-		s.graves[e.ID] = grave{e.Deletion, e.partition, e.offset}
+		g := grave{e.Deletion, e.partition, e.offset}
+		if e.Form == "" && ok { // an entry by hand may lack it; the next process is to read it as well
+			g.Form, g.partition, g.offset = known.Form, known.partition, known.offset
+		}
+		s.graves[e.ID] = g
 	}
 }
 
