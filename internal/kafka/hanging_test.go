@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
 	"sync/atomic"
 	"testing"
 
@@ -55,6 +56,79 @@ func TestAnAcknowledgedCommitWithoutMarkersIsEndedAsOne(t *testing.T) {
 	commit(t, p, message("a", "3")) // the producer is good
 	if got := eventuallyValues(t, c, "a", 3); !slices.Equal(got, []string{"1", "2", "3"}) {
 		t.Errorf("topic a holds %v", got)
+	}
+}
+
+// TestAnAcknowledgedCommitWithoutMarkersOutlivesAnAbort: the transaction after it in
+// the partition is refused, and its abort would end what was committed as well.
+func TestAnAcknowledgedCommitWithoutMarkersOutlivesAnAbort(t *testing.T) {
+	c, f := fake(t)
+	create(t, c, 1, "a")
+	p := producer(t, c, "tx")
+	swallow(t, f)
+	commit(t, p, message("a", "1"))
+	f.ControlKey(int16(protocol.Produce), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		return answerWith(req, int16(codeInvalidRecord)), nil, true
+	})
+	var refused *TopicError
+	if _, err := p.Commit(t.Context(), []Message{message("a", "refused")}); !errors.As(err, &refused) {
+		t.Fatalf("Commit = %v, want that the topic refuses", err)
+	}
+	commit(t, p, message("a", "2"))
+	if got := eventuallyValues(t, c, "a", 2); !slices.Equal(got, []string{"1", "2"}) {
+		t.Errorf("topic a holds %v, want what was committed", got)
+	}
+}
+
+// TestACommitWithoutMarkersIsEndedThoughNothingFollowsInItsPartition: consumers do
+// not pass it until then.
+func TestACommitWithoutMarkersIsEndedThoughNothingFollowsInItsPartition(t *testing.T) {
+	c, f := fake(t)
+	create(t, c, 1, "a", "b")
+	p := producer(t, c, "tx")
+	swallow(t, f)
+	commit(t, p, message("a", "1"))
+	w := p.unshown[TopicPartition{"a", 0}]
+	w.at = w.at.Add(-overdue)
+	p.unshown[TopicPartition{"a", 0}] = w
+	// Elsewhere is where it is not expected: the embedded broker would end both.
+	if err := p.settleEarlier(t.Context(), []TopicPartition{{"b", 0}}); err != nil {
+		t.Fatal(err)
+	}
+	if got := values(t, c, "a", From{}); !slices.Equal(got, []string{"1"}) || len(p.unshown) > 0 {
+		t.Errorf("topic a holds %v, want what was committed", got)
+	}
+}
+
+// TestALookForMarkersIsOneRequestToEachBroker where they are there, as a rule.
+func TestALookForMarkersIsOneRequestToEachBroker(t *testing.T) {
+	c, f := fake(t, kfake.NumBrokers(1))
+	topics := []string{"a", "b", "c"}
+	create(t, c, 2, topics...)
+	p := producer(t, c, "tx")
+	var asked atomic.Int32
+	f.ControlKey(int16(protocol.ListOffsets), func(kmsg.Request) (kmsg.Response, error, bool) {
+		f.KeepControl()
+		asked.Add(1)
+		return nil, nil, false
+	})
+	for round := range 4 {
+		var msgs []Message
+		for i, topic := range topics {
+			msgs = append(msgs, message(topic, strconv.Itoa(round+i)))
+		}
+		commit(t, p, msgs...)
+		eventually(t, "the markers", func() bool { p.see(t.Context()); return len(p.unshown) == 0 })
+	}
+	if asked.Store(0); p.settleEarlier(t.Context(), []TopicPartition{{"a", 0}, {"a", 1}}) != nil || asked.Load() > 0 {
+		t.Errorf("%d requests where all is seen, want none", asked.Load())
+	}
+	commit(t, p, message("a", "x"), message("b", "x"), message("c", "x"))
+	eventuallyValues(t, c, "a", 5)
+	asked.Store(0)
+	commit(t, p, message("a", "y"), message("b", "y"), message("c", "y"))
+	if n := asked.Load(); n != 1 {
+		t.Errorf("%d requests for offsets, want one", n)
 	}
 }
 
