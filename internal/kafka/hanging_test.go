@@ -3,10 +3,12 @@ package kafka
 import (
 	"context"
 	"errors"
+	"maps"
 	"slices"
 	"strconv"
 	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/twmb/franz-go/pkg/kfake"
@@ -100,6 +102,33 @@ func TestACommitWithoutMarkersIsEndedThoughNothingFollowsInItsPartition(t *testi
 	}
 }
 
+// TestAPartitionWithoutLeaderKeepsNoOtherWaitingForItsMarkers although markers are
+// missing there, and are overdue.
+func TestAPartitionWithoutLeaderKeepsNoOtherWaitingForItsMarkers(t *testing.T) {
+	c, f := fake(t, kfake.NumBrokers(1))
+	create(t, c, 1, "a", "b")
+	p := producer(t, c, "tx")
+	commit(t, p, message("a", "1"), message("b", "1"))
+	p.unshown[TopicPartition{"a", 0}] = unshown{at: time.Now().Add(-overdue)}
+	var asked atomic.Int32 // for a, in vain
+	f.ControlKey(int16(protocol.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		f.KeepControl()
+		if !slices.ContainsFunc(req.(*kmsg.ListOffsetsRequest).Topics, func(t kmsg.ListOffsetsRequestTopic) bool { return t.Topic == "a" }) {
+			return nil, nil, false
+		}
+		asked.Add(1)
+		return answerWith(req, int16(codeLeaderNotAvailable)), nil, true
+	})
+	commit(t, p, message("b", "2"))
+	commit(t, p, message("b", "3"))
+	if n := asked.Load(); n == 0 || n > 50 {
+		t.Errorf("%d requests were made for the other topic, want a few", n)
+	}
+	if _, still := p.unshown[TopicPartition{"a", 0}]; !still {
+		t.Error("the other topic is not looked after any more")
+	}
+}
+
 // TestALookForMarkersIsOneRequestToEachBroker where they are there, as a rule.
 func TestALookForMarkersIsOneRequestToEachBroker(t *testing.T) {
 	c, f := fake(t, kfake.NumBrokers(1))
@@ -118,7 +147,9 @@ func TestALookForMarkersIsOneRequestToEachBroker(t *testing.T) {
 			msgs = append(msgs, message(topic, strconv.Itoa(round+i)))
 		}
 		commit(t, p, msgs...)
-		eventually(t, "the markers", func() bool { p.see(t.Context()); return len(p.unshown) == 0 })
+		eventually(t, "the markers", func() bool {
+			return p.see(t.Context(), slices.Collect(maps.Keys(p.unshown))) == nil && len(p.unshown) == 0
+		})
 	}
 	if asked.Store(0); p.settleEarlier(t.Context(), []TopicPartition{{"a", 0}, {"a", 1}}) != nil || asked.Load() > 0 {
 		t.Errorf("%d requests where all is seen, want none", asked.Load())

@@ -3,6 +3,9 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
+	"maps"
+	"slices"
 	"time"
 
 	"leadstream/internal/fault"
@@ -30,13 +33,10 @@ type unshown struct {
 func (p *Producer) settleEarlier(ctx context.Context, next []TopicPartition) error {
 	pause := fault.NewBackoff(time.Millisecond, 20*time.Millisecond)
 	for began := time.Now(); len(p.unshown) > 0; {
-		p.see(ctx)
-		var waiting []TopicPartition
-		for _, tp := range next {
-			if _, ok := p.unshown[tp]; ok {
-				waiting = append(waiting, tp)
-			}
+		if p.see(ctx, slices.Collect(maps.Keys(p.unshown))) != nil { // perhaps one of those elsewhere
+			_ = p.see(ctx, next) // what cannot be seen is waited for
 		}
+		waiting := slices.DeleteFunc(slices.Clone(next), func(tp TopicPartition) bool { _, ok := p.unshown[tp]; return !ok })
 		if len(waiting) == 0 {
 			return p.settleOverdue(ctx)
 		}
@@ -44,28 +44,24 @@ func (p *Producer) settleEarlier(ctx context.Context, next []TopicPartition) err
 			return p.endUnshown(ctx, waiting)
 		}
 		if pause.Wait(ctx, 0) != nil {
-			return context.Cause(ctx)
+			return fmt.Errorf("waiting for the markers of the transaction before: %w", context.Cause(ctx))
 		}
 	}
 	return nil
 }
 
-// see takes out what shows by now: the last stable offset lies behind it. What
-// cannot be asked stays.
-func (p *Producer) see(ctx context.Context) {
-	var partitions []TopicPartition
-	for tp := range p.unshown {
-		partitions = append(partitions, tp)
-	}
+// see takes out what shows by now: the last stable offset lies behind it.
+func (p *Producer) see(ctx context.Context, partitions []TopicPartition) error {
 	stable, err := p.cluster.latestOf(ctx, topicsIn(partitions), readCommitted)
 	if err != nil {
-		return
+		return err
 	}
-	for tp, w := range p.unshown {
-		if offset, ok := stable[tp]; ok && offset > w.last {
+	for _, tp := range partitions {
+		if w, ok := p.unshown[tp]; ok && stable[tp] > w.last {
 			delete(p.unshown, tp)
 		}
 	}
+	return nil
 }
 
 // settleOverdue ends what hangs in partitions that are not written to now. Where
@@ -80,6 +76,9 @@ func (p *Producer) settleOverdue(ctx context.Context) error {
 	}
 	if len(late) == 0 {
 		return nil
+	}
+	if _, err := p.cluster.undecided(ctx, topicsIn(late)); err != nil {
+		return nil //nolint:nilerr // not now
 	}
 	err := p.endUnshown(ctx, late)
 	if errors.Is(err, ErrEpochLost) || ctx.Err() != nil {
