@@ -151,6 +151,7 @@ func (p *Publication) Bury(ctx context.Context) (buried int, err error) {
 		buried += n
 		if err == nil {
 			delete(s.refusals, topic)
+			delete(s.scouted, topic) // it may hold much, and need not be asked again
 			continue
 		}
 		if ctx.Err() != nil || errors.Is(err, kafka.ErrEpochLost) {

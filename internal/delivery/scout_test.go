@@ -183,6 +183,9 @@ func TestATopicThatRefusesIsNotReadFromItsBeginningAgain(t *testing.T) {
 	if n := bury(t, s); n != 2 {
 		t.Errorf("%d tombstones, want both", n)
 	}
+	if len(s.scouted) > 0 {
+		t.Error("what the topic said is still in memory")
+	}
 }
 
 // A topic that cannot be read, which may take long to find out, is asked while
