@@ -13,8 +13,9 @@ import (
 
 const (
 	// markersWithin is how long the markers of the transaction before are waited for
-	// before somebody looks where they are. They take a few milliseconds.
-	markersWithin = 200 * time.Millisecond
+	// before somebody looks where they are, which reads what was written. They take a
+	// few milliseconds, on a busy broker and over many partitions more.
+	markersWithin = time.Second
 	// overdue is how long they may be missing in a partition that is not written to:
 	// a consumer does not pass them either.
 	overdue = 10 * time.Second
