@@ -31,10 +31,11 @@ func (s *Store) FollowDeletions(ctx context.Context) (pending int, err error) {
 	pending = len(s.graves)
 	fresh := s.byTopic()
 	for topic, c := range s.scouted {
-		if c.knows(fresh[topic]) {
-			delete(fresh, topic) // a topic that refuses its tombstones is not read over and over
-		} else {
+		switch {
+		case c.err != nil && !s.rests(topic), !c.knows(fresh[topic]):
 			delete(s.scouted, topic)
+		default:
+			delete(fresh, topic) // a topic that refuses its tombstones is not read over and over
 		}
 	}
 	s.mu.Unlock()
@@ -116,8 +117,11 @@ func (s *Store) dig(e deletionEntry) {
 		known.Form = cmp.Or(known.Form, e.Form)
 		s.graves[e.ID] = known
 	default:
-		e.Form = cmp.Or(e.Form, known.Form) // an entry by hand may lack it
-		s.graves[e.ID] = grave{e.Deletion, e.partition, e.offset}
+		g := grave{e.Deletion, e.partition, e.offset}
+		if e.Form == "" && ok { // an entry by hand may lack it; the next process is to read it as well
+			g.Form, g.partition, g.offset = known.Form, known.partition, known.offset
+		}
+		s.graves[e.ID] = g
 	}
 }
 
@@ -147,6 +151,7 @@ func (p *Publication) Bury(ctx context.Context) (buried int, err error) {
 		buried += n
 		if err == nil {
 			delete(s.refusals, topic)
+			delete(s.scouted, topic) // it may hold much, and need not be asked again
 			continue
 		}
 		if ctx.Err() != nil || errors.Is(err, kafka.ErrEpochLost) {
@@ -185,13 +190,13 @@ func (p *Publication) buryDeadLetters(ctx context.Context) error {
 func (p *Publication) buryIn(ctx context.Context, topic string, graves []grave) (int, error) {
 	s := p.store
 	looked := s.scouted[topic]
-	if looked == nil || looked.err != nil {
+	if looked == nil {
 		looked = s.scouts(ctx, map[string][]grave{topic: graves})[topic]
 		s.scouted[topic] = looked
 	}
 	open, err := looked.unburied(ctx, graves)
 	if err != nil {
-
+		looked.err = err // to be looked at anew, while others may publish
 		return 0, err
 	}
 	for part := range slices.Chunk(open, MaxLeads) {

@@ -159,3 +159,29 @@ func TestAnUnreadableDeletionIsNamedAndHoldsUpItsOwnLeadAlone(t *testing.T) {
 		}
 	}
 }
+
+// The form that only an earlier entry names is found again by the next process,
+// which reads from where the deletions are not carried out yet.
+func TestADeletionKeepsItsFormOverAnEntryWithoutOne(t *testing.T) {
+	w := newWorld(t)
+	s, _ := w.epoch()
+	at := w.now.Add(-time.Hour)
+	publish(t, s, "", response("a", at))
+	w.delete("a", at.Add(time.Minute))
+	byHand := kafka.Message{Topic: DeletionsTopic(w.opts.Name), Key: []byte("a"), Value: []byte(lead.Stamp(at.Add(2 * time.Minute))), Time: w.now}
+	if err := w.cluster.Append(t.Context(), byHand); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.FollowDeletions(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	s.refuses(topic, errors.New("too large"))
+	var refused *RefusedError
+	if err := s.Publish(func(p *Publication) error { _, err := p.Bury(t.Context()); return err }); !errors.As(err, &refused) {
+		t.Fatalf("Bury = %v, want it refused", err)
+	}
+	next, _ := w.epoch()
+	if n := bury(t, next); n != 1 {
+		t.Errorf("%d tombstones, want 1", n)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -181,6 +182,53 @@ func TestATopicThatRefusesIsNotReadFromItsBeginningAgain(t *testing.T) {
 	w.delete("b", at.Add(time.Minute)) // what is new is looked for
 	if n := bury(t, s); n != 2 {
 		t.Errorf("%d tombstones, want both", n)
+	}
+	if len(s.scouted) > 0 {
+		t.Error("what the topic said is still in memory")
+	}
+}
+
+// A topic that cannot be read, which may take long to find out, is asked while
+// others may publish, and tombstoned once it can be read.
+func TestATopicThatCannotBeReadKeepsNoPublicationWaiting(t *testing.T) {
+	w, broker := newTwistedWorld(t)
+	s, _ := w.epoch()
+	at := w.now.Add(-time.Hour)
+	publish(t, s, "", response("a", at))
+	w.delete("a", at.Add(time.Minute))
+	var refusing atomic.Bool
+	var asked atomic.Int32
+	broker.ControlKey(int16(kmsg.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		broker.KeepControl()
+		if of := req.(*kmsg.ListOffsetsRequest).Topics; !refusing.Load() || of[0].Topic != topic {
+			return nil, nil, false
+		}
+		asked.Add(1)
+		res := req.ResponseKind().(*kmsg.ListOffsetsResponse)
+		one := kmsg.NewListOffsetsResponseTopic()
+		one.Topic = topic
+		one.Partitions = append(one.Partitions, kmsg.ListOffsetsResponseTopicPartition{ErrorCode: kerr.TopicAuthorizationFailed.Code})
+		res.Topics = append(res.Topics, one)
+		return res, nil, true
+	})
+	burying := func() error {
+		return s.Publish(func(p *Publication) error { _, err := p.Bury(t.Context()); return err })
+	}
+	refusing.Store(true)
+	for range 3 {
+		if _, err := s.FollowDeletions(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		asked.Store(0)
+		var refused *RefusedError
+		if err := burying(); !errors.As(err, &refused) || asked.Load() > 0 {
+			t.Errorf("Bury = %v with %d requests, want a refusal that was known", err, asked.Load())
+		}
+		s.refusals[topic] = Refusal{Err: refused, Tries: 1} // the rest is over
+	}
+	refusing.Store(false)
+	if n := bury(t, s); n != 1 {
+		t.Errorf("%d tombstones, want 1", n)
 	}
 }
 

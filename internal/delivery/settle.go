@@ -14,10 +14,20 @@ import (
 
 // settle waits until our last commit to the topic is readable: an acknowledged
 // commit is decided, but perhaps not visible yet. What others write behind it
-// does not make it so. One whose end Kafka seems to have lost is sealed.
+// does not make it so. One whose end Kafka seems to have lost is sealed, and so is
+// what the process before us left where that could not be seen when we began.
 func (s *Store) settle(ctx context.Context, topic string) error {
 	t := s.topics[topic]
-	if t == nil || len(t.written) == 0 {
+	if t == nil {
+		return nil
+	}
+	if t.unlooked {
+		if err := s.endHanging(ctx, []string{topic}); err != nil {
+			return s.refusal(fmt.Errorf("ending the last transaction in topic %s: %w", topic, err))
+		}
+		t.unlooked = false
+	}
+	if len(t.written) == 0 {
 		return nil
 	}
 	wait := fault.NewBackoff(time.Millisecond, 100*time.Millisecond)

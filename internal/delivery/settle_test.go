@@ -4,6 +4,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
 	"github.com/twmb/franz-go/pkg/kfake"
 	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
@@ -58,6 +59,46 @@ func TestACommitThatKafkaAcknowledgedAndDidNotEndIsEndedAndHeld(t *testing.T) {
 	if p := state.Sources[src]; !p.Live.Equal(at) || state.Topics[formID].Leads != 2 {
 		t.Errorf("progress after all is %v, topics %+v; want what was committed with b", state.Sources, state.Topics)
 	}
+}
+
+// A lead topic that cannot be looked at when the epoch begins keeps no other waiting.
+func TestATopicThatCannotBeLookedAtKeepsNoEpochFromBeginning(t *testing.T) {
+	w, broker := newTwistedWorld(t)
+	s, _ := w.epoch()
+	publish(t, s, "", response("a", w.now.Add(-time.Minute)))
+	broker.ControlKey(int16(kmsg.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		if asked := req.(*kmsg.MetadataRequest).Topics; len(asked) != 1 || *asked[0].Topic != topic {
+			broker.KeepControl()
+			return nil, nil, false
+		}
+		res := req.ResponseKind().(*kmsg.MetadataResponse)
+		one := kmsg.NewMetadataResponseTopic()
+		one.Topic, one.ErrorCode = new(topic), kerr.UnknownServerError.Code
+		res.Topics = append(res.Topics, one)
+		return res, nil, true
+	})
+	cluster, err := kafka.New(kafka.Config{Brokers: w.brokers, Log: zap.NewNop()}) // that knows of no topic yet
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(cluster.Close)
+	w.cluster, w.opts.Cluster = cluster, cluster
+	next, state := w.epoch()
+	if len(state.Topics) != 1 || !next.topics[topic].unlooked {
+		t.Errorf("topics %v, want that of the form, to be looked at before its next use", state.Topics)
+	}
+}
+
+func TestATopicThatWasNotLookedAtIsBeforeItsNextUse(t *testing.T) {
+	w, broker := newTwistedWorld(t)
+	s, _ := w.epoch()
+	at := w.now.Add(-time.Minute)
+	publish(t, s, "", response("a", at))
+	loseMarkers(broker)
+	publish(t, s, "", response("b", at))
+	s.topics[topic].unlooked, s.topics[topic].written = true, nil // as after a start
+	expect(t, ask(t, s, s.Lane(""), w.window(-time.Hour, 0), response("a", at), response("b", at)), 0, 2, 0, 0)
+	w.wantHeld(topic, map[string]time.Time{"a": at, "b": at})
 }
 
 // Another program's record behind our commit is not its marker.

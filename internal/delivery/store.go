@@ -177,7 +177,7 @@ func (s *Store) open(ctx context.Context) (State, error) {
 	if err := EnsureInternal(ctx, s.opts); err != nil {
 		return State{}, err
 	}
-	state, err := s.readState(ctx)
+	state, looked, err := s.readState(ctx)
 	if err != nil {
 		return State{}, err
 	}
@@ -190,7 +190,7 @@ func (s *Store) open(ctx context.Context) (State, error) {
 		return State{}, err
 	}
 	for form, t := range state.Topics {
-		s.topics[s.TopicName(form)] = &topicState{Topic: t}
+		s.topics[s.TopicName(form)] = &topicState{Topic: t, unlooked: !looked}
 		s.show(s.TopicName(form), t)
 	}
 	return state, nil
@@ -198,23 +198,28 @@ func (s *Store) open(ctx context.Context) (State, error) {
 
 // readState reads the progress, after what the process before us left without an
 // end is ended: its records would be missing, and our first transaction would end
-// them its own way.
-func (s *Store) readState(ctx context.Context) (State, error) {
+// them its own way. looked is false where one of the lead topics cannot be looked
+// at: it keeps no other waiting, and each is looked at before its next use.
+func (s *Store) readState(ctx context.Context) (state State, looked bool, err error) {
 	if err := s.endHanging(ctx, []string{CheckpointTopic(s.opts.Name), DeadLetterTopic(s.opts.Name)}); err != nil {
-		return State{}, fmt.Errorf("ending the last transaction in the internal topics: %w", err)
+		return State{}, false, fmt.Errorf("ending the last transaction in the internal topics: %w", err)
 	}
-	state, err := existingState(ctx, s.opts.Cluster, s.opts.Name)
-	if err != nil {
-		return State{}, err
+	if state, err = existingState(ctx, s.opts.Cluster, s.opts.Name); err != nil {
+		return State{}, false, err
 	}
 	topics := make([]string, 0, len(state.Topics))
 	for form := range state.Topics {
 		topics = append(topics, s.TopicName(form))
 	}
-	if err := s.endHanging(ctx, topics); err != nil {
-		return State{}, fmt.Errorf("ending the last transaction in the lead topics: %w", err)
+	switch err := s.endHanging(ctx, topics); {
+	case err == nil:
+		return state, true, nil
+	case ctx.Err() != nil, errors.Is(err, kafka.ErrEpochLost):
+		return State{}, false, fmt.Errorf("ending the last transaction in the lead topics: %w", err)
+	default:
+		s.opts.Log.Warn("a lead topic cannot be looked at for a transaction without an end; each is before its next use", zap.Error(err))
+		return state, false, nil
 	}
-	return state, nil
 }
 
 // EnsureInternal makes the checkpoint and dead letter topics exist and refuses

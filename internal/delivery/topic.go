@@ -37,6 +37,8 @@ type topicState struct {
 	// written is the last offset by partition of our last commit; a reader sees
 	// that commit once its marker stands behind it.
 	written map[int]int64
+	// unlooked: it may hold a transaction of an epoch before that has no end.
+	unlooked bool
 }
 
 // beyondHorizon reports whether the topic might have held a lead of that time

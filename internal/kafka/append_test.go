@@ -3,6 +3,7 @@ package kafka
 import (
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -229,5 +230,31 @@ func TestAnExactFollowerTellsATopicFromAnotherThatIsAsLong(t *testing.T) {
 				t.Errorf("then %q is read (anew %v)", got, anew)
 			}
 		})
+	}
+}
+
+// TestATopicIsNotGoneBecauseNoBrokerIsNamed: one that has just begun to run may know
+// of neither.
+func TestATopicIsNotGoneBecauseNoBrokerIsNamed(t *testing.T) {
+	c, f := fake(t, kfake.NumBrokers(1))
+	create(t, c, 1, "a")
+	var answers atomic.Int32
+	f.ControlKey(int16(protocol.Metadata), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		if f.KeepControl(); answers.Add(1) == 8 {
+			f.DropControl()
+		}
+		res := req.ResponseKind().(*kmsg.MetadataResponse)
+		for _, asked := range req.(*kmsg.MetadataRequest).Topics {
+			one := kmsg.NewMetadataResponseTopic()
+			one.Topic, one.ErrorCode = asked.Topic, int16(codeUnknownTopic)
+			res.Topics = append(res.Topics, one)
+		}
+		return res, nil, true
+	})
+	if gone, err := c.Gone(t.Context(), "a"); err != nil || len(gone) > 0 {
+		t.Errorf("Gone = %v, %v; want none", gone, err)
+	}
+	if answers.Load() == 0 {
+		t.Error("no broker was asked")
 	}
 }

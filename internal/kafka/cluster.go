@@ -43,6 +43,7 @@ type Cluster struct {
 	controller   int32
 	topics       map[string]topicMeta
 	coordinators map[coordinatorKey]int32
+	commits      map[string]producerEpoch // see lastCommitted
 }
 
 // New checks the configuration and reads its certificate files. It does not
@@ -63,6 +64,7 @@ func New(cfg Config) (*Cluster, error) {
 		controller:   -1,
 		topics:       map[string]topicMeta{},
 		coordinators: map[coordinatorKey]int32{},
+		commits:      map[string]producerEpoch{},
 	}
 	if c.log == nil {
 		c.log = zap.NewNop()

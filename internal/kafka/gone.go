@@ -49,6 +49,9 @@ func (c *Cluster) unknown(ctx context.Context, names []string) ([]string, error)
 	c.mu.Lock()
 	brokers := slices.Sorted(maps.Keys(c.brokers))
 	c.mu.Unlock()
+	if len(brokers) == 0 { // as one says that has just begun to run
+		return names, &codeError{op: "asking every broker for topics", code: codeLeaderNotAvailable, reason: "no broker is named"}
+	}
 	for _, id := range brokers {
 		for chunk := range slices.Chunk(slices.Clone(names), namesPerRequest) {
 			msg, err := c.askBroker(ctx, id, &metadata.Request{TopicNames: chunk})

@@ -7,14 +7,17 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/segmentio/kafka-go/protocol/listoffsets"
+
+	"leadstream/internal/fault"
 )
 
 // EndHanging looks in the topics for transactions of this producer, or of those
 // before it with the same id, that their coordinator takes for ended and that have
 // no marker: it writes the marker, commit or abort as the transaction was ended,
-// and returns where.
+// and returns where, once it shows there.
 //
 // A broker that is killed within milliseconds of its answer to a commit or an
 // abort may, when it comes back, take the partitions for deleted while they have
@@ -55,7 +58,39 @@ func (p *Producer) endHanging(ctx context.Context, topics []string) ([]TopicPart
 			}
 		}
 	}
-	return hanging, nil
+	return hanging, p.awaitMarks(ctx, hanging)
+}
+
+// awaitMarks waits until the partitions have their markers, as they are read next.
+func (p *Producer) awaitMarks(ctx context.Context, marked []TopicPartition) error {
+	if len(marked) == 0 {
+		return nil
+	}
+	topics := topicsIn(marked)
+	pause := fault.NewBackoff(time.Millisecond, 100*time.Millisecond)
+	for began := time.Now(); ; {
+		switch left, err := p.hanging(ctx, topics); {
+		case err != nil:
+			return err
+		case len(left) == 0:
+			return nil
+		case time.Since(began) > openWithin:
+			return &UnreachableError{Op: "ending hanging transactions", Err: fmt.Errorf("the marker of %v does not show", left[0])}
+		}
+		if pause.Wait(ctx, 0) != nil {
+			return fmt.Errorf("ending hanging transactions: %w", context.Cause(ctx))
+		}
+	}
+}
+
+// topicsIn are the topics of the partitions, each once.
+func topicsIn(partitions []TopicPartition) []string {
+	var topics []string
+	for _, tp := range partitions {
+		topics = append(topics, tp.Topic)
+	}
+	slices.Sort(topics)
+	return slices.Compact(topics)
 }
 
 // mark ends a transaction without records over the partitions.
@@ -114,9 +149,29 @@ func (p *Producer) hanging(ctx context.Context, topics []string) ([]TopicPartiti
 // below their high watermark, End: some transaction there has no end. It takes two
 // requests per broker, however many the topics are.
 func (c *Cluster) undecided(ctx context.Context, topics []string) (map[TopicPartition]Offsets, error) {
+	stable, err := c.latestOf(ctx, topics, readCommitted)
+	if err != nil {
+		return nil, err
+	}
+	ends, err := c.latestOf(ctx, topics, readUncommitted)
+	if err != nil {
+		return nil, err
+	}
+	undecided := map[TopicPartition]Offsets{}
+	for tp, first := range stable {
+		if end, ok := ends[tp]; ok && first < end {
+			undecided[tp] = Offsets{First: first, End: end}
+		}
+	}
+	return undecided, nil
+}
+
+// latestOf are the latest offsets of the partitions of topics, in one request to
+// each leader, without those that do not exist or must not be read.
+func (c *Cluster) latestOf(ctx context.Context, topics []string, isolation int8) (map[TopicPartition]int64, error) {
 	known, err := c.describe(ctx, topics, metadataAge)
 	if refused, ok := errors.AsType[*TopicError](err); ok {
-		return c.undecided(ctx, slices.DeleteFunc(slices.Clone(topics), func(topic string) bool { return topic == refused.Topic }))
+		return c.latestOf(ctx, slices.DeleteFunc(slices.Clone(topics), func(topic string) bool { return topic == refused.Topic }), isolation)
 	}
 	if err != nil {
 		return nil, err
@@ -137,45 +192,33 @@ func (c *Cluster) undecided(ctx context.Context, topics []string) (map[TopicPart
 			byLeader[leader] = append(byLeader[leader], listoffsets.RequestTopic{Topic: topic, Partitions: ps})
 		}
 	}
-	undecided := map[TopicPartition]Offsets{}
+	latest := map[TopicPartition]int64{}
 	for leader, asked := range byLeader {
-		stable, err := c.latest(ctx, leader, asked, readCommitted)
-		if err != nil {
+		if err := c.latest(ctx, leader, asked, isolation, latest); err != nil {
 			return nil, err
-		}
-		ends, err := c.latest(ctx, leader, asked, readUncommitted)
-		if err != nil {
-			return nil, err
-		}
-		for tp, first := range stable {
-			if end, ok := ends[tp]; ok && first < end {
-				undecided[tp] = Offsets{First: first, End: end}
-			}
 		}
 	}
-	return undecided, nil
+	return latest, nil
 }
 
-// latest are the latest offsets of the partitions that a broker leads, without
-// those that must not be read.
-func (c *Cluster) latest(ctx context.Context, leader int32, asked []listoffsets.RequestTopic, isolation int8) (map[TopicPartition]int64, error) {
+// latest asks a broker for the latest offsets of the partitions that it leads.
+func (c *Cluster) latest(ctx context.Context, leader int32, asked []listoffsets.RequestTopic, isolation int8, into map[TopicPartition]int64) error {
 	msg, err := c.askBroker(ctx, leader, &listoffsets.Request{ReplicaID: -1, IsolationLevel: isolation, Topics: asked})
 	if err != nil {
 		for _, t := range asked {
 			c.forget(t.Topic)
 		}
-		return nil, err
+		return err
 	}
-	offsets := map[TopicPartition]int64{}
 	for _, t := range msg.(*listoffsets.Response).Topics {
 		for _, p := range t.Partitions {
 			switch err := c.readRefusal(t.Topic, Code(p.ErrorCode), "asking for offsets"); {
 			case err == nil:
-				offsets[TopicPartition{t.Topic, int(p.Partition)}] = p.Offset
+				into[TopicPartition{t.Topic, int(p.Partition)}] = p.Offset
 			case retriable(err):
-				return nil, err
+				return err
 			}
 		}
 	}
-	return offsets, nil
+	return nil
 }

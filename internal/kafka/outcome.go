@@ -18,8 +18,10 @@ const answerLimit = 4 << 20
 
 // outcome reports whether the last transaction of the id was committed, as far as
 // its coordinator knows: one that is open or being ended is asked for again when
-// InitProducerId, which is answered only after that, is repeated. False stands for
-// an id without a transaction as well, and for a Kafka that cannot be asked.
+// InitProducerId, which is answered only after that, is repeated. What the
+// coordinator forgot because of an InitProducerId of ours is remembered. False
+// stands for an id without a transaction as well, and for a Kafka that cannot be
+// asked.
 func (p *Producer) outcome(ctx context.Context) (committed bool, err error) {
 	msg, err := p.ask(ctx, &outcomeRequest{clientID: p.cluster.pool.dialer.clientID, id: p.id},
 		func(m protocol.Message) Code { return m.(*outcomeResponse).code })
@@ -28,7 +30,7 @@ func (p *Producer) outcome(ctx context.Context) (committed bool, err error) {
 	}
 	switch res := msg.(*outcomeResponse); res.code {
 	case 0:
-		return res.state == "PrepareCommit" || res.state == "CompleteCommit", nil
+		return p.cluster.lastCommitted(p.id, res), nil
 	case codeTxnIDMissing, codeUnsupportedVersion:
 		return false, nil
 	case codeTxnIDAuthorization:
@@ -36,6 +38,36 @@ func (p *Producer) outcome(ctx context.Context) (committed bool, err error) {
 	default:
 		return false, &codeError{op: "asking for the last transaction of " + p.id, code: res.code}
 	}
+}
+
+// lastCommitted takes in what a coordinator said, and reports whether the last
+// transaction of the id was committed. InitProducerId leaves the state empty, one
+// epoch on: an attempt that was answered too late, or a start that got no further,
+// must not have the next one take a commit for an abort.
+func (c *Cluster) lastCommitted(id string, said *outcomeResponse) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known, remembered := c.commits[id]
+	switch said.state {
+	case "PrepareCommit", "CompleteCommit":
+	case "Empty":
+		step := said.epoch - known.epoch
+		if !remembered || said.pid != known.pid || step < 0 || step > 1 {
+			delete(c.commits, id) // others were about
+			return false
+		}
+	default:
+		delete(c.commits, id)
+		return false
+	}
+	c.commits[id] = producerEpoch{said.pid, said.epoch}
+	return true
+}
+
+// producerEpoch is an epoch of a producer id.
+type producerEpoch struct {
+	pid   int64
+	epoch int16
 }
 
 // outcomeRequest asks for the state of one transactional id. Source of the
@@ -49,6 +81,7 @@ type outcomeRequest struct {
 type outcomeResponse struct {
 	code  Code
 	state string
+	producerEpoch
 }
 
 func (*outcomeRequest) ApiKey() protocol.ApiKey  { return describeTransactions }
@@ -92,6 +125,9 @@ func decodeOutcome(data []byte) (*outcomeResponse, error) {
 	res := &outcomeResponse{code: Code(in.int16())}
 	in.take(in.compact()) // the id
 	res.state = string(in.take(in.compact()))
+	in.take(4 + 8) // timeout and begin
+	res.pid = in.int64()
+	res.epoch = in.int16()
 	if in.bad {
 		return nil, fmt.Errorf("%w to DescribeTransactions", errAnswer)
 	}

@@ -21,7 +21,7 @@ type share struct {
 	chosen   []int32 // indexes of the messages in it
 	sequence int32
 	from, to int   // its bytes in the producer's arena
-	offset   int64 // of its last record, once it was written
+	offset   int64 // of its last record, -1 before it was written
 	// unsure: it was sent and it is not known whether it was appended, so that
 	// the next sequence number is not known either.
 	unsure bool
@@ -91,7 +91,7 @@ func (p *Producer) lay(ctx context.Context, pl *plan, tp TopicPartition, chosen 
 	sequence := p.next[tp]
 	for round := 0; len(chosen) > 0; round++ {
 		n := fitting(msgs, chosen, p.limit(tp.Topic))
-		s := share{tp: tp, round: round, chosen: chosen[:n], sequence: sequence, from: len(p.arena)}
+		s := share{tp: tp, round: round, chosen: chosen[:n], sequence: sequence, from: len(p.arena), offset: -1}
 		p.arena = p.encoder.appendBatch(p.arena, stamp{p.pid, p.epoch, sequence}, msgs, s.chosen, now)
 		s.to = len(p.arena)
 		if size := s.to - s.from; n == 1 && size > p.limit(tp.Topic) {

@@ -29,8 +29,8 @@ type Producer struct {
 	// a commit, and inherited how that of the epoch before did: see EndHanging.
 	ended     map[TopicPartition]bool
 	inherited bool
-	aborted   map[string]struct{} // topics with an abort in ended, to be looked at before the next write
-	limits    map[string]int      // max.message.bytes where it had to be asked for
+	unshown   map[TopicPartition]unshown // what may have no marker yet
+	limits    map[string]int             // max.message.bytes where it had to be asked for
 	encoder   *encoder
 	arena     []byte // encoded batches of the transaction under way
 }
@@ -62,7 +62,7 @@ func (p *Producer) Init(ctx context.Context) error {
 	if err := p.cluster.persist(ctx, "initialising transactional id "+p.id, p.init); err != nil {
 		return err
 	}
-	p.next, p.ended, p.aborted = map[TopicPartition]int32{}, map[TopicPartition]bool{}, map[string]struct{}{}
+	p.next, p.ended, p.unshown = map[TopicPartition]int32{}, map[TopicPartition]bool{}, map[TopicPartition]unshown{}
 	p.live = true
 	return nil
 }

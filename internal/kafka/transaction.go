@@ -115,7 +115,7 @@ func (p *Producer) begin(pl *plan) *transaction {
 
 // carryOut makes a plan durable, or nothing of it.
 func (p *Producer) carryOut(ctx context.Context, pl *plan) error {
-	if err := p.settleAborts(ctx, pl.partitions); err != nil {
+	if err := p.settleEarlier(ctx, pl.partitions); err != nil {
 		return err
 	}
 	t := p.begin(pl)
@@ -132,33 +132,14 @@ func (p *Producer) carryOut(ctx context.Context, pl *plan) error {
 	return t.commit(ctx)
 }
 
-// settleAborts makes sure that what was aborted in these partitions is seen as
-// aborted by everybody, before a commit could bring it to light.
-func (p *Producer) settleAborts(ctx context.Context, partitions []TopicPartition) error {
-	var topics []string
-	for _, tp := range partitions {
-		if _, ok := p.aborted[tp.Topic]; ok && !slices.Contains(topics, tp.Topic) {
-			topics = append(topics, tp.Topic)
-		}
-	}
-	if len(topics) == 0 {
-		return nil
-	}
-	if _, err := p.endHanging(ctx, topics); err != nil {
-		return err
-	}
-	for _, topic := range topics {
-		delete(p.aborted, topic)
-	}
-	return nil
-}
-
 // close records how the transaction ended.
 func (t *transaction) close(committed bool) {
 	for _, tp := range t.plan.partitions {
 		t.ended[tp] = committed
-		if !committed {
-			t.aborted[tp.Topic] = struct{}{}
+	}
+	for i := range t.plan.shares { // rounds in turn
+		if s := &t.plan.shares[i]; s.offset >= 0 {
+			t.unshown[s.tp] = unshown{s.offset, time.Now()}
 		}
 	}
 }

@@ -50,6 +50,32 @@ func TestRealFencing(t *testing.T) {
 
 // TestRealSequencesGoOnOverAborts: a sequence that began anew would be answered
 // with success, and the record would be lost.
+// The coordinator forgets with an InitProducerId how the last transaction was
+// ended; a process that has to begin again knows it all the same.
+func TestRealACommitIsRememberedOverRepeatedStarts(t *testing.T) {
+	c := real(t)
+	topic := name(t, "a")
+	create(t, c, 1, topic)
+	p := producer(t, c, topic)
+	if p.inherited {
+		t.Error("a commit is inherited of nobody")
+	}
+	commit(t, p, message(topic, "1"))
+	for range 3 {
+		if p = producer(t, c, topic); !p.inherited {
+			t.Errorf("with epoch %d the commit is forgotten", p.epoch)
+		}
+	}
+	if err := open(t, p, message(topic, "2")).giveUp(t.Context(), errMarked); !errors.Is(err, errMarked) {
+		t.Fatal(err)
+	}
+	for range 2 {
+		if p = producer(t, c, topic); p.inherited {
+			t.Errorf("with epoch %d an abort counts as a commit", p.epoch)
+		}
+	}
+}
+
 func TestRealSequencesGoOnOverAborts(t *testing.T) {
 	c := real(t)
 	topic := name(t, "a")
