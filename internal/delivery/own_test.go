@@ -3,6 +3,8 @@ package delivery
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -82,12 +84,17 @@ func TestATopicIsOursAloneWhenEveryRecordBearsOurName(t *testing.T) {
 		{"another installation's beside them", []kafka.Message{ours, theirs, ours}, `leads of the installation "other"`, `leads of the installation "other"`},
 		{"a record without a name", []kafka.Message{strange, ours}, "records that leadstream did not write", "records that leadstream did not write"},
 		{"one from long before", append([]kafka.Message{strange}, many...), "records that leadstream did not write", ""},
+		{"another's in a shorter partition", append([]kafka.Message{theirs}, slices.Repeat([]kafka.Message{ours}, 2*ownerSample)...), `leads of the installation "other"`, `leads of the installation "other"`},
 		{"tombstones by hand alone", []kafka.Message{byHand}, "nothing that tells who made it", ""},
 		{"nothing", nil, "nothing that tells who made it", ""},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			w := newWorld(t)
-			if _, err := w.cluster.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: topic, Partitions: 1, ReplicationFactor: 1}}); err != nil {
+			partitions := 1
+			if strings.Contains(tt.name, "partition") {
+				partitions = 3 // the keys are of different ones
+			}
+			if _, err := w.cluster.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: topic, Partitions: partitions, ReplicationFactor: 1}}); err != nil {
 				t.Fatal(err)
 			}
 			for _, m := range tt.records {

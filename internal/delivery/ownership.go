@@ -20,11 +20,7 @@ var errFound = errors.New("found")
 func Others(ctx context.Context, c *kafka.Cluster, topic, name string, existed bool) (string, error) {
 	var from kafka.From
 	if !existed {
-		offsets, err := c.Offsets(ctx, topic)
-		if err != nil {
-			return "", fmt.Errorf("reading the offsets of topic %s: %w", topic, err)
-		}
-		from = lastOf(offsets)
+		from.Tail = ownerSample
 	}
 	others, own := "", false
 	err := c.Read(ctx, topic, from, func(r *kafka.Record) error {
@@ -49,24 +45,16 @@ func Others(ctx context.Context, c *kafka.Cluster, topic, name string, existed b
 	return others, nil
 }
 
-// ownerSample is how many of a topic's last offsets are looked at for another
+// ownerSample is how many of a partition's last offsets are looked at for another
 // installation's name before the first write to it; whatever is read later is
 // looked at as well.
 const ownerSample = 100
 
-func lastOf(offsets []kafka.Offsets) kafka.From {
-	var end int64
-	for _, o := range offsets {
-		end = max(end, o.End)
-	}
-	return kafka.From{Offset: max(end-ownerSample, 0)}
-}
-
-func (s *Store) checkOwner(ctx context.Context, name string, offsets []kafka.Offsets) error {
+func (s *Store) checkOwner(ctx context.Context, name string) error {
 	if s.opts.Adopt {
 		return nil
 	}
-	err := s.opts.Cluster.Read(ctx, name, lastOf(offsets), func(r *kafka.Record) error {
+	err := s.opts.Cluster.Read(ctx, name, kafka.From{Tail: ownerSample}, func(r *kafka.Record) error {
 		_, _, err := s.entryOf(r)
 		return err
 	})

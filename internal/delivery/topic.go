@@ -217,7 +217,7 @@ func (s *Store) remembers(ctx context.Context, name string, t *topicState, first
 	if t.Horizon = t.oldest; t.retention >= 0 && t.Horizon.Before(now.Add(-t.retention)) {
 		t.Horizon = now.Add(-t.retention)
 	}
-	return s.checkOwner(ctx, name, offsets)
+	return s.checkOwner(ctx, name)
 }
 
 // oldest is the moment from which on every partition holds what was published:

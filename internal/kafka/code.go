@@ -60,7 +60,6 @@ const (
 	codeInvalidRecord          Code = 87
 	codeQuotaExceeded          Code = 89
 	codeProducerFenced         Code = 90
-	codeTxnIDMissing           Code = 105
 )
 
 // String is the number and the protocol's name for it.

@@ -28,15 +28,15 @@ func (p *Producer) outcome(ctx context.Context) (committed bool, err error) {
 	if err != nil {
 		return false, err
 	}
-	switch res := msg.(*outcomeResponse); res.code {
-	case 0:
+	switch res := msg.(*outcomeResponse); {
+	case res.code == 0:
 		return p.cluster.lastCommitted(p.id, res), nil
-	case codeTxnIDMissing, codeUnsupportedVersion:
-		return false, nil
-	case codeTxnIDAuthorization:
+	case res.code == codeTxnIDAuthorization:
 		return false, p.permission()
-	default:
+	case res.code.retriable():
 		return false, &codeError{op: "asking for the last transaction of " + p.id, code: res.code}
+	default:
+		return false, nil // no such id, or a broker that does not answer this
 	}
 }
 

@@ -18,6 +18,9 @@ type From struct {
 	Time time.Time
 	// Offset: at this offset of each partition; used when Time is zero.
 	Offset int64
+	// Tail: so many offsets before the end of each partition, where above 0; used
+	// when Time is zero.
+	Tail int64
 }
 
 // CorruptError: a partition holds bytes that are not a record batch, or one
@@ -59,7 +62,9 @@ func (c *Cluster) Read(ctx context.Context, topic string, from From, fn func(*Re
 	}
 	start := make([]int64, len(bounds))
 	for i := range start {
-		start[i] = from.Offset
+		if start[i] = from.Offset; from.Tail > 0 {
+			start[i] = max(bounds[i].End-from.Tail, 0)
+		}
 	}
 	if !from.Time.IsZero() {
 		err := c.persist(ctx, "asking for the offsets of topic "+topic, func(ctx context.Context) error {
