@@ -112,7 +112,7 @@ func (s *Server) knows(hostport string, local bool) bool {
 // machine, to this machine, not passed on by a proxy. A callback may be passed
 // on, since its state is proof enough.
 func (s *Server) private(r *http.Request, local bool) bool {
-	if r.URL.Path == callbackPath || s.redirect != nil && r.URL.Path == s.redirect.Path {
+	if r.URL.Path == callbackPath { // and no other path that the redirect URL may have: nothing proves those
 		return remote(r).IsLoopback()
 	}
 	if !local || passedOn(r.Header) {
