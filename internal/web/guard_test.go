@@ -93,6 +93,20 @@ func TestTheRedirectURLOpensNothingButTheCallback(t *testing.T) {
 	}
 }
 
+// nginx with proxy_pass alone: from this machine, to its address, without a header.
+func TestAProxyThatSaysNothingIsKnownByItsProtocol(t *testing.T) {
+	s := newTestServer(t, nil)
+	old := func(r *http.Request) {
+		from("127.0.0.1:40000", "127.0.0.1:8480", "Connection", "close")(r)
+		r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.0", 1, 0
+	}
+	for path, want := range map[string]int{"/": 403, "/api/status": 403, "/oauth/login": 403, "/healthz": 200, "/metrics": 200, "/oauth/callback": 200} {
+		if w := get(t, s, path, old); w.Code != want {
+			t.Errorf("GET %s = %d, want %d", path, w.Code, want)
+		}
+	}
+}
+
 func TestForeignHostNamesAreRefused(t *testing.T) {
 	s := newTestServer(t, func(o *Options) {
 		o.Password, o.Hosts = "open sesame", []string{"Status.example.com", "ported.example.com:8480"}
