@@ -110,3 +110,27 @@ func TestSecretThatIsRightAgainIsSeenWhileTheOldTokenLasts(t *testing.T) {
 	b.after(t, 2*time.Minute)
 	b.works(t, "once LinkedIn takes it")
 }
+
+// That LinkedIn refused the app when a person consented anew takes nothing from the
+// token that is held, for which nobody asks accessToken for weeks.
+func TestConsentThatFailsOnTheAppLeavesTheTokenHeldUsable(t *testing.T) {
+	b := newBeating(t, nil)
+	tok := b.connect()
+	b.after(t, time.Hour)
+	b.linkedin.override(tokenPath, func(w http.ResponseWriter, _ *http.Request) { refuse(w, 400, "unauthorized_client", planted) })
+	if _, err := b.CompleteCode(t.Context(), planted+"-code"); !errors.As(err, new(*AppRefusedError)) {
+		t.Fatalf("CompleteCode = %v, want that the app was refused", err)
+	}
+	b.after(t, time.Hour)
+	b.works(t, "afterwards")
+	if got, err := b.AccessToken(t.Context()); err != nil || got != tok.Access {
+		t.Errorf("AccessToken = %q, %v; want the one held", got, err)
+	}
+	// A secret that is wrong everywhere is seen at once, as introspection says so, too.
+	b.wrongSecret()
+	if _, err := b.CompleteCode(t.Context(), planted+"-code"); !errors.As(err, new(*AppRefusedError)) {
+		t.Fatalf("CompleteCode = %v, want that the app was refused", err)
+	}
+	b.after(t, 2*alarmEvery)
+	b.needsPerson(t, "with a wrong secret", "LinkedIn refused the app's credentials")
+}
