@@ -68,16 +68,23 @@ func (s *Session) alive(t Token) bool {
 // due reports whether t should be renewed ahead of need: a tenth of its life
 // is left, the last attempt is long enough ago, and there is something to
 // gain. Near the end of the refresh token both end together, and a new access
-// token would end then, too.
+// token would end then, too. That the app was refused is a reason at any time:
+// nothing else shows that it is taken again.
 func (s *Session) due(t Token) bool {
-	if t.Refresh == "" || t.AccessExpiresAt.IsZero() || !t.RefreshExpiresAt.After(t.AccessExpiresAt.Add(time.Second)) {
-		return false
-	}
 	now := s.now()
-	left, life := t.AccessExpiresAt.Sub(now), t.AccessExpiresAt.Sub(t.ObtainedAt)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return left <= life/10 && !now.Before(s.retryAt)
+	if t.Refresh == "" || now.Before(s.retryAt) {
+		return false
+	}
+	if s.appAtExchange.err != nil && s.appAtExchange.holds(now) == nil {
+		return true
+	}
+	if t.AccessExpiresAt.IsZero() || !t.RefreshExpiresAt.After(t.AccessExpiresAt.Add(time.Second)) {
+		return false
+	}
+	left, life := t.AccessExpiresAt.Sub(now), t.AccessExpiresAt.Sub(t.ObtainedAt)
+	return left <= life/10
 }
 
 // current is the token held, as the Store had it within reloadEvery. With a
