@@ -77,6 +77,9 @@ func (s *Session) due(t Token) bool {
 	if t.Refresh == "" || now.Before(s.retryAt) {
 		return false
 	}
+	if !s.pending.IsZero() && s.pending.Supersedes(t) {
+		return true
+	}
 	if s.appAtExchange.err != nil && s.appAtExchange.holds(now) == nil {
 		return true
 	}
