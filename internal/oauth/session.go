@@ -68,8 +68,9 @@ func (s *Session) alive(t Token) bool {
 // due reports whether t should be renewed ahead of need: a tenth of its life
 // is left, the last attempt is long enough ago, and there is something to
 // gain. Near the end of the refresh token both end together, and a new access
-// token would end then, too. That the app was refused is a reason at any time:
-// nothing else shows that it is taken again.
+// token would end then, too. Two things are reasons at any time: a pair that was
+// given and could not be stored, whose refresh token goes with the process, and
+// that the app was refused, since nothing else shows that it is taken again.
 func (s *Session) due(t Token) bool {
 	now := s.now()
 	s.mu.Lock()
