@@ -15,8 +15,8 @@ import (
 	"leadstream/internal/web"
 )
 
-// readyPatience is how long a probe waits for what is not known yet: the
-// kubelet gives up after a second.
+// readyPatience is how long a probe waits for what is not known yet or no longer:
+// the kubelet gives up after a second.
 const readyPatience = 500 * time.Millisecond
 
 // The work of finding out who answers, as troubles know it.
@@ -58,9 +58,15 @@ func (v *viewer) ready() web.Readiness {
 		r.Degraded = append(r.Degraded, web.Degradation{Part: "kafka", Reason: "Kafka was not reached yet", Todo: kafkaTodo})
 		return r
 	}
+	ctx, cancel := context.WithTimeout(context.Background(), readyPatience)
+	defer cancel()
 	st, _ := v.status()
 	v.keepFresh(st.Active)
-	r.Degraded = append(r.Degraded, v.away()...)
+	r.Degraded = append(r.Degraded, v.away(ctx)...)
+	if !st.Active {
+		v.progress.get(ctx) //nolint:errcheck // see status
+		st, _ = v.status()
+	}
 	d, consent := consentDegraded(v.beat.Pulse())
 	if consent {
 		r.Degraded = append(r.Degraded, d)
@@ -71,10 +77,9 @@ func (v *viewer) ready() web.Readiness {
 	return r
 }
 
-// keepFresh has what the answer rests on be found out anew beside the request, for
-// the next one: a process that stands by knows of roles and forms what the
-// checkpoint topic says, and what was looked at in vain for a page counts until it
-// is looked at again, which no page may ask for.
+// keepFresh has what the answer rests on be found out anew: a process that stands
+// by knows of roles and forms what the checkpoint topic says, and what was looked at
+// in vain for a page counts until it is looked at again, which no page may ask for.
 func (v *viewer) keepFresh(active bool) {
 	if active {
 		v.progress.askAgain()
@@ -88,9 +93,7 @@ const kafkaTodo = "see that the brokers run and that `kafka.brokers` names them"
 
 // away is what does not answer. It says no more than that: who asks may be
 // anybody who reaches the port.
-func (v *viewer) away() []web.Degradation {
-	ctx, cancel := context.WithTimeout(context.Background(), readyPatience)
-	defer cancel()
+func (v *viewer) away(ctx context.Context) []web.Degradation {
 	v.schemas.ask()
 	_, answered, kafkaErr := v.kafka.get(ctx)
 	_, _, registryErr := v.schemas.get(ctx)

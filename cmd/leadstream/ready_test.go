@@ -158,6 +158,30 @@ func TestTheProbeOfAStandbySaysWhatTheCheckpointTopicSays(t *testing.T) {
 	})
 }
 
+// A monitor may ask every few minutes, or once: the answer is not that of its last
+// question, and before the first one all is not well.
+func TestTheProbeOfAStandbyIsNoOlderThanTheQuestion(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		lost := connector.Status{Organizations: []connector.OrganizationStatus{{URN: "urn:li:organization:1", Problem: "the role is missing"}}}
+		v := idleViewer(t, nil, nil)
+		known := lost
+		v.progress.find = func(context.Context) (connector.Status, error) {
+			time.Sleep(readyPatience / 2)
+			return known, nil
+		}
+		for _, c := range []struct {
+			now  connector.Status
+			want string
+		}{{lost, "role"}, {connector.Status{}, ""}, {lost, "role"}} {
+			known = c.now
+			time.Sleep(5 * time.Minute)
+			if got := parts(v.ready().Degraded); got != c.want {
+				t.Errorf("degraded = %q, want %q", got, c.want)
+			}
+		}
+	})
+}
+
 func TestNotReadyBeforeKafkaWasReached(t *testing.T) {
 	v := idleViewer(t, nil, nil)
 	v.reached.Store(false)

@@ -99,16 +99,22 @@ func (t *Tokens) forget() {
 	t.held, t.last, t.whole = map[string][]byte{}, mark{}, false
 }
 
+// errGone ends a reading that does not begin with the record it should begin with.
+var errGone = errors.New("the record that was read last is gone")
+
 // read takes in what stands from the last record on that was read before; after
 // an error, as far as it came: the records of tokens are in no transaction, so
 // that none stands before the last one read. It is false, and takes nothing in,
-// when that record is another one or gone.
+// when that record is another one or gone. It would come before all others: of what
+// was committed before it, nothing stands behind it.
 func (t *Tokens) read(ctx context.Context) (same bool, err error) {
 	from, last, partitions := t.last, t.last, 1
 	same = from.at.IsZero()
 	came := map[string][]byte{} // the newest value of each, nil for a removed one
 	err = t.opts.Cluster.Read(ctx, CheckpointTopic(t.opts.Name), kafka.From{Offset: from.offset}, func(r *kafka.Record) error {
-		same = same || from.is(r)
+		if same = same || from.is(r); !same {
+			return errGone
+		}
 		partitions = max(partitions, r.Partition+1)
 		if r.Offset >= last.offset {
 			last = mark{r.Offset, r.Time, string(r.Key)}
@@ -118,6 +124,9 @@ func (t *Tokens) read(ctx context.Context) (same bool, err error) {
 		}
 		return nil
 	})
+	if errors.Is(err, errGone) {
+		err = nil // however little time there was
+	}
 	if !same {
 		return false, err
 	}

@@ -211,6 +211,37 @@ func TestReadingALargeCheckpointTopicGoesOnWhereItWasCutShort(t *testing.T) {
 	}
 }
 
+// A process that was stopped for long finds that compaction took the record it had
+// read last, and more behind it than can be read in the time for what is new.
+func TestALogWithoutTheRecordThatWasReadLastIsReadAnewHoweverLongThatTakes(t *testing.T) {
+	broker, tokens := fullCheckpoints(t)
+	tokens.last, tokens.whole = mark{offset: 1, at: time.Now(), key: "source/x/EVENT"}, true
+	tokens.held = map[string][]byte{"removed": []byte("since")}
+	fetches, cut := 0, func() {}
+	broker.ControlKey(int16(kmsg.Fetch), func(kmsg.Request) (kmsg.Response, error, bool) {
+		broker.KeepControl()
+		if fetches++; fetches%2 == 0 { // each attempt gets one answer
+			cut()
+		}
+		return nil, nil, false
+	})
+	for attempt := 1; ; attempt++ {
+		ctx, cancel := context.WithCancel(t.Context())
+		cut = cancel
+		held, err := tokens.All(ctx)
+		cancel()
+		if err == nil {
+			if len(held) != 1 || string(held["a"]) != "sealed" {
+				t.Errorf("tokens = %q at attempt %d, want those of the topic", held, attempt)
+			}
+			return
+		}
+		if !errors.Is(err, context.Canceled) || attempt > 8 {
+			t.Fatalf("attempt %d: %v", attempt, err)
+		}
+	}
+}
+
 // Once there are tokens in memory, nobody waits long for newer ones.
 func TestOnlyTheFirstReadingOfTheTokensMayTakeLong(t *testing.T) {
 	w := newWorld(t)

@@ -110,3 +110,58 @@ func TestSecretThatIsRightAgainIsSeenWhileTheOldTokenLasts(t *testing.T) {
 	b.after(t, 2*time.Minute)
 	b.works(t, "once LinkedIn takes it")
 }
+
+// That LinkedIn refused the app when a person consented anew takes nothing from the
+// token that is held, for which nobody asks accessToken for weeks.
+func TestConsentThatFailsOnTheAppLeavesTheTokenHeldUsable(t *testing.T) {
+	b := newBeating(t, nil)
+	tok := b.connect()
+	b.after(t, time.Hour)
+	b.linkedin.override(tokenPath, func(w http.ResponseWriter, _ *http.Request) { refuse(w, 400, "unauthorized_client", planted) })
+	if _, err := b.CompleteCode(t.Context(), planted+"-code"); !errors.As(err, new(*AppRefusedError)) {
+		t.Fatalf("CompleteCode = %v, want that the app was refused", err)
+	}
+	b.after(t, time.Hour)
+	b.works(t, "afterwards")
+	if got, err := b.AccessToken(t.Context()); err != nil || got != tok.Access {
+		t.Errorf("AccessToken = %q, %v; want the one held", got, err)
+	}
+	// A secret that is wrong everywhere is seen at once, as introspection says so, too.
+	b.wrongSecret()
+	if _, err := b.CompleteCode(t.Context(), planted+"-code"); !errors.As(err, new(*AppRefusedError)) {
+		t.Fatalf("CompleteCode = %v, want that the app was refused", err)
+	}
+	b.after(t, 2*alarmEvery)
+	b.needsPerson(t, "with a wrong secret", "LinkedIn refused the app's credentials")
+}
+
+// The app was refused when a token had to be replaced that turned out to be good
+// after all: nobody needs to renew it for weeks.
+func TestAppThatIsTakenAgainIsSeenLongBeforeTheTokenIsDue(t *testing.T) {
+	b := newBeating(t, nil)
+	tok := b.connect()
+	b.after(t, time.Hour)
+	b.linkedin.says(tok, "revoked")
+	b.linkedin.override(tokenPath, func(w http.ResponseWriter, _ *http.Request) { refuse(w, 400, "unauthorized_client", planted) })
+	if _, err := b.get(t); !errors.As(err, new(*AppRefusedError)) {
+		t.Errorf("API call = %v, want that the app was refused", err)
+	}
+	b.linkedin.says(tok, "active")
+	before := b.linkedin.count(tokenPath)
+	works := func(minutes int) {
+		for range minutes {
+			b.after(t, time.Minute)
+			if _, err := b.AccessToken(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	works(125)
+	b.needsPerson(t, "while it is refused", "LinkedIn refused the app's credentials")
+	if n := b.linkedin.count(tokenPath) - before; n > 4 {
+		t.Errorf("asked %d times in two hours whether the app is taken, want once an hour", n)
+	}
+	b.linkedin.override(tokenPath, nil)
+	works(60)
+	b.works(t, "an hour after LinkedIn takes it")
+}

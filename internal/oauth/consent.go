@@ -74,7 +74,10 @@ func (s *Session) CompleteCode(ctx context.Context, code string) (Token, error) 
 		return Token{}, fmt.Errorf("reading the stored token before it is replaced: %w", missing)
 	}
 	t, err := s.redeem(ctx, code)
-	if s.heedExchange(err) {
+	var app *AppRefusedError
+	// That the app was refused is told to the person, and concerns no token that is
+	// held: whether LinkedIn takes the app for that, introspection and the renewal say.
+	if errors.As(err, &app) || s.heedExchange(err) {
 		s.ring(ctx)
 	}
 	var refused *refusedError

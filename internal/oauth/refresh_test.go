@@ -2,6 +2,7 @@ package oauth
 
 import (
 	"context"
+	"errors"
 	"net/http"
 	"strings"
 	"testing"
@@ -164,5 +165,32 @@ func TestRefusalWithAReasonOfItsOwnIsToldAtOnce(t *testing.T) {
 	w.linkedin.set(func() { w.linkedin.refresh = "" })
 	if _, _, err := w.call(t, http.MethodGet, ""); reasonOf(t, err) != AccessRevoked || !w.clock.Now().Equal(begun) {
 		t.Errorf("API call = %v after %v", err, w.clock.Now().Sub(begun))
+	}
+}
+
+// A token that the API refused was renewed and could not be stored, and then turns
+// out to be good: LinkedIn takes only the new refresh token, which a restart must not
+// lose, and the old pair is not due for weeks.
+func TestARenewedPairThatCouldNotBeStoredIsStoredOnceItCan(t *testing.T) {
+	w := newBeating(t, nil)
+	old := w.connect()
+	w.linkedin.set(func() { w.linkedin.lag[old.Access] = 1 })
+	w.clock.Add(time.Hour)
+	w.store.set(func(m *memory) { m.saveErr = errors.New("no space left on device") })
+	if _, err := w.get(t); err == nil {
+		t.Fatal("the renewed token was used before it was durable")
+	}
+	w.store.set(func(m *memory) { m.saveErr = nil })
+	for range 6 {
+		w.clock.Add(time.Minute)
+		if _, err := w.AccessToken(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if held := w.store.token(); held.Refresh == old.Refresh || held.Refresh != w.linkedin.refresh {
+		t.Errorf("stored: %v renewed %v, want the pair that LinkedIn gave last", held, held.Renewed())
+	}
+	if n := w.linkedin.count(tokenPath); n != 1 {
+		t.Errorf("renewals = %d, want the one", n)
 	}
 }

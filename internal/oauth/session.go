@@ -68,16 +68,27 @@ func (s *Session) alive(t Token) bool {
 // due reports whether t should be renewed ahead of need: a tenth of its life
 // is left, the last attempt is long enough ago, and there is something to
 // gain. Near the end of the refresh token both end together, and a new access
-// token would end then, too.
+// token would end then, too. Two things are reasons at any time: a pair that was
+// given and could not be stored, whose refresh token goes with the process, and
+// that the app was refused, since nothing else shows that it is taken again.
 func (s *Session) due(t Token) bool {
-	if s.opts.ReadOnly || t.Refresh == "" || t.AccessExpiresAt.IsZero() || !t.RefreshExpiresAt.After(t.AccessExpiresAt.Add(time.Second)) {
-		return false
-	}
 	now := s.now()
-	left, life := t.AccessExpiresAt.Sub(now), t.AccessExpiresAt.Sub(t.ObtainedAt)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return left <= life/10 && !now.Before(s.retryAt)
+	if s.opts.ReadOnly || t.Refresh == "" || now.Before(s.retryAt) {
+		return false
+	}
+	if !s.pending.IsZero() && s.pending.Supersedes(t) {
+		return true
+	}
+	if s.appAtExchange.err != nil && s.appAtExchange.holds(now) == nil {
+		return true
+	}
+	if t.AccessExpiresAt.IsZero() || !t.RefreshExpiresAt.After(t.AccessExpiresAt.Add(time.Second)) {
+		return false
+	}
+	left, life := t.AccessExpiresAt.Sub(now), t.AccessExpiresAt.Sub(t.ObtainedAt)
+	return left <= life/10
 }
 
 // current is the token held, as the Store had it within reloadEvery. With a

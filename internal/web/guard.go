@@ -112,10 +112,10 @@ func (s *Server) knows(hostport string, local bool) bool {
 // machine, to this machine, not passed on by a proxy. A callback may be passed
 // on, since its state is proof enough.
 func (s *Server) private(r *http.Request, local bool) bool {
-	if r.URL.Path == callbackPath || s.redirect != nil && r.URL.Path == s.redirect.Path {
+	if r.URL.Path == callbackPath { // and no other path that the redirect URL may have: nothing proves those
 		return remote(r).IsLoopback()
 	}
-	if !local || passedOn(r.Header) {
+	if !local || passedOn(r) {
 		return false
 	}
 	host := hostname(r.Host)
@@ -124,9 +124,14 @@ func (s *Server) private(r *http.Request, local bool) bool {
 }
 
 // passedOn tells whether a proxy says that it passes the request on. Requests that
-// begin on this machine have no such header, with kubectl port-forward either.
-func passedOn(h http.Header) bool {
-	for name := range h {
+// begin on this machine have no such header, with kubectl port-forward either. nginx
+// says nothing unless it is told to, and names us by our own address, but used to
+// speak HTTP/1.0, as no browser does (ngx_http_proxy_module, proxy_http_version).
+func passedOn(r *http.Request) bool {
+	if !r.ProtoAtLeast(1, 1) {
+		return true
+	}
+	for name := range r.Header {
 		if forwarding[name] || slices.ContainsFunc(forwardings, func(begin string) bool { return strings.HasPrefix(name, begin) }) {
 			return true
 		}

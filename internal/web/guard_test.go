@@ -76,6 +76,37 @@ func TestWithoutPasswordOnlyTheMachineItselfSeesMoreThanTheProbes(t *testing.T) 
 	}
 }
 
+// The redirect URL may name a path that something else of ours has, as where
+// consent is always given by leadstream auth login --paste.
+func TestTheRedirectURLOpensNothingButTheCallback(t *testing.T) {
+	for _, path := range []string{"/", "/api/status", "/oauth/login", "/oauth/disconnect"} {
+		s := newTestServer(t, func(o *Options) { o.RedirectURL = "https://leads.example.com" + path })
+		for _, host := range []string{"leads.example.com", "127.0.0.1:8480"} {
+			for _, stranger := range []func(*http.Request){
+				from("127.0.0.1:40000", host, "X-Forwarded-For", "192.0.2.7"), from("127.0.0.6:40000", host),
+			} {
+				if w := get(t, s, path, stranger); w.Code != http.StatusForbidden {
+					t.Errorf("GET %s by the name %s through a proxy = %d, want 403", path, host, w.Code)
+				}
+			}
+		}
+	}
+}
+
+// nginx with proxy_pass alone: from this machine, to its address, without a header.
+func TestAProxyThatSaysNothingIsKnownByItsProtocol(t *testing.T) {
+	s := newTestServer(t, nil)
+	old := func(r *http.Request) {
+		from("127.0.0.1:40000", "127.0.0.1:8480", "Connection", "close")(r)
+		r.Proto, r.ProtoMajor, r.ProtoMinor = "HTTP/1.0", 1, 0
+	}
+	for path, want := range map[string]int{"/": 403, "/api/status": 403, "/oauth/login": 403, "/healthz": 200, "/metrics": 200, "/oauth/callback": 200} {
+		if w := get(t, s, path, old); w.Code != want {
+			t.Errorf("GET %s = %d, want %d", path, w.Code, want)
+		}
+	}
+}
+
 func TestForeignHostNamesAreRefused(t *testing.T) {
 	s := newTestServer(t, func(o *Options) {
 		o.Password, o.Hosts = "open sesame", []string{"Status.example.com", "ported.example.com:8480"}
