@@ -136,12 +136,14 @@ func (b *bench) arrivals(ctx context.Context, title string, settings []string) e
 	return i.remove(ctx)
 }
 
-// latencies submits leads one by one and waits for each of them. Submission
-// and arrival are on the same clock: the simulator runs on this machine.
+// latencies submits leads one by one and waits for each of them; what was
+// submitted before does not count. Submission and arrival are on the same clock:
+// the simulator runs on this machine.
 func (b *bench) latencies(ctx context.Context, c *kgo.Client, leads int) (series, error) {
 	ctx, cancel := context.WithTimeout(ctx, time.Duration(leads)*300*time.Millisecond+time.Minute)
 	defer cancel()
 	var took series
+	began := time.Now().Truncate(time.Millisecond) // as submissions are stamped
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		for range leads {
@@ -159,7 +161,11 @@ func (b *bench) latencies(ctx context.Context, c *kgo.Client, leads int) (series
 			if err := fetches.Err(); err != nil {
 				return fmt.Errorf("waiting for leads, %d of %d are there: %w", len(took), leads, err)
 			}
-			fetches.EachRecord(func(r *kgo.Record) { took = append(took, millis(now.Sub(submittedAt(r)))) })
+			fetches.EachRecord(func(r *kgo.Record) {
+				if at := submittedAt(r); !at.Before(began) {
+					took = append(took, millis(now.Sub(at)))
+				}
+			})
 		}
 		return nil
 	})
