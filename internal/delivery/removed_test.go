@@ -168,6 +168,36 @@ func TestAPartitionThatWasEmptiedByHandGivesNothingBack(t *testing.T) {
 	}
 }
 
+// Partitions lose their records at different times: the one that remembers the
+// least decides.
+func TestThePartitionThatForgotTheMostSaysWhatMayComeBack(t *testing.T) {
+	w := newWorld(t)
+	w.opts.Partitions = 2
+	s, _ := w.epoch()
+	batch := func(name string) (rs []*lead.Response) {
+		for i := range 20 {
+			rs = append(rs, response(fmt.Sprint(name, i), w.now))
+		}
+		return rs
+	}
+	before := batch("before")
+	publish(t, s, "", before...)
+	bounds, err := w.cluster.Offsets(t.Context(), topic)
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.now = w.now.Add(time.Hour)
+	publish(t, s, "", batch("behind")...)
+	w.deleteRecords(topic, 0, bounds[0].End) // what came an hour later is its oldest
+	w.deleteRecords(topic, 1, 1)
+	s, _ = w.epoch()
+	a := w.window(-4*time.Hour, 0)
+	a.Fresh = w.now
+	if v := ask(t, s, s.Lane(""), a, before...); len(v.Missing) != 0 || v.Expired == 0 {
+		t.Errorf("%s; want none missing, and some of them expired", v.counts())
+	}
+}
+
 func TestANewLeadThatFindsItsTopicDeletedGoesOut(t *testing.T) {
 	w := newWorld(t)
 	s, _ := w.epoch()
