@@ -5,11 +5,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
 	"slices"
 	"time"
-
-	"github.com/segmentio/kafka-go/protocol/listoffsets"
 
 	"leadstream/internal/fault"
 )
@@ -164,61 +161,4 @@ func (c *Cluster) undecided(ctx context.Context, topics []string) (map[TopicPart
 		}
 	}
 	return undecided, nil
-}
-
-// latestOf are the latest offsets of the partitions of topics, in one request to
-// each leader, without those that do not exist or must not be read.
-func (c *Cluster) latestOf(ctx context.Context, topics []string, isolation int8) (map[TopicPartition]int64, error) {
-	known, err := c.describe(ctx, topics, metadataAge)
-	if refused, ok := errors.AsType[*TopicError](err); ok {
-		return c.latestOf(ctx, slices.DeleteFunc(slices.Clone(topics), func(topic string) bool { return topic == refused.Topic }), isolation)
-	}
-	if err != nil {
-		return nil, err
-	}
-	byLeader := map[int32][]listoffsets.RequestTopic{}
-	for _, topic := range slices.Sorted(maps.Keys(known)) {
-		partitions := map[int32][]listoffsets.RequestPartition{}
-		for partition := range known[topic].leaders {
-			leader, err := c.leader(ctx, TopicPartition{topic, partition})
-			if err != nil {
-				return nil, err
-			}
-			partitions[leader] = append(partitions[leader], listoffsets.RequestPartition{
-				Partition: int32(partition), CurrentLeaderEpoch: -1, Timestamp: latestOffset,
-			})
-		}
-		for leader, ps := range partitions {
-			byLeader[leader] = append(byLeader[leader], listoffsets.RequestTopic{Topic: topic, Partitions: ps})
-		}
-	}
-	latest := map[TopicPartition]int64{}
-	for leader, asked := range byLeader {
-		if err := c.latest(ctx, leader, asked, isolation, latest); err != nil {
-			return nil, err
-		}
-	}
-	return latest, nil
-}
-
-// latest asks a broker for the latest offsets of the partitions that it leads.
-func (c *Cluster) latest(ctx context.Context, leader int32, asked []listoffsets.RequestTopic, isolation int8, into map[TopicPartition]int64) error {
-	msg, err := c.askBroker(ctx, leader, &listoffsets.Request{ReplicaID: -1, IsolationLevel: isolation, Topics: asked})
-	if err != nil {
-		for _, t := range asked {
-			c.forget(t.Topic)
-		}
-		return err
-	}
-	for _, t := range msg.(*listoffsets.Response).Topics {
-		for _, p := range t.Partitions {
-			switch err := c.readRefusal(t.Topic, Code(p.ErrorCode), "asking for offsets"); {
-			case err == nil:
-				into[TopicPartition{t.Topic, int(p.Partition)}] = p.Offset
-			case retriable(err):
-				return err
-			}
-		}
-	}
-	return nil
 }

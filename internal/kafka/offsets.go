@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"maps"
 	"slices"
 	"time"
@@ -60,44 +61,87 @@ func (c *Cluster) offsetsAt(ctx context.Context, topic string, millis int64) ([]
 	if !ok {
 		return nil, &TopicError{Topic: topic, Index: -1, Err: ErrTopicMissing}
 	}
-	byLeader := map[int32][]listoffsets.RequestPartition{}
-	for partition := range meta.leaders {
-		leader, err := c.leader(ctx, TopicPartition{topic, partition})
-		if err != nil {
-			return nil, err
-		}
-		byLeader[leader] = append(byLeader[leader], listoffsets.RequestPartition{
-			Partition: int32(partition), CurrentLeaderEpoch: -1, Timestamp: millis,
-		})
-	}
 	offsets := make([]int64, len(meta.leaders))
-	for _, leader := range slices.Sorted(maps.Keys(byLeader)) {
-		if err := c.listOffsets(ctx, leader, topic, byLeader[leader], offsets); err != nil {
-			return nil, err
+	err = c.listOffsets(ctx, topics, millis, readUncommitted, func(tp TopicPartition, offset int64, refused error) error {
+		if refused == nil && tp.Partition < len(offsets) {
+			offsets[tp.Partition] = offset
 		}
+		return refused
+	})
+	if err != nil {
+		return nil, err
 	}
 	return offsets, nil
 }
 
-func (c *Cluster) listOffsets(ctx context.Context, leader int32, topic string, partitions []listoffsets.RequestPartition, into []int64) error {
-	msg, err := c.askBroker(ctx, leader, &listoffsets.Request{
-		ReplicaID: -1, Topics: []listoffsets.RequestTopic{{Topic: topic, Partitions: partitions}},
-	})
+// latestOf are the latest offsets of the partitions of topics, without those that
+// do not exist or must not be read.
+func (c *Cluster) latestOf(ctx context.Context, topics []string, isolation int8) (map[TopicPartition]int64, error) {
+	known, err := c.describe(ctx, topics, metadataAge)
+	if refused, ok := errors.AsType[*TopicError](err); ok {
+		return c.latestOf(ctx, slices.DeleteFunc(slices.Clone(topics), func(topic string) bool { return topic == refused.Topic }), isolation)
+	}
 	if err != nil {
-		c.forget(topic)
+		return nil, err
+	}
+	latest := map[TopicPartition]int64{}
+	err = c.listOffsets(ctx, known, latestOffset, isolation, func(tp TopicPartition, offset int64, refused error) error {
+		if refused == nil {
+			latest[tp] = offset
+		} else if retriable(refused) {
+			return refused
+		}
+		return nil
+	})
+	return latest, err
+}
+
+// listOffsets asks for an offset of every partition of the topics, in one request to
+// each leader, and hands fn each offset or why it was refused. An error of fn ends it.
+func (c *Cluster) listOffsets(ctx context.Context, topics map[string]topicMeta, millis int64, isolation int8, fn func(TopicPartition, int64, error) error) error {
+	byLeader, err := c.offsetRequests(ctx, topics, millis)
+	if err != nil {
 		return err
 	}
-	for _, t := range msg.(*listoffsets.Response).Topics {
-		for _, p := range t.Partitions {
-			if err := c.readRefusal(topic, Code(p.ErrorCode), "asking for offsets"); err != nil {
-				return err
+	for _, leader := range slices.Sorted(maps.Keys(byLeader)) {
+		msg, err := c.askBroker(ctx, leader, &listoffsets.Request{ReplicaID: -1, IsolationLevel: isolation, Topics: byLeader[leader]})
+		if err != nil {
+			for _, t := range byLeader[leader] {
+				c.forget(t.Topic)
 			}
-			if int(p.Partition) < len(into) {
-				into[p.Partition] = p.Offset
+			return err
+		}
+		for _, t := range msg.(*listoffsets.Response).Topics {
+			for _, p := range t.Partitions {
+				refused := c.readRefusal(t.Topic, Code(p.ErrorCode), "asking for offsets")
+				if err := fn(TopicPartition{t.Topic, int(p.Partition)}, p.Offset, refused); err != nil {
+					return err
+				}
 			}
 		}
 	}
 	return nil
+}
+
+// offsetRequests are the partitions to ask for, by their leaders.
+func (c *Cluster) offsetRequests(ctx context.Context, topics map[string]topicMeta, millis int64) (map[int32][]listoffsets.RequestTopic, error) {
+	byLeader := map[int32][]listoffsets.RequestTopic{}
+	for _, topic := range slices.Sorted(maps.Keys(topics)) {
+		partitions := map[int32][]listoffsets.RequestPartition{}
+		for partition := range topics[topic].leaders {
+			leader, err := c.leader(ctx, TopicPartition{topic, partition})
+			if err != nil {
+				return nil, err
+			}
+			partitions[leader] = append(partitions[leader], listoffsets.RequestPartition{
+				Partition: int32(partition), CurrentLeaderEpoch: -1, Timestamp: millis,
+			})
+		}
+		for leader, ps := range partitions {
+			byLeader[leader] = append(byLeader[leader], listoffsets.RequestTopic{Topic: topic, Partitions: ps})
+		}
+	}
+	return byLeader, nil
 }
 
 // readRefusal gives the code of a read its error, nil for 0, and has the topic
