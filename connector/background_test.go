@@ -63,7 +63,7 @@ func TestPollsGoBeforeBackfillReplayAndDiscovery(t *testing.T) {
 	w.opts.LinkedIn, w.opts.Once, w.opts.Backfill = r, true, 30*24*time.Hour
 	w.opts.Replay = &ReplayOptions{ID: "again", From: now.Add(-60 * 24 * time.Hour), To: now.Add(-50 * 24 * time.Hour), Mode: "missing"}
 	w.linkedin.submit("old", now.Add(-20*24*time.Hour))
-	if err := New(w.opts).Run(t.Context()); err != nil {
+	if err := w.once(); err != nil {
 		t.Fatal(err)
 	}
 	var backfilled, replayed bool

@@ -12,6 +12,7 @@ import (
 	"fmt"
 	"slices"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -135,6 +136,7 @@ type epoch struct {
 
 	mu       sync.Mutex
 	progress map[lead.Source]checkpoint.Progress
+	recorded map[lead.Source]time.Time // when the progress that was read was written
 	debts    map[delivery.DebtID]checkpoint.Debt
 	replays  map[string]checkpoint.Replay
 	sources  map[lead.Source]*sourceState
@@ -154,6 +156,13 @@ type epoch struct {
 	// undiscovered tells of each organization whose events or forms cannot be read what
 	// was said of that; the discovery alone uses it.
 	undiscovered map[string]*fault.Trouble
+	// marks counts what is read and what is recorded, so that nothing recorded is
+	// taken for done because of what was read before.
+	marks atomic.Uint64
+	// until is the moment of LinkedIn's clock up to which --once reads.
+	until time.Time
+	out   leftOut
+	apart atomic.Bool // our clock and LinkedIn's are
 	// wake is closed and replaced when there may be new work for a backlog.
 	wake chan struct{}
 	// notice holds one when a deletion was recorded here. buried says that those of
@@ -169,8 +178,9 @@ type epoch struct {
 
 // sourceState is how a source fares.
 type sourceState struct {
-	polled    bool // at least once in this epoch
 	success   time.Time
+	polledTo  time.Time // end of the last window that was polled in this epoch
+	advanced  time.Time // when its progress moved last, by our clock
 	committed time.Time
 	unsaved   bool  // progress in memory that is not in the topic yet
 	err       error // why it cannot be read until somebody acts; nil while it can
@@ -236,6 +246,7 @@ func (c *Connector) open(ctx context.Context) (*epoch, error) {
 	since := c.opts.Now().UTC()
 	err := c.persist(ctx, "", "opening the store", func(ctx context.Context) (err error) {
 		store = c.opts.Store()
+		store.TellTimeBy(c.opts.LinkedIn.Now)
 		if state, err = store.Open(ctx); err != nil {
 			return err
 		}
@@ -251,7 +262,7 @@ func (c *Connector) open(ctx context.Context) (*epoch, error) {
 	}
 	e := &epoch{
 		Connector: c, store: store, live: store.Lane(""), since: since, shown: newShown(state),
-		progress: state.Sources, debts: state.Debts, replays: state.Replays,
+		progress: state.Sources, recorded: state.Recorded, debts: state.Debts, replays: state.Replays,
 		sources: map[lead.Source]*sourceState{}, events: map[string][]lead.Event{}, wake: make(chan struct{}), sweeping: make(chan struct{}, sweepsAtOnce),
 		notice: make(chan struct{}, 1), refused: make(chan struct{}, 1), graves: map[string]*unburied{}, undiscovered: map[string]*fault.Trouble{},
 	}
@@ -327,6 +338,9 @@ func (e *epoch) start(ctx context.Context, src lead.Source) {
 		e.group.Go(func() error { return e.pushLoop(ctx, src, box) })
 	}
 }
+
+// mark orders what is read from here on, or recorded, after all that was before.
+func (e *epoch) mark() checkpoint.ReadMark { return checkpoint.ReadMark(e.marks.Add(1)) }
 
 // signal wakes the loops that wait for backlog.
 func (e *epoch) signal() {

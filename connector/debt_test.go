@@ -1,42 +1,46 @@
 package connector
 
 import (
+	"errors"
 	"testing"
 	"time"
 
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/delivery"
-	"leadstream/internal/lead"
 )
 
-// TestADebtGrowsByWhatItWasNotOwedFor: a lead whose time is covered already is
-// owed more where this job would publish what the debt's own bounds hold back.
-func TestADebtGrowsByWhatItWasNotOwedFor(t *testing.T) {
-	e := newWorld(t).start()
-	now := e.opts.Now().UTC()
-	old := checkpoint.Debt{From: now.Add(-time.Hour), To: now, Fresh: now.Add(-time.Minute), Since: now, Reason: "before"}
-	id := delivery.DebtID{Source: src, Form: formID}
-	row := []*lead.Response{{ID: "a", SubmittedAt: now.Add(-30 * time.Minute), Form: lead.FormRef{ID: formID, Version: 1}}}
-	for _, test := range []struct {
-		name  string
-		job   job
-		fresh time.Time
-		owed  bool
-	}{
-		{"looked at again", job{src: src, fresh: now}, time.Time{}, false},
-		{"never looked at before", job{src: src, fresh: now.Add(-time.Hour)}, now.Add(-time.Hour), true},
-		{"asked for by a replay", job{src: src, fresh: now, explicit: true}, old.Fresh, true},
-	} {
-		t.Run(test.name, func(t *testing.T) {
-			e.debts = map[delivery.DebtID]checkpoint.Debt{id: old}
-			debt, owed := e.owed(&test.job, row)[id]
-			if owed != test.owed {
-				t.Fatalf("owed is %v, want %v", owed, test.owed)
-			}
-			if owed && (!debt.Fresh.Equal(test.fresh) || debt.Explicit != test.job.explicit || !debt.Since.Equal(old.Since) ||
-				!debt.From.Equal(old.From) || !debt.To.Equal(old.To)) {
-				t.Errorf("the debt is %+v, want fresh from %v and explicit %v", debt, test.fresh, test.job.explicit)
-			}
-		})
+// TestWhatIsOwedKeepsTheBoundUnderWhichItWasRead: a suspended form is owed a lead of a
+// replay, one of the backfill and a live one. Each counts as it did when it was read.
+func TestWhatIsOwedKeepsTheBoundUnderWhichItWasRead(t *testing.T) {
+	w := newWorld(t)
+	w.opts.Backfill = 30 * 24 * time.Hour
+	begin := w.now()
+	w.linkedin.submit("asked for", begin.Add(-40*24*time.Hour))
+	w.linkedin.submit("backfill", begin.Add(-20*24*time.Hour))
+	w.opts.Replay = &ReplayOptions{ID: "one day", From: begin.Add(-41 * 24 * time.Hour), To: begin.Add(-39 * 24 * time.Hour), Mode: checkpoint.Missing}
+	e := w.start()
+	e.forms.suspend(formID, errors.New("the registry is away"))
+	w.linkedin.submit("live", begin.Add(time.Second))
+	w.tick(e, time.Minute)
+	w.catchUp(e)
+	r, err := e.beginReplay(t.Context())
+	if err != nil {
+		t.Fatal(err)
 	}
+	if err := e.replayAll(t.Context(), r); err != nil {
+		t.Fatal(err)
+	}
+	w.expectIDs(formID)
+	for range 2 { // also in the next epoch
+		got := map[checkpoint.Bound]int{}
+		for _, r := range e.debts[delivery.DebtID{Source: src, Form: formID}].Parts() {
+			got[r.Bound]++
+		}
+		if len(got) != 3 || got[checkpoint.Bound{Explicit: true}] != 1 || got[checkpoint.Bound{Fresh: true}] != 1 || got[checkpoint.Bound{}] != 1 {
+			t.Errorf("ranges by bound: %v, want one of each", got)
+		}
+		e = w.start()
+	}
+	w.settle(e)
+	w.expectIDs(formID, "asked for", "backfill", "live")
 }

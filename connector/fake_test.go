@@ -39,6 +39,7 @@ type fakeLinkedIn struct {
 	orgs     []lead.Organization
 	down     error            // every answer
 	silent   bool             // nothing was answered yet, so the clock is not known
+	runs     time.Time        // since when the clock goes by itself, a hundred times as fast as ours
 	asked    chan struct{}    // gets one for each look at the clock, unless it is full
 	formDown map[string]error // by form id
 	requests int
@@ -65,7 +66,22 @@ func (f *fakeLinkedIn) Now() (time.Time, bool) {
 	case f.asked <- struct{}{}:
 	default:
 	}
-	return f.clock, !f.silent
+	return f.time(), !f.silent
+}
+
+// run lets the clock go by itself: --once waits for it.
+func (f *fakeLinkedIn) run() {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.clock, f.runs = f.time(), time.Now()
+}
+
+// time is the clock; the caller holds the mutex.
+func (f *fakeLinkedIn) time() time.Time {
+	if f.runs.IsZero() {
+		return f.clock
+	}
+	return f.clock.Add(100 * time.Since(f.runs))
 }
 
 func (f *fakeLinkedIn) Responses(_ context.Context, src lead.Source, w lead.Window, limit int, fn func([]lead.Response) error) error {
@@ -74,7 +90,7 @@ func (f *fakeLinkedIn) Responses(_ context.Context, src lead.Source, w lead.Wind
 	f.read = append(f.read, w)
 	var rows []lead.Response
 	for _, r := range f.rows {
-		if r.visible.After(f.clock) || !w.Contains(r.SubmittedAt) && !r.SubmittedAt.IsZero() {
+		if r.visible.After(f.time()) || !w.Contains(r.SubmittedAt) && !r.SubmittedAt.IsZero() {
 			continue
 		}
 		rows = append(rows, r.Response)
@@ -102,7 +118,7 @@ func (f *fakeLinkedIn) Response(_ context.Context, id string) (lead.Response, er
 	defer f.mu.Unlock()
 	f.requests++
 	for _, r := range slices.Backward(f.rows) {
-		if r.ID == id && !r.visible.After(f.clock) {
+		if r.ID == id && !r.visible.After(f.time()) {
 			return r.Response, f.down
 		}
 	}
@@ -338,6 +354,12 @@ func ids(records []published) []string {
 		list = append(list, r.id)
 	}
 	return list
+}
+
+// has reports whether the form's topic holds that submission.
+func (w *world) has(id string, at time.Time) bool {
+	w.t.Helper()
+	return slices.ContainsFunc(w.topic(formID), func(p published) bool { return p.id == id && p.submitted.Equal(at) })
 }
 
 func (w *world) expectIDs(form string, want ...string) {

@@ -85,7 +85,7 @@ func TestARegistryThatForgetsWhileALeadIsOnItsWay(t *testing.T) {
 	w := newWorld(t)
 	e := w.start()
 	w.tick(e, time.Minute)
-	j := &job{src: src, lane: e.live, fresh: w.now(), via: func(time.Time) delivery.Via { return delivery.ViaLive }}
+	j := &job{src: src, lane: e.live, via: func(time.Time) delivery.Via { return delivery.ViaLive }}
 	rows := []lead.Response{w.linkedin.submit("a", w.now().Add(time.Second)).Response}
 	if _, err := e.sort(t.Context(), j, rows); err != nil {
 		t.Fatal(err)
@@ -110,7 +110,7 @@ func TestADebtThatGrowsTowardsThePastWhileItIsPaidIsPaidWhole(t *testing.T) {
 	// A look-back finds a late lead, earlier than the debt. It is sorted while
 	// the form is suspended, and waits for its turn to publish.
 	late := w.linkedin.submit("late", w.now().Add(-90*time.Second))
-	j := &job{src: src, lane: e.live, fresh: w.now(), via: func(time.Time) delivery.Via { return delivery.ViaLate }}
+	j := &job{src: src, lane: e.live, via: func(time.Time) delivery.Via { return delivery.ViaLate }}
 	j.done = e.sourceDone(src, func(p checkpoint.Progress) checkpoint.Progress { return p }, false)
 	parts, err := e.sort(t.Context(), j, []lead.Response{late.Response})
 	if err != nil || len(parts.barred) != 1 {

@@ -21,6 +21,8 @@ type Metrics struct {
 	fieldErrors  *prometheus.CounterVec
 	transactions *prometheus.CounterVec
 	deletions    prometheus.Counter
+	overtaken    *prometheus.CounterVec
+	expired      *prometheus.CounterVec
 	state        *stateCollector
 }
 
@@ -55,7 +57,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		deletions: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "leadstream_deletions_total", Help: "Tombstones published for leads that were deleted on LinkedIn or erased.",
 		}),
-		state: newStateCollector(),
+		overtaken: counter("leadstream_overtaken_total", "Leads not published because a later submission of their id is in the topic already, by form.", "form"),
+		expired:   counter("leadstream_expired_total", "Leads not published because their topic may have had them and lost them, by form.", "form"),
+		state:     newStateCollector(),
 	}
 	for _, reason := range []string{reasonUnreadable, reasonNotEncodable, reasonRefused} {
 		m.deadLetters.WithLabelValues(reason)
@@ -64,7 +68,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		m.transactions.WithLabelValues(outcome)
 	}
 	if r != nil {
-		r.MustRegister(m.leads, m.latency, m.active, m.deadLetters, m.fieldErrors, m.transactions, m.deletions, m.state)
+		r.MustRegister(m.leads, m.latency, m.active, m.deadLetters, m.fieldErrors, m.transactions, m.deletions, m.overtaken, m.expired, m.state)
 	}
 	return m
 }

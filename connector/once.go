@@ -40,7 +40,7 @@ func (e *epoch) finished() bool {
 		return false
 	}
 	for src, s := range e.sources {
-		if s.err == nil && s.stuck == nil && (!s.polled || len(e.progress[src].Backlog) > 0) {
+		if s.err == nil && s.stuck == nil && (!e.polledUntil(s) || len(e.progress[src].Backlog) > 0) {
 			return false
 		}
 	}
@@ -49,6 +49,35 @@ func (e *epoch) finished() bool {
 		return begun && r.Done()
 	}
 	return true
+}
+
+const (
+	// onceAgain is how soon --once polls again while it has not caught up.
+	onceAgain = 50 * time.Millisecond
+	// onceMargin is how far LinkedIn's clock may be ahead of what is known of it.
+	onceMargin = 2 * time.Second
+)
+
+// polledUntil reports whether a source was polled up to the moment at which --once
+// began. LinkedIn's clock is known to a second only, so that this moment is over
+// once what is known of it has passed by more. The caller holds the mutex.
+func (e *epoch) polledUntil(s *sourceState) bool {
+	if e.until.IsZero() {
+		now, ok := e.opts.LinkedIn.Now()
+		if !ok {
+			return false
+		}
+		e.until = now.Add(onceMargin)
+	}
+	return !s.polledTo.Before(e.until)
+}
+
+// caughtUp is polledUntil of a source.
+func (e *epoch) caughtUp(src lead.Source) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := e.sources[src]
+	return s == nil || e.polledUntil(s)
 }
 
 // lastRound ends an epoch that has caught up with everything else (--once): it

@@ -19,6 +19,7 @@ import (
 func (w *world) once() error {
 	w.t.Helper()
 	w.opts.Once = true
+	w.linkedin.run()
 	return New(w.opts).Run(w.t.Context())
 }
 

@@ -39,6 +39,12 @@ func (e *epoch) pollLoop(ctx context.Context, src lead.Source) error {
 		if err != nil {
 			return e.unlessOthersGoOn(err)
 		}
+		if e.opts.Once && !e.caughtUp(src) {
+			if err := fault.Sleep(ctx, onceAgain); err != nil {
+				return err
+			}
+			continue
+		}
 		scatter := time.Duration((rand.Float64() - 0.5) * 0.1 * float64(e.opts.Interval))
 		next = later(next.Add(e.opts.Interval), time.Now())
 		if err := fault.Sleep(ctx, time.Until(e.opts.LinkedIn.Moment(src, next.Add(scatter)))); err != nil {
@@ -79,7 +85,7 @@ func (e *epoch) outcome(src lead.Source, err error) {
 		return
 	}
 	if err == nil {
-		s.polled, s.err, s.success = true, nil, e.opts.Now()
+		s.err, s.success = nil, e.opts.Now()
 	} else if fault.KindOf(err).NeedsPerson() {
 		s.err = err
 	}
@@ -103,28 +109,35 @@ func (e *epoch) poll(ctx context.Context, src lead.Source) error {
 		return fault.As(fault.Retry, errNoClock)
 	}
 	now = now.Truncate(time.Millisecond)
-	p := e.begin(src, now)
-	w, after := p.Poll(e.ladder, now)
-	if w.Empty() {
-		return nil
+	position, _ := e.position()
+	p, err := e.begin(src, now, position)
+	if err != nil {
+		return err
 	}
+	w, after := p.Poll(e.ladder, now, position)
 	e.reportLost(src, p.Live)
-	j := &job{src: src, lane: e.live, fresh: p.Live, via: freshVia(p.Live, delivery.ViaLive, delivery.ViaLate)}
-	j.done = e.sourceDone(src, after.Onto, true)
-	err := e.reconcile(ctx, j, w, sliceLimit)
+	j := &job{src: src, lane: e.live, readAt: e.mark(), via: freshVia(p.Live, delivery.ViaLive, delivery.ViaLate)}
+	j.done = e.sourceDone(src, func(current checkpoint.Progress) checkpoint.Progress {
+		return after.Onto(current).Reconciled(w, j.readAt)
+	}, true)
+	err = e.reconcile(ctx, j, w, sliceLimit)
 	for cut := w.From; isTooMany(err); {
 		cut = nextCut(cut, p.Live.Add(-e.ladder[0].Length), now)
 		limit := sliceLimit
 		if now.Sub(cut) <= time.Second {
 			limit = 0 // so many in one second: take them as they come
 		}
-		later := lead.Window{From: w.From, To: cut}
+		newest, older := lead.Window{From: cut, To: now}, lead.Window{From: w.From, To: cut}
+		j.readAt = e.mark()
 		j.done = e.sourceDone(src, func(current checkpoint.Progress) checkpoint.Progress {
-			return after.Onto(current).Defer(later, p.Live)
+			return after.Onto(current).Reconciled(newest, j.readAt).Defer(older, p.Live, e.mark())
 		}, false)
-		err = e.reconcile(ctx, j, lead.Window{From: cut, To: now}, limit)
+		err = e.reconcile(ctx, j, newest, limit)
 	}
 	e.live.Forget(now.Add(-e.opts.Lookback - 2*e.opts.Interval - time.Hour))
+	if err == nil {
+		e.polledTo(src, now)
+	}
 	return err
 }
 
@@ -136,19 +149,6 @@ func nextCut(cut, base, now time.Time) time.Time {
 		return base
 	}
 	return now.Add(-max(now.Sub(cut)/4, time.Second)).Truncate(time.Millisecond)
-}
-
-// begin is the source's progress; a source met for the first time starts now.
-func (e *epoch) begin(src lead.Source, now time.Time) checkpoint.Progress {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	p, ok := e.progress[src]
-	if !ok {
-		p = checkpoint.Start(now.Add(-e.ladder[0].Length).Truncate(time.Millisecond), e.opts.Backfill, e.ladder)
-		e.progress[src] = p
-		e.signal()
-	}
-	return p
 }
 
 // freshVia labels what was never covered before one way, what was looked back
@@ -208,7 +208,7 @@ func (e *epoch) sourceDone(src lead.Source, to func(checkpoint.Progress) checkpo
 				defer e.mu.Unlock()
 				e.progress[src] = next
 				if s := e.sources[src]; s != nil {
-					s.unsaved = !committed
+					s.unsaved, s.advanced = !committed, e.opts.Now()
 					if committed {
 						s.committed = e.opts.Now()
 					}

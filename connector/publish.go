@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"errors"
+	"maps"
 
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/delivery"
@@ -13,6 +14,7 @@ import (
 // publication is one flush on its way into Kafka.
 type publication struct {
 	job     *job
+	window  lead.Window // that the rows are part of
 	sorted  sorted
 	verdict delivery.Verdict
 	last    bool
@@ -115,6 +117,13 @@ func (e *epoch) encode(r *lead.Response, j *job) (delivery.Lead, *delivery.DeadL
 // commit makes a part of the publication durable.
 func (e *epoch) commit(ctx context.Context, p *delivery.Publication, pub *publication, batch delivery.Batch) error {
 	batch.Schemas = e.forms.schemaIDs(batch.Leads)
+	debts, records := e.freshNoMore(pub.job, batch.Leads)
+	if len(records) > 0 {
+		if batch.Records == nil {
+			batch.Records = map[string]any{}
+		}
+		maps.Copy(batch.Records, records)
+	}
 	committed := e.accompany(&batch)
 	err := p.Commit(ctx, batch)
 	e.opts.Metrics.transaction(err)
@@ -122,9 +131,14 @@ func (e *epoch) commit(ctx context.Context, p *delivery.Publication, pub *public
 		return e.refusal(err, batch.Leads)
 	}
 	committed()
+	e.setDebts(debts)
 	pub.leads += len(batch.Leads)
 	e.forms.delivered(batch.Leads)
-	e.report(pub.job, batch.Leads, batch.DeadLetters, pub.verdict)
+	e.report(pub.job, batch.Leads, batch.DeadLetters)
+	if t := pub.job.tally; t != nil {
+		t.published += len(batch.Leads)
+		t.letters = append(t.letters, batch.DeadLetters...)
+	}
 	return nil
 }
 
@@ -132,16 +146,16 @@ func (e *epoch) commit(ctx context.Context, p *delivery.Publication, pub *public
 // when the window ends here, with the progress.
 func (e *epoch) commitLast(ctx context.Context, p *delivery.Publication, pub *publication, batch delivery.Batch) error {
 	batch.Records = map[string]any{}
-	debts := e.owed(pub.job, pub.sorted.barred)
-	for id, debt := range debts {
-		batch.Records[checkpoint.DebtKey(id.Source, id.Form)] = debt
-	}
+	debts, records := e.owed(pub.job, pub.window, pub.sorted.barred)
+	maps.Copy(batch.Records, records)
 	var after func(bool)
 	worth := !batch.Empty()
 	if done := pub.job.done; pub.last && done != nil {
 		done.leads = pub.leads + len(batch.Leads)
 		after = done.records(batch.Records)
 		if !worth && done.lazy && !done.due() {
+			e.setDebts(debts)
+			e.leftOut(pub)
 			after(false)
 			return nil
 		}
@@ -152,11 +166,8 @@ func (e *epoch) commitLast(ctx context.Context, p *delivery.Publication, pub *pu
 	if err := e.commit(ctx, p, pub, batch); err != nil {
 		return err
 	}
-	e.mu.Lock()
-	for id, debt := range debts {
-		e.debts[id] = debt
-	}
-	e.mu.Unlock()
+	e.setDebts(debts)
+	e.leftOut(pub)
 	if after != nil {
 		after(true)
 	}

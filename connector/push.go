@@ -16,6 +16,7 @@ func (c *Connector) Notify(ctx context.Context, n lead.Notification) error {
 	c.mu.Lock()
 	e := c.current
 	c.mu.Unlock()
+	n.OccurredAt = c.occurred(n.OccurredAt)
 	if n.Action == lead.Deleted {
 		err := c.opts.Notices.Delete(ctx, delivery.Deletion{ID: n.ResponseID, Form: n.Form.ID, At: n.OccurredAt})
 		if err == nil && e != nil {
@@ -30,6 +31,16 @@ func (c *Connector) Notify(ctx context.Context, n lead.Notification) error {
 		return nil
 	}
 	return c.opts.Notices.Create(ctx, n.Source, pushed)
+}
+
+// occurred is when something was, as LinkedIn tells it, and not in the future but for
+// what clocks may differ: a deletion would keep out what is submitted until then.
+func (c *Connector) occurred(told time.Time) time.Time {
+	now := c.opts.Now().UTC()
+	if theirs, ok := c.opts.LinkedIn.Now(); ok {
+		now = later(now, theirs)
+	}
+	return earlier(told, now.Add(clocksApart))
 }
 
 // pushed hands a notification to the source's loop. A source that is not known

@@ -101,7 +101,7 @@ func (e *epoch) fetchPushed(ctx context.Context, src lead.Source, due map[string
 	if !begun { // the first poll sees to it
 		return pushed{}, nil
 	}
-	j := &job{src: src, lane: e.live, fresh: p.Live, via: func(time.Time) delivery.Via { return delivery.ViaPush }}
+	j := &job{src: src, lane: e.live, readAt: e.mark(), via: func(time.Time) delivery.Via { return delivery.ViaPush }}
 	got := pushed{found: map[string]bool{}}
 	publish := func(rows []lead.Response) error {
 		if len(rows) == 0 {

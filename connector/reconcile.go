@@ -21,13 +21,17 @@ var errEpochLost = kafka.ErrEpochLost
 type job struct {
 	src  lead.Source
 	lane *delivery.Lane
-	// fresh is from when on nothing was reconciled before; explicit says that
-	// somebody asked for exactly this, beyond the topics' horizon too.
-	fresh    time.Time
-	explicit bool
-	via      func(time.Time) delivery.Via
-	replay   string // id of a replay in mode all
-	form     string // only this form's responses, when settling its debt
+	// bound says how far the topics' horizon counts, where that does not follow from
+	// the source's backlog: a range of a debt, or what somebody asked for.
+	bound  *checkpoint.Bound
+	via    func(time.Time) delivery.Via
+	replay string // id of a replay in mode all
+	form   string // only this form's responses, when settling its debt
+	// whole: nothing of it may be owed; it fails while a form is suspended.
+	whole bool
+	// readAt is the mark under which the rows were read.
+	readAt checkpoint.ReadMark
+	tally  *tally // takes what became of the rows; may be nil
 	// done is committed with the last transaction of the window.
 	done *step
 }
@@ -41,6 +45,30 @@ type step struct {
 	leads   int // published with it; known when records is called
 	due     func() bool
 	records func(records map[string]any) func(committed bool)
+}
+
+// tally is what became of rows that were to be published.
+type tally struct {
+	published, held, deleted int
+	overtaken                []*lead.Response
+	letters                  []delivery.DeadLetter
+}
+
+// explicit reports whether somebody asked for exactly the job's windows.
+func (j *job) explicit() bool { return j.bound != nil && j.bound.Explicit }
+
+// ask is the question to the topics about a window of the job.
+func (e *epoch) ask(j *job, w lead.Window) delivery.Ask {
+	ask := delivery.Ask{Window: w, Explicit: j.explicit()}
+	switch {
+	case j.bound == nil:
+		e.mu.Lock()
+		ask.Fresh = e.progress[j.src].Fresh()
+		e.mu.Unlock()
+	case j.bound.Fresh:
+		ask.Fresh = []lead.Window{w}
+	}
+	return ask
 }
 
 // tooMany is the answer of LinkedIn when a window holds more rows than allowed.
@@ -118,12 +146,12 @@ func (e *epoch) attempt(ctx context.Context, j *job, w lead.Window, rows []lead.
 	if err != nil {
 		return nil, err
 	}
-	if j.replay != "" && len(parts.barred) > 0 {
-		// What it is owed later would go out unmarked, and not where it is held.
-		return nil, fmt.Errorf("form %s is suspended; this replay goes on once it is mended", parts.barred[0].Form.ID)
+	if j.whole && len(parts.barred) > 0 {
+		form := parts.barred[0].Form.ID
+		return nil, &suspendedError{form: form, why: e.forms.suspended(form)}
 	}
 	err = e.store.Publish(func(p *delivery.Publication) error {
-		verdict, err := p.Missing(ctx, j.lane, delivery.Ask{Window: w, Fresh: j.fresh, Explicit: j.explicit}, parts.good)
+		verdict, err := p.Missing(ctx, j.lane, e.ask(j, w), parts.good)
 		if err != nil {
 			return err
 		}
@@ -133,10 +161,25 @@ func (e *epoch) attempt(ctx context.Context, j *job, w lead.Window, rows []lead.
 		if lacking = e.forms.lacking(verdict.Missing, o.asked); len(lacking) > 0 {
 			return nil
 		}
-		return e.publish(ctx, p, &publication{job: j, sorted: parts, verdict: verdict, last: o.last})
+		return e.publish(ctx, p, &publication{job: j, window: w, sorted: parts, verdict: verdict, last: o.last})
 	})
 	return lacking, err
 }
+
+// suspendedError says that something cannot go out because its form is suspended,
+// and may not be owed: what a replay in mode all is owed would go out unmarked, and
+// what was read once may not be read again.
+type suspendedError struct {
+	form string
+	why  error
+}
+
+func (e *suspendedError) Error() string {
+	return fmt.Sprintf("form %s is suspended: %v", e.form, e.why)
+}
+
+// Fault is Retry: it goes on once the form does.
+func (e *suspendedError) Fault() fault.Kind { return fault.Retry }
 
 // sorted are the rows of a flush by what can be done with them.
 type sorted struct {
@@ -214,34 +257,72 @@ func topicOf(err error) string {
 	return ""
 }
 
-// owed is the debts after these responses could not be published.
-func (e *epoch) owed(j *job, rows []*lead.Response) map[delivery.DebtID]checkpoint.Debt {
+// owed is the debts after these responses could not be published, and which of them
+// differ in what is stored.
+func (e *epoch) owed(j *job, w lead.Window, rows []*lead.Response) (grown map[delivery.DebtID]checkpoint.Debt, records map[string]any) {
+	if len(rows) == 0 {
+		return nil, nil
+	}
+	ask, asOf := e.ask(j, w), e.mark()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	grown := map[delivery.DebtID]checkpoint.Debt{}
+	grown, records = map[delivery.DebtID]checkpoint.Debt{}, map[string]any{}
 	for _, r := range rows {
 		id := delivery.DebtID{Source: j.src, Form: r.Form.ID}
 		debt, ok := grown[id]
 		if !ok {
 			debt, ok = e.debts[id]
 		}
-		if ok && debt.Covers(r.SubmittedAt) && !j.fresh.Before(debt.Fresh) && (debt.Explicit || !j.explicit) {
+		if !ok {
+			debt.Since = e.opts.Now().UTC()
+		}
+		bound := checkpoint.Bound{Explicit: ask.Explicit, Fresh: !ask.Explicit && ask.IsFresh(r.SubmittedAt)}
+		next, changed := debt.Defer(r.SubmittedAt, bound, asOf)
+		if changed {
+			if why := e.forms.suspended(r.Form.ID); why != nil {
+				next.Reason = why.Error()
+			}
+			records[checkpoint.DebtKey(id.Source, id.Form)] = next
+		}
+		grown[id] = next
+	}
+	for id := range grown { // as it is after the last of its rows
+		if key := checkpoint.DebtKey(id.Source, id.Form); records[key] != nil {
+			records[key] = grown[id]
+		}
+	}
+	return grown, records
+}
+
+// freshNoMore is the debts that other work has now published leads of, where that
+// changes them.
+func (e *epoch) freshNoMore(j *job, leads []delivery.Lead) (debts map[delivery.DebtID]checkpoint.Debt, records map[string]any) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if len(e.debts) == 0 {
+		return nil, nil
+	}
+	debts, records = map[delivery.DebtID]checkpoint.Debt{}, map[string]any{}
+	for i := range leads {
+		id := delivery.DebtID{Source: j.src, Form: leads[i].Form.ID}
+		debt, met := debts[id]
+		if !met {
+			debt = e.debts[id]
+		}
+		if len(debt.Parts()) == 0 || id.Form == j.form {
 			continue
 		}
-		if !ok {
-			debt.Since, debt.Fresh = e.opts.Now().UTC(), j.fresh
+		next, changed := debt.Published(leads[i].SubmittedAt)
+		debts[id] = next
+		if key := checkpoint.DebtKey(id.Source, id.Form); changed || records[key] != nil {
+			records[key] = next
 		}
-		debt.Fresh, debt.Explicit = earlier(debt.Fresh, j.fresh), debt.Explicit || j.explicit
-		if why := e.forms.suspended(r.Form.ID); why != nil {
-			debt.Reason = why.Error()
-		}
-		grown[id] = debt.Grow(r.SubmittedAt)
 	}
-	return grown
+	return debts, records
 }
 
 // report counts and logs what a transaction did.
-func (e *epoch) report(j *job, leads []delivery.Lead, letters []delivery.DeadLetter, v delivery.Verdict) {
+func (e *epoch) report(j *job, leads []delivery.Lead, letters []delivery.DeadLetter) {
 	now := e.opts.Now()
 	for i := range leads {
 		if took, counts := e.opts.Metrics.published(&leads[i], now); counts {
@@ -253,12 +334,8 @@ func (e *epoch) report(j *job, leads []delivery.Lead, letters []delivery.DeadLet
 		e.log.Warn("dead letter", zap.String("key", letters[i].Key()), zap.String("form", letters[i].Form.ID),
 			zap.String("stage", letters[i].Stage), zap.String("reason", letters[i].Reason))
 	}
-	if v.Expired > 0 {
-		e.log.Debug("leads that their topic is not sure to remember are left to an explicit replay",
-			zap.Stringer("source", j.src), zap.Int("leads", v.Expired))
-	}
 	if len(leads) > 0 {
-		e.log.Debug("published", zap.Stringer("source", j.src), zap.Int("records", len(leads)), zap.Int("held", v.Held))
+		e.log.Debug("published", zap.Stringer("source", j.src), zap.Int("records", len(leads)))
 	}
 }
 

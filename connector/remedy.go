@@ -15,14 +15,17 @@ const (
 	PartKafka    = "kafka"
 	PartRegistry = "registry"
 	PartLinkedIn = "linkedin"
+	PartClock    = "clock"
 )
 
 // partOf is what an error is about.
 func partOf(about string, err error) string {
-	if about != "" && fault.KindOf(cause(err)) == fault.Suspend {
+	if kind := fault.KindOf(cause(err)); about != "" && (kind == fault.Suspend || kind == fault.Reject) {
 		return about
 	}
 	switch {
+	case is[*clocksApartError](err):
+		return PartClock
 	case ofKafka(err):
 		return PartKafka
 	case ofRegistry(err):

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 	"time"
 
@@ -150,8 +151,8 @@ func (e *epoch) newReplay(ctx context.Context) (checkpoint.Replay, error) {
 		return checkpoint.Replay{}, &ReplayWindowError{From: o.From, To: o.To}
 	}
 	to := o.To
-	if now, ok := e.opts.LinkedIn.Now(); ok { // what is submitted later is live
-		to = earlier(to, now.Truncate(time.Millisecond))
+	if now, ok := e.position(); ok { // what is submitted later is live
+		to = earlier(to, now)
 	}
 	r := checkpoint.Replay{From: o.From, To: to, Mode: o.Mode, Created: e.opts.Now().UTC(), Next: map[string]time.Time{}}
 	e.mu.Lock()
@@ -219,19 +220,37 @@ func (e *epoch) replaySource(ctx context.Context, r checkpoint.Replay, src lead.
 	lane := e.store.Lane(mark)
 	defer lane.Close()
 	w := lead.Window{From: r.Next[src.String()], To: r.To}
-	j := &job{src: src, lane: lane, explicit: true, fresh: w.From, replay: mark,
+	j := &job{src: src, lane: lane, bound: &checkpoint.Bound{Explicit: true}, replay: mark, whole: mark != "",
 		via: func(time.Time) delivery.Via { return delivery.ViaReplay }}
-	return e.sweep(ctx, j, w, func(part lead.Window) *step {
+	return e.sweep(ctx, j, w, func(part lead.Window, readAt checkpoint.ReadMark) *step {
 		s := &step{}
 		s.records = func(records map[string]any) func(bool) {
 			e.mu.Lock()
 			next := e.replays[e.opts.Replay.ID].At(src.String(), part.To, s.leads)
+			before := e.progress[src]
 			e.mu.Unlock()
 			records[checkpoint.ReplayKey(e.opts.Replay.ID)] = next
-			return func(bool) { e.setReplay(next) }
+			// What the backlog has of it is done as well.
+			after := before.Reconciled(part, readAt)
+			if !reflect.DeepEqual(before.Backlog, after.Backlog) {
+				records[checkpoint.SourceKey(src)] = after
+			}
+			return func(bool) {
+				e.setReplay(next)
+				e.setBacklog(src, after)
+			}
 		}
 		return s
 	})
+}
+
+// setBacklog keeps a source's backlog as it is in the topic now.
+func (e *epoch) setBacklog(src lead.Source, as checkpoint.Progress) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if p, ok := e.progress[src]; ok {
+		e.progress[src] = p.Onto(as)
+	}
 }
 
 func (e *epoch) setReplay(r checkpoint.Replay) {

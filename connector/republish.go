@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"leadstream/internal/checkpoint"
 	"leadstream/internal/delivery"
 	"leadstream/internal/lead"
 )
@@ -17,7 +18,7 @@ type Letter struct {
 }
 
 // Outcome is what became of a Letter: Problem is empty when its lead is in its
-// topic now, or recorded as owed, and the dead letter is gone.
+// topic now, or deleted, and the dead letter is gone.
 type Outcome struct {
 	Key     string `json:"key"`
 	Problem string `json:"problem,omitempty"`
@@ -54,23 +55,22 @@ func (e *epoch) republish(ctx context.Context, letter *Letter) (problem string, 
 	lane := e.store.Lane("")
 	defer lane.Close()
 	w := lead.Window{From: r.SubmittedAt, To: r.SubmittedAt.Add(time.Millisecond)}
-	j := &job{src: lead.Source{Owner: r.Owner, Type: r.Type}, lane: lane, explicit: true, fresh: w.From,
-		via: func(time.Time) delivery.Via { return delivery.ViaLate }}
-	if err := e.flush(ctx, j, w, []lead.Response{r}, true); err != nil {
+	var became tally
+	j := &job{src: lead.Source{Owner: r.Owner, Type: r.Type}, lane: lane, bound: &checkpoint.Bound{Explicit: true},
+		whole: true, tally: &became, via: func(time.Time) delivery.Via { return delivery.ViaLate }}
+	err = e.flush(ctx, j, w, []lead.Response{r}, true)
+	suspended, waits := errors.AsType[*suspendedError](err)
+	switch {
+	case waits:
+		return suspended.Error() + "; retry it once the form goes on", nil
+	case err != nil:
 		return "", err
+	case len(became.overtaken) > 0:
+		return "it is overtaken: the topic has a later submission of this lead, and an older one would take its place", nil
+	case became.published+became.held+became.deleted == 0:
+		return "it cannot be published; see the dead letter's error", nil
 	}
-	if why := e.forms.suspended(r.Form.ID); why == nil {
-		out := false
-		err := e.store.Publish(func(p *delivery.Publication) error {
-			v, err := p.Missing(ctx, lane, delivery.Ask{Window: w, Explicit: true}, []*lead.Response{&r})
-			out = len(v.Missing) == 0
-			return err
-		})
-		if err != nil || !out {
-			return "it cannot be published; see the dead letter's error", err
-		}
-	}
-	// The lead is in its topic, deleted, or owed: the dead letter has done its part.
+	// The lead is in its topic, or deleted: the dead letter has done its part.
 	err = e.store.Publish(func(p *delivery.Publication) error {
 		return p.Commit(ctx, delivery.Batch{Resolved: []string{letter.Key}})
 	})

@@ -28,6 +28,7 @@ const (
 type slice struct {
 	window lead.Window
 	chunks chan chunk
+	readAt checkpoint.ReadMark
 	err    error // valid once chunks is closed
 	rows   int   // likewise
 }
@@ -43,7 +44,7 @@ type chunk struct {
 // sweep reconciles a window of any length, oldest part first: it is cut into
 // slices of about sliceRows responses, which are fetched ahead while earlier
 // ones are committed. progress makes the step that is committed with each part.
-func (e *epoch) sweep(ctx context.Context, j *job, w lead.Window, progress func(part lead.Window) *step) error {
+func (e *epoch) sweep(ctx context.Context, j *job, w lead.Window, progress func(part lead.Window, readAt checkpoint.ReadMark) *step) error {
 	ctx, cancel := context.WithCancel(lead.Background(ctx)) // polls go first
 	var ahead []*slice
 	defer func() {
@@ -56,7 +57,7 @@ func (e *epoch) sweep(ctx context.Context, j *job, w lead.Window, progress func(
 	length, next := min(firstSlice, w.Length()), w.From
 	for next.Before(w.To) || len(ahead) > 0 {
 		for len(ahead) < lookahead && next.Before(w.To) {
-			s := &slice{window: lead.Window{From: next, To: earlier(next.Add(length), w.To)}, chunks: make(chan chunk, 1)}
+			s := &slice{window: lead.Window{From: next, To: earlier(next.Add(length), w.To)}, chunks: make(chan chunk, 1), readAt: e.mark()}
 			ahead = append(ahead, s)
 			next = s.window.To
 			go e.fetch(ctx, j.src, s)
@@ -64,7 +65,7 @@ func (e *epoch) sweep(ctx context.Context, j *job, w lead.Window, progress func(
 		s := ahead[0]
 		for c := range s.chunks {
 			part := *j
-			part.done = progress(c.window)
+			part.done, part.readAt = progress(c.window, s.readAt), s.readAt
 			if err := e.insist(ctx, &part, c.window, c.rows, c.last); err != nil {
 				return err
 			}
@@ -223,7 +224,7 @@ func (e *epoch) work(ctx context.Context, src lead.Source, r checkpoint.Range) e
 		lane = e.store.Lane("")
 		defer lane.Close()
 	}
-	j := &job{src: src, lane: lane, fresh: r.Fresh, via: freshVia(r.Fresh, delivery.ViaLive, delivery.ViaLate)}
+	j := &job{src: src, lane: lane, via: freshVia(r.Fresh, delivery.ViaLive, delivery.ViaLate)}
 	if r.Kind == checkpoint.Backfill {
 		j.via = func(time.Time) delivery.Via { return delivery.ViaBackfill }
 	}
@@ -232,9 +233,9 @@ func (e *epoch) work(ctx context.Context, src lead.Source, r checkpoint.Range) e
 		e.reportLost(src, r.Fresh)
 	}
 	e.log.Info("working through the backlog", zap.Stringer("source", src), zap.String("kind", string(r.Kind)), zap.Stringer("window", w))
-	err := e.sweep(ctx, j, w, func(part lead.Window) *step {
+	err := e.sweep(ctx, j, w, func(part lead.Window, readAt checkpoint.ReadMark) *step {
 		var s *step
-		s = e.sourceDone(src, func(p checkpoint.Progress) checkpoint.Progress { return p.Done(r.Kind, part, s.leads) }, true)
+		s = e.sourceDone(src, func(p checkpoint.Progress) checkpoint.Progress { return p.Done(r.Kind, part, s.leads, readAt) }, true)
 		return s
 	})
 	if err == nil {
@@ -334,41 +335,48 @@ func (e *epoch) settle(ctx context.Context) error {
 	return nil
 }
 
-// pay reconciles the window of a debt for its form. The debt shrinks with each
-// part; one that has grown meanwhile is kept for the next time.
+// pay reconciles the ranges of a debt for its form. They shrink with each part; what
+// is owed anew meanwhile is kept for the next time.
 func (e *epoch) pay(ctx context.Context, id delivery.DebtID, debt checkpoint.Debt) error {
+	for _, r := range debt.Parts() {
+		if err := e.payRange(ctx, id, r); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *epoch) payRange(ctx context.Context, id delivery.DebtID, r checkpoint.DeferredRange) error {
 	lane := e.store.Lane("")
 	defer lane.Close()
-	j := &job{src: id.Source, lane: lane, explicit: debt.Explicit, form: id.Form, fresh: debt.Fresh,
+	j := &job{src: id.Source, lane: lane, bound: &r.Bound, form: id.Form,
 		via: func(time.Time) delivery.Via { return delivery.ViaLate }}
-	return e.sweep(ctx, j, debt.Window(), func(part lead.Window) *step {
+	return e.sweep(ctx, j, r.Window(), func(part lead.Window, readAt checkpoint.ReadMark) *step {
 		return &step{records: func(records map[string]any) func(bool) {
-			e.mu.Lock()
-			defer e.mu.Unlock()
 			if e.forms.suspended(id.Form) != nil {
 				return func(bool) {} // again: the debt stays as it is
 			}
+			e.mu.Lock()
+			defer e.mu.Unlock()
+			left := e.debts[id].Reconciled(part, r.Bound, readAt)
 			key := checkpoint.DebtKey(id.Source, id.Form)
-			left := e.debts[id]
-			if left.From.Before(part.From) {
-				return func(bool) {} // it grew towards the past meanwhile: the next round reads it
-			}
-			if left.From = later(left.From, part.To); left.From.Before(left.To) {
+			if records[key] = nil; len(left.Ranges) > 0 {
 				records[key] = left
-				return func(bool) { e.setDebt(id, &left) }
 			}
-			records[key] = nil
-			return func(bool) { e.setDebt(id, nil) }
+			return func(bool) { e.setDebts(map[delivery.DebtID]checkpoint.Debt{id: left}) }
 		}}
 	})
 }
 
-func (e *epoch) setDebt(id delivery.DebtID, d *checkpoint.Debt) {
+// setDebts keeps debts as they are in the topic now. One without ranges is over.
+func (e *epoch) setDebts(debts map[delivery.DebtID]checkpoint.Debt) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if d == nil {
-		delete(e.debts, id)
-	} else {
-		e.debts[id] = *d
+	for id, d := range debts {
+		if len(d.Ranges) == 0 {
+			delete(e.debts, id)
+		} else {
+			e.debts[id] = d
+		}
 	}
 }

@@ -153,7 +153,7 @@ func checkpointValue(key, text string) ([]byte, error) {
 	if isToken(key) {
 		return nil, usageErrorf("record %q holds tokens, not progress: leadstream auth login gives new ones", key)
 	}
-	record, err := checkpoint.Edited(key, []byte(text))
+	record, err := checkpoint.Edited(key, []byte(text), time.Now())
 	if err != nil {
 		return nil, exitWith(exitUsage, err)
 	}

@@ -5,8 +5,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"leadstream/internal/lead"
 )
@@ -23,12 +25,18 @@ func Settable() []string {
 // kind cannot do without, for the next start would stop at it or begin anew.
 // What a form's Fields and the Requests' Counters hold is left to those who own
 // them.
-func Edited(key string, value []byte) (any, error) {
+//
+// now bounds what lies in the past by its nature: a position in the future would
+// have what is submitted until then taken for read.
+func Edited(key string, value []byte, now time.Time) (any, error) {
 	kind, rest, _ := strings.Cut(key, "/")
 	if !slices.Contains(Settable(), kind) {
 		return nil, fmt.Errorf("key %q is of no kind that can be set: %s", key, strings.Join(Settable(), ", "))
 	}
-	var record interface{ problem(rest string) error }
+	var record interface {
+		problem(rest string) error
+		past() map[string]time.Time
+	}
 	switch kind {
 	case KindSource:
 		record = &Progress{}
@@ -54,8 +62,52 @@ func Edited(key string, value []byte) (any, error) {
 	if err := record.problem(rest); err != nil {
 		return nil, fmt.Errorf("record %q: %w", key, err)
 	}
+	past := record.past()
+	for _, name := range slices.Sorted(maps.Keys(past)) {
+		if past[name].After(now.Add(futureMargin)) {
+			return nil, fmt.Errorf("record %q: %s is %s, in the future: it is now %s by this machine's clock", key, name, lead.Stamp(past[name]), lead.Stamp(now))
+		}
+	}
 	return record, nil
 }
+
+// futureMargin is how far the clocks of those who write records may differ.
+const futureMargin = time.Minute
+
+func (p *Progress) past() map[string]time.Time {
+	past := map[string]time.Time{"live": p.Live}
+	for i, r := range p.Lookback {
+		past[fmt.Sprintf("lookback[%d].last", i)] = r.Last
+	}
+	for i, r := range p.Backlog {
+		past[fmt.Sprintf("backlog[%d].to", i)] = r.To
+	}
+	return past
+}
+
+func (r *Replay) past() map[string]time.Time {
+	return map[string]time.Time{"to": r.To, "created": r.Created}
+}
+
+func (d *Debt) past() map[string]time.Time {
+	past := map[string]time.Time{"to": d.To, "since": d.Since}
+	for i, r := range d.Ranges {
+		past[fmt.Sprintf("ranges[%d].to", i)] = r.To
+	}
+	return past
+}
+
+func (t *Topic) past() map[string]time.Time {
+	past := map[string]time.Time{"last_lead": t.LastLead, "horizon": t.Horizon, "seen": t.Seen}
+	for i, p := range t.Partitions {
+		past[fmt.Sprintf("partitions[%d].last_lead", i)] = p.LastLead
+	}
+	return past
+}
+
+func (*Form) past() map[string]time.Time      { return nil }
+func (*Requests) past() map[string]time.Time  { return nil }
+func (*Deletions) past() map[string]time.Time { return nil }
 
 // decodeGiven is Decode with errors about what was given, which nobody stored.
 func decodeGiven(value []byte, record any) error {
@@ -149,6 +201,11 @@ func (d *Debt) problem(rest string) error {
 	}
 	if d.From.IsZero() || !d.From.Before(d.To) || d.Since.IsZero() {
 		return errors.New("it needs a since, and a from that is before its to")
+	}
+	for i, r := range d.Ranges {
+		if r.From.IsZero() || !r.From.Before(r.To) || r.From.Before(d.From) || r.To.After(d.To) {
+			return fmt.Errorf("ranges[%d] needs a from that is before its to, both within those of the record", i)
+		}
 	}
 	return nil
 }

@@ -21,7 +21,7 @@ func TestWhatTheConnectorWritesCanBeSetAgain(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		record, err := Edited(keys[kind], value)
+		record, err := Edited(keys[kind], value, t0.AddDate(1, 0, 0))
 		if err != nil {
 			t.Errorf("%s: %v", kind, err)
 			continue
@@ -63,10 +63,16 @@ func TestARecordThatWouldStopTheNextStartOrLoseProgressIsNotSet(t *testing.T) {
 		{"a topic that ends before it begins", TopicKey("7"), `{"version":1,"topic":"linkedin.leads.7","end_offset":-1}`, "not below 0"},
 		{"requests with a key behind", "requests/x", `{"version":1,"counters":{}}`, "requests alone"},
 		{"no counters", RequestsKey, `{"version":1}`, "counters"},
+		{"a position in the future", SourceKey(src), `{"version":1,"live":"2027-11-02T00:00:00Z"}`, "live is 2027-11-02T00:00:00.000Z, in the future"},
+		{"a look-back in the future", SourceKey(src), `{"version":1,"live":"2026-11-01T00:00:00Z","lookback":[{"length_ms":1,"last":"2030-01-01T00:00:00Z"}]}`, "lookback[0].last is"},
+		{"a backlog that reaches into the future", SourceKey(src), `{"version":1,"live":"2026-11-01T00:00:00Z","backlog":[{"kind":"backfill","from":"2026-01-01T00:00:00Z","next":"2026-01-01T00:00:00Z","to":"3000-02-01T00:00:00Z","fresh":"2026-01-01T00:00:00Z"}]}`, "backlog[0].to is"},
+		{"a debt of the future", DebtKey(src, "7"), `{"version":1,"since":"2026-11-02T00:00:00Z","from":"2026-11-01T00:00:00Z","to":"2030-11-02T00:00:00Z"}`, "to is 2030"},
+		{"a range outside its debt", DebtKey(src, "7"), `{"version":1,"since":"2026-11-02T00:00:00Z",` + window + `,"ranges":[{"from":"2026-10-31T00:00:00Z","to":"2026-11-02T00:00:00Z"}]}`, "ranges[0]"},
+		{"a horizon in the future", TopicKey("7"), `{"version":1,"topic":"linkedin.leads.7","horizon":"2030-11-02T00:00:00Z"}`, "horizon is"},
 		{"deletions without offsets", DeletionsKey, `{"version":1}`, "next"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			if _, err := Edited(tt.key, []byte(tt.value)); err == nil || !strings.Contains(err.Error(), tt.want) {
+			if _, err := Edited(tt.key, []byte(tt.value), t0.AddDate(1, 0, 0)); err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Errorf("Edited(%q, %s) = %v, want an error that says %q", tt.key, tt.value, err, tt.want)
 			}
 		})

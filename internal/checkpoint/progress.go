@@ -19,6 +19,8 @@ type Progress struct {
 	// Backlog is what is recorded as still to be reconciled, oldest first:
 	// the first start's backfill, and what an outage left behind.
 	Backlog []Range `json:"backlog,omitempty"`
+
+	renewed []renewal // parts of the backlog that were recorded while somebody may have been reading
 }
 
 // Run is the last run of the look-back step of that length.
@@ -76,32 +78,52 @@ func Start(now time.Time, backfill time.Duration, ladder Ladder) Progress {
 	return p
 }
 
-// Poll is the window of a poll at now: from the farthest reach of the steps
-// that are due to now. after is the progress once that window is reconciled.
-// A clock of LinkedIn's that stands still or went back gives an empty window.
-func (p Progress) Poll(ladder Ladder, now time.Time) (w lead.Window, after Progress) {
-	if !now.After(p.Live) {
-		return lead.Window{From: now, To: now}, p
-	}
+// Poll is the window of a poll that reads up to now: from the farthest reach of
+// the steps that are due. after is the progress once that window is reconciled.
+//
+// now is LinkedIn's clock, and known only from what its answers say; it is never
+// later than the end of the window. position bounds how far the progress moves: an
+// answer with a date far ahead must not have what comes until then taken for read.
+func (p Progress) Poll(ladder Ladder, now, position time.Time) (w lead.Window, after Progress) {
+	position = later(p.Live, earlier(now, position))
 	from := p.Live
 	slack := ladder[0].Period / 2 // polls are not exact; a step must not slip by a whole one
 	for _, s := range ladder {
 		last := p.lastRun(s.Length)
-		if due := !now.Add(slack).Before(last.Add(s.Period)); due || s == ladder[0] {
+		if due := !position.Add(slack).Before(last.Add(s.Period)); due || s == ladder[0] {
 			from = earlier(from, last.Add(-s.Length))
 		}
 	}
 	after = p.clone()
-	after.Live = now
+	after.Live = position
 	after.Lookback = after.Lookback[:0]
 	for _, s := range ladder {
 		last := p.lastRun(s.Length)
 		if !last.Add(-s.Length).Before(from) {
-			last = now
+			last = position
 		}
 		after.Lookback = append(after.Lookback, Run{LengthMillis: s.Length.Milliseconds(), Last: last})
 	}
+	if !from.Before(now) {
+		return lead.Window{From: now, To: now}, p
+	}
 	return lead.Window{From: from, To: now}, after
+}
+
+// Rewind is p taken back to t, a moment up to which everything had been read: the
+// position and the runs of the look-back are no later, and no range ends later.
+// It is for a position that lies in the future.
+func (p Progress) Rewind(t time.Time) Progress {
+	next := p.clone()
+	next.Live = earlier(next.Live, t)
+	for i := range next.Lookback {
+		next.Lookback[i].Last = earlier(next.Lookback[i].Last, t)
+	}
+	for i := range next.Backlog {
+		next.Backlog[i].To = earlier(next.Backlog[i].To, t)
+	}
+	next.Backlog = slices.DeleteFunc(next.Backlog, func(r Range) bool { return !r.Next.Before(r.To) })
+	return next
 }
 
 // Onto is current with p's live position and look-back: polls and the backlog
@@ -130,68 +152,119 @@ func (p Progress) lastRun(length time.Duration) time.Time {
 	return last
 }
 
-// Defer is p, the progress after a window, with the part of that window below
-// w.To recorded as backlog instead of being done. fresh is where the window
-// left what had been covered before. Ranges that touch become one; what is not
-// fresh in any of them is not in that one.
-func (p Progress) Defer(w lead.Window, fresh time.Time) Progress {
+// Defer is p, the progress after a window, with the part w of that window recorded
+// as backlog instead of being done. fresh is where the window left what had been
+// covered before. What of w is backlog already stays as it is; asOf counts for all
+// of it: only what is read later takes it out again.
+func (p Progress) Defer(w lead.Window, fresh time.Time, asOf ReadMark) Progress {
 	next := p.clone()
-	add := Range{Kind: CatchUp, From: w.From, Next: w.From, To: w.To, Fresh: earlier(fresh, w.To)}
-	parts := []Range{add}
-	next.Backlog = slices.DeleteFunc(next.Backlog, func(r Range) bool {
-		if r.Kind != CatchUp || r.To.Before(add.Next) || add.To.Before(r.Next) {
-			return false
-		}
-		add.From, add.Next = earlier(add.From, r.From), earlier(add.Next, r.Next)
-		add.Leads += r.Leads
-		if r.To.After(add.To) {
-			add.To = r.To
-		}
-		parts = append(parts, r)
-		return true
-	})
-	if len(parts) > 1 {
-		add.Fresh = freshOf(parts, add.To)
+	for _, gap := range without(w, next.Backlog) {
+		next.Backlog = append(next.Backlog, Range{Kind: CatchUp, From: gap.From, Next: gap.From, To: gap.To,
+			Fresh: earlier(later(fresh, gap.From), gap.To)})
 	}
-	next.Backlog = append(next.Backlog, add)
-	slices.SortFunc(next.Backlog, func(a, b Range) int { return a.Next.Compare(b.Next) })
+	next.Backlog = joinRanges(next.Backlog)
+	next.renewed = renew(next.renewed, w, asOf)
 	return next
 }
 
-// freshOf is the first moment of the ranges that no window had covered, to where
-// there is none.
-func freshOf(ranges []Range, to time.Time) time.Time {
-	fresh := to
+// without are the parts of w that lie in none of the ranges.
+func without(w lead.Window, ranges []Range) []lead.Window {
+	parts := []lead.Window{w}
 	for _, r := range ranges {
-		if r.Fresh.Before(r.To) {
-			fresh = earlier(fresh, r.Fresh)
+		var left []lead.Window
+		for _, part := range parts {
+			left = append(left, part.Without(r.Window())...)
+		}
+		parts = left
+	}
+	return parts
+}
+
+// joinRanges sorts the ranges and joins catch-ups that touch, as far as one moment
+// can still say from where on the whole was never covered.
+func joinRanges(ranges []Range) []Range {
+	slices.SortFunc(ranges, func(a, b Range) int { return a.Next.Compare(b.Next) })
+	joined := ranges[:0]
+	for _, r := range ranges {
+		if n := len(joined); n > 0 {
+			if before := &joined[n-1]; before.Kind == CatchUp && r.Kind == CatchUp && before.To.Equal(r.Next) && before.joins(r) {
+				if !before.Fresh.Before(before.To) {
+					before.Fresh = r.Fresh
+				}
+				before.To, before.Leads = r.To, before.Leads+r.Leads
+				continue
+			}
+		}
+		joined = append(joined, r)
+	}
+	return joined
+}
+
+// joins reports whether what was never covered of r and of next, which follows it,
+// is one stretch up to the end.
+func (r Range) joins(next Range) bool {
+	return !r.Fresh.Before(r.To) || !next.Fresh.After(next.Next)
+}
+
+// Done is p with w reconciled: every range has what lies in w taken out, apart from
+// what was recorded since w was read. A range of that kind which begins there counts
+// so many leads published.
+func (p Progress) Done(kind RangeKind, w lead.Window, leads int, readAt ReadMark) Progress {
+	next := p.clone()
+	for i, r := range next.Backlog {
+		if r.Kind == kind && r.Next.Equal(w.From) {
+			next.Backlog[i].Leads += int64(leads)
+			break
+		}
+	}
+	return next.Reconciled(w, readAt)
+}
+
+// Reconciled is p with w taken out of the backlog, apart from what was recorded
+// since w was read.
+func (p Progress) Reconciled(w lead.Window, readAt ReadMark) Progress {
+	next := p.clone()
+	for _, part := range settled(w, next.renewed, readAt) {
+		var left []Range
+		for _, r := range next.Backlog {
+			left = append(left, r.without(part)...)
+		}
+		next.Backlog = left
+	}
+	next.renewed = slices.DeleteFunc(next.renewed, func(r renewal) bool { return !r.within(next.Backlog) })
+	return next
+}
+
+// without is what is left of the range once w is done.
+func (r Range) without(w lead.Window) []Range {
+	var left []Range
+	for _, part := range r.Window().Without(w) {
+		rest := r
+		if !part.From.Equal(r.Next) && r.Next.Before(w.From) { // cut in two: the later part is a range of its own
+			rest.From, rest.Leads = part.From, 0
+		}
+		rest.Next, rest.To = part.From, part.To
+		left = append(left, rest)
+	}
+	return left
+}
+
+// Fresh are the windows of the backfill of which nothing was ever published: what a
+// topic lacks of them it never had.
+func (p Progress) Fresh() []lead.Window {
+	var fresh []lead.Window
+	for _, r := range p.Backlog {
+		if from := later(r.Next, r.Fresh); r.Kind == Backfill && from.Before(r.To) {
+			fresh = append(fresh, lead.Window{From: from, To: r.To})
 		}
 	}
 	return fresh
 }
 
-// Done is p with the part w of its backlog of that kind reconciled, and so many
-// leads published. A range that no longer begins at w.From, because it grew
-// meanwhile, stays as it is.
-func (p Progress) Done(kind RangeKind, w lead.Window, leads int) Progress {
-	next := p.clone()
-	for i, r := range next.Backlog {
-		if r.Kind != kind || !r.Next.Equal(w.From) {
-			continue
-		}
-		next.Backlog[i].Next = w.To
-		next.Backlog[i].Leads += int64(leads)
-		if !w.To.Before(r.To) {
-			next.Backlog = slices.Delete(next.Backlog, i, i+1)
-		}
-		break
-	}
-	return next
-}
-
 func (p Progress) clone() Progress {
 	p.Lookback = slices.Clone(p.Lookback)
 	p.Backlog = slices.Clone(p.Backlog)
+	p.renewed = slices.Clone(p.renewed)
 	return p
 }
 

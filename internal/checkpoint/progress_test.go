@@ -1,6 +1,8 @@
 package checkpoint
 
 import (
+	"math/rand/v2"
+	"slices"
 	"sort"
 	"testing"
 	"time"
@@ -50,7 +52,7 @@ func TestLadderReachesTheLookbackAndGrowsFourfold(t *testing.T) {
 func polls(p Progress, l Ladder, start, end time.Time, every time.Duration) (windows []lead.Window, after Progress) {
 	for now := start; !now.After(end); now = now.Add(every) {
 		var w lead.Window
-		w, p = p.Poll(l, now)
+		w, p = p.Poll(l, now, now)
 		windows = append(windows, w)
 	}
 	return windows, p
@@ -119,21 +121,47 @@ func TestAnOutageLeavesNoHoleForLateLeads(t *testing.T) {
 	t.Errorf("no window after the outage reads %v", submitted)
 }
 
-func TestPollWithAClockThatDoesNotMoveIsEmpty(t *testing.T) {
+func TestAClockThatStandsStillOrGoesBackMovesNoPosition(t *testing.T) {
 	l := NewLadder(time.Minute, time.Hour)
 	p := Start(t0, 0, l)
-	for _, now := range []time.Time{t0, t0.Add(-time.Hour)} {
-		w, after := p.Poll(l, now)
-		if !w.Empty() || !after.Live.Equal(p.Live) {
-			t.Errorf("Poll(%v) = %v, live %v; want an empty window and no movement", now, w, after.Live)
+	if w, after := p.Poll(l, t0, t0); w.Empty() || !w.To.Equal(t0) || !after.Live.Equal(t0) {
+		t.Errorf("Poll(same moment) = %v, live %v; want a look back and no movement", w, after.Live)
+	}
+	if w, after := p.Poll(l, t0.Add(-time.Hour), t0); !w.Empty() || !after.Live.Equal(p.Live) {
+		t.Errorf("Poll(an hour back) = %v, live %v; want an empty window and no movement", w, after.Live)
+	}
+}
+
+func TestAClockFarAheadMovesThePositionNoFurtherThanOurs(t *testing.T) {
+	l := NewLadder(time.Minute, time.Hour)
+	p := Start(t0, 0, l)
+	ours := t0.Add(time.Minute)
+	w, after := p.Poll(l, t0.AddDate(0, 0, 30), ours)
+	if !after.Live.Equal(ours) || !w.To.Equal(t0.AddDate(0, 0, 30)) {
+		t.Errorf("window %v, live %v; want LinkedIn's moment to be read and ours to be the position", w, after.Live)
+	}
+	for _, r := range after.Lookback {
+		if r.Last.After(ours) {
+			t.Errorf("the step of %d ms counts as run at %v, want no later than %v", r.LengthMillis, r.Last, ours)
 		}
+	}
+}
+
+func TestAPositionThatIsTakenBackLeavesNothingInTheFuture(t *testing.T) {
+	future, back := t0.AddDate(0, 0, 30), t0.Add(time.Hour)
+	p := Progress{Live: future, Lookback: []Run{{60000, future}, {240000, t0}}, Backlog: []Range{
+		{Kind: CatchUp, From: t0, Next: t0, To: future, Fresh: t0},
+		{Kind: CatchUp, From: t0.Add(2 * time.Hour), Next: t0.Add(2 * time.Hour), To: future, Fresh: future}}}.Rewind(back)
+	if !p.Live.Equal(back) || !p.Lookback[0].Last.Equal(back) || !p.Lookback[1].Last.Equal(t0) ||
+		len(p.Backlog) != 1 || !p.Backlog[0].To.Equal(back) {
+		t.Errorf("taken back to %v it is %+v", back, p)
 	}
 }
 
 func TestALongerLookbackTakesOverWhatTheShorterOneKnew(t *testing.T) {
 	short, long := NewLadder(time.Minute, time.Hour), NewLadder(time.Minute, 168*time.Hour)
 	_, p := polls(Start(t0, 0, short), short, t0.Add(time.Minute), t0.Add(3*time.Hour), time.Minute)
-	w, after := p.Poll(long, t0.Add(3*time.Hour+time.Minute))
+	w, after := p.Poll(long, t0.Add(3*time.Hour+time.Minute), t0.Add(3*time.Hour+time.Minute))
 	if !w.From.Before(t0.Add(3 * time.Hour)) {
 		t.Errorf("first window of the longer ladder = %v, want one that looks back", w)
 	}
@@ -150,100 +178,177 @@ func TestALongerLookbackTakesOverWhatTheShorterOneKnew(t *testing.T) {
 func TestEveryPollLooksBackByTheShortestStep(t *testing.T) {
 	l := NewLadder(time.Minute, time.Hour)
 	p := Start(t0, 0, l)
-	if w, _ := p.Poll(l, t0.Add(time.Second)); !w.From.Equal(t0.Add(-l[0].Length)) {
+	if w, _ := p.Poll(l, t0.Add(time.Second), t0.Add(time.Second)); !w.From.Equal(t0.Add(-l[0].Length)) {
 		t.Errorf("a poll a second after the last begins at %v, want %v before that", w.From, l[0].Length)
 	}
 }
 
-// TestOnlyTheRangeThatWasWorkedOnShrinks: a backfill and a catch-up may begin at
-// the same moment and end at others.
-func TestOnlyTheRangeThatWasWorkedOnShrinks(t *testing.T) {
-	p := Start(t0, 10*time.Hour, NewLadder(time.Minute, time.Hour))
-	from := t0.Add(-10 * time.Hour)
-	p = p.Defer(lead.Window{From: from, To: t0}, t0)
-	p = p.Done(CatchUp, lead.Window{From: from, To: from.Add(time.Hour)}, 7)
-	for _, r := range p.Backlog {
-		next, leads := from, int64(0)
-		if r.Kind == CatchUp {
-			next, leads = from.Add(time.Hour), 7
-		}
-		if !r.Next.Equal(next) || r.Leads != leads || !r.To.Equal(t0) {
-			t.Errorf("%s stands at %v of %v with %d leads, want %v of %v with %d", r.Kind, r.Next, r.To, r.Leads, next, t0, leads)
-		}
-	}
-	if len(p.Backlog) != 2 {
-		t.Errorf("backlog = %+v, want both ranges", p.Backlog)
-	}
+// hours is a window in hours after t0.
+func hours(from, to int) lead.Window {
+	return lead.Window{From: t0.Add(time.Duration(from) * time.Hour), To: t0.Add(time.Duration(to) * time.Hour)}
 }
 
-func TestDeferredWindowsMergeAndAreWorkedThroughOnce(t *testing.T) {
+// covered is what the backlog lists, as windows.
+func covered(p Progress) (windows []lead.Window) {
+	for _, r := range p.Backlog {
+		windows = append(windows, r.Window())
+	}
+	return windows
+}
+
+func TestDeferredWindowsJoinAndAreWorkedThroughOnce(t *testing.T) {
 	at := func(h int) time.Time { return t0.Add(time.Duration(h) * time.Hour) }
 	p := Progress{Live: at(10)}
-	p = p.Defer(lead.Window{From: at(2), To: at(6)}, at(5))
-	p = p.Defer(lead.Window{From: at(4), To: at(9)}, at(8))
-	if len(p.Backlog) != 1 {
-		t.Fatalf("backlog = %+v, want one merged range", p.Backlog)
+	p = p.Defer(hours(2, 6), at(5), 1)
+	p = p.Defer(hours(4, 9), at(8), 2)
+	p = p.Done(CatchUp, hours(2, 4), 5, 3)
+	if got := covered(p); got[0].From != at(4) || p.Backlog[0].Leads != 5 {
+		t.Errorf("left is %v after %d leads, want it to begin at 4h after 5", got, p.Backlog[0].Leads)
 	}
-	r := p.Backlog[0]
-	if !r.Next.Equal(at(2)) || !r.To.Equal(at(9)) || !r.Fresh.Equal(at(5)) {
-		t.Errorf("range = %+v, want [2h, 9h) fresh from 5h", r)
-	}
-	p = p.Done(CatchUp, lead.Window{From: at(2), To: at(4)}, 5)
-	if !p.Backlog[0].Next.Equal(at(4)) || p.Backlog[0].Leads != 5 {
-		t.Errorf("next = %v after %d leads, want 4h after 5", p.Backlog[0].Next, p.Backlog[0].Leads)
-	}
-	if same := p.Done(CatchUp, lead.Window{From: at(3), To: at(9)}, 5); !same.Backlog[0].Next.Equal(at(4)) {
-		t.Errorf("a part that does not begin where the range begins moved it to %v", same.Backlog[0].Next)
-	}
-	if p = p.Done(CatchUp, lead.Window{From: at(4), To: at(9)}, 5); len(p.Backlog) != 0 {
+	p = p.Done(CatchUp, hours(4, 6), 5, 3)
+	if p = p.Done(CatchUp, hours(6, 9), 5, 3); len(p.Backlog) != 0 {
 		t.Errorf("backlog = %+v, want none", p.Backlog)
 	}
 }
 
-func TestAMergedRangeIsFreshFromWhereOneOfThemIs(t *testing.T) {
-	at := func(m int) time.Time { return t0.Add(time.Duration(m) * time.Minute) }
-	w := func(from, to int) lead.Window { return lead.Window{From: at(from), To: at(to)} }
+// What is never covered and what was looked at before are told apart, whatever joins.
+func TestNoJoinMakesFreshWhatWasCoveredBefore(t *testing.T) {
+	for seed := range 200 {
+		rnd := rand.New(rand.NewPCG(1, uint64(seed)))
+		fresh := map[int]bool{} // by hour: what the first to record it said
+		p := Progress{Live: t0.Add(100 * time.Hour)}
+		for i := range 12 {
+			from := rnd.IntN(40)
+			to := from + 1 + rnd.IntN(10)
+			boundary := from + rnd.IntN(to-from+3) - 1
+			p = p.Defer(hours(from, to), t0.Add(time.Duration(boundary)*time.Hour), ReadMark(i))
+			for h := from; h < to; h++ {
+				if _, known := fresh[h]; !known {
+					fresh[h] = h >= boundary
+				}
+			}
+		}
+		for h := range 60 {
+			at := t0.Add(time.Duration(h) * time.Hour)
+			in, isFresh := 0, false
+			for _, r := range p.Backlog {
+				if r.Window().Contains(at) {
+					in, isFresh = in+1, !at.Before(r.Fresh)
+				}
+			}
+			want, recorded := fresh[h]
+			if in > 1 || (in == 1) != recorded || isFresh != want {
+				t.Fatalf("seed %d, hour %d: in %d ranges, fresh %v; recorded %v, fresh %v: %+v", seed, h, in, isFresh, recorded, want, p.Backlog)
+			}
+		}
+	}
+}
+
+func TestTheBackfillStaysOneRangeBesideACatchUp(t *testing.T) {
+	p := Start(t0, 24*time.Hour, NewLadder(time.Minute, time.Hour))
+	p = p.Defer(hours(-2, 3), t0, 1)
+	if len(p.Backlog) != 2 || p.Backlog[0].Kind != Backfill || p.Backlog[0].Window() != hours(-24, 0) || p.Backlog[1].Window() != hours(0, 3) {
+		t.Errorf("backlog = %+v, want the backfill as it was and a catch-up behind it", p.Backlog)
+	}
+}
+
+// What is recorded while a part is on its way was not seen by who read that part.
+func TestAPartThatWasReadBeforeItWasRecordedAgainStays(t *testing.T) {
+	at := func(h int) time.Time { return t0.Add(time.Duration(h) * time.Hour) }
 	for _, tt := range []struct {
-		name  string
-		first func(Progress) Progress
-		next  func(Progress) Progress
-		want  time.Time
+		name   string
+		second lead.Window // recorded after [4h, 6h) was read
+		part   lead.Window
+		left   []lead.Window
 	}{
-		{"both covered before",
-			func(p Progress) Progress { return p.Defer(w(0, 100), at(150)) },
-			func(p Progress) Progress { return p.Defer(w(50, 200), at(250)) }, at(200)},
-		{"the first covered before",
-			func(p Progress) Progress { return p.Defer(w(0, 100), at(150)) },
-			func(p Progress) Progress { return p.Defer(w(50, 200), at(180)) }, at(180)},
-		{"the second covered before",
-			func(p Progress) Progress { return p.Defer(w(0, 100), at(60)) },
-			func(p Progress) Progress { return p.Defer(w(50, 200), at(250)) }, at(60)},
-		{"the second inside the first, which was covered before",
-			func(p Progress) Progress { return p.Defer(w(0, 200), at(300)) },
-			func(p Progress) Progress { return p.Defer(w(50, 100), at(120)) }, at(200)},
+		{"a poll that reaches into the part and beyond", hours(5, 20), hours(4, 6), []lead.Window{hours(5, 20)}},
+		{"a poll that reaches over all of it", hours(3, 20), hours(4, 6), []lead.Window{hours(3, 20)}},
+		{"one that lies inside the part", hours(5, 6), hours(4, 8), []lead.Window{hours(5, 6), hours(8, 10)}},
+		{"one that lies behind the part", hours(7, 9), hours(4, 6), []lead.Window{hours(6, 10)}},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			p := tt.next(tt.first(Progress{Live: at(300)}))
-			if len(p.Backlog) != 1 || !p.Backlog[0].Fresh.Equal(tt.want) {
-				t.Errorf("backlog = %+v, want one range, fresh from %v on", p.Backlog, tt.want)
+			p := Progress{Live: at(30)}.Defer(hours(4, 10), at(30), 1)
+			const read = 2
+			p = p.Defer(tt.second, at(30), 3)
+			p = p.Done(CatchUp, tt.part, 0, read)
+			if got := covered(p); !slices.Equal(got, tt.left) {
+				t.Errorf("left is %v, want %v", got, tt.left)
+			}
+			if p = p.Done(CatchUp, hours(3, 20), 0, 4); len(p.Backlog) != 0 || len(p.renewed) != 0 {
+				t.Errorf("after all was read again there is left %+v, %+v", p.Backlog, p.renewed)
 			}
 		})
 	}
 }
 
-func TestBackfillAndCatchUpDoNotMerge(t *testing.T) {
-	p := Start(t0, 24*time.Hour, NewLadder(time.Minute, time.Hour))
-	p = p.Defer(lead.Window{From: t0.Add(-2 * time.Hour), To: t0.Add(-time.Hour)}, t0)
-	if len(p.Backlog) != 2 || p.Backlog[0].Kind != Backfill {
-		t.Errorf("backlog = %+v, want the backfill and the catch-up apart, oldest first", p.Backlog)
+// Polls that leave more and more for later beside a reader take nothing away from it
+// that it has not read, and let it get through.
+func TestWhatIsRecordedWhileReadingIsReadLater(t *testing.T) {
+	for seed := range 300 {
+		rnd := rand.New(rand.NewPCG(2, uint64(seed)))
+		var p Progress
+		var mark ReadMark
+		recorded := map[int]ReadMark{} // by hour, the last time
+		type part struct {
+			lead.Window
+			from, to int
+			readAt   ReadMark
+		}
+		var under []part // way
+		done := func(x part) {
+			p = p.Reconciled(x.Window, x.readAt)
+			for h := x.from; h < x.to; h++ {
+				if recorded[h] < x.readAt {
+					delete(recorded, h)
+				}
+			}
+		}
+		for range 60 {
+			mark++
+			from := rnd.IntN(50)
+			to := from + 1 + rnd.IntN(8)
+			switch rnd.IntN(3) {
+			case 0:
+				p = p.Defer(hours(from, to), t0, mark)
+				for h := from; h < to; h++ {
+					recorded[h] = mark
+				}
+			case 1:
+				under = append(under, part{hours(from, to), from, to, mark})
+			default:
+				if len(under) > 0 {
+					done(under[0])
+					under = under[1:]
+				}
+			}
+		}
+		for h := range 60 {
+			at := t0.Add(time.Duration(h)*time.Hour + time.Minute)
+			_, want := recorded[h]
+			if got := slices.ContainsFunc(p.Backlog, func(r Range) bool { return r.Window().Contains(at) }); want && !got {
+				t.Fatalf("seed %d: hour %d was recorded and not read since, and is not in the backlog %v", seed, h, covered(p))
+			}
+		}
+		mark++
+		if p = p.Reconciled(hours(0, 100), mark); len(p.Backlog) != 0 {
+			t.Fatalf("seed %d: what was read last of all leaves %v", seed, covered(p))
+		}
+	}
+}
+
+func TestOnlyTheBackfillIsFresh(t *testing.T) {
+	p := Start(t0, 24*time.Hour, NewLadder(time.Minute, time.Hour)).Defer(hours(1, 3), t0, 1)
+	p = p.Reconciled(hours(-5, -4), 2)
+	if got := p.Fresh(); !slices.Equal(got, []lead.Window{hours(-24, -5), hours(-4, 0)}) {
+		t.Errorf("fresh = %v, want the backfill without what a poll has covered", got)
 	}
 }
 
 func TestOntoKeepsTheBacklogOfTheOther(t *testing.T) {
 	l := NewLadder(time.Minute, time.Hour)
 	p := Start(t0, time.Hour, l)
-	_, after := p.Poll(l, t0.Add(time.Minute))
-	worked := p.Done(Backfill, lead.Window{From: t0.Add(-time.Hour), To: t0}, 5)
+	_, after := p.Poll(l, t0.Add(time.Minute), t0.Add(time.Minute))
+	worked := p.Done(Backfill, lead.Window{From: t0.Add(-time.Hour), To: t0}, 5, 1)
 	if got := after.Onto(worked); !got.Live.Equal(after.Live) || len(got.Backlog) != 0 {
 		t.Errorf("got live %v and backlog %v, want the poll's position and the finished backlog", got.Live, got.Backlog)
 	}

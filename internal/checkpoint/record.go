@@ -113,37 +113,6 @@ func ParseSource(s string) (lead.Source, bool) {
 	return lead.Source{Owner: owner, Type: kind}, ok && owner != "" && kind != ""
 }
 
-// Debt is what a suspended form is owed: its leads submitted in [From, To) are
-// not in its topic yet.
-type Debt struct {
-	From time.Time `json:"from"`
-	To   time.Time `json:"to"`
-	// Fresh is the first moment that was not reconciled before the debt arose;
-	// what lies before it was looked at again, and may have been delivered once.
-	Fresh time.Time `json:"fresh,omitzero"`
-	// Explicit: a replay asked for it, beyond what the topic remembers too.
-	Explicit bool      `json:"explicit,omitempty"`
-	Since    time.Time `json:"since"`
-	Reason   string    `json:"reason"`
-}
-
-// Window is the window that the debt covers.
-func (d Debt) Window() lead.Window { return lead.Window{From: d.From, To: d.To} }
-
-// Covers reports whether the debt already stands for t.
-func (d Debt) Covers(t time.Time) bool { return d.Window().Contains(t) }
-
-// Grow is the debt with t covered as well.
-func (d Debt) Grow(t time.Time) Debt {
-	if d.From.IsZero() || t.Before(d.From) {
-		d.From = t
-	}
-	if !t.Before(d.To) {
-		d.To = t.Add(time.Millisecond)
-	}
-	return d
-}
-
 // Mode is what a replay does about leads that the topics hold.
 type Mode string
 
@@ -233,6 +202,18 @@ type Topic struct {
 	// may have been among that.
 	Existed bool      `json:"existed,omitempty"`
 	Seen    time.Time `json:"seen,omitzero"`
+	// Partitions say by partition what was there before the last commit.
+	Partitions []Partition `json:"partitions,omitempty"`
+}
+
+// Partition is what is known of a partition of a lead topic.
+type Partition struct {
+	// First is its first offset as it was seen last: what lies before has been removed.
+	First int64 `json:"first,omitempty"`
+	// End is an offset up to which LastLead speaks.
+	End int64 `json:"end"`
+	// LastLead is no earlier than the latest submission published below End.
+	LastLead time.Time `json:"last_lead,omitzero"`
 }
 
 // Requests are the API requests made on one UTC day, by endpoint; owned by the

@@ -29,6 +29,13 @@ func records() map[string]any {
 		"form":   &Form{Fields: []byte(`{"form":"7"}`), SchemaID: 12, Owner: src.Owner, Name: "SPD 2026 registration"},
 		"topic": &Topic{Topic: "linkedin.leads.7", SchemaID: 12, Leads: 5, LastLead: t0, EndOffset: 9,
 			Horizon: t0, Existed: true},
+		"owed": &Debt{From: t0, To: next, Fresh: t0.Add(time.Minute), Explicit: true, Since: next, Reason: "schema is not compatible",
+			Ranges: []DeferredRange{
+				{From: t0, To: t0.Add(time.Second), Bound: Bound{Explicit: true}},
+				{From: t0.Add(time.Minute), To: next, Bound: Bound{Fresh: true}},
+			}},
+		"parts": &Topic{Topic: "linkedin.leads.7", Leads: 5, LastLead: next, EndOffset: 9,
+			Partitions: []Partition{{First: 3, End: 9, LastLead: t0}, {}}},
 		"requests": &Requests{Counters: []byte(`{"day":"2026-11-01"}`)},
 		"hours":    &Hours{First: t0, Leads: []int64{12, 0, 7}},
 		"process":  &Process{ID: "leads-7c9d-x2k4p", Since: next},
@@ -125,19 +132,6 @@ func TestKeysAreReadBack(t *testing.T) {
 		if _, ok := ParseTokenKey(bad); ok {
 			t.Errorf("ParseTokenKey(%q) accepted it", bad)
 		}
-	}
-}
-
-func TestADebtGrowsAroundEveryLead(t *testing.T) {
-	var d Debt
-	for _, at := range []time.Time{t0, t0.Add(time.Hour), t0.Add(-time.Minute)} {
-		d = d.Grow(at)
-		if !d.Covers(at) {
-			t.Errorf("%v does not cover %v", d.Window(), at)
-		}
-	}
-	if !d.From.Equal(t0.Add(-time.Minute)) || !d.To.Equal(t0.Add(time.Hour+time.Millisecond)) {
-		t.Errorf("debt = %v, want no more than its leads", d.Window())
 	}
 }
 

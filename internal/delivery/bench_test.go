@@ -106,7 +106,7 @@ func missing(b *testing.B, brokers []string) {
 	}
 	s := benchStore(b, o)
 	ensure(b, s)
-	question := Ask{Window: lead.Window{From: at(0), To: end}, Fresh: at(0)}
+	question := Ask{Window: lead.Window{From: at(0), To: end}, Fresh: freshFrom(at(0))}
 	b.ReportAllocs()
 	for b.Loop() {
 		l := s.Lane("")

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/kafka"
@@ -190,15 +191,21 @@ func (s *Store) committed(b *Batch, topics map[string]checkpoint.Topic, written 
 		known.Topic = t
 		s.show(name, t)
 	}
+	names := s.topicNames(b.Leads)
+	newest := map[string]time.Time{}
+	for i := range b.Leads {
+		l := &b.Leads[i]
+		newest[names[l.Form.ID]] = later(newest[names[l.Form.ID]], l.SubmittedAt)
+	}
 	for tp, last := range written {
 		if t := s.topics[tp.Topic]; t != nil {
 			if t.written == nil {
 				t.written = map[int]int64{}
 			}
 			t.written[tp.Partition] = last
+			t.publishedTo(tp.Partition, last, newest[tp.Topic])
 		}
 	}
-	names := s.topicNames(b.Leads)
 	for lane := range s.lanes {
 		for i := range b.Leads {
 			l := &b.Leads[i]

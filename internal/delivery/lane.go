@@ -35,6 +35,9 @@ type Lane struct {
 	// under its id.
 	replay   string
 	replayed map[string]map[uint64]int64 // to the time of submission, in epoch milliseconds
+	// superseded holds the submissions that are in a topic beside a later one of
+	// their id, of which the ids keep the latest.
+	superseded map[uint64]int64 // to the time of submission, in epoch milliseconds
 }
 
 // cover is the submission time for which everything that a topic holds is in
@@ -48,12 +51,22 @@ func (c cover) holds(from, to int64) bool { return c.from <= from && to <= c.to 
 // Ask is a question to the topics about the responses of one window.
 type Ask struct {
 	Window lead.Window
-	// Fresh is the first moment of the window that was never reconciled before:
-	// responses from there on are published whatever the topics' retention,
-	// older ones only as far as the topics are sure to remember.
-	Fresh time.Time
-	// Explicit lifts that bound: somebody asked for exactly this window.
+	// Fresh are the windows of which nothing was ever published: what a topic lacks
+	// of them it never had. Of all else it may have had and lost what lies before
+	// its horizon.
+	Fresh []lead.Window
+	// Explicit lifts the horizon: somebody asked for exactly this window.
 	Explicit bool
+}
+
+// IsFresh reports whether nothing submitted at t was ever published.
+func (a *Ask) IsFresh(t time.Time) bool {
+	for _, w := range a.Fresh {
+		if w.Contains(t) {
+			return true
+		}
+	}
+	return false
 }
 
 // Verdict is what the topics say of the responses of an Ask.
@@ -62,16 +75,19 @@ type Verdict struct {
 	Missing []*lead.Response
 	// Held is the number of those that need not be published again.
 	Held int
-	// Expired is the number of those that the topics do not hold and are not
-	// sure to remember; only an explicit replay publishes them.
-	Expired int
+	// Overtaken are those that were never published, and are not any more, because
+	// the topic has a later submission of their id.
+	Overtaken []*lead.Response
+	// Expired are those that the topics do not hold and are not sure to remember;
+	// only an explicit replay publishes them.
+	Expired []*lead.Response
 	// Deleted is the number of those whose deletion is recorded.
 	Deleted int
 }
 
 // Lane makes a lane. replay is the id of a replay in mode all, else empty.
 func (s *Store) Lane(replay string) *Lane {
-	l := &Lane{store: s, covered: map[string]cover{}, seeds: map[string]maphash.Seed{}, replay: replay}
+	l := &Lane{store: s, covered: map[string]cover{}, seeds: map[string]maphash.Seed{}, replay: replay, superseded: map[uint64]int64{}}
 	if replay != "" {
 		l.replayed = map[string]map[uint64]int64{}
 	}
@@ -141,10 +157,12 @@ func (l *Lane) judge(ctx context.Context, topic string, ask Ask, group []*lead.R
 			} else {
 				missing = append(missing, r)
 			}
+		case found && known.millis() > t && !l.wasSuperseded(topic, r.ID, t):
+			v.Overtaken = append(v.Overtaken, r)
 		case found && known.millis() >= t:
 			v.Held++
-		case !ask.Explicit && state.beyondHorizon(r.SubmittedAt, ask.Fresh, l.store.opts.Now()):
-			v.Expired++
+		case !ask.Explicit && state.beyondHorizon(r.SubmittedAt, ask.IsFresh(r.SubmittedAt), l.store.linkedInNow()):
+			v.Expired = append(v.Expired, r)
 		default:
 			missing = append(missing, r)
 		}
@@ -190,12 +208,15 @@ func (l *Lane) cover(ctx context.Context, topic string, w lead.Window) error {
 			l.replayed[topic][l.submissionHash(topic, string(id), e.at.millis())] = e.at.millis()
 		}
 		if ms := e.at.millis(); ms >= next.from && ms < next.to {
-			l.ids.put(l.hashBytes(topic, id), e.at)
+			l.put(topic, string(id), e.at)
 			if l.ids.len() > l.store.opts.MaxHeld {
 				l.shorten(&next)
 			}
 		}
 	})
+	if err == nil { // what was removed while it was read
+		err = l.store.again(ctx, topic)
+	}
 	if errors.Is(err, kafka.ErrTopicMissing) {
 		l.store.forget(topic)
 	}
@@ -204,6 +225,21 @@ func (l *Lane) cover(ctx context.Context, topic string, w lead.Window) error {
 	}
 	l.covered[topic] = next
 	return nil
+}
+
+// put enters what a topic holds of an id. The ids keep the latest of it.
+func (l *Lane) put(topic, id string, at stamp) {
+	hash := l.hash(topic, id)
+	known, found := l.ids.get(hash)
+	l.ids.put(hash, at)
+	if older := min(known, at); found && known.millis() != at.millis() && !older.isDeleted() && len(l.superseded) < l.store.opts.MaxHeld/8 {
+		l.superseded[l.submissionHash(topic, id, older.millis())] = older.millis()
+	}
+}
+
+func (l *Lane) wasSuperseded(topic, id string, millis int64) bool {
+	_, known := l.superseded[l.submissionHash(topic, id, millis)]
+	return known
 }
 
 // shorten halves the time that a cover reaches ahead, to keep memory bounded:
@@ -220,13 +256,19 @@ func (l *Lane) shorten(c *cover) {
 // confirm looks the missing responses up in a topic of which the lane knows
 // only a part: a later submission or a deletion may stand in the other part.
 func (l *Lane) confirm(ctx context.Context, topic string, missing []*lead.Response, v *Verdict) ([]*lead.Response, error) {
+	type submission struct {
+		id string
+		at stamp
+	}
 	later := make(map[string]stamp, len(missing))
 	for _, r := range missing {
 		later[r.ID] = -1
 	}
+	there := map[submission]bool{}
 	err := l.store.read(ctx, topic, missing[0].SubmittedAt, func(id []byte, e entry) {
 		if known, asked := later[string(id)]; asked {
 			later[string(id)] = max(known, e.at)
+			there[submission{string(id), e.at}] = true
 		}
 	})
 	if err != nil {
@@ -239,8 +281,10 @@ func (l *Lane) confirm(ctx context.Context, topic string, missing []*lead.Respon
 			return false
 		case known.isDeleted():
 			v.Deleted++
-		default:
+		case there[submission{r.ID, submitted(t)}]:
 			v.Held++
+		default:
+			v.Overtaken = append(v.Overtaken, r)
 		}
 		return true
 	}), nil
@@ -255,7 +299,7 @@ func (l *Lane) add(topic, id string, at stamp, replay string) {
 	if l.replay != "" && replay == l.replay {
 		l.replayed[topic][l.submissionHash(topic, id, at.millis())] = at.millis()
 	}
-	l.ids.put(l.hash(topic, id), at)
+	l.put(topic, id, at)
 }
 
 // Forget drops what the lane knows of submissions before t, which none of its
@@ -270,6 +314,7 @@ func (l *Lane) Forget(t time.Time) {
 	for _, done := range l.replayed {
 		maps.DeleteFunc(done, func(_ uint64, at int64) bool { return at < floor })
 	}
+	maps.DeleteFunc(l.superseded, func(_ uint64, at int64) bool { return at < floor })
 	l.ids.keep(func(s stamp) bool { return s.millis() >= floor })
 	for topic, c := range l.covered {
 		if c.from < floor {
@@ -290,8 +335,6 @@ func (l *Lane) seed(topic string) maphash.Seed {
 }
 
 func (l *Lane) hash(topic, id string) uint64 { return maphash.String(l.seed(topic), id) }
-
-func (l *Lane) hashBytes(topic string, id []byte) uint64 { return maphash.Bytes(l.seed(topic), id) }
 
 func (l *Lane) submissionHash(topic, id string, millis int64) uint64 {
 	return l.hash(topic, id) ^ uint64(millis)*0x9e3779b97f4a7c15

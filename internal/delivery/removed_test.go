@@ -1,51 +1,21 @@
 package delivery
 
 import (
-	"encoding/binary"
 	"errors"
 	"fmt"
-	"io"
-	"net"
 	"testing"
 	"time"
 
+	"leadstream/internal/embedded"
 	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
 )
 
-// deleteRecords is DeleteRecords of the Kafka protocol (API key 21, version 0),
-// which kafka-go does not have: everything before the offset goes.
+// deleteRecords has everything before the offset removed; -1 is all there is.
 func (w *world) deleteRecords(topic string, partition int, offset int64) {
 	w.t.Helper()
-	be := binary.BigEndian
-	body := be.AppendUint16(nil, 21)
-	body = be.AppendUint16(body, 0)
-	body = be.AppendUint32(body, 7)       // correlation id
-	body = be.AppendUint16(body, 1<<16-1) // no client id
-	body = be.AppendUint32(body, 1)
-	body = append(be.AppendUint16(body, uint16(len(topic))), topic...)
-	body = be.AppendUint32(body, 1)
-	body = be.AppendUint32(body, uint32(partition))
-	body = be.AppendUint64(body, uint64(offset))
-	body = be.AppendUint32(body, 5000)
-	conn, err := net.Dial("tcp", w.brokers[0])
-	if err != nil {
+	if err := embedded.DeleteRecords(w.t.Context(), w.brokers[0], topic, partition, offset); err != nil {
 		w.t.Fatal(err)
-	}
-	defer conn.Close()
-	if _, err := conn.Write(append(be.AppendUint32(nil, uint32(len(body))), body...)); err != nil {
-		w.t.Fatal(err)
-	}
-	head := make([]byte, 4)
-	if _, err := io.ReadFull(conn, head); err != nil {
-		w.t.Fatal(err)
-	}
-	answer := make([]byte, be.Uint32(head))
-	if _, err := io.ReadFull(conn, answer); err != nil {
-		w.t.Fatal(err)
-	}
-	if code := be.Uint16(answer[len(answer)-2:]); code != 0 {
-		w.t.Fatalf("DeleteRecords answered %d", code)
 	}
 }
 
@@ -63,13 +33,13 @@ func TestRecordsDeletedByHandDoNotComeBackByThemselves(t *testing.T) {
 	w.deleteRecords(topic, 0, 4) // two leads and their markers
 	s, _ = w.epoch()
 	a := w.window(-2*time.Hour, time.Minute)
-	a.Fresh = w.now
+	a.Fresh = freshFrom(w.now)
 	late := response("late", at(10))
 	expect(t, ask(t, s, s.Lane(""), a, append([]*lead.Response{late, response("new", w.now)}, old...)...), 2, 1, 2, 0)
 
 	w.deleteRecords(topic, 0, -1) // all of it
 	s, _ = w.epoch()
-	expect(t, ask(t, s, s.Lane(""), a, append([]*lead.Response{late, response("new", w.now)}, old...)...), 1, 0, 4, 0)
+	expect(t, ask(t, s, s.Lane(""), a, append([]*lead.Response{late, response("new", w.now)}, old...)...), 2, 0, 3, 0) // late is younger than all of it
 	a.Explicit = true
 	expect(t, ask(t, s, s.Lane(""), a, old...), 3, 0, 0, 0)
 }
@@ -94,7 +64,7 @@ func TestWhatIsRemovedWhileWeRunDoesNotComeBackEither(t *testing.T) {
 			expect(t, ask(t, s, l, w.window(-time.Minute, 0), response("n", w.now.Add(-time.Second))), 1, 0, 0, 0)
 			remove(w)
 			wide := w.window(-4*time.Hour, 0)
-			wide.Fresh = w.now.Add(-time.Minute)
+			wide.Fresh = freshFrom(w.now.Add(-time.Minute))
 			expect(t, w.askAgain(s, l, wide, response("a", old)), 0, 0, 1, 0)
 		})
 	}
@@ -162,7 +132,7 @@ func TestAPartitionThatWasEmptiedByHandGivesNothingBack(t *testing.T) {
 	w.deleteRecords(topic, 1, -1)
 	s, _ = w.epoch()
 	a := w.window(-4*time.Hour, 0)
-	a.Fresh = w.now
+	a.Fresh = freshFrom(w.now)
 	if v := ask(t, s, s.Lane(""), a, rs...); len(v.Missing) != 0 || v.Held == 20 {
 		t.Errorf("%s; want none missing, and some of them expired", v.counts())
 	}
@@ -192,8 +162,8 @@ func TestThePartitionThatForgotTheMostSaysWhatMayComeBack(t *testing.T) {
 	w.deleteRecords(topic, 1, 1)
 	s, _ = w.epoch()
 	a := w.window(-4*time.Hour, 0)
-	a.Fresh = w.now
-	if v := ask(t, s, s.Lane(""), a, before...); len(v.Missing) != 0 || v.Expired == 0 {
+	a.Fresh = freshFrom(w.now)
+	if v := ask(t, s, s.Lane(""), a, before...); len(v.Missing) != 0 || len(v.Expired) == 0 {
 		t.Errorf("%s; want none missing, and some of them expired", v.counts())
 	}
 }
@@ -238,6 +208,6 @@ func TestATopicMadeAgainDoesNotHoldEverythingUp(t *testing.T) {
 	}
 	w.create(nil)
 	a := w.window(-2*time.Hour, 0)
-	a.Fresh = w.now
+	a.Fresh = freshFrom(w.now)
 	expect(t, w.askAgain(s, s.Lane(""), a, response("a", old)), 0, 0, 1, 0)
 }

@@ -59,7 +59,8 @@ type Options struct {
 // Store is the Kafka side of one producer epoch. Its methods are safe for
 // concurrent use; publications happen one after another.
 type Store struct {
-	opts Options
+	opts  Options
+	clock func() (time.Time, bool) // LinkedIn's
 
 	mu        sync.Mutex
 	topics    map[string]*topicState // by topic name
@@ -99,6 +100,21 @@ func New(o Options) *Store {
 	}
 }
 
+// TellTimeBy has the times of submissions compared with LinkedIn's clock, of which
+// now says false while it is not known. Without it ours is taken for it. It is to be
+// called before Open.
+func (s *Store) TellTimeBy(now func() (time.Time, bool)) { s.clock = now }
+
+// linkedInNow is LinkedIn's clock, or ours while that is not known.
+func (s *Store) linkedInNow() time.Time {
+	if s.clock != nil {
+		if now, ok := s.clock(); ok {
+			return now.UTC()
+		}
+	}
+	return s.opts.Now().UTC()
+}
+
 // CheckpointTopic, DeadLetterTopic and DeletionsTopic are the internal topics
 // of an installation.
 func CheckpointTopic(name string) string { return name + ".checkpoints" }
@@ -110,7 +126,10 @@ func (s *Store) DeadLetterTopic() string { return DeadLetterTopic(s.opts.Name) }
 
 // State is what the checkpoint topic says.
 type State struct {
-	Sources  map[lead.Source]checkpoint.Progress
+	Sources map[lead.Source]checkpoint.Progress
+	// Recorded is when the progress of each source was written, by the clock of the
+	// process that wrote it.
+	Recorded map[lead.Source]time.Time
 	Replays  map[string]checkpoint.Replay
 	Debts    map[DebtID]checkpoint.Debt
 	Forms    map[string]checkpoint.Form
@@ -251,11 +270,17 @@ func EnsureInternal(ctx context.Context, o Options) error {
 // ReadState reads the checkpoint topic to its end. A topic that does not exist
 // is an empty state; a record that cannot be read is an error.
 func ReadState(ctx context.Context, c *kafka.Cluster, name string) (State, error) {
-	latest, err := ReadCheckpoints(ctx, c, name)
-	if err != nil {
+	latest, err := readCheckpoints(ctx, c, name)
+	if err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
 		return State{}, err
 	}
 	return stateOf(latest)
+}
+
+// stored is the value of a checkpoint record, and when it was written.
+type stored struct {
+	value []byte
+	at    time.Time
 }
 
 // existingState is ReadState of a topic that is known to exist: that a broker does
@@ -269,14 +294,17 @@ func existingState(ctx context.Context, c *kafka.Cluster, name string) (State, e
 }
 
 // stateOf is what the records say.
-func stateOf(latest map[string][]byte) (State, error) {
+func stateOf(latest map[string]stored) (State, error) {
 	state := State{
-		Sources: map[lead.Source]checkpoint.Progress{}, Replays: map[string]checkpoint.Replay{},
+		Sources: map[lead.Source]checkpoint.Progress{}, Recorded: map[lead.Source]time.Time{}, Replays: map[string]checkpoint.Replay{},
 		Debts: map[DebtID]checkpoint.Debt{}, Forms: map[string]checkpoint.Form{}, Topics: map[string]checkpoint.Topic{},
 	}
-	for key, value := range latest {
-		if err := state.enter(key, value); err != nil {
+	for key, r := range latest {
+		if err := state.enter(key, r.value); err != nil {
 			return State{}, err
+		}
+		if src, ok := checkpoint.ParseSourceKey(key); ok {
+			state.Recorded[src] = r.at
 		}
 	}
 	return state, nil
@@ -286,19 +314,23 @@ func stateOf(latest map[string][]byte) (State, error) {
 // where that does not exist.
 func ReadCheckpoints(ctx context.Context, c *kafka.Cluster, name string) (map[string][]byte, error) {
 	latest, err := readCheckpoints(ctx, c, name)
-	if errors.Is(err, kafka.ErrTopicMissing) {
-		return map[string][]byte{}, nil
+	if err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
+		return nil, err
 	}
-	return latest, err
+	values := make(map[string][]byte, len(latest))
+	for key, r := range latest {
+		values[key] = r.value
+	}
+	return values, nil
 }
 
-func readCheckpoints(ctx context.Context, c *kafka.Cluster, name string) (map[string][]byte, error) {
-	latest := map[string][]byte{}
+func readCheckpoints(ctx context.Context, c *kafka.Cluster, name string) (map[string]stored, error) {
+	latest := map[string]stored{}
 	err := c.Read(ctx, CheckpointTopic(name), kafka.From{}, func(r *kafka.Record) error {
 		if r.Value == nil {
 			delete(latest, string(r.Key))
 		} else {
-			latest[string(r.Key)] = append([]byte(nil), r.Value...)
+			latest[string(r.Key)] = stored{append([]byte(nil), r.Value...), r.Time.UTC()}
 		}
 		return nil
 	})

@@ -33,26 +33,11 @@ type topicState struct {
 	retention time.Duration // negative: unlimited
 	// partitions is how many the topic has, 0 while it was not described.
 	partitions int
-	oldest     time.Time // of what is left, where something was removed; else zero
 	// written is the last offset by partition of our last commit; a reader sees
 	// that commit once its marker stands behind it.
 	written map[int]int64
 	// unlooked: it may hold a transaction of an epoch before that has no end.
 	unlooked bool
-}
-
-// beyondHorizon reports whether the topic might have held a lead of that time
-// and lost it. fresh is the first moment that was never reconciled: what lies
-// behind it only somebody before us may have published, which is us as well
-// where the checkpoint was lost.
-func (t *topicState) beyondHorizon(at, fresh, now time.Time) bool {
-	if others := t.Existed && at.Before(t.Seen); !at.Before(fresh) && !others {
-		return false
-	}
-	if at.Before(t.Horizon) || at.Before(t.oldest) {
-		return true
-	}
-	return t.retention >= 0 && at.Before(now.Add(-t.retention))
 }
 
 // TopicName is the topic of a form.
@@ -159,7 +144,7 @@ func (s *Store) learn(ctx context.Context, name string, found map[string]kafka.T
 	t := s.topics[name]
 	firstSight := t == nil
 	if firstSight {
-		t = &topicState{Topic: checkpoint.Topic{Topic: name, Seen: s.opts.Now().UTC()}, changed: true}
+		t = &topicState{Topic: checkpoint.Topic{Topic: name, Seen: s.linkedInNow()}, changed: true}
 	}
 	t.retention = retentionOf(info, existed, LeadTopic(s.opts, name))
 	if t.partitions = s.opts.Partitions; existed {
@@ -170,75 +155,11 @@ func (s *Store) learn(ctx context.Context, name string, found map[string]kafka.T
 			return err
 		}
 	} else {
-		t.lost(s.opts.Now())
+		t.lost()
 	}
 	t.ready = true
 	s.topics[name] = t
 	return nil
-}
-
-// lost marks a topic that had our leads and is now another, empty one: what was
-// published before must not come back by itself.
-func (t *topicState) lost(now time.Time) {
-	t.oldest = time.Time{}
-	if t.EndOffset > 0 {
-		t.Horizon, t.EndOffset, t.changed = now, 0, true
-	}
-}
-
-// remembers finds out from when on an existing topic can be trusted to hold
-// what was published to it.
-func (s *Store) remembers(ctx context.Context, name string, t *topicState, firstSight bool) error {
-	offsets, err := s.opts.Cluster.Offsets(ctx, name)
-	if err != nil {
-		return fmt.Errorf("reading the offsets of topic %s: %w", name, err)
-	}
-	now := s.opts.Now()
-	var end int64
-	t.oldest = time.Time{}
-	removed := false
-	for _, o := range offsets {
-		end += o.End
-		removed = removed || o.First > 0
-	}
-	if removed {
-		if t.oldest, err = s.oldest(ctx, name, offsets, now); err != nil {
-			return err
-		}
-	}
-	if end < t.EndOffset {
-		t.lost(now)
-	}
-	t.EndOffset = max(t.EndOffset, end)
-	if !firstSight || end == 0 {
-		return nil
-	}
-	t.Existed = true
-	if t.Horizon = t.oldest; t.retention >= 0 && t.Horizon.Before(now.Add(-t.retention)) {
-		t.Horizon = now.Add(-t.retention)
-	}
-	return s.checkOwner(ctx, name)
-}
-
-// oldest is the moment from which on every partition holds what was published:
-// the latest of the oldest record times of those from which something was
-// removed, now for one that holds nothing any more.
-func (s *Store) oldest(ctx context.Context, name string, offsets []kafka.Offsets, now time.Time) (time.Time, error) {
-	times, err := s.opts.Cluster.Oldest(ctx, name)
-	if err != nil {
-		return time.Time{}, fmt.Errorf("reading the oldest records of topic %s: %w", name, err)
-	}
-	var latest time.Time
-	for partition, o := range offsets {
-		switch {
-		case o.First == 0:
-		case partition >= len(times) || times[partition].IsZero():
-			return now, nil
-		default:
-			latest = later(latest, times[partition])
-		}
-	}
-	return latest, nil
 }
 
 func retentionOf(info kafka.TopicInfo, existed bool, spec kafka.TopicSpec) time.Duration {

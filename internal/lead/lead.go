@@ -38,6 +38,24 @@ func (w Window) Empty() bool { return !w.From.Before(w.To) }
 // Contains reports whether t lies in the window.
 func (w Window) Contains(t time.Time) bool { return !t.Before(w.From) && t.Before(w.To) }
 
+// Overlaps reports whether some moment lies in both windows.
+func (w Window) Overlaps(o Window) bool { return w.From.Before(o.To) && o.From.Before(w.To) }
+
+// Without are the parts of w that do not lie in o, none to two.
+func (w Window) Without(o Window) []Window {
+	if !w.Overlaps(o) {
+		return []Window{w}
+	}
+	var parts []Window
+	if w.From.Before(o.From) {
+		parts = append(parts, Window{w.From, o.From})
+	}
+	if o.To.Before(w.To) {
+		parts = append(parts, Window{o.To, w.To})
+	}
+	return parts
+}
+
 // Length is the time between the two bounds.
 func (w Window) Length() time.Duration { return w.To.Sub(w.From) }
 

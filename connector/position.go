@@ -1,0 +1,144 @@
+package connector
+
+import (
+	"fmt"
+	"time"
+
+	"go.uber.org/zap"
+
+	"leadstream/internal/checkpoint"
+	"leadstream/internal/fault"
+	"leadstream/internal/lead"
+)
+
+const (
+	// clockSlack is how far a position may be ahead of the clocks before it counts as
+	// wrong: clocks are set right by less all the time.
+	clockSlack = time.Second
+	// clocksApart is how far our clock and LinkedIn's may differ without a word.
+	clocksApart = time.Minute
+	// comparingClocks is the work that meets such a difference.
+	comparingClocks = "comparing the clocks"
+)
+
+// position is how far progress may move now: to LinkedIn's clock, and never beyond
+// ours. An answer with a date far ahead would else have what is submitted until then
+// taken for read. Where ours is behind, the same time is read again with each poll.
+func (e *epoch) position() (time.Time, bool) {
+	now, ok := e.opts.LinkedIn.Now()
+	return earlier(now, e.opts.Now().UTC()).Truncate(time.Millisecond), ok
+}
+
+// begin is the source's progress. A source met for the first time starts at
+// position, and one that is ahead of it is taken back.
+func (e *epoch) begin(src lead.Source, now, position time.Time) (checkpoint.Progress, error) {
+	e.compareClocks(now)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	p, ok := e.progress[src]
+	switch {
+	case !ok:
+		p = checkpoint.Start(position.Add(-e.ladder[0].Length).Truncate(time.Millisecond), e.opts.Backfill, e.ladder)
+		e.progress[src] = p
+		e.signal()
+	case p.Live.After(e.opts.Now().Add(clockSlack)):
+		ahead := &aheadError{Source: src, Live: p.Live, Now: position, Back: e.trusted(src, position)}
+		e.log.Error("a position in the future is taken back", zap.Stringer("source", src), zap.Time("position", p.Live),
+			zap.Time("now", position), zap.Time("read_again_from", ahead.Back), zap.String("todo", ahead.Todo()))
+		e.troubles.Note(src.Owner, "polling "+src.String(), ahead)
+		p = p.Rewind(ahead.Back)
+		e.progress[src] = p
+	case p.Live.After(now.Add(max(clockSlack, e.ladder[0].Length))):
+		return p, &clockBehindError{LinkedIn: now, Live: p.Live}
+	}
+	return p, nil
+}
+
+// trusted is a moment up to which everything had been read when the progress of the
+// source moved last, told by our clock; where that was wrong as well, as far back as
+// the look-back reaches. The caller holds the mutex.
+func (e *epoch) trusted(src lead.Source, position time.Time) time.Time {
+	at := e.recorded[src]
+	if s := e.sources[src]; s != nil && !s.advanced.IsZero() {
+		at = s.advanced
+	}
+	since := e.opts.Now().Sub(at)
+	if at.IsZero() || since < 0 {
+		since = e.opts.Lookback
+	}
+	return position.Add(-since - clocksApart).Truncate(time.Millisecond)
+}
+
+// compareClocks says when our clock and LinkedIn's are far apart.
+func (e *epoch) compareClocks(linkedIn time.Time) {
+	ours := e.opts.Now()
+	if apart := ours.Sub(linkedIn); apart.Abs() > clocksApart {
+		e.troubles.Note("", comparingClocks, &clocksApartError{Ours: ours, LinkedIn: linkedIn})
+		if !e.apart.Swap(true) {
+			e.log.Warn("this machine's clock and LinkedIn's are far apart", zap.Duration("ahead", apart), zap.String("todo", (&clocksApartError{}).Todo()))
+		}
+		return
+	}
+	if e.apart.Swap(false) {
+		e.log.Info("this machine's clock and LinkedIn's are together again")
+	}
+	e.troubles.Over(comparingClocks)
+}
+
+// polledTo notes up to where the source was polled.
+func (e *epoch) polledTo(src lead.Source, t time.Time) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s := e.sources[src]; s != nil {
+		s.polledTo = t
+	}
+}
+
+// aheadError says that the progress of a source lay in the future.
+type aheadError struct {
+	Source    lead.Source
+	Live, Now time.Time
+	Back      time.Time // from where it is read again
+}
+
+func (e *aheadError) Error() string {
+	return fmt.Sprintf("the position of %s was %s, in the future (it is %s); what was submitted since %s is read again",
+		e.Source, lead.Stamp(e.Live), lead.Stamp(e.Now), lead.Stamp(e.Back))
+}
+
+// Fault is Retry.
+func (e *aheadError) Fault() fault.Kind { return fault.Retry }
+
+// Todo is what a person can do about it.
+func (e *aheadError) Todo() string {
+	return "nothing if LinkedIn or this machine had a wrong clock for a while; if it comes back, see that this machine keeps its clock by NTP"
+}
+
+// clockBehindError says that LinkedIn's clock is behind what was read already.
+type clockBehindError struct{ LinkedIn, Live time.Time }
+
+func (e *clockBehindError) Error() string {
+	return fmt.Sprintf("LinkedIn's clock says %s, and everything up to %s has been read: nothing newer can be asked for until it is right again",
+		lead.Stamp(e.LinkedIn), lead.Stamp(e.Live))
+}
+
+// Fault is Retry.
+func (e *clockBehindError) Fault() fault.Kind { return fault.Retry }
+
+// clocksApartError says that our clock and LinkedIn's differ.
+type clocksApartError struct{ Ours, LinkedIn time.Time }
+
+func (e *clocksApartError) Error() string {
+	return fmt.Sprintf("this machine's clock says %s and LinkedIn's %s", lead.Stamp(e.Ours), lead.Stamp(e.LinkedIn))
+}
+
+// Fault is Retry.
+func (e *clocksApartError) Fault() fault.Kind { return fault.Retry }
+
+// About names the trouble whatever the clocks say.
+func (e *clocksApartError) About() string { return "clocks" }
+
+// Todo is what a person can do about it.
+func (e *clocksApartError) Todo() string {
+	return "have this machine keep its clock by NTP; leads are neither lost nor repeated meanwhile, but are read several times, and latencies are wrong by as much"
+}
