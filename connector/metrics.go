@@ -77,7 +77,9 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 // counts for the latency.
 func (m *Metrics) published(l *delivery.Lead, now time.Time) (took time.Duration, counts bool) {
 	m.leads.WithLabelValues(l.Owner, l.Form.ID, string(l.Via)).Inc()
-	m.fieldErrors.WithLabelValues(l.Form.ID) // at 0 until there is one
+	for _, c := range []*prometheus.CounterVec{m.fieldErrors, m.overtaken, m.expired} {
+		c.WithLabelValues(l.Form.ID) // at 0 until there is one
+	}
 	switch l.Via {
 	case delivery.ViaBackfill, delivery.ViaLate, delivery.ViaReplay: // old before anybody could have read them
 		return 0, false

@@ -176,6 +176,10 @@ var scenarios = map[string]struct{ fires, quiet string }{
 		"leadstream_field_errors_total" + at(`form="1"`) + " 0x30 3x10",
 		"leadstream_field_errors_total" + at(`form="1"`) + " 3x100",
 	},
+	"LeadstreamLeadsStayOut": {
+		"leadstream_expired_total" + at(`form="1"`) + " 0x30 2x10",
+		"leadstream_expired_total" + at(`form="1"`) + " 2x100",
+	},
 	"LeadstreamFormsSuspended": {
 		"leadstream_forms" + at(`state="suspended"`) + " 1x30\nleadstream_forms" + at(`state="ok"`) + " 9x30",
 		"leadstream_forms" + at(`state="suspended"`) + " 0x10 1x10 0x10\nleadstream_forms" + at(`state="ok"`) + " 9x30",
