@@ -269,6 +269,23 @@ func TestChartRefusesValuesThatCannotWork(t *testing.T) {
 		{"tokens in the clear", "token.passphrase", func(_, all map[string]any) {
 			all["secrets"] = map[string]any{"name": "s", "files": map[string]any{"token.passphrase": nil}}
 		}},
+		{"a typo at the top", "podLabel", func(_, all map[string]any) { all["podLabel"] = map[string]any{} }},
+		{"a typo in the configuration", "pol", func(config, _ map[string]any) { config["pol"] = map[string]any{"interval": "1m"} }},
+		{"a typo in a section", "intervall", func(config, _ map[string]any) { config["poll"] = map[string]any{"intervall": "1m"} }},
+		{"a typo in a section of a section", "mechanismus", func(config, _ map[string]any) {
+			config["kafka"].(map[string]any)["sasl"] = map[string]any{"mechanismus": "PLAIN"}
+		}},
+		{"a section that is a value", "poll", func(config, _ map[string]any) { config["poll"] = "1m" }},
+		{"a typo in the resources", "limit", func(_, all map[string]any) { all["resources"] = map[string]any{"limit": map[string]any{}} }},
+		{"a typo in a toleration", "efect", func(_, all map[string]any) {
+			all["tolerations"] = []any{map[string]any{"key": "a", "efect": "NoSchedule"}}
+		}},
+		{"a typo in the affinity", "podAntiafinity", func(_, all map[string]any) { all["affinity"] = map[string]any{"podAntiafinity": map[string]any{}} }},
+		{"a volume without a name", "extraVolumes", func(_, all map[string]any) { all["extraVolumes"] = []any{map[string]any{"emptyDir": map[string]any{}}} }},
+		{"a label that is no text", "podLabels", func(_, all map[string]any) { all["podLabels"] = map[string]any{"a": 1} }},
+		{"a service that is none", "service", func(_, all map[string]any) { all["service"] = map[string]any{"type": "Clusterip"} }},
+		{"a port that is none", "listen", func(config, _ map[string]any) { config["http"] = map[string]any{"listen": "0.0.0.0:0"} }},
+		{"two listeners on one address", "webhook.listen", func(config, _ map[string]any) { config["webhook"] = map[string]any{"listen": "0.0.0.0:8480"} }},
 		{"a secret that is none", "kafka.brokers", func(_, all map[string]any) {
 			all["secrets"] = map[string]any{"name": "s", "files": map[string]any{"kafka.brokers": "a"}}
 		}},
@@ -281,6 +298,25 @@ func TestChartRefusesValuesThatCannotWork(t *testing.T) {
 				t.Errorf("error = %v, want one that names %s", err, tt.want)
 			}
 		})
+	}
+}
+
+// What listens on the pod's own loopback answers no probe: the pod would never be
+// ready, and nothing would say why.
+func TestChartRefusesAListenerThatNobodyReaches(t *testing.T) {
+	for _, at := range []string{"http", "webhook"} {
+		for address, refused := range map[string]bool{
+			"127.0.0.1:8485": true, "127.8.0.1:8485": true, "localhost:8485": true, "LOCALHOST:8485": true, "a.localhost:8485": true, "[::1]:8485": true,
+			"[0:0:0:0:0:0:0:1]:8485": true, "[::ffff:127.0.0.1]:8485": true,
+			"0.0.0.0:8485": false, ":8485": false, "[::]:8485": false, "10.127.0.1:8485": false, "[fd00::1]:8485": false, "[2001:db8::1]:8485": false,
+		} {
+			all := readValues(t, "testdata/chart/small.values.yaml")
+			all["config"].(map[string]any)[at] = map[string]any{"listen": address}
+			_, err := render(t, all)
+			if said := err != nil && strings.Contains(err.Error(), "config."+at+".listen is "+address) && strings.Contains(err.Error(), "0.0.0.0:8485"); said != refused || !refused && err != nil {
+				t.Errorf("%s.listen %s: error = %v, want one that names it: %t", at, address, err, refused)
+			}
+		}
 	}
 }
 

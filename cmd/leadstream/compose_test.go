@@ -30,6 +30,10 @@ type service struct {
 	Volumes     []string
 	DependsOn   map[string]struct{ Condition string } `yaml:"depends_on"`
 	Healthcheck struct{ Test []string }
+	ReadOnly    bool           `yaml:"read_only"`
+	CapDrop     []string       `yaml:"cap_drop"`
+	SecurityOpt []string       `yaml:"security_opt"`
+	Ulimits     map[string]int // all of them
 	Networks    map[string]struct{ Aliases []string }
 }
 
@@ -184,6 +188,23 @@ func TestComposePartsFindEachOther(t *testing.T) {
 	}
 	if mine := c.Services["leadstream"].Volumes; !slices.Equal(mine, simulator.Volumes) || !strings.HasPrefix(got.Token.File, strings.SplitN(mine[0], ":", 2)[1]) {
 		t.Errorf("the token file %s is not on the shared volume %v", got.Token.File, mine)
+	}
+}
+
+func TestComposeGivesLeadstreamNoRightsItDoesNotNeed(t *testing.T) {
+	confined := 0
+	for name, s := range readComposition(t).Services {
+		if s.Build == "" {
+			continue
+		}
+		confined++
+		core, bounded := s.Ulimits["core"]
+		if !s.ReadOnly || !slices.Equal(s.CapDrop, []string{"ALL"}) || !slices.Equal(s.SecurityOpt, []string{"no-new-privileges:true"}) || !bounded || core != 0 {
+			t.Errorf("%s: read only %t, capabilities but %v, %v, limits %v", name, s.ReadOnly, s.CapDrop, s.SecurityOpt, s.Ulimits)
+		}
+	}
+	if confined != 2 {
+		t.Errorf("%d services run leadstream, want 2", confined)
 	}
 }
 

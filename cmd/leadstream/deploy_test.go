@@ -6,12 +6,15 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 
 	"leadstream/config"
+	"leadstream/internal/oauth"
 )
 
 // loadDeployed loads the configuration that a deployment gives the program: a
@@ -172,7 +175,7 @@ func TestUnitHasNoRightsItDoesNotNeed(t *testing.T) {
 	for name, want := range map[string]string{
 		"DynamicUser": "yes", "NoNewPrivileges": "yes", "ProtectSystem": "strict", "ProtectHome": "yes", "PrivateTmp": "yes",
 		"PrivateDevices": "yes", "CapabilityBoundingSet": "", "MemoryDenyWriteExecute": "yes", "RestrictNamespaces": "yes",
-		"RestrictAddressFamilies": "AF_INET AF_INET6", "UMask": "0077", "StateDirectoryMode": "0700",
+		"RestrictAddressFamilies": "AF_INET AF_INET6", "UMask": "0077", "StateDirectoryMode": "0700", "LimitCORE": "0", "KeyringMode": "private",
 	} {
 		if got := unit[name]; len(got) != 1 || got[0] != want {
 			t.Errorf("%s = %v, want %q", name, got, want)
@@ -182,6 +185,36 @@ func TestUnitHasNoRightsItDoesNotNeed(t *testing.T) {
 	for _, e := range unit["Environment"] {
 		if secret.MatchString(e) {
 			t.Errorf("the environment holds a secret: %s", e)
+		}
+	}
+}
+
+// graces are how a deployment says how long the program may take to stop.
+var graces = regexp.MustCompile(`(?m)(?:terminationGracePeriodSeconds: |stop_grace_period: |TimeoutStopSec=|Give it )(\d+)`)
+
+// A program that is killed while LinkedIn replaces its refresh token has lost the
+// consent.
+func TestEveryDeploymentLetsARenewalOfTheTokensFinish(t *testing.T) {
+	const slack = 5 * time.Second // for what comes after the renewal
+	paths, err := filepath.Glob(repository + "/deploy/testdata/chart/*.golden.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	paths = append(paths, repository+"/deploy/helm/leadstream/templates/deployment.yaml", repository+"/deploy/kubernetes-sidecar.yaml",
+		repository+"/deploy/systemd/leadstream.service", repository+"/docker-compose.yml", repository+"/docs/operations.md")
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		found := graces.FindAllStringSubmatch(string(text), -1)
+		if len(found) != 1 {
+			t.Errorf("%s says %d times how long a stop may take, want once", path, len(found))
+		}
+		for _, m := range found {
+			if seconds, err := strconv.Atoi(m[1]); err != nil || time.Duration(seconds)*time.Second != oauth.CloseTime+slack {
+				t.Errorf("%s: %s; want %s", path, m[0], oauth.CloseTime+slack)
+			}
 		}
 	}
 }

@@ -381,6 +381,13 @@ type container struct {
 	Args           []string
 	LivenessProbe  probeSpec `yaml:"livenessProbe"`
 	ReadinessProbe probeSpec `yaml:"readinessProbe"`
+	Security       struct {
+		NoRoot         bool  `yaml:"runAsNonRoot"`
+		MoreRights     *bool `yaml:"allowPrivilegeEscalation"`
+		ReadOnly       bool  `yaml:"readOnlyRootFilesystem"`
+		Capabilities   struct{ Drop []string }
+		SeccompProfile struct{ Type string } `yaml:"seccompProfile"`
+	} `yaml:"securityContext"`
 }
 
 type probeSpec struct {
@@ -413,6 +420,9 @@ func TestSidecarExampleFitsTheProgram(t *testing.T) {
 			checkArguments(t, c.Name, c.Args)
 			if live, ready := c.LivenessProbe.HTTPGet.Path, c.ReadinessProbe.HTTPGet.Path; live != "/healthz" || ready != "/readyz" {
 				t.Errorf("the probes ask %s and %s", live, ready)
+			}
+			if r := c.Security; !r.NoRoot || r.MoreRights == nil || *r.MoreRights || !r.ReadOnly || !slices.Equal(r.Capabilities.Drop, []string{"ALL"}) || r.SeccompProfile.Type != "RuntimeDefault" {
+				t.Errorf("the container has rights that it does not need: %+v", r)
 			}
 			if pod.SecurityContext.FSGroupChangePolicy != "OnRootMismatch" {
 				t.Error("the kubelet would open the token file to the group at each mount")

@@ -10,6 +10,7 @@ import (
 )
 
 func main() {
+	leaveNoCore()
 	signals := make(chan os.Signal, 2) // room for both that count
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	ctx, stop := untilSignal(context.Background(), signals, os.Exit)

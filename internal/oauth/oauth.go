@@ -40,6 +40,10 @@ const (
 	// runs to its end even when the caller gives up, since LinkedIn may have
 	// replaced the refresh token already.
 	exchangeTime = 20 * time.Second
+	// CloseTime is the longest that Close waits: for a token that LinkedIn is
+	// asked about before it is exchanged. What stops the program must give it
+	// more time than that, or a renewed token may be lost.
+	CloseTime = exchangeTime + requestTime
 	// answerLimit bounds the body of an answer: tokens are about 500
 	// characters and may grow.
 	answerLimit = 1 << 20
@@ -189,8 +193,8 @@ func (s *Session) ring(ctx context.Context) {
 }
 
 // Close waits until no exchange with LinkedIn is under way, so that a token
-// that was just replaced is not lost with the process. It takes at most
-// about 20 seconds. The Session stays usable.
+// that was just replaced is not lost with the process. It takes CloseTime at
+// most. The Session stays usable.
 func (s *Session) Close() {
 	s.replacing.wait()
 	s.renewing.wait()

@@ -208,7 +208,7 @@ func closeBody(req *http.Request) error {
 // replace gives a token in the place of one that LinkedIn's API refused.
 func (s *Session) replace(ctx context.Context, refused Token) (Token, error) {
 	return s.replacing.do(ctx, func(ctx context.Context) (Token, error) {
-		ctx, cancel := context.WithTimeout(ctx, exchangeTime+requestTime)
+		ctx, cancel := context.WithTimeout(ctx, CloseTime)
 		defer cancel()
 		held, err := s.reload(ctx)
 		if err != nil || held.Access != refused.Access {

@@ -39,3 +39,8 @@ helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | 
 {{- define "leadstream.webhook" -}}
 {{- (.Values.config.webhook | default dict).listen | default "" -}}
 {{- end -}}
+
+{{/* Not empty where an address is one of the pod's loopback interface. */}}
+{{- define "leadstream.loopback" -}}
+{{- regexFind "(?i)^(127\\.|localhost:|[^:]*\\.localhost:|\\[::1\\]|\\[::ffff:127\\.|\\[0*(:0*)*:0*1\\])" . -}}
+{{- end -}}
