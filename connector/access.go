@@ -65,8 +65,11 @@ func (e *epoch) rest(ctx context.Context, next time.Time, mended <-chan struct{}
 		case <-e.refused:
 			timer.Stop()
 		}
+		const looking = "looking at the roles after a refusal"
 		if _, err := e.organizations(ctx); err != nil {
-			e.log.Warn("looking at the roles after a refusal", zap.Error(err))
+			e.troubles.Note("", looking, err)
+		} else {
+			e.troubles.Over(looking)
 		}
 		if err := e.recordAccess(ctx); err != nil {
 			return err
@@ -101,8 +104,6 @@ func (e *epoch) noteOrganizations(listed []lead.Organization) (regained bool) {
 		case o.Incidental && was != o.Problem:
 			e.log.Info("organization is left out; that is right unless its leads are wanted", zap.String("owner", o.URN), zap.String("name", o.Name), zap.String("reason", o.Problem))
 		case o.Incidental:
-		case o.Problem != "" && was != o.Problem:
-			e.log.Error("organization cannot be read", zap.String("owner", o.URN), zap.String("name", o.Name), zap.String("problem", o.Problem), zap.String("todo", o.Todo))
 		case o.Problem == "" && !known:
 			e.log.Info("organization found", zap.String("owner", o.URN), zap.Strings("roles", o.Roles))
 		case o.Problem == "" && was != "":
@@ -110,7 +111,7 @@ func (e *epoch) noteOrganizations(listed []lead.Organization) (regained bool) {
 			e.log.Info("organization can be read again", zap.String("owner", o.URN), zap.Strings("roles", o.Roles))
 		}
 		if work := "the access to " + o.URN; o.Problem != "" && !o.Incidental {
-			e.troubles.Note(o.URN, work, &accessError{o.Problem, o.Todo})
+			e.troubles.Report(o.URN, work, "organization cannot be read", &accessError{o.Problem, o.Todo}, zap.String("name", o.Name))
 		} else {
 			e.troubles.Over(work)
 		}

@@ -10,7 +10,6 @@ import (
 	"go.uber.org/zap"
 
 	"leadstream/internal/delivery"
-	"leadstream/internal/fault"
 )
 
 // noticeInterval is how often the work of other processes is looked at.
@@ -94,7 +93,6 @@ func (e *epoch) bury(ctx context.Context) error {
 // removed.
 type unburied struct {
 	delivery.Refusal
-	trouble fault.Trouble
 }
 
 // noteRefusals takes note of the topics that do not take their tombstones: each is said
@@ -115,16 +113,12 @@ func (e *epoch) noteRefusals(topics map[string]delivery.Refusal) {
 		}
 		u.Refusal = r
 		form, _ := e.forms.ofTopic(topic)
-		e.troubles.Note(form, buryingIn(topic), r.Err)
-		if u.trouble.New(r.Err) {
-			e.log.Log(level(r.Err), "deleted leads stay in a topic that refuses their removal; it is tried again", zap.String("topic", topic), zap.Error(r.Err))
-		}
+		e.troubles.Report(form, buryingIn(topic), "deleted leads stay in a topic that refuses their removal; it is tried again", r.Err, zap.String("topic", topic))
 	}
 	for topic := range e.graves {
 		if _, still := topics[topic]; !still {
 			delete(e.graves, topic)
 			e.troubles.Over(buryingIn(topic))
-			e.log.Info("a topic that refused the removal of deleted leads takes it again", zap.String("topic", topic))
 		}
 	}
 	e.buried = e.buried || tried

@@ -63,7 +63,7 @@ func TestATopicThatRefusesItsTombstoneKeepsNothingWaiting(t *testing.T) {
 	if err := w.cluster.DeleteTopics(t.Context(), []string{"linkedin.leads." + stubborn}); err != nil {
 		t.Fatal(err)
 	}
-	w.until("the end of the trouble", func() bool { return w.logged("takes it again")() && active.Troubles().List()[0].Over })
+	w.until("the end of the trouble", func() bool { return w.logged("recovered")() && active.Troubles().List()[0].Over })
 }
 
 func TestOnceReadsTheLeadsAndThenSaysWhichTopicRefusesItsTombstones(t *testing.T) {

@@ -85,6 +85,10 @@ type Options struct {
 	Concurrency   int
 	Once          bool
 	Replay        *ReplayOptions
+	// Connection reports whether an error is about the connection to LinkedIn, which
+	// another part of the program looks after, and whether that has said so in the
+	// log; then the connector does not. It may be nil.
+	Connection func(error) (about, said bool)
 	// Process names this process in the checkpoint topic once it works; empty
 	// leaves the topic without.
 	Process string
@@ -117,8 +121,9 @@ func New(o Options) *Connector {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
-	c := &Connector{opts: o, ladder: checkpoint.NewLadder(o.Interval, o.Lookback), log: o.Log, troubles: NewTroubles(o.Now),
+	c := &Connector{opts: o, ladder: checkpoint.NewLadder(o.Interval, o.Lookback), log: o.Log, troubles: NewTroubles(o.Now, o.Log),
 		mended: make(chan struct{})}
+	c.troubles.connection = o.Connection
 	c.last.Since = o.Now().UTC()
 	o.Metrics.state.connector.Store(c)
 	return c
@@ -153,9 +158,6 @@ type epoch struct {
 	debtWork sync.Mutex
 	// refused has one while LinkedIn refused something since the roles were read.
 	refused chan struct{}
-	// undiscovered tells of each organization whose events or forms cannot be read what
-	// was said of that; the discovery alone uses it.
-	undiscovered map[string]*fault.Trouble
 	// marks counts what is read and what is recorded, so that nothing recorded is
 	// taken for done because of what was read before.
 	marks atomic.Uint64
@@ -171,9 +173,6 @@ type epoch struct {
 	notice chan struct{}
 	buried bool
 	graves map[string]*unburied
-	// doubted tells what was said of deletions that cannot be read; noticeLoop
-	// alone uses it.
-	doubted fault.Trouble
 }
 
 // sourceState is how a source fares.
@@ -225,13 +224,13 @@ func (c *Connector) Run(ctx context.Context) error {
 	err = group.Wait()
 	if err == nil || !endsEpoch(err) {
 		if kept := e.keep(ctx); kept != nil {
-			c.log.Warn("progress since the last commit is not kept; the next start looks back for it", zap.Error(kept))
+			c.log.Warn("progress since the last commit is not kept; the next start looks back for it", zap.Error(kept), zap.String("todo", "nothing"))
 		}
 	}
 	if err == nil || errors.Is(err, errFinished) || errors.Is(err, context.Canceled) {
 		return nil
 	}
-	c.troubles.Note("", epochWork, err)
+	c.troubles.report("", epochWork, err, nil) // the process ends with it, or the group says who goes on
 	return err
 }
 
@@ -264,7 +263,7 @@ func (c *Connector) open(ctx context.Context) (*epoch, error) {
 		Connector: c, store: store, live: store.Lane(""), since: since, shown: newShown(state),
 		progress: state.Sources, recorded: state.Recorded, debts: state.Debts, replays: state.Replays,
 		sources: map[lead.Source]*sourceState{}, events: map[string][]lead.Event{}, wake: make(chan struct{}), sweeping: make(chan struct{}, sweepsAtOnce),
-		notice: make(chan struct{}, 1), refused: make(chan struct{}, 1), graves: map[string]*unburied{}, undiscovered: map[string]*fault.Trouble{},
+		notice: make(chan struct{}, 1), refused: make(chan struct{}, 1), graves: map[string]*unburied{},
 	}
 	if e.forms, err = newFormBook(e, state); err != nil {
 		return nil, err

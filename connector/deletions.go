@@ -1,7 +1,5 @@
 package connector
 
-import "go.uber.org/zap"
-
 // readingDeletions is the work of making sense of the deletions' entries.
 const readingDeletions = "reading the deletions"
 
@@ -11,11 +9,7 @@ func (e *epoch) doubtDeletions() {
 	err := e.store.UnreadableDeletion()
 	if err == nil {
 		e.troubles.Over(readingDeletions)
-		e.doubted.Reset()
 		return
 	}
-	e.troubles.Note("", readingDeletions, err)
-	if e.doubted.New(err) {
-		e.log.Error("a deletion cannot be read; its lead is neither published nor removed", zap.Error(err))
-	}
+	e.troubles.Report("", readingDeletions, "a deletion cannot be read; its lead is neither published nor removed", err)
 }

@@ -70,15 +70,13 @@ func (e *epoch) discover(ctx context.Context) (failed []string, err error) {
 	if failed, err = e.discoverOwners(ctx, owners); err != nil {
 		return nil, err
 	}
-	const asking = "asking the registry whether it still knows the schemas"
 	if err = e.forms.verify(ctx); err != nil {
 		if endsEpoch(err) {
 			return nil, err
 		}
-		e.log.Warn(asking, zap.Error(err))
-		e.troubles.Note("", asking, err)
+		e.troubles.Note("", askingForSchemas, err)
 	} else {
-		e.troubles.Over(asking)
+		e.troubles.Over(askingForSchemas)
 	}
 	e.mu.Lock()
 	e.discovered = true
@@ -94,21 +92,12 @@ func (e *epoch) discoverOwners(ctx context.Context, owners []string) (failed []s
 		err := e.discoverForms(ctx, owner)
 		if err == nil {
 			e.troubles.Over(work)
-			delete(e.undiscovered, owner)
 			continue
 		}
 		if ctx.Err() != nil || endsEpoch(err) {
 			return nil, err
 		}
-		trouble := e.undiscovered[owner]
-		if trouble == nil {
-			trouble = &fault.Trouble{}
-			e.undiscovered[owner] = trouble
-		}
-		if trouble.New(err) {
-			e.log.Log(level(err), "events and forms of an organization cannot be read; they are tried again", zap.String("owner", owner), zap.Error(err))
-		}
-		e.troubles.Note(owner, work, err)
+		e.troubles.Report(owner, work, "events and forms of an organization cannot be read; they are tried again", err)
 		switch {
 		case fault.KindOf(err) == fault.Suspend:
 			e.suspect()
@@ -152,7 +141,7 @@ func (e *epoch) discoverForms(ctx context.Context, owner string) error {
 		case err == nil:
 			listed = append(listed, f)
 		case fault.KindOf(err) == fault.Suspend:
-			e.log.Warn("reading the form of an event", zap.String("form", id), zap.Error(err))
+			e.log.Warn("reading the form of an event", zap.String("form", id), zap.Error(err), todoField(err))
 		default:
 			failed = append(failed, fmt.Errorf("reading form %s of an event: %w", id, err))
 		}

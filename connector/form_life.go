@@ -55,7 +55,7 @@ func (b *formBook) ask(ctx context.Context, f *form, r *lead.Response) error {
 		return nil
 	case fault.KindOf(err) == fault.Suspend: // LinkedIn does not show it (any more)
 		b.set(f, func() { f.gone = current.ID == "" })
-		b.epoch.log.Warn("form cannot be read; its leads go out with what is known of it", zap.String("form", f.id), zap.Error(err))
+		b.epoch.log.Warn("form cannot be read; its leads go out with what is known of it", zap.String("form", f.id), zap.Error(err), todoField(err))
 		return nil
 	default:
 		return b.bar(ctx, f, fmt.Errorf("reading form %s: %w", f.id, err))

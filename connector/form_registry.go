@@ -72,6 +72,9 @@ func (b *formBook) register(ctx context.Context, forms []*form) error {
 	return group.Wait()
 }
 
+// askingForSchemas is the work of finding out whether the registry was rebuilt.
+const askingForSchemas = "asking the registry whether it still knows the schemas"
+
 // namedWithin bounds the question that known forms wait for: a registry that is
 // away keeps none of them from going on.
 const namedWithin = 5 * time.Second
@@ -94,8 +97,8 @@ func (b *formBook) named(ctx context.Context, f *form, text string) bool {
 	case ctx.Err() != nil: // nothing goes out any more
 		return true
 	case err != nil:
-		b.epoch.log.Warn("the registry does not tell whether it still knows a form's schema; its leads go on with the one that was registered before",
-			zap.String("form", f.id), zap.Int("schema", now.schemaID), zap.Error(err))
+		b.epoch.troubles.Report("", askingForSchemas, "the registry does not tell whether it still knows a form's schema; its leads go on with the one that was registered before", err,
+			zap.String("form", f.id), zap.Int("schema", now.schemaID))
 		b.set(f, func() { b.silent = true })
 		return true
 	case !same:
@@ -109,7 +112,8 @@ func (b *formBook) named(ctx context.Context, f *form, text string) bool {
 // forgotten notes that the registry lost a form's schema: it is registered
 // again. The codec serves until there is another.
 func (b *formBook) forgotten(f *form, id int) {
-	b.epoch.log.Warn("the registry does not know a form's schema any more; registering it again", zap.String("form", f.id), zap.Int("schema", id))
+	b.epoch.log.Warn("the registry does not know a form's schema any more; registering it again", zap.String("form", f.id), zap.Int("schema", id),
+		zap.String("todo", "restore the registry's backup if there is one: records written before name ids that it does not know"))
 	b.set(f, func() { f.ready, f.text = false, [sha256.Size]byte{} })
 }
 

@@ -4,8 +4,6 @@ import (
 	"context"
 	"time"
 
-	"go.uber.org/zap"
-
 	"leadstream/internal/delivery"
 	"leadstream/internal/fault"
 	"leadstream/internal/lead"
@@ -29,11 +27,12 @@ func (b *formBook) suspend(id string, why error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	f := b.forms[id]
+	var say *line
 	if text := why.Error(); f.said != text {
 		f.said = text // each reason once, however often it is tried again
-		b.epoch.log.Error("form suspended; its leads are owed until this is mended", zap.String("form", id), zap.Error(why))
+		say = &line{message: "form suspended; its leads are kept until this is mended"}
 	}
-	b.epoch.troubles.Note(id, formWork(id), why)
+	b.epoch.troubles.report(id, formWork(id), why, say)
 	f.failures++
 	f.why, f.ready, f.mendAt = why, false, b.epoch.opts.Now().Add(b.patience(f.failures))
 }
@@ -91,7 +90,6 @@ func (b *formBook) mend(ctx context.Context, all bool) error {
 			}
 		}
 		if b.suspended(f.id) == nil {
-			b.epoch.log.Info("form mended", zap.String("form", f.id))
 			b.epoch.troubles.Over(formWork(f.id))
 		}
 	}
@@ -151,7 +149,7 @@ func (b *formBook) still(ctx context.Context, id string, err error) error {
 	if endsEpoch(err) {
 		return err
 	}
-	b.epoch.troubles.Note(id, formWork(id), err)
+	b.epoch.troubles.Report(id, formWork(id), "form suspended; its leads are kept until this is mended", err)
 	f := b.get(id, "")
 	b.set(f, func() {
 		f.failures++

@@ -131,7 +131,7 @@ func (e *epoch) leftOut(pub *publication) {
 			e.troubles.Over(work)
 			continue
 		}
-		e.troubles.Note(form, work, err)
+		e.troubles.report(form, work, err, nil)
 		e.log.Warn("leads stay out of their topic", zap.String("form", form), zap.String("topic", topic), zap.Error(err), zap.String("todo", fault.TodoOf(err)))
 	}
 	if len(changed) == 0 && len(fresh) > 0 {

@@ -5,42 +5,32 @@ import (
 	"errors"
 	"time"
 
-	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
-
 	"leadstream/internal/fault"
 )
 
 // persist does work until it succeeds, spacing its attempts, and returns early
 // for what no repetition mends: the end of ctx, a lost epoch, a fatal error.
-// Trouble is said once, what a person must act upon also when it is found later,
-// and once more when it is over. about is the organization that the work is for,
+// Trouble is told as Troubles do. about is the organization that the work is for,
 // empty when it is for more.
 //
 // What waits for a person goes on at once when Resume is called.
 func (c *Connector) persist(ctx context.Context, about, what string, work func(context.Context) error) error {
 	wait := fault.NewBackoff(200*time.Millisecond, 30*time.Second)
-	var trouble fault.Trouble
 	for {
 		mended := c.resumed()
 		err := work(ctx)
 		if err == nil {
 			c.troubles.Over(what)
-			if wait.Attempts() > 0 {
-				c.log.Info("recovered", zap.String("work", what), zap.Int("attempts", wait.Attempts()+1))
-			}
 			return nil
 		}
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		c.troubles.Note(about, what, err)
-		if endsEpoch(err) || c.opts.Once && (fault.KindOf(err) == fault.Pause || wait.Attempts() >= onceAttempts) {
+		if ends := endsEpoch(err) || c.opts.Once && (fault.KindOf(err) == fault.Pause || wait.Attempts() >= onceAttempts); ends {
+			c.troubles.report(about, what, err, nil) // whoever it ends says so
 			return err
 		}
-		if trouble.New(err) {
-			c.log.Log(level(err), "waiting to try again", zap.String("work", what), zap.Stringer("kind", fault.KindOf(err)), zap.Error(err))
-		}
+		c.troubles.Note(about, what, err)
 		if !fault.KindOf(err).NeedsPerson() {
 			mended = nil // only time mends it
 		}
@@ -64,14 +54,6 @@ func (c *Connector) resumed() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.mended
-}
-
-// level is Error where a person must act, Warn where time may mend it.
-func level(err error) zapcore.Level {
-	if fault.KindOf(err).NeedsPerson() {
-		return zapcore.ErrorLevel
-	}
-	return zapcore.WarnLevel
 }
 
 // pause is the least wait before an error's work is tried again.

@@ -45,7 +45,7 @@ func (e *epoch) begin(src lead.Source, now, position time.Time) (checkpoint.Prog
 		ahead := &aheadError{Source: src, Live: p.Live, Now: position, Back: e.trusted(src, position)}
 		e.log.Error("a position in the future is taken back", zap.Stringer("source", src), zap.Time("position", p.Live),
 			zap.Time("now", position), zap.Time("read_again_from", ahead.Back), zap.String("todo", ahead.Todo()))
-		e.troubles.Note(src.Owner, "polling "+src.String(), ahead)
+		e.troubles.report(src.Owner, "polling "+src.String(), ahead, nil)
 		p = p.Rewind(ahead.Back)
 		e.progress[src] = p
 	case p.Live.After(now.Add(max(clockSlack, e.ladder[0].Length))):
@@ -73,7 +73,7 @@ func (e *epoch) trusted(src lead.Source, position time.Time) time.Time {
 func (e *epoch) compareClocks(linkedIn time.Time) {
 	ours := e.opts.Now()
 	if apart := ours.Sub(linkedIn); apart.Abs() > clocksApart {
-		e.troubles.Note("", comparingClocks, &clocksApartError{Ours: ours, LinkedIn: linkedIn})
+		e.troubles.report("", comparingClocks, &clocksApartError{Ours: ours, LinkedIn: linkedIn}, nil)
 		if !e.apart.Swap(true) {
 			e.log.Warn("this machine's clock and LinkedIn's are far apart", zap.Duration("ahead", apart), zap.String("todo", (&clocksApartError{}).Todo()))
 		}

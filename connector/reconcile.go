@@ -331,9 +331,8 @@ func (e *epoch) report(j *job, leads []delivery.Lead, letters []delivery.DeadLet
 	}
 	for i := range letters {
 		e.opts.Metrics.deadLetters.WithLabelValues(letters[i].Reason).Inc()
-		e.log.Warn("dead letter", zap.String("key", letters[i].Key()), zap.String("form", letters[i].Form.ID),
-			zap.String("stage", letters[i].Stage), zap.String("reason", letters[i].Reason))
 	}
+	e.reportLetters(letters)
 	if len(leads) > 0 {
 		e.log.Debug("published", zap.Stringer("source", j.src), zap.Int("records", len(leads)))
 	}

@@ -2,6 +2,9 @@ package connector
 
 import (
 	"errors"
+	"strings"
+
+	"go.uber.org/zap"
 
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/delivery"
@@ -16,10 +19,14 @@ const (
 	PartRegistry = "registry"
 	PartLinkedIn = "linkedin"
 	PartClock    = "clock"
+	PartReplay   = "replay"
 )
 
-// partOf is what an error is about.
-func partOf(about string, err error) string {
+// replaying begins the name of a replay's work.
+const replaying = "replay "
+
+// partOf is what an error is about that a piece of work has met.
+func partOf(about, work string, err error) string {
 	if kind := fault.KindOf(cause(err)); about != "" && (kind == fault.Suspend || kind == fault.Reject) {
 		return about
 	}
@@ -30,8 +37,17 @@ func partOf(about string, err error) string {
 		return PartKafka
 	case ofRegistry(err):
 		return PartRegistry
+	case strings.HasPrefix(work, replaying) && !declares(err):
+		return PartReplay // it waits for something that is told elsewhere
 	}
 	return PartLinkedIn
+}
+
+// declares reports whether an error says itself what to do about it, as all of
+// LinkedIn's do.
+func declares(err error) bool {
+	var declared interface{ Fault() fault.Kind }
+	return errors.As(err, &declared)
 }
 
 // cause is the error of Kafka's or the registry's that err stems from, which
@@ -61,6 +77,12 @@ func ofKafka(err error) bool {
 		is[*delivery.UnreadableDeletionError](err)
 }
 
+// todoField is what to do about an error, for the log.
+func todoField(err error) zap.Field {
+	_, todo := told(err)
+	return zap.String("todo", todo)
+}
+
 // remedy is what to do about an error that does not say so itself.
 func remedy(err error) string {
 	switch {
@@ -76,14 +98,14 @@ func remedy(err error) string {
 		return "nothing, if another process has taken over or Kafka was restarted: the work is begun anew"
 	case errors.Is(err, kafka.ErrTopicMissing):
 		return "create the topic, or let leadstream do so by giving it the permission Create"
-	case is[*checkpoint.UnreadableError](err), is[*delivery.PolicyError](err):
+	case is[*checkpoint.UnreadableError](err):
 		return "mend what it names, then start leadstream again"
+	case is[*kafka.TopicError](err):
+		return "change what the broker names, or make the topic yourself (`kafka.topic_config`, `kafka.partitions` and `kafka.replication_factor` are what leadstream asks for); it is tried again by itself"
 	case ofKafka(err):
 		return "see what the broker says about it in its log"
 	case errors.Is(err, schema.ErrIncompatible):
-		return "delete the subject, or use another `kafka.topic_prefix`; the form goes on by itself then (see `leadstream schema diff`)"
-	case is[*schema.AuthError](err):
-		return "compare `registry.username` and `registry.password` with what the registry expects; it is noticed by itself"
+		return (&schema.IncompatibleError{}).Todo()
 	case is[*schema.RegistryError](err) && fault.KindOf(cause(err)) == fault.Suspend:
 		return "see why the registry refuses this schema; it is tried again by itself"
 	case is[*schema.RegistryError](err):

@@ -47,7 +47,8 @@ func (e *epoch) replayLoop(ctx context.Context) error {
 			return err
 		}
 		if r.Done() {
-			e.log.Info("this replay is done; nothing to do (use another --replay-id to repeat it)", zap.String("replay", o.ID))
+			e.log.Info("this replay is done; nothing to do (use another --replay-id to repeat it)", zap.String("replay", o.ID),
+				zap.Stringer("window", lead.Window{From: r.From, To: r.To}), zap.Int64("leads", r.Leads))
 			return nil
 		}
 		return e.replayAll(ctx, r)
@@ -73,7 +74,7 @@ func (e *epoch) replayAll(ctx context.Context, r checkpoint.Replay) error {
 	}
 	switch {
 	case first == nil:
-		e.log.Info("replay done", zap.String("replay", e.opts.Replay.ID))
+		e.log.Info("replay done", append(e.replayed(), zap.String("replay", e.opts.Replay.ID))...)
 		return nil
 	case e.opts.Once: // a command that ends does not wait for the next discovery
 		return fault.As(fault.Retry, first)
@@ -179,7 +180,8 @@ func (e *epoch) stillWanted(r checkpoint.Replay) checkpoint.Replay {
 		if next.Before(r.To) && !(ok && e.wantedSource(src)) {
 			delete(r.Next, name)
 			e.log.Warn("the replay goes on without a source that linkedin.organizations and linkedin.lead_types do not ask for any more",
-				zap.String("replay", e.opts.Replay.ID), zap.String("source", name), zap.Time("replayed_until", next))
+				zap.String("replay", e.opts.Replay.ID), zap.String("source", name), zap.Time("replayed_until", next),
+				zap.String("todo", "nothing, or list it there again if its leads are wanted"))
 		}
 	}
 	return r

@@ -29,9 +29,7 @@ const repairEvery = 24 * time.Hour
 
 // subscription is what is known of that of a source.
 type subscription struct {
-	seen    time.Time // when it was last as it should be
-	failing bool
-	trouble fault.Trouble // while it is not
+	seen time.Time // when it was last as it should be
 }
 
 // subscribeLoop keeps one subscription for each source that can be read. One
@@ -77,19 +75,12 @@ func (e *epoch) subscribeLoop(ctx context.Context) error {
 // be had is said once, and so is that it is there again.
 func (e *epoch) fared(src lead.Source, s *subscription, err error) {
 	e.subscribed(src, err == nil)
-	switch {
-	case err == nil:
-		if s.failing {
-			e.log.Info("LinkedIn notifies again", zap.Stringer("source", src))
-		}
+	if err == nil {
 		*s = subscription{seen: e.opts.Now()}
 		e.troubles.Over(subscribingTo(src))
 		return
-	case s.trouble.New(err):
-		e.log.Log(level(err), "no notifications from LinkedIn; its leads are found by polling", zap.Stringer("source", src), zap.Error(err))
 	}
-	s.failing = true
-	e.troubles.Note(src.Owner, subscribingTo(src), err)
+	e.troubles.Report(src.Owner, subscribingTo(src), "no notifications from LinkedIn; its leads are found by polling", err)
 }
 
 func subscribingTo(src lead.Source) string {

@@ -125,7 +125,7 @@ func TestSubscriptionsAreRepairedDailyAndMissedOnesSaidOnce(t *testing.T) {
 		s.down = nil
 		s.mu.Unlock()
 		time.Sleep(e.opts.Discovery)
-		if n := w.logs.FilterMessageSnippet("LinkedIn notifies again").Len(); n != 1 {
+		if n := w.logs.FilterMessage("recovered").Len(); n != 1 {
 			t.Errorf("said %d times that there are again, want once", n)
 		}
 		if got := s.String(); got != "[1 "+e.opts.Webhook+"]" {

@@ -247,9 +247,8 @@ func (e *epoch) work(ctx context.Context, src lead.Source, r checkpoint.Range) e
 // reportLost says so when what was never read is too old to be read.
 func (e *epoch) reportLost(src lead.Source, fresh time.Time) {
 	if oldest := e.opts.Now().Add(-retained); fresh.Before(oldest) {
-		e.log.Error("leads submitted before LinkedIn's retention began are lost", zap.Stringer("source", src),
+		e.troubles.Report(src.Owner, "what LinkedIn no longer has of "+src.String(), "leads submitted before LinkedIn's retention began are lost", &lostError{fresh, oldest},
 			zap.Time("read_until", fresh), zap.Time("retained_since", oldest))
-		e.troubles.Note(src.Owner, "what LinkedIn no longer has of "+src.String(), &lostError{fresh, oldest})
 	}
 }
 
@@ -275,8 +274,7 @@ const mendInterval = time.Second
 // delivers what a mended form is owed.
 func (e *epoch) debtLoop(ctx context.Context) error {
 	ctx = lead.Background(ctx)
-	const settling = "settling debts"
-	var trouble fault.Trouble
+	const settling = "delivering what forms are owed"
 	for {
 		if fault.Sleep(ctx, mendInterval) != nil {
 			return nil
@@ -285,16 +283,12 @@ func (e *epoch) debtLoop(ctx context.Context) error {
 		switch {
 		case err == nil:
 			e.troubles.Over(settling)
-			trouble.Reset()
 		case ctx.Err() != nil:
 			return nil
 		case endsEpoch(err):
 			return err
 		default:
 			e.troubles.Note("", settling, err)
-			if trouble.New(err) {
-				e.log.Log(level(err), settling, zap.Error(err))
-			}
 		}
 	}
 }

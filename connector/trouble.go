@@ -2,7 +2,7 @@ package connector
 
 import (
 	"cmp"
-	"errors"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -10,7 +10,11 @@ import (
 	"time"
 	"unicode/utf8"
 
+	"go.uber.org/zap"
+	"go.uber.org/zap/zapcore"
+
 	"leadstream/internal/fault"
+	"leadstream/internal/lead"
 )
 
 // Trouble is something that went wrong, for people: it is told with what to do,
@@ -35,18 +39,28 @@ type Trouble struct {
 }
 
 const (
-	// maxTroubles is how many are kept; the oldest go first, those that are over
-	// before the others.
+	// maxTroubles is how many people are shown, and maxKept how many are kept: what
+	// was said of one that is forgotten would be said again. The oldest go first,
+	// those that are over before the others.
 	maxTroubles = 20
+	maxKept     = 1000
 	maxText     = 600 // bytes
+	// eventFor is how long people are shown what has happened and nobody can undo.
+	eventFor = 24 * time.Hour
 )
 
 // Troubles are the last ones. They are told by the work that meets them, not
 // gathered from the log: a log line says neither when it is over nor what to do,
 // repeats what a page must say once, and may hold what is not for everybody who
-// sees the page. Safe for concurrent use.
+// sees the page. They write the log's line about each: one when it begins, with
+// what to do, and one when it is over. Safe for concurrent use.
 type Troubles struct {
 	now func() time.Time
+	log *zap.Logger
+	// connection reports whether an error is about the connection to LinkedIn, which
+	// another part of the program looks after, and whether that has said so in the
+	// log. It may be nil.
+	connection func(error) (about, said bool)
 
 	mu   sync.Mutex
 	list []*trouble
@@ -55,50 +69,190 @@ type Troubles struct {
 // trouble is one of them with the work that has met it and not succeeded since.
 type trouble struct {
 	Trouble
-	open map[string]struct{}
+	open   map[string]error
+	opened time.Time
+	// event: it has happened and is not going on.
+	event bool
+	// said tells which of its errors have their line in the log, and logged that one
+	// has been written: then its end gets one, too.
+	said   fault.Trouble
+	logged bool
+	// held counts what makes lines that are held back needless, and pending says
+	// that there is one.
+	held    int
+	pending bool
+	// settled: all work began anew before it was over.
+	settled bool
 }
 
 // NewTroubles is none yet; now is the clock.
-func NewTroubles(now func() time.Time) *Troubles { return &Troubles{now: now} }
+func NewTroubles(now func() time.Time, log *zap.Logger) *Troubles {
+	if log == nil {
+		log = zap.NewNop()
+	}
+	return &Troubles{now: now, log: log}
+}
 
-// Note takes down that a piece of work, known by its name, has failed. about is
+// Note is Report in the usual words.
+func (t *Troubles) Note(about, work string, err error) {
+	t.Report(about, work, "waiting to try again", err)
+}
+
+// Report takes down that a piece of work, known by its name, has failed. about is
 // the organization or the form that it is done for, empty when it is more than
 // one: what concerns it alone is filed under it, all else under whoever failed.
-func (t *Troubles) Note(about, work string, err error) {
+// message and fields are for the log, which gets one line however much work meets
+// the same trouble.
+func (t *Troubles) Report(about, work, message string, err error, fields ...zap.Field) {
+	t.report(about, work, err, &line{message: message, fields: fields})
+}
+
+// line is what the log is to say of a trouble; nil where it has been said.
+type line struct {
+	message string
+	fields  []zap.Field
+}
+
+func (t *Troubles) report(about, work string, err error, say *line) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now().UTC()
-	x := t.of(partOf(about, err), fault.KindOf(err), now)
+	x := t.of(partOf(about, work, err), err, now)
 	for _, other := range t.list {
 		if other != x {
-			other.close(work) // it fails for another reason now
+			t.close(other, work) // it fails for another reason now
 		}
 	}
-	x.Last, x.Count, x.Over = now, x.Count+1, false
-	x.open[work] = struct{}{}
+	switch {
+	case x.settled && now.Sub(x.Last) <= goesOn:
+	case x.settled:
+		x.said.Reset()
+		x.logged, x.opened = false, now
+	case len(x.open) == 0:
+		x.opened = now
+	}
+	x.Last, x.Count, x.Over, x.settled = now, x.Count+1, false, false
+	x.open[work] = err
 	if x.explains(err) {
 		return
 	}
-	x.Err = err
-	x.Text, x.Todo = told(err)
+	x.tell(err)
+	t.say(x, work, say)
+}
+
+const (
+	// goesOn is how soon a trouble that is met again after all work began anew is
+	// the same one.
+	goesOn = 10 * time.Minute
+	// rolesWithin is how long a refusal of LinkedIn's about an organization is kept
+	// out of the log: the roles are looked at meanwhile, and a missing one says more.
+	rolesWithin = 15 * time.Second
+	// connectionWithin is how long an error about the connection is: whoever looks
+	// after that needs three minutes to believe that LinkedIn takes no token.
+	connectionWithin = 4 * time.Minute
+)
+
+// say writes the newest error of a trouble into the log, unless it was said, will
+// be said better, or ends the program, which says it last.
+func (t *Troubles) say(x *trouble, work string, say *line) {
+	if !x.said.New(x.Err) || say == nil || x.Kind == fault.Fatal || t.worse(x) {
+		return
+	}
+	fields := append([]zap.Field{partField(x.Part), zap.String("work", work), zap.String("error", x.Text), zap.String("todo", x.Todo)}, say.fields...)
+	write := func() {
+		x.logged = true
+		t.log.Log(level(x.Kind), say.message, fields...)
+	}
+	err := x.Err
+	elsewhere := func() bool {
+		_, said := t.connection(err)
+		return said
+	}
+	switch {
+	case t.aboutConnection(err):
+		if !elsewhere() {
+			t.hold(x, connectionWithin, func() {
+				if !elsewhere() {
+					write()
+				}
+			})
+		}
+	case x.Kind == fault.Suspend && strings.HasPrefix(x.Part, "urn:") && !is[*accessError](err) && !x.event:
+		t.hold(x, rolesWithin, write)
+	default:
+		x.drop() // this says more
+		write()
+	}
+}
+
+func (t *Troubles) aboutConnection(err error) bool {
+	if t.connection == nil {
+		return false
+	}
+	about, _ := t.connection(err)
+	return about
+}
+
+// worse reports whether a worse trouble of Kafka's or the registry's was said: that
+// they are away explains the rest.
+func (t *Troubles) worse(x *trouble) bool {
+	if x.Kind.NeedsPerson() || x.Part != PartKafka && x.Part != PartRegistry {
+		return false
+	}
+	return slices.ContainsFunc(t.list, func(other *trouble) bool {
+		return other.Part == x.Part && other.Kind.NeedsPerson() && !other.Over && other.logged
+	})
+}
+
+// hold writes a line after a while, unless the trouble is over or said better then.
+func (t *Troubles) hold(x *trouble, wait time.Duration, write func()) {
+	held := x.held
+	x.pending = true
+	time.AfterFunc(wait, func() {
+		t.mu.Lock()
+		defer t.mu.Unlock()
+		if x.held == held {
+			x.pending = false
+			write()
+		}
+	})
+}
+
+// partField names in the log what a trouble is about.
+func partField(part string) zap.Field {
+	switch {
+	case lead.Digits(part):
+		return zap.String("form", part)
+	case strings.HasPrefix(part, "urn:"):
+		return zap.String("owner", part)
+	}
+	return zap.String("part", part)
+}
+
+// level is Error where a person must act, Warn where time may mend it.
+func level(kind fault.Kind) zapcore.Level {
+	if kind.NeedsPerson() {
+		return zapcore.ErrorLevel
+	}
+	return zapcore.WarnLevel
 }
 
 // explains reports whether what was noted before says better what is wrong: that
 // the member has no access says why each request is refused.
 func (x *trouble) explains(err error) bool {
-	var before, now *accessError
-	return errors.As(x.Err, &before) && !errors.As(err, &now) && len(x.open) > 1
+	return is[*accessError](x.Err) && !is[*accessError](err) && len(x.open) > 1
 }
 
-// of is the trouble of that part and kind.
-func (t *Troubles) of(part string, kind fault.Kind, now time.Time) *trouble {
+// of is the trouble of that part that is of the error's kind.
+func (t *Troubles) of(part string, err error, now time.Time) *trouble {
+	kind, event := fault.KindOf(err), is[*lostError](err)
 	for _, x := range t.list {
-		if x.Part == part && x.Kind == kind {
+		if x.Part == part && x.Kind == kind && x.event == event {
 			return x
 		}
 	}
 	t.makeRoom()
-	x := &trouble{Trouble: Trouble{First: now, Part: part, Kind: kind}, open: map[string]struct{}{}}
+	x := &trouble{Trouble: Trouble{First: now, Part: part, Kind: kind}, open: map[string]error{}, event: event}
 	t.list = append(t.list, x)
 	return x
 }
@@ -108,7 +262,7 @@ func (t *Troubles) Over(work string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, x := range t.list {
-		x.close(work)
+		t.close(x, work)
 	}
 }
 
@@ -118,8 +272,13 @@ func (t *Troubles) settle() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, x := range t.list {
+		x.settled = x.settled || !x.Over
 		clear(x.open)
 		x.Over = true
+		if x.pending {
+			x.said.Reset()
+		}
+		x.drop()
 	}
 }
 
@@ -130,32 +289,76 @@ func (t *Troubles) List() []Trouble {
 	list := make([]Trouble, len(t.list))
 	for i, x := range t.list {
 		list[i] = x.Trouble
+		list[i].Over = x.Over || x.event && t.now().Sub(x.Last) > eventFor
 	}
+	slices.SortStableFunc(list, func(a, b Trouble) int { return -dispensable(&a, &b) })
+	list = list[:min(len(list), maxTroubles)]
 	slices.SortStableFunc(list, func(a, b Trouble) int { return b.Last.Compare(a.Last) })
 	return list
 }
 
-func (x *trouble) close(work string) {
-	if _, mine := x.open[work]; mine {
-		delete(x.open, work)
-		x.Over = len(x.open) == 0
+// dispensable orders troubles by how easily they can be done without.
+func dispensable(a, b *Trouble) int {
+	if a.Over != b.Over {
+		if a.Over {
+			return -1
+		}
+		return 1
 	}
+	return a.Last.Compare(b.Last)
+}
+
+// close takes down that a piece of work has not met the trouble any more, and says
+// so in the log once no other has.
+func (t *Troubles) close(x *trouble, work string) {
+	if _, mine := x.open[work]; !mine {
+		return
+	}
+	delete(x.open, work)
+	if x.Over = len(x.open) == 0; !x.Over {
+		first := slices.Min(slices.Collect(maps.Keys(x.open)))
+		x.tell(x.open[first])
+		return
+	}
+	if x.logged {
+		t.log.Info("recovered", partField(x.Part), zap.String("work", work), zap.String("was", x.Text), zap.Duration("after", t.now().Sub(x.opened).Round(time.Millisecond)))
+	}
+	x.said.Reset()
+	x.logged = false
+	x.drop()
+}
+
+// tell makes an error the one that people are told.
+func (x *trouble) tell(err error) {
+	x.Err = err
+	x.Text, x.Todo = told(err)
+}
+
+// failing is why a piece of work failed the last time; nil when it succeeded since.
+func (t *Troubles) failing(work string) error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, x := range t.list {
+		if err := x.open[work]; err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// drop makes lines that are held back needless.
+func (x *trouble) drop() {
+	x.held++
+	x.pending = false
 }
 
 // makeRoom drops the one that can be done without most easily.
 func (t *Troubles) makeRoom() {
-	if len(t.list) < maxTroubles {
+	if len(t.list) < maxKept {
 		return
 	}
-	least := slices.MinFunc(t.list, func(a, b *trouble) int {
-		if a.Over != b.Over {
-			if a.Over {
-				return -1
-			}
-			return 1
-		}
-		return a.Last.Compare(b.Last)
-	})
+	least := slices.MinFunc(t.list, func(a, b *trouble) int { return dispensable(&a.Trouble, &b.Trouble) })
+	least.drop()
 	t.list = slices.DeleteFunc(t.list, func(x *trouble) bool { return x == least })
 }
 

@@ -18,7 +18,7 @@ import (
 // troubled is a list with a clock of the test's.
 func troubled() (*Troubles, *time.Time) {
 	now := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
-	return NewTroubles(func() time.Time { return now }), &now
+	return NewTroubles(func() time.Time { return now }, nil), &now
 }
 
 var errAway = &kafka.UnreachableError{Op: "committing", Err: errors.New("connection refused")}
@@ -92,7 +92,7 @@ func TestATroubleIsFiledUnderWhomItConcerns(t *testing.T) {
 		{"LinkedIn's own fault", owner, PartLinkedIn, errors.New("500")},
 		{"the consent", owner, PartLinkedIn, fault.As(fault.Pause, errors.New("revoked"))},
 	} {
-		if got := partOf(tt.about, tt.err); got != tt.want {
+		if got := partOf(tt.about, "work", tt.err); got != tt.want {
 			t.Errorf("%s: filed under %s, want %s", tt.name, got, tt.want)
 		}
 		if text, todo := told(tt.err); todo == "" || strings.Contains(text, todo) {

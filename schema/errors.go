@@ -29,8 +29,12 @@ func (e *IncompatibleError) Error() string {
 	if n := len(shown) - shownDifferences; n > 0 {
 		shown, more = shown[:shownDifferences], fmt.Sprintf("; and %d more", n)
 	}
-	return fmt.Sprintf("subject %s holds an incompatible schema: %.2000s%s; delete the subject, or use another kafka.topic_prefix",
-		e.Subject, strings.Join(shown, "; "), more)
+	return fmt.Sprintf("subject %s holds an incompatible schema: %.2000s%s; %s", e.Subject, strings.Join(shown, "; "), more, e.Todo())
+}
+
+// Todo is what to do about it, read by fault.TodoOf.
+func (e *IncompatibleError) Todo() string {
+	return "delete the subject if nobody needs it, or set another `kafka.topic_prefix`; the form goes on by itself then (see `leadstream schema diff`)"
 }
 
 // Is matches ErrIncompatible.
@@ -50,11 +54,17 @@ type AuthError struct {
 // Error implements error.
 func (e *AuthError) Error() string {
 	if e.Status == http.StatusForbidden {
-		return fmt.Sprintf("%s: the schema registry at %s forbids it (403): check the permissions of registry.username",
-			about(e.Op, e.Subject), e.URL)
+		return fmt.Sprintf("%s: the schema registry at %s forbids it (403); %s", about(e.Op, e.Subject), e.URL, e.Todo())
 	}
-	return fmt.Sprintf("%s: the schema registry at %s refuses the credentials (%d): check registry.url, registry.username and registry.password",
-		about(e.Op, e.Subject), e.URL, e.Status)
+	return fmt.Sprintf("%s: the schema registry at %s refuses the credentials (%d); %s", about(e.Op, e.Subject), e.URL, e.Status, e.Todo())
+}
+
+// Todo is what to do about it, read by fault.TodoOf.
+func (e *AuthError) Todo() string {
+	if e.Status == http.StatusForbidden {
+		return "check the permissions of registry.username; it is noticed by itself"
+	}
+	return "check registry.url, registry.username and registry.password; what is mended at the registry is noticed by itself"
 }
 
 // Fault implements the classification read by fault.KindOf: Retry, since it

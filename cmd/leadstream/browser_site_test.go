@@ -19,7 +19,6 @@ import (
 
 	"leadstream/internal/browsertest"
 	"leadstream/internal/linkedinsim"
-	"leadstream/internal/oauth"
 )
 
 // asProgram has the test's own executable be the program, so that these tests
@@ -86,22 +85,6 @@ func (s *site) start(args ...string) *child {
 	s.t.Cleanup(c.stop)
 	c.await("it answers", func() bool { return c.get("/healthz") == "ok\n" })
 	return c
-}
-
-// consentLongAgo stores a token that was given an hour ago: one that was just given is
-// allowed to be refused for a while, until all of LinkedIn knows it.
-func (s *site) consentLongAgo() {
-	s.t.Helper()
-	given := s.sim.IssueToken()
-	at := time.Now().Add(-time.Hour)
-	err := oauth.NewFileStore(s.env["LEADSTREAM_TOKEN_FILE"], "").Save(s.t.Context(), oauth.Token{
-		Access: given.AccessToken, AccessExpiresAt: at.Add(time.Duration(given.ExpiresIn) * time.Second),
-		Refresh: given.RefreshToken, RefreshExpiresAt: at.Add(time.Duration(given.RefreshTokenExpiresIn) * time.Second),
-		Scopes: strings.Split(given.Scope, ","), AuthorizedAt: at, ObtainedAt: at,
-	})
-	if err != nil {
-		s.t.Fatal(err)
-	}
 }
 
 // freePort is one that nobody listens on, and nobody takes at once.

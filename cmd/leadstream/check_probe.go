@@ -51,7 +51,8 @@ func (a *app) probe(ctx context.Context) error {
 	reading, stop := context.WithTimeout(ctx, checkTimeout)
 	defer stop()
 	if _, err := s.state(reading); err != nil {
-		log.Warn("the requests that were made today are not known, so that only those of this command count", zap.Error(err))
+		log.Warn("the requests that were made today are not known, so that only those of this command count", zap.Error(err),
+			zap.String("todo", "see that Kafka answers, or mind yourself that LinkedIn's daily limit is not exceeded"))
 	}
 	list, requests, err := s.linkedin.Probe(ctx, linkedin.ProbeOptions{Owners: c.LinkedIn.Organizations, Scopes: status.Scopes, Reach: probeReach})
 	if errors.Is(err, oauth.ErrNotRenewed) {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"strings"
 	"time"
 
@@ -24,6 +25,16 @@ func (s *system) newHeartbeat(regained func()) *oauth.Heartbeat {
 		Page: pageAddress(s.config), Regained: regained, Log: s.log.Named("oauth"),
 	})
 }
+
+// connectionError reports whether an error is about the connection to LinkedIn,
+// which the heartbeat looks after and tells of.
+func connectionError(err error) bool {
+	return errors.Is(err, oauth.ErrConsentNeeded) || is[*oauth.AppRefusedError](err) || is[*oauth.FileError](err) || is[*oauth.RecordError](err)
+}
+
+// connectionSaid reports whether the heartbeat tells in the log that a person must
+// act.
+func connectionSaid(p oauth.Pulse) bool { return p.Known && !p.Usable }
 
 // pageAddress is where people find the status page: LinkedIn sends them back
 // to it, unless the redirect URL is no page of ours.

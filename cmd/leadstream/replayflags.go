@@ -63,23 +63,33 @@ func (f *replayFlags) options(now time.Time) (*connector.ReplayOptions, string, 
 	}
 	switch {
 	case from.After(now):
-		return nil, "", usageErrorf("--replay-from %s is in the future: it is %s after now (%s)", f.from, from.Sub(now).Round(time.Second), lead.Stamp(now))
+		return nil, "", usageErrorf("--replay-from %s is in the future: it is %s after now (%s)", f.from, ahead(from.Sub(now)), lead.Stamp(now))
 	case to.After(now):
-		return nil, "", usageErrorf("--replay-to %s is in the future: it is %s after now (%s)", f.to, to.Sub(now).Round(time.Second), lead.Stamp(now))
+		return nil, "", usageErrorf("--replay-to %s is in the future: it is %s after now (%s)", f.to, ahead(to.Sub(now)), lead.Stamp(now))
 	case !from.Before(to):
 		return nil, "", usageErrorf("the replay's window is empty: --replay-from %s is not before --replay-to %s", lead.Stamp(from), lead.Stamp(to))
 	}
 	var warning string
-	if oldest := now.Add(-retained); from.Before(oldest) {
+	// Both in whole milliseconds: 365d is not a part of one too long.
+	if oldest := now.Add(-retained).Truncate(time.Millisecond); from.Before(oldest) {
 		warning = fmt.Sprintf("LinkedIn keeps leads for 365 days: the replay begins at %s, not at %s", lead.Stamp(oldest), lead.Stamp(from))
 		if !to.After(oldest) {
 			warning = fmt.Sprintf("LinkedIn keeps leads for 365 days, since %s: nothing is left to read of the replay's window, which ends at %s", lead.Stamp(oldest), lead.Stamp(to))
 		}
 		// A window that lies before it altogether is left to the connector: the
 		// flag of a replay that was done long ago may still stand.
-		from = oldest.Truncate(time.Millisecond)
+		from = oldest
 	}
 	return &connector.ReplayOptions{ID: f.identity(), From: from, To: to, Mode: mode}, warning, nil
+}
+
+// ahead is how far a time lies in the future, to the second where that says
+// something.
+func ahead(d time.Duration) time.Duration {
+	if d < time.Second {
+		return max(d.Round(time.Millisecond), time.Millisecond)
+	}
+	return d.Round(time.Second)
 }
 
 // identity is the replay's id: given, or the flags as written, so that the same

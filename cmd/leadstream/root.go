@@ -192,7 +192,8 @@ func (a *app) load(required ...string) (*config.Config, *zap.Logger, error) {
 		return nil, nil, err
 	}
 	for _, w := range warnings {
-		log.Warn("configuration", zap.String("key", w.Key), zap.String("reason", w.Text))
+		log.Warn("configuration", zap.String("key", w.Key), zap.String("reason", w.Text),
+			zap.String("todo", "change the setting, or leave it so if that is meant"))
 	}
 	return c, log, nil
 }

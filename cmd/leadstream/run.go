@@ -14,6 +14,7 @@ import (
 	"leadstream/internal/delivery"
 	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
+	"leadstream/internal/oauth"
 )
 
 // newRun is "leadstream run".
@@ -51,7 +52,7 @@ has stopped and it has caught up itself.`,
 				return err
 			}
 			if warning != "" {
-				log.Warn("replay", zap.String("reason", warning))
+				log.Warn("replay", zap.String("reason", warning), zap.String("todo", "nothing: what LinkedIn no longer has, nobody can read"))
 			}
 			return runConnector(cmd.Context(), c, log, connector.Options{Once: once, Replay: options})
 		},
@@ -75,8 +76,10 @@ func runConnector(ctx context.Context, c *config.Config, log *zap.Logger, base c
 // operate is runConnector over parts that are there.
 func (s *system) operate(ctx context.Context, base connector.Options) error {
 	c, log := s.config, s.log
+	var beat *oauth.Heartbeat
+	base.Connection = func(err error) (about, said bool) { return connectionError(err), connectionSaid(beat.Pulse()) }
 	work := s.newConnector(base)
-	beat := s.newHeartbeat(work.Resume)
+	beat = s.newHeartbeat(work.Resume)
 	s.metrics.MustRegister(newConnectionMetrics(beat.Pulse))
 	log.Info("starting", zap.String("name", c.Name), zap.Strings("brokers", c.Kafka.Brokers), zap.String("version", readBuild().Version))
 	group, ctx := errgroup.WithContext(ctx)
@@ -98,7 +101,7 @@ func (s *system) operate(ctx context.Context, base connector.Options) error {
 			return err
 		}
 		return s.cluster.RunMember(ctx, kafka.GroupConfig{
-			ID: c.Name, Topic: delivery.CheckpointTopic(c.Name), StandbyNote: standbyNote(base.Once), Log: log.Named("group"),
+			ID: c.Name, Topic: delivery.CheckpointTopic(c.Name), StandbyNote: standbyNote(base), OnReach: onReach(work.Troubles()), Log: log.Named("group"),
 		}, work.Run)
 	})
 	if err := group.Wait(); err != nil {
@@ -108,12 +111,31 @@ func (s *system) operate(ctx context.Context, base connector.Options) error {
 	return nil
 }
 
-// standbyNote is what a process that stands by says of --once.
-func standbyNote(once bool) string {
-	if !once {
-		return ""
+// onReach tells the troubles whether the consumer group can be reached.
+func onReach(troubles *connector.Troubles) func(error) {
+	const work = "reaching the consumer group"
+	return func(err error) {
+		if err == nil {
+			troubles.Over(work)
+		} else {
+			troubles.Note("", work, err)
+		}
 	}
-	return "--once catches up when that process stops; while it runs, it does the catching up itself"
+}
+
+// standbyNote is what a process that stands by says of what its flags ask for.
+func standbyNote(base connector.Options) string {
+	const catches = "--once catches up when that process stops; while it runs, it does the catching up itself"
+	const replays = "the replay does not begin before that process has stopped, which knows nothing of it: stop it, or start it anew with the same --replay flags"
+	switch {
+	case base.Replay != nil && base.Once:
+		return "--once waits: " + replays
+	case base.Replay != nil:
+		return replays
+	case base.Once:
+		return catches
+	}
+	return ""
 }
 
 // prepare waits for Kafka and makes the internal topics: the group is formed on
@@ -129,32 +151,21 @@ func (s *system) prepare(ctx context.Context, once bool, troubles *connector.Tro
 }
 
 // awaitKafka does what is first asked of Kafka until it succeeds; with once it
-// is tried once. What stands in the way is said as fault.Trouble tells.
+// is tried once. What stands in the way is told as Troubles do.
 func (s *system) awaitKafka(ctx context.Context, once bool, troubles *connector.Troubles, first func(context.Context) error) error {
 	const work = "reaching Kafka for the first time"
 	wait := fault.NewBackoff(200*time.Millisecond, 10*time.Second)
-	var trouble fault.Trouble
 	for {
 		err := first(ctx)
 		if err == nil {
 			s.reached.Store(true)
 			troubles.Over(work)
-			if wait.Attempts() > 0 {
-				s.log.Info("Kafka is there")
-			}
 			return nil
 		}
 		if once || ctx.Err() != nil || fault.KindOf(err) == fault.Fatal {
 			return err
 		}
-		troubles.Note("", work, err)
-		if trouble.New(err) {
-			level := zap.WarnLevel
-			if fault.KindOf(err).NeedsPerson() {
-				level = zap.ErrorLevel
-			}
-			s.log.Log(level, "waiting for Kafka", zap.Error(err))
-		}
+		troubles.Report("", work, "waiting for Kafka", err)
 		if err := wait.Wait(ctx, 0); err != nil {
 			return err
 		}

@@ -20,9 +20,10 @@ import (
 // stack is everything a command may talk to, in this process: a simulated
 // LinkedIn, an embedded Kafka and registry, and a token.
 type stack struct {
-	t   *testing.T
-	sim *linkedinsim.Server
-	env map[string]string
+	t     *testing.T
+	sim   *linkedinsim.Server
+	kafka *embedded.Stack // and the registry
+	env   map[string]string
 }
 
 func newStack(t *testing.T, world linkedinsim.Config) *stack {
@@ -52,7 +53,7 @@ func bareStack(t *testing.T, world linkedinsim.Config) *stack {
 		}
 	})
 	about := sim.Describe()
-	return &stack{t: t, sim: sim, env: map[string]string{
+	return &stack{t: t, sim: sim, kafka: kafka, env: map[string]string{
 		"LEADSTREAM_LINKEDIN_CLIENT_ID": about.ClientID, "LEADSTREAM_LINKEDIN_CLIENT_SECRET": about.ClientSecret,
 		"LEADSTREAM_LINKEDIN_API_URL": linkedin.URL, "LEADSTREAM_LINKEDIN_AUTH_URL": linkedin.URL,
 		"LEADSTREAM_KAFKA_BROKERS": strings.Join(kafka.Brokers, ","), "LEADSTREAM_REGISTRY_URL": kafka.RegistryURL,

@@ -6,6 +6,8 @@ import (
 	"slices"
 	"time"
 
+	"go.uber.org/zap"
+
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/kafka"
 )
@@ -45,11 +47,15 @@ func (t *topicState) removed(upTo time.Time) {
 
 // lost marks a topic that had our leads and is now another, empty one: what was
 // published before must not come back by itself.
-func (t *topicState) lost() {
-	if t.EndOffset > 0 {
-		t.removed(t.newest())
-		t.EndOffset, t.Partitions, t.changed = 0, nil, true
+func (s *Store) lost(t *topicState) {
+	if t.EndOffset == 0 {
+		return
 	}
+	s.opts.Log.Error("a lead topic was deleted, and what bears its name now is another one: new leads flow into it, older ones do not come back by themselves",
+		zap.String("topic", t.Topic.Topic), zap.Int64("leads_before", t.Leads),
+		zap.String("todo", "nothing, if that was meant; else `leadstream run --replay-from 365d` publishes again what LinkedIn still has"))
+	t.removed(t.newest())
+	t.EndOffset, t.Partitions, t.changed = 0, nil, true
 }
 
 // remembers finds out from when on an existing topic can be trusted to hold what was
@@ -64,7 +70,7 @@ func (s *Store) remembers(ctx context.Context, name string, t *topicState, first
 		end += o.End
 	}
 	if end < t.EndOffset {
-		t.lost()
+		s.lost(t)
 	}
 	t.EndOffset = max(t.EndOffset, end)
 	t.Existed = t.Existed || firstSight && end > 0

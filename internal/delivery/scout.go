@@ -143,7 +143,8 @@ func (c *scout) unburied(ctx context.Context, graves []grave) ([]Deletion, error
 	}
 	var foreign *ForeignTopicError
 	if errors.As(err, &foreign) {
-		c.store.opts.Log.Warn("a deleted lead is not removed from another installation's topic", zap.String("topic", c.topic), zap.Error(err))
+		c.store.opts.Log.Warn("a deleted lead is not removed from another installation's topic", zap.String("topic", c.topic), zap.Error(err),
+			zap.String("todo", "nothing: that installation removes it, if LinkedIn notifies it as well"))
 		return nil, nil
 	}
 	if err != nil || c.reader == nil {

@@ -88,7 +88,7 @@ func (s *Store) seal(ctx context.Context, topic string) error {
 func (s *Store) endHanging(ctx context.Context, topics []string) error {
 	ended, err := s.opts.Producer.EndHanging(ctx, topics)
 	if len(ended) > 0 {
-		s.opts.Log.Warn("Kafka ended a transaction of ours and did not write its markers; they are written now", zap.Stringers("partitions", ended))
+		s.opts.Log.Warn("Kafka ended a transaction of ours and did not write its markers; they are written now", zap.Stringers("partitions", ended), zap.String("todo", "nothing"))
 	}
 	return err
 }

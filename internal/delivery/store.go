@@ -154,7 +154,12 @@ type DebtID struct {
 type PolicyError struct{ Topic, Policy string }
 
 func (e *PolicyError) Error() string {
-	return fmt.Sprintf("topic %s has cleanup.policy=%s, it must be compact, or Kafka deletes what must not be forgotten: kafka-configs --alter --entity-type topics --entity-name %s --add-config cleanup.policy=compact", e.Topic, e.Policy, e.Topic)
+	return fmt.Sprintf("topic %s has cleanup.policy=%s, it must be compact, or Kafka deletes what must not be forgotten; %s", e.Topic, e.Policy, e.Todo())
+}
+
+// Todo is what to do about it, read by fault.TodoOf.
+func (e *PolicyError) Todo() string {
+	return fmt.Sprintf("run `kafka-configs --alter --entity-type topics --entity-name %s --add-config cleanup.policy=compact`, then start leadstream again", e.Topic)
 }
 
 // Fault makes it fatal.
@@ -236,7 +241,7 @@ func (s *Store) readState(ctx context.Context) (state State, looked bool, err er
 	case ctx.Err() != nil, errors.Is(err, kafka.ErrEpochLost):
 		return State{}, false, fmt.Errorf("ending the last transaction in the lead topics: %w", err)
 	default:
-		s.opts.Log.Warn("a lead topic cannot be looked at for a transaction without an end; each is before its next use", zap.Error(err))
+		s.opts.Log.Warn("a lead topic cannot be looked at for a transaction without an end; each is before its next use", zap.Error(err), zap.String("todo", "nothing: who cannot use the topic says so then"))
 		return state, false, nil
 	}
 }

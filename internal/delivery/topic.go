@@ -19,7 +19,12 @@ type ForeignTopicError struct {
 }
 
 func (e *ForeignTopicError) Error() string {
-	return fmt.Sprintf("topic %s holds leads of the installation %q: choose another kafka.topic_prefix, or set kafka.adopt_topics to publish to it all the same", e.Topic, e.Name)
+	return fmt.Sprintf("topic %s holds leads of the installation %q; %s", e.Topic, e.Name, e.Todo())
+}
+
+// Todo is what to do about it, read by fault.TodoOf.
+func (e *ForeignTopicError) Todo() string {
+	return "choose another `kafka.topic_prefix`, or set `kafka.adopt_topics` to publish to it all the same"
 }
 
 // Fault suspends the form.
@@ -155,7 +160,7 @@ func (s *Store) learn(ctx context.Context, name string, found map[string]kafka.T
 			return err
 		}
 	} else {
-		t.lost()
+		s.lost(t)
 	}
 	t.ready = true
 	s.topics[name] = t

@@ -6,8 +6,8 @@ import (
 )
 
 // Trouble tells which errors of one piece of work are worth a line while it
-// keeps failing: the first that time may mend, and each that a person must act
-// upon, once. The zero value is ready; it is not safe for concurrent use.
+// keeps failing: the first that time may mend (of each subject, where such errors
+// tell theirs by About() string), and each that a person must act upon, once. The zero value is ready; it is not safe for concurrent use.
 type Trouble struct {
 	said map[string]bool
 }
@@ -16,7 +16,7 @@ type Trouble struct {
 // trouble when a person has the same to do: kind, type and, where an error tells
 // it by About() string, subject are the same, whatever the texts.
 func (t *Trouble) New(err error) bool {
-	key := ""
+	key := about(err)
 	if KindOf(err).NeedsPerson() {
 		key = fmt.Sprintf("%v %T %s", KindOf(err), declares(err), about(err))
 	}

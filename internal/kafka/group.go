@@ -45,7 +45,11 @@ type GroupConfig struct {
 	// StandbyNote is what to say when this member first has to stand by; may be
 	// empty.
 	StandbyNote string
-	Log         *zap.Logger
+	// OnReach is called with the reason when the group cannot be reached, and with
+	// nil once it can again; the log is then told by whoever it belongs to. When nil
+	// the member tells it.
+	OnReach func(error)
+	Log     *zap.Logger
 }
 
 // RunMember joins the group and runs work while this member holds the topic's

@@ -71,6 +71,9 @@ func newMember(c *Cluster, cfg GroupConfig, work func(context.Context) error) *m
 		cfg.OnState = func(bool) {}
 	}
 	cfg.Log = cfg.Log.With(zap.String("group", cfg.ID))
+	if cfg.OnReach == nil {
+		cfg.OnReach = func(err error) { sayReach(cfg.Log, err) }
+	}
 	m := &member{cluster: c, cfg: cfg, work: work, beat: c.beat, done: make(chan error, 1)}
 	m.depart = func(ctx context.Context, member string) error { return c.depart(ctx, cfg.ID, member) }
 	m.lost, m.confirm = time.NewTimer(time.Hour), time.NewTimer(time.Hour)
@@ -152,14 +155,27 @@ func (m *member) await(ctx context.Context) error {
 }
 
 func (m *member) unreached(err error) {
-	if m.failures++; m.failures == silentAfter {
-		m.cfg.Log.Warn("the consumer group is unreachable; trying again until it is back", zap.Error(err))
+	if m.failures++; m.failures != silentAfter {
+		return
 	}
+	if _, known := errors.AsType[*UnreachableError](err); !known {
+		err = &UnreachableError{Op: "reaching the consumer group", Err: err}
+	}
+	m.cfg.OnReach(err)
+}
+
+func sayReach(log *zap.Logger, err error) {
+	if err == nil {
+		log.Info("the consumer group is back")
+		return
+	}
+	log.Warn("the consumer group is unreachable; trying again until it is back", zap.Error(err),
+		zap.String("todo", "see that the brokers run; it goes on by itself once they answer"))
 }
 
 func (m *member) reached() {
 	if m.failures >= silentAfter {
-		m.cfg.Log.Info("the consumer group is back")
+		m.cfg.OnReach(nil)
 	}
 	m.failures = 0
 }
@@ -290,7 +306,7 @@ func (m *member) yield(why string) {
 	m.yielding = true
 	m.cancel()
 	if why != "" {
-		m.cfg.Log.Warn("standing by", zap.String("reason", why))
+		m.cfg.Log.Info("standing by", zap.String("reason", why))
 	}
 }
 
@@ -306,7 +322,8 @@ func (m *member) returned(err error) {
 	default:
 		m.doubted = true
 		m.fenced, _ = errors.AsType[*EpochLostError](err)
-		m.cfg.Log.Warn("standing by until the group says whose the work is", zap.Error(err))
+		m.cfg.Log.Warn("standing by until the group says whose the work is", zap.Error(err),
+			zap.String("todo", "nothing: the work goes on here or in another process"))
 		m.confirm.Reset(m.cfg.Heartbeat)
 	}
 }
@@ -361,6 +378,6 @@ func (m *member) leave(ctx context.Context, group *kafkago.ConsumerGroup) {
 	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
 	defer cancel()
 	if err := errors.Join(err, m.depart(leaving, m.id)); err != nil {
-		m.cfg.Log.Warn("leaving the consumer group failed; the others wait for the session to pass", zap.Error(err))
+		m.cfg.Log.Warn("leaving the consumer group failed; the others wait for the session to pass", zap.Error(err), zap.String("todo", "nothing"))
 	}
 }

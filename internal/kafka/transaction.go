@@ -207,7 +207,8 @@ func (t *transaction) commit(ctx context.Context) error {
 		if time.Since(t.begun) > t.timeout && !warned {
 			warned = true
 			t.cluster.log.Warn("kafka does not answer a commit; it is repeated until it does",
-				zap.String("transactional_id", t.id), zap.Stringer("code", code), zap.Error(err))
+				zap.String("transactional_id", t.id), zap.Stringer("code", code), zap.Error(err),
+				zap.String("todo", "see that the brokers run, with enough replicas in sync"))
 		}
 		if pause.Wait(ending, 0) != nil {
 			return t.uncommitted(code, errors.Join(context.Cause(ctx), err), true)

@@ -60,13 +60,15 @@ func (e *APIError) Todo() string {
 	case e.Status == http.StatusUpgradeRequired, e.Code == codeVersionMissing:
 		return "set linkedin.version to a version that LinkedIn still serves"
 	case e.denied():
-		return "the authorising member needs the page role, and the token the scope, that this takes"
+		return "give the authorising member the page role, and the token the scope, that this takes"
 	case e.Status == http.StatusUnauthorized:
 		return "the access token is not accepted: press Reconnect LinkedIn on the status page, or run `leadstream auth login`"
 	case e.Status == http.StatusTooManyRequests:
-		return "it is asked again after a pause"
+		return "nothing: it is asked again after a pause"
 	case e.Status == http.StatusNotFound, e.Status == http.StatusGone:
-		return "it was deleted, or is hidden from the authorising member"
+		return "nothing, if it was deleted on LinkedIn; else give the authorising member access to it"
+	case e.Fault() == fault.Suspend:
+		return "see whether a newer release of leadstream asks otherwise; if not, report this with the x-li-uuid"
 	}
 	return ""
 }
@@ -177,22 +179,37 @@ type BudgetError struct {
 
 // Error names the endpoint, the limit and when it ends.
 func (e *BudgetError) Error() string {
+	return e.limit() + "; " + e.Todo()
+}
+
+func (e *BudgetError) limit() string {
 	switch until := lead.Stamp(e.Until); {
 	case e.Spread:
 		return fmt.Sprintf("the %d requests a day to LinkedIn's %s are spread over the day; the next turn is at %s", e.Pace, e.Endpoint, until)
 	case e.Own > 0:
-		return fmt.Sprintf("the daily budget of %d requests to LinkedIn's %s is used up until %s; raise linkedin.daily_budget if that is too soon",
-			e.Own, e.Endpoint, until)
+		return fmt.Sprintf("the daily budget of %d requests to LinkedIn's %s is used up until %s", e.Own, e.Endpoint, until)
 	case e.Pace > 0:
-		return fmt.Sprintf("the %d requests a day to LinkedIn's %s, %d %% of its limit, are used up until %s; poll less often, or ask LinkedIn for a higher limit",
-			e.Pace, e.Endpoint, pacePercent, until)
+		return fmt.Sprintf("the %d requests a day to LinkedIn's %s, %d %% of its limit, are used up until %s", e.Pace, e.Endpoint, pacePercent, until)
 	case e.Allowed > 0:
-		return fmt.Sprintf("LinkedIn's daily limit of %s is used up after %d requests, until %s; poll less often, or ask LinkedIn for a higher limit",
-			e.Endpoint, e.Allowed, until)
+		return fmt.Sprintf("LinkedIn's daily limit of %s is used up after %d requests, until %s", e.Endpoint, e.Allowed, until)
 	default:
-		return fmt.Sprintf("LinkedIn's daily limit of %s is used up until %s; poll less often, or ask LinkedIn for a higher limit", e.Endpoint, until)
+		return fmt.Sprintf("LinkedIn's daily limit of %s is used up until %s", e.Endpoint, until)
 	}
 }
+
+// Todo is what to do about it, read by fault.TodoOf.
+func (e *BudgetError) Todo() string {
+	switch {
+	case e.Spread:
+		return "nothing"
+	case e.Own > 0:
+		return "nothing: it goes on by itself then; raise `linkedin.daily_budget` if that is too late"
+	}
+	return "nothing: it goes on by itself then; if that is too late, poll less often or ask LinkedIn for a higher limit"
+}
+
+// About is the limit, for fault.Trouble.
+func (e *BudgetError) About() string { return "the limit of " + e.Endpoint }
 
 // Fault is Retry.
 func (e *BudgetError) Fault() fault.Kind { return fault.Retry }

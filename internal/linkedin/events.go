@@ -118,7 +118,8 @@ func decodeEvent(r *reader, log *zap.Logger) lead.Event {
 	ref, err := lead.ParseFormURN(form)
 	if err != nil {
 		// Its leads name the form themselves; only the topic comes later.
-		log.Warn("event names its form in a way that cannot be read", zap.String("event", e.URN))
+		log.Warn("event names its form in a way that cannot be read", zap.String("event", e.URN),
+			zap.String("todo", "nothing: its leads name the form themselves, and its topic comes with the first of them"))
 	}
 	e.Form = ref
 	return e

@@ -304,7 +304,8 @@ func (c *Client) Moment(src lead.Source, t time.Time) time.Time {
 	turn, first := c.limits.plan(EndpointResponses, src.String(), t)
 	if first {
 		c.log.Warn("live polls are spread over the day: LinkedIn allows fewer requests than they ask for",
-			zap.String("endpoint", EndpointResponses), zap.Duration("wait", turn.Sub(t)))
+			zap.String("endpoint", EndpointResponses), zap.Duration("wait", turn.Sub(t)),
+			zap.String("todo", "nothing; if leads come too late, ask LinkedIn for a higher limit or take other programs off the app"))
 	}
 	return c.clock.moment(turn)
 }

@@ -266,7 +266,7 @@ func (c *Client) refused(q request, res *http.Response, sent time.Time, body []b
 	c.metrics.throttled.WithLabelValues(q.endpoint).Inc()
 	after, err := c.limits.throttled(q.endpoint, sent, e.After)
 	if err != nil {
-		c.log.Warn("daily limit of LinkedIn's API is used up", zap.String("endpoint", q.endpoint), zap.Error(err))
+		c.log.Debug("daily limit of LinkedIn's API is used up", zap.String("endpoint", q.endpoint), zap.Error(err)) // who asked says so
 		return err
 	}
 	e.After = after

@@ -86,8 +86,12 @@ type AppRefusedError struct {
 
 // Error names the settings to compare.
 func (e *AppRefusedError) Error() string {
-	return fmt.Sprintf("LinkedIn refused the app's credentials (%s): compare linkedin.client_id and linkedin.client_secret with the app's Auth page",
-		answerName(e.Status, e.Code))
+	return fmt.Sprintf("LinkedIn refused the app's credentials (%s); %s", answerName(e.Status, e.Code), e.Todo())
+}
+
+// Todo is what to do about it, read by fault.TodoOf.
+func (e *AppRefusedError) Todo() string {
+	return "compare linkedin.client_id and linkedin.client_secret with the app's Auth page"
 }
 
 // Fault is Pause: a person must act.

@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -41,6 +42,11 @@ func (e *FileError) Error() string {
 		b += "; " + e.Remedy
 	}
 	return b
+}
+
+// Todo is what to do about it, read by fault.TodoOf.
+func (e *FileError) Todo() string {
+	return cmp.Or(e.Remedy, "see that leadstream may read and write the token file and its directory, and that the disk is not full")
 }
 
 // Unwrap gives the cause.

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"math/rand/v2"
+	"strings"
 	"sync"
 	"time"
 
@@ -256,7 +257,9 @@ func (h *Heartbeat) unreadable(err error) {
 	defer h.mu.Unlock()
 	person := fault.KindOf(err) == fault.Pause
 	if !h.pulse.Known || person {
-		h.pulse = Pulse{Known: person, Unread: err, Status: Status{Problem: err.Error(), Wanted: h.session.opts.Scopes, Scopes: []string{}, Missing: []string{}}}
+		todo := fault.TodoOf(err)
+		problem := strings.TrimSuffix(err.Error(), "; "+todo)
+		h.pulse = Pulse{Known: person, Unread: err, Status: Status{Problem: problem, Todo: todo, Wanted: h.session.opts.Scopes, Scopes: []string{}, Missing: []string{}}}
 	}
 }
 

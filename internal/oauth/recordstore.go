@@ -37,11 +37,16 @@ type RecordError struct {
 
 // Error names the record, the cause and what to do.
 func (e *RecordError) Error() string {
-	remedy := "remove it with `leadstream auth logout` and log in again"
-	if !errors.Is(e.Err, ErrCorrupt) {
-		remedy = "give all processes the same token.passphrase, or " + remedy
+	return "token record " + e.Key + ": " + e.Err.Error() + "; " + e.Todo()
+}
+
+// Todo is what to do about it, read by fault.TodoOf.
+func (e *RecordError) Todo() string {
+	const remove = "remove it with `leadstream auth logout` and log in again"
+	if errors.Is(e.Err, ErrCorrupt) {
+		return remove
 	}
-	return "token record " + e.Key + ": " + e.Err.Error() + "; " + remedy
+	return "give all processes the same token.passphrase, or " + remove
 }
 
 // Unwrap gives the cause.
@@ -163,7 +168,8 @@ func (s *RecordStore) Load(ctx context.Context) (Token, error) {
 		if err := s.write(ctx, s.token, have); err != nil {
 			return Token{}, fmt.Errorf("writing the tokens again, which are gone from where they were kept: %w", err)
 		}
-		s.log.Warn("the record of the LinkedIn tokens was gone and is written again", zap.Object("token", s.token))
+		s.log.Warn("the record of the LinkedIn tokens was gone and is written again", zap.Object("token", s.token),
+			zap.String("todo", "nothing; to remove the tokens use `leadstream auth logout`"))
 		return s.token, nil
 	}
 	if have.newest.IsZero() {

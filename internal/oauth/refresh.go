@@ -1,12 +1,15 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	"go.uber.org/zap"
+
+	"leadstream/internal/fault"
 )
 
 // refresh gives a durable token other than old: one that is there already,
@@ -150,7 +153,10 @@ func (s *Session) postpone(old Token, cause error) {
 	wait, level := 5*time.Minute, zap.WarnLevel
 	var app *AppRefusedError
 	if errors.Is(cause, ErrConsentNeeded) || errors.As(cause, &app) {
-		wait, level = time.Hour, zap.ErrorLevel
+		wait = time.Hour
+	}
+	if errors.Is(cause, ErrConsentNeeded) { // of the app's credentials the heartbeat tells
+		level = zap.ErrorLevel
 	}
 	if !old.AccessExpiresAt.IsZero() {
 		wait = max(time.Second, min(wait, old.AccessExpiresAt.Sub(s.now())/10))
@@ -162,5 +168,6 @@ func (s *Session) postpone(old Token, cause error) {
 	s.retryAt = s.now().Add(wait)
 	s.mu.Unlock()
 	s.log.Log(level, "renewing the LinkedIn access token ahead of its end did not work, it is used until then",
-		zap.Time("access_expires_at", old.AccessExpiresAt), zap.Duration("retry_in", wait), zap.Error(cause))
+		zap.Time("access_expires_at", old.AccessExpiresAt), zap.Duration("retry_in", wait), zap.Error(cause),
+		zap.String("todo", cmp.Or(fault.TodoOf(cause), "nothing for now: it is tried again")))
 }

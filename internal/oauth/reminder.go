@@ -77,8 +77,9 @@ func (h *Heartbeat) warn(p Pulse, now time.Time) {
 		if within == warnings[0] {
 			level = zap.ErrorLevel
 		}
-		h.log.Log(level, "the LinkedIn consent comes to its end: consent again before, nothing stops for it",
-			zap.Time("ends", end), zap.Int("days_left", int(left/(24*time.Hour))), zap.String("page", h.opts.Page))
+		h.log.Log(level, "the LinkedIn consent comes to its end; nothing stops for a new one",
+			zap.Time("ends", end), zap.Int("days_left", int(left/(24*time.Hour))), zap.String("page", h.opts.Page),
+			todoField("press Reconnect LinkedIn on the status page, or run `leadstream auth login`"))
 		return
 	}
 }
@@ -94,7 +95,7 @@ func (h *Heartbeat) answered() {
 // retry has LinkedIn asked again soon, and says once that it does not answer.
 func (h *Heartbeat) retry(cause error) {
 	if h.unanswered == 0 {
-		h.log.Warn("LinkedIn could not be asked about the token; what was known of it stands", zap.Error(cause))
+		h.log.Warn("LinkedIn could not be asked about the token; what was known of it stands", zap.Error(cause), todoField("nothing: it is asked again"))
 	}
 	h.sooner(retryFirst << min(h.unanswered, 10))
 	h.unanswered++

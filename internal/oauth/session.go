@@ -1,12 +1,15 @@
 package oauth
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"time"
 
 	"go.uber.org/zap"
+
+	"leadstream/internal/fault"
 )
 
 const (
@@ -111,7 +114,8 @@ func (s *Session) current(ctx context.Context) (Token, error) {
 		s.loadedAt = s.now()
 		if !s.unread && ctx.Err() == nil {
 			s.unread = true
-			s.log.Warn("reading the stored token, going on with the one in memory", zap.Error(err))
+			s.log.Warn("reading the stored token, going on with the one in memory", zap.Error(err),
+				todoField(cmp.Or(fault.TodoOf(err), "see that the place where it is stored can be reached; a restart needs it")))
 		}
 		return t, nil
 	}

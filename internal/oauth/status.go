@@ -171,7 +171,7 @@ func inDays(left time.Duration) string {
 
 // blameApp says that LinkedIn does not take the app for who it says it is.
 func (st *Status) blameApp(t Token, now time.Time) {
-	st.Problem, st.Todo = "LinkedIn refused the app's credentials", "compare linkedin.client_id and linkedin.client_secret with the app's Auth page"
+	st.Problem, st.Todo = "LinkedIn refused the app's credentials", (&AppRefusedError{}).Todo()
 	st.Note = ""
 	if now.Before(t.AccessExpiresAt) {
 		st.Note = fmt.Sprintf("the access token held goes on until %s, but cannot be renewed", stamp(t.AccessExpiresAt))

@@ -147,17 +147,17 @@ func (s *Server) refused(w http.ResponseWriter, err error) {
 	page := noticePage{frame: s.frame("Not connected", "../"), Again: true}
 	switch {
 	case errors.Is(err, ErrForeignState):
-		s.strange.Warn("a callback that belongs to no consent begun here was refused", zap.Error(err))
+		s.strange.Warn("a callback that belongs to no consent begun here was refused", zap.Error(err), zap.String("todo", "nothing; whoever meant to consent begins again on the status page"))
 		page.Title = "This link is not valid"
 		page.Text = "It belongs to no consent that this browser began here, was used before, or is older than 30 minutes. Nothing has changed."
 		page.Todo = "Begin again from here."
 		s.notice(w, http.StatusUnauthorized, page)
 	case errors.As(err, &told):
-		s.log.Warn("no consent was given", zap.Error(err))
+		s.log.Warn("no consent was given", zap.Error(err), zap.String("todo", told.Todo))
 		page.Text, page.Todo = told.Problem, told.Todo
 		s.notice(w, http.StatusForbidden, page)
 	default:
-		s.log.Error("finishing a consent", zap.Error(err))
+		s.log.Error("a consent could not be finished", zap.Error(err), zap.String("todo", todoOf(err)))
 		page.Text, page.Todo = "The consent could not be finished.", "Try again. If that does not help: the cause stands in the program's log."
 		s.notice(w, http.StatusBadGateway, page)
 	}

@@ -1,6 +1,7 @@
 package web
 
 import (
+	"cmp"
 	"errors"
 	"math"
 	"net"
@@ -9,6 +10,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"leadstream/internal/fault"
 )
 
 // afterLogin are the pages that a login may lead on to: never an address from
@@ -114,7 +117,8 @@ func (s *Server) loggedIn(w http.ResponseWriter, r *http.Request) {
 		return
 	case !right:
 		page.Wrong = true
-		s.strange.Warn("wrong password for the status page", zap.Stringer("from", client(r)))
+		s.strange.Warn("wrong password for the status page", zap.Stringer("from", client(r)),
+			zap.String("todo", "nothing, unless it comes often: then see who it is; guessing is slowed down"))
 		s.render(w, http.StatusUnauthorized, "login.html", page)
 		return
 	}
@@ -196,8 +200,14 @@ func redirect(w http.ResponseWriter, to string) {
 	w.WriteHeader(http.StatusSeeOther)
 }
 
+// todoOf is what to do about an error of somebody's request.
+func todoOf(err error) string {
+	return cmp.Or(fault.TodoOf(err), "mend what the error names, then try again")
+}
+
 // fail answers what went wrong on our side.
 func (s *Server) fail(w http.ResponseWriter, doing string, err error) {
-	s.log.Error("answering a request went wrong", zap.String("doing", doing), zap.Error(err))
+	s.log.Error("answering a request went wrong", zap.String("doing", doing), zap.Error(err),
+		zap.String("todo", todoOf(err)))
 	s.refuse(w, http.StatusInternalServerError, "Something went wrong here.", "The cause stands in the program's log.")
 }

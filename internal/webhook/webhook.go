@@ -181,7 +181,8 @@ func (r *Receiver) deliver(w http.ResponseWriter, req *http.Request) (outcome st
 	defer cancel()
 	if err := r.opts.Handle(ctx, n); err != nil {
 		if times, say := r.warned.come(outcomeFailed); say {
-			r.log.Warn("a notification could not be kept; LinkedIn is to send it again", zap.Int("times", times), zap.Error(err))
+			r.log.Warn("a notification could not be kept; LinkedIn is to send it again", zap.Int("times", times), zap.Error(err),
+				zap.String("todo", "see that Kafka can be reached; leads are found by polling meanwhile"))
 		}
 		w.Header().Set("Retry-After", "30")
 		return outcomeFailed, http.StatusServiceUnavailable
@@ -190,10 +191,17 @@ func (r *Receiver) deliver(w http.ResponseWriter, req *http.Request) (outcome st
 	return outcomeAccepted, http.StatusOK
 }
 
+// remedies are what to do about a kind of request that was refused.
+var remedies = map[string]string{
+	outcomeForged:    "nothing, if a stranger sent it; if it was LinkedIn, compare linkedin.client_secret with the app's Auth page, and see webhook.signature",
+	outcomeStale:     "nothing; if it comes often, compare this machine's clock",
+	outcomeMalformed: "nothing, if a stranger sent it; else report it",
+}
+
 // refuse tells of a refused request, each kind at most once a minute: anybody
 // may send what he likes.
 func (r *Receiver) refuse(outcome string, why error) {
 	if times, say := r.warned.come(outcome); say {
-		r.log.Warn("a request to the webhook was refused", zap.String("outcome", outcome), zap.Int("times", times), zap.Error(why))
+		r.log.Warn("a request to the webhook was refused", zap.String("outcome", outcome), zap.Int("times", times), zap.Error(why), zap.String("todo", remedies[outcome]))
 	}
 }

@@ -1,0 +1,58 @@
+package connector
+
+import (
+	"maps"
+	"slices"
+
+	"go.uber.org/zap"
+
+	"leadstream/internal/delivery"
+	"leadstream/internal/lead"
+)
+
+// keysSaid is how many dead letters a line of the log names.
+const keysSaid = 5
+
+// reportLetters says that leads could not be published, in one line for those of
+// one transaction that have the same reason.
+func (e *epoch) reportLetters(letters []delivery.DeadLetter) {
+	byReason := map[string][]*delivery.DeadLetter{}
+	for i := range letters {
+		byReason[letters[i].Reason] = append(byReason[letters[i].Reason], &letters[i])
+	}
+	for _, reason := range slices.Sorted(maps.Keys(byReason)) {
+		of := byReason[reason]
+		var keys []string
+		forms := map[string]bool{}
+		for _, l := range of {
+			if len(keys) < keysSaid {
+				keys = append(keys, l.Key())
+			}
+			if l.Form.ID != "" {
+				forms[l.Form.ID] = true
+			}
+		}
+		e.log.Error("leads could not be published and are kept as dead letters", zap.Int("leads", len(of)), zap.String("reason", reason),
+			zap.Strings("keys", keys), zap.Strings("forms", slices.Sorted(maps.Keys(forms))), zap.String("stage", of[0].Stage),
+			zap.String("todo", lettersTodo(reason)))
+	}
+}
+
+// lettersTodo is what to do about dead letters that have a reason.
+func lettersTodo(reason string) string {
+	const retry = ", then stop the connector, run `leadstream deadletters retry` and start it again"
+	switch reason {
+	case reasonRefused:
+		return "see `leadstream deadletters list`; raise what Kafka refuses them for, such as the topic's max.message.bytes" + retry
+	}
+	return "see `leadstream deadletters list` for what is wrong with them; install a release of leadstream that can read them" + retry
+}
+
+// replayed is what the replay has read and published, for the log.
+func (e *epoch) replayed() []zap.Field {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	r := e.replays[e.opts.Replay.ID]
+	return []zap.Field{zap.Stringer("window", lead.Window{From: r.From, To: r.To}), zap.Int64("leads", r.Leads),
+		zap.Duration("after", e.opts.Now().Sub(r.Created))}
+}
