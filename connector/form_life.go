@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"strings"
 
 	"go.uber.org/zap"
 
@@ -92,6 +93,10 @@ func (b *formBook) bring(ctx context.Context, forms []*form) error {
 	refused, err := b.epoch.store.EnsureTopics(ctx, ids)
 	if err != nil {
 		return err
+	}
+	for _, r := range b.epoch.store.Recreated() {
+		id := strings.TrimPrefix(r.Topic, b.epoch.store.TopicName(""))
+		b.epoch.troubles.Report(id, "using topic "+r.Topic, "a lead topic was deleted; what bears its name now is another one", r, zap.String("topic", r.Topic), zap.Int64("leads_before", r.Leads))
 	}
 	var open []*form
 	for _, id := range ids {

@@ -31,7 +31,7 @@ func (e *epoch) pollLoop(ctx context.Context, src lead.Source) error {
 	}
 	next := time.Now()
 	for {
-		err := e.persist(ctx, src.Owner, "polling "+src.String(), func(ctx context.Context) error {
+		err := e.persist(ctx, src.Owner, polling+src.String(), func(ctx context.Context) error {
 			err := e.poll(ctx, src)
 			e.outcome(src, err)
 			return err

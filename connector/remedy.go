@@ -98,6 +98,8 @@ func remedy(err error) string {
 		return "nothing, if another process has taken over or Kafka was restarted: the work is begun anew"
 	case errors.Is(err, kafka.ErrTopicMissing):
 		return "create the topic, or let leadstream do so by giving it the permission Create"
+	case errors.Is(err, errNothingToReplay):
+		return "give the authorising member a role on the page of an organization; the replay begins by itself then"
 	case is[*checkpoint.UnreadableError](err):
 		return "mend what it names, then start leadstream again"
 	case is[*kafka.TopicError](err):

@@ -54,6 +54,9 @@ type SourceStatus struct {
 	// Waits: the problem is none of its own, but one for which everything waits,
 	// such as the consent.
 	Waits bool
+	// Err is why it could not be read the last time, also where time mends that; nil
+	// when it could.
+	Err error
 	// Notified: LinkedIn notifies of its leads, by webhook.
 	Notified bool
 }
@@ -99,6 +102,9 @@ type ReplayStatus struct {
 	Done     bool
 }
 
+// polling begins the name of a poll's work.
+const polling = "polling "
+
 // Status is a snapshot of the work of this process; of its last epoch while it
 // stands by.
 func (c *Connector) Status() Status {
@@ -125,7 +131,8 @@ func (e *epoch) status() Status {
 	}
 	for src, state := range e.sources {
 		p := e.progress[src]
-		row := SourceStatus{Owner: src.Owner, LeadType: src.Type, Live: p.Live, Success: state.success, Backlog: p.Backlog, Notified: state.notified}
+		row := SourceStatus{Owner: src.Owner, LeadType: src.Type, Live: p.Live, Success: state.success, Backlog: p.Backlog, Notified: state.notified,
+			Err: e.troubles.failing(polling + src.String())}
 		if state.err != nil {
 			row.Problem, row.Todo = told(state.err)
 			row.Waits = fault.KindOf(state.err) == fault.Pause
@@ -213,7 +220,7 @@ func StatusOf(state delivery.State, prefix string) Status {
 		form := FormStatus{ID: id, Name: f.Name, Owner: f.Owner, Topic: prefix + id, SchemaID: f.SchemaID, SchemaVersion: f.SchemaVersion,
 			Fields: columns(f), Leads: t.Leads, LastLead: t.LastLead, State: formOK}
 		if reason, ok := owed[id]; ok {
-			form.State, form.Problem = formSuspended, reason
+			form.State, form.Problem, form.Todo = formSuspended, reason, "mend what it names; the page of the active process says how"
 		}
 		s.Forms = append(s.Forms, form)
 	}

@@ -259,6 +259,7 @@ func (e *lostError) Error() string {
 	return fmt.Sprintf("leads submitted between %s and %s are lost: LinkedIn keeps them for 365 days", lead.Stamp(e.from), lead.Stamp(e.to))
 }
 func (e *lostError) Fault() fault.Kind { return fault.Suspend }
+func (e *lostError) About() string     { return lead.Stamp(e.from) }
 func (e *lostError) Todo() string {
 	return "nothing brings them back; see since when leadstream was not running, so that it does not happen again"
 }

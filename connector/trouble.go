@@ -13,6 +13,7 @@ import (
 	"go.uber.org/zap"
 	"go.uber.org/zap/zapcore"
 
+	"leadstream/internal/delivery"
 	"leadstream/internal/fault"
 	"leadstream/internal/lead"
 )
@@ -22,7 +23,9 @@ import (
 // all the work that met it has succeeded.
 type Trouble struct {
 	First, Last time.Time
-	Count       int
+	// Since is when it began this time.
+	Since time.Time
+	Count int
 	// Part is what it is about: kafka, registry, linkedin, the URN of an
 	// organization or the id of a form. Of one part, errors of one kind are one
 	// trouble.
@@ -34,6 +37,8 @@ type Trouble struct {
 	// Todo is what to do, in a sentence without a full stop.
 	Todo string
 	Over bool
+	// Event: it has happened and does not go on.
+	Event bool
 	// Err is the latest error itself.
 	Err error
 }
@@ -69,10 +74,7 @@ type Troubles struct {
 // trouble is one of them with the work that has met it and not succeeded since.
 type trouble struct {
 	Trouble
-	open   map[string]error
-	opened time.Time
-	// event: it has happened and is not going on.
-	event bool
+	open map[string]error
 	// said tells which of its errors have their line in the log, and logged that one
 	// has been written: then its end gets one, too.
 	said   fault.Trouble
@@ -127,9 +129,9 @@ func (t *Troubles) report(about, work string, err error, say *line) {
 	case x.settled && now.Sub(x.Last) <= goesOn:
 	case x.settled:
 		x.said.Reset()
-		x.logged, x.opened = false, now
+		x.logged, x.Since = false, now
 	case len(x.open) == 0:
-		x.opened = now
+		x.Since = now
 	}
 	x.Last, x.Count, x.Over, x.settled = now, x.Count+1, false, false
 	x.open[work] = err
@@ -177,7 +179,7 @@ func (t *Troubles) say(x *trouble, work string, say *line) {
 				}
 			})
 		}
-	case x.Kind == fault.Suspend && strings.HasPrefix(x.Part, "urn:") && !is[*accessError](err) && !x.event:
+	case x.Kind == fault.Suspend && strings.HasPrefix(x.Part, "urn:") && !is[*accessError](err) && !x.Event:
 		t.hold(x, rolesWithin, write)
 	default:
 		x.drop() // this says more
@@ -245,17 +247,20 @@ func (x *trouble) explains(err error) bool {
 
 // of is the trouble of that part that is of the error's kind.
 func (t *Troubles) of(part string, err error, now time.Time) *trouble {
-	kind, event := fault.KindOf(err), is[*lostError](err)
+	kind, event := fault.KindOf(err), isEvent(err)
 	for _, x := range t.list {
-		if x.Part == part && x.Kind == kind && x.event == event {
+		if x.Part == part && x.Kind == kind && x.Event == event {
 			return x
 		}
 	}
 	t.makeRoom()
-	x := &trouble{Trouble: Trouble{First: now, Part: part, Kind: kind}, open: map[string]error{}, event: event}
+	x := &trouble{Trouble: Trouble{First: now, Part: part, Kind: kind, Event: event}, open: map[string]error{}}
 	t.list = append(t.list, x)
 	return x
 }
+
+// isEvent reports whether an error tells of what has happened, and not of what is so.
+func isEvent(err error) bool { return is[*lostError](err) || is[*delivery.TopicRecreatedError](err) }
 
 // Over takes down that a piece of work has succeeded.
 func (t *Troubles) Over(work string) {
@@ -272,6 +277,9 @@ func (t *Troubles) settle() {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	for _, x := range t.list {
+		if x.Event {
+			continue // another process does not undo it
+		}
 		x.settled = x.settled || !x.Over
 		clear(x.open)
 		x.Over = true
@@ -289,7 +297,7 @@ func (t *Troubles) List() []Trouble {
 	list := make([]Trouble, len(t.list))
 	for i, x := range t.list {
 		list[i] = x.Trouble
-		list[i].Over = x.Over || x.event && t.now().Sub(x.Last) > eventFor
+		list[i].Over = x.Over || x.Event && t.now().Sub(x.Last) > eventFor
 	}
 	slices.SortStableFunc(list, func(a, b Trouble) int { return -dispensable(&a, &b) })
 	list = list[:min(len(list), maxTroubles)]
@@ -321,7 +329,7 @@ func (t *Troubles) close(x *trouble, work string) {
 		return
 	}
 	if x.logged {
-		t.log.Info("recovered", partField(x.Part), zap.String("work", work), zap.String("was", x.Text), zap.Duration("after", t.now().Sub(x.opened).Round(time.Millisecond)))
+		t.log.Info("recovered", partField(x.Part), zap.String("work", work), zap.String("was", x.Text), zap.Duration("after", t.now().Sub(x.Since).Round(time.Millisecond)))
 	}
 	x.said.Reset()
 	x.logged = false
@@ -364,6 +372,12 @@ func (t *Troubles) makeRoom() {
 
 // persons are URNs of LinkedIn's that name a person, which its messages may hold.
 var persons = regexp.MustCompile(`urn:li:(person|member):[^\s"'),;]+`)
+
+// Told is an error's text and what to do about it, as people are told.
+func Told(err error) (text, todo string) { return told(err) }
+
+// PartOf is what an error of a poll is about: kafka, registry or linkedin.
+func PartOf(err error) string { return partOf("", "", err) }
 
 // told is an error's text and what to do about it, each once.
 func told(err error) (text, todo string) {

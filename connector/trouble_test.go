@@ -21,6 +21,8 @@ func troubled() (*Troubles, *time.Time) {
 	return NewTroubles(func() time.Time { return now }, nil), &now
 }
 
+var errRegistry = &schema.RegistryError{Op: "registering", Status: 503, Err: errors.New("away")}
+
 var errAway = &kafka.UnreachableError{Op: "committing", Err: errors.New("connection refused")}
 
 func TestOneTroubleIsToldOnceHoweverOftenItIsMet(t *testing.T) {

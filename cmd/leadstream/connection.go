@@ -8,6 +8,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"leadstream/config"
+	"leadstream/internal/fault"
 	"leadstream/internal/linkedin"
 	"leadstream/internal/oauth"
 	"leadstream/internal/web"
@@ -29,7 +30,8 @@ func (s *system) newHeartbeat(regained func()) *oauth.Heartbeat {
 // connectionError reports whether an error is about the connection to LinkedIn,
 // which the heartbeat looks after and tells of.
 func connectionError(err error) bool {
-	return errors.Is(err, oauth.ErrConsentNeeded) || is[*oauth.AppRefusedError](err) || is[*oauth.FileError](err) || is[*oauth.RecordError](err)
+	ofTokens := is[*oauth.FileError](err) || is[*oauth.RecordError](err)
+	return errors.Is(err, oauth.ErrConsentNeeded) || is[*oauth.AppRefusedError](err) || ofTokens && fault.KindOf(err).NeedsPerson()
 }
 
 // connectionSaid reports whether the heartbeat tells in the log that a person must

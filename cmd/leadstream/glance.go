@@ -15,6 +15,9 @@ type glance[T any] struct {
 	find  func(context.Context) (T, error)
 	every time.Duration // the least time between two looks
 	asked chan struct{} // has room for one
+	// untilFound has it looked for again by itself after a look that failed: that
+	// something does not answer is told, and so must be its end, though nobody asks.
+	untilFound bool
 
 	mu    sync.Mutex
 	value T
@@ -35,15 +38,23 @@ const (
 	// long it took, which was waiting and no work: that all is well again should not
 	// take long to show.
 	glanceAgain = 5 * time.Second
+	// glanceByItself is how soon after a look that failed there is another though
+	// nobody asks.
+	glanceByItself = 2 * glanceAgain
 )
 
 // run looks when it is asked to, until ctx ends.
 func (g *glance[T]) run(ctx context.Context) error {
 	for {
+		var again <-chan time.Time
+		if _, _, err := g.last(); err != nil && g.untilFound {
+			again = time.After(glanceByItself)
+		}
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-g.asked:
+		case <-again:
 		}
 		if !g.isDue() { // asked for while the last look was under way, which has answered it
 			continue

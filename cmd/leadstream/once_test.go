@@ -45,6 +45,25 @@ func (s *stack) background(line string, args ...string) (said string, stop func(
 	}
 }
 
+// TestAReplayBesideAnActiveProcessSaysThatItWaits: the process that works knows
+// nothing of it, so it is not carried out before that one stops.
+func TestAReplayBesideAnActiveProcessSaysThatItWaits(t *testing.T) {
+	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
+	_, stopFirst := s.background(`"active"`, "run")
+	for _, args := range [][]string{{"run", "--replay-from", "1h"}, {"run", "--once", "--replay-from", "1h"}} {
+		said, stop := s.background("standing by", args...)
+		if !strings.Contains(said, "the replay does not begin before") || strings.Contains(said, "does the catching up itself") {
+			t.Errorf("%v said %s", args, said)
+		}
+		if code := stop(); code != 0 {
+			t.Errorf("%v: exit code %d", args, code)
+		}
+	}
+	if code := stopFirst(); code != 0 {
+		t.Errorf("exit code %d", code)
+	}
+}
+
 // TestOnceBesideAnActiveProcessSaysThatItWaits, for it does so without end.
 func TestOnceBesideAnActiveProcessSaysThatItWaits(t *testing.T) {
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})

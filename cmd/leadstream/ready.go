@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"slices"
 	"strings"
 	"time"
@@ -12,6 +13,7 @@ import (
 	"leadstream/connector"
 	"leadstream/internal/delivery"
 	"leadstream/internal/kafka"
+	"leadstream/internal/linkedin"
 	"leadstream/internal/web"
 )
 
@@ -141,6 +143,56 @@ func roles(st connector.Status) []web.Degradation {
 	return list
 }
 
+// lateness is why a source is not read as often as it should be.
+type lateness struct {
+	state  web.State
+	part   string // whose fault it is; empty where nobody says so
+	reason string
+	todo   string
+	// public is the reason for everybody who reaches the port.
+	public string
+}
+
+const notRead = "not read for three intervals"
+
+// whyLate says why a source is late, by the last error of its poll, nil where it had
+// none; paced: requests are spread over the day. That LinkedIn allows no more requests for now is no failure: it is asked
+// again by itself.
+func whyLate(err error, paced bool) lateness {
+	text, todo := "", ""
+	if err != nil {
+		text, todo = connector.Told(err)
+	}
+	budget, limited := errors.AsType[*linkedin.BudgetError](err)
+	refused, answered := errors.AsType[*linkedin.APIError](err)
+	switch {
+	case limited:
+		l := lateness{state: web.Waiting, part: connector.PartLinkedIn, todo: todo, public: "LinkedIn allows no more requests for now; it goes on by itself at " + clock(budget.Until)}
+		if budget.Own > 0 {
+			l.public = "the requests that linkedin.daily_budget allows are used up for now; it goes on by itself at " + clock(budget.Until)
+		}
+		l.reason = l.public
+		return l
+	case answered && refused.Status == http.StatusTooManyRequests:
+		const soon = "LinkedIn allows no more requests for the moment; it goes on by itself after a pause"
+		return lateness{state: web.Waiting, part: connector.PartLinkedIn, reason: soon, todo: "nothing: it is asked again by itself", public: soon}
+	case err == nil && paced:
+		const spread = "LinkedIn allows fewer requests than `poll.interval` asks for, so they are spread over the day"
+		return lateness{state: web.Waiting, part: connector.PartLinkedIn, reason: spread, public: strings.ReplaceAll(spread, "`", ""),
+			todo: "nothing, unless leads come too late: see under Requests today"}
+	case err == nil:
+		return lateness{state: web.Warning, reason: notRead, public: notRead,
+			todo: "see whether the process has enough CPU and memory, and what its log says"}
+	}
+	return lateness{state: web.Warning, part: connector.PartOf(err), reason: notRead + ": " + text, todo: todo, public: notRead}
+}
+
+// paced reports whether requests are spread over the day.
+func (v *viewer) paced() bool { return v.linkedin != nil && v.linkedin.Budget().Paced }
+
+// clock is a time of the day, for people.
+func clock(t time.Time) string { return t.UTC().Format("15:04 UTC on 2 January") }
+
 // late reports whether a source was not read for three intervals. A process that
 // stands by reads none.
 func (v *viewer) late(st connector.Status, src connector.SourceStatus) bool {
@@ -159,7 +211,8 @@ func (v *viewer) unread(st connector.Status, consent bool) []web.Degradation {
 	for _, o := range st.Organizations {
 		lost[o.URN] = o.Problem != ""
 	}
-	const waits, refused, late = "nothing is read until somebody acts: ", "LinkedIn refuses to be read: ", "not read for three intervals: "
+	const waits, refused = "nothing is read until somebody acts: ", "LinkedIn refuses to be read: "
+	reasons := []string{waits, refused}
 	of := map[string][]string{}
 	for _, src := range st.Sources {
 		switch {
@@ -169,13 +222,17 @@ func (v *viewer) unread(st connector.Status, consent bool) []web.Degradation {
 		case src.Problem != "":
 			of[refused] = append(of[refused], src.Owner)
 		case v.late(st, src):
+			late := whyLate(src.Err, v.paced()).public + ": "
+			if !slices.Contains(reasons, late) {
+				reasons = append(reasons, late)
+			}
 			of[late] = append(of[late], src.Owner)
 		}
 	}
 	var list []web.Degradation
-	for _, reason := range []string{waits, refused, late} {
+	for _, reason := range reasons {
 		if len(of[reason]) > 0 {
-			list = append(list, web.Degradation{Part: "source", Reason: reason + several(of[reason]), Todo: "see the last errors on the status page"})
+			list = append(list, web.Degradation{Part: "source", Reason: reason + several(of[reason]), Todo: "the status page says why and what to do"})
 		}
 	}
 	return list

@@ -17,6 +17,8 @@ import (
 	"testing"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"leadstream/internal/delivery"
 	"leadstream/internal/kafka"
 	"leadstream/internal/linkedinsim"
@@ -39,7 +41,29 @@ func (j *journal) Write(p []byte) (int, error) {
 }
 
 // entry is a line of the log.
-type entry struct{ Level, Msg, Todo, Error, Work string }
+type entry struct{ Level, Msg, Todo, Error, Work, Address, Setting string }
+
+// page is the status page of the connector.
+func (j *journal) page() string {
+	j.t.Helper()
+	for _, e := range j.said("info", 0) {
+		if e.Setting != "http.listen" {
+			continue
+		}
+		answer, err := http.Get("http://" + e.Address + "/")
+		if err != nil {
+			j.t.Fatal(err)
+		}
+		defer answer.Body.Close() //nolint:errcheck // read to its end below
+		body, err := io.ReadAll(answer.Body)
+		if err != nil || answer.StatusCode != http.StatusOK {
+			j.t.Fatalf("GET / = %s %s (%v)", answer.Status, body, err)
+		}
+		return string(body)
+	}
+	j.t.Fatal("the page is not served")
+	return ""
+}
 
 // said are the lines of these levels, since the mark.
 func (j *journal) said(levels string, mark int) (lines []entry) {
@@ -119,56 +143,87 @@ func broken(f linkedinsim.Fault) func(*stack) {
 
 func healed(s *stack) { s.sim.ClearFaults() }
 
+// checkPage holds the page to what it may not do, whatever is amiss.
+func checkPage(t *testing.T, body string, amiss bool) {
+	t.Helper()
+	_, banner, _ := strings.Cut(body, `<section class="banner `)
+	state, _, _ := strings.Cut(banner, `"`)
+	banner, below, _ := strings.Cut(banner, "</section>")
+	for _, worse := range []struct{ is, above string }{{"failing", "ok waiting warning"}, {"warning", "ok waiting"}} {
+		if strings.Contains(below, `class="badge `+worse.is) && strings.Contains(worse.above, state) {
+			t.Errorf("the page is %s, and below something is %s: %s", state, worse.is, banner)
+		}
+	}
+	if amiss && state != "failing" && state != "warning" {
+		t.Errorf("the page is %s although a person must act: %s", state, banner)
+	}
+	if n, todos := strings.Count(banner, "<li"), strings.Count(banner, `<span class="todo">`); n != todos || amiss && n == 0 || strings.Contains(banner, `<span class="todo"></span>`) {
+		t.Errorf("of %d problems %d say what to do: %s", n, todos, banner)
+	}
+	if strings.Contains(body, "status page") || strings.Contains(body, "Mend what it names") {
+		t.Errorf("the page sends its reader elsewhere, or does not say what to do: %s", banner)
+	}
+}
+
 // TestOneEventIsOneLineWithWhatToDo: whoever is paged reads the one line that tells
 // what is wrong and what to do, not that line among four others.
 func TestOneEventIsOneLineWithWhatToDo(t *testing.T) {
+	atOnce := new(errgroup.Group)
+	atOnce.SetLimit(6) // they wait more than they work
 	for _, c := range incidents() {
-		t.Run(c.name, func(t *testing.T) {
-			t.Parallel()
-			s := bareStack(t, linkedinsim.Config{Organizations: 2, Events: 2, Forms: 2, Leads: 20, Seed: 1, AutoConsent: true})
-			s.consentLongAgo()
-			over := map[string]string{"LEADSTREAM_POLL_DISCOVERY_INTERVAL": "1s", "LEADSTREAM_LOG_LEVEL": "info"}
-			if c.before != nil {
-				c.before(s, over)
+		atOnce.Go(func() error { t.Run(c.name, c.test); return nil })
+	}
+	if err := atOnce.Wait(); err != nil {
+		t.Error(err)
+	}
+}
+
+// test has it happen.
+func (c incident) test(t *testing.T) {
+	s := bareStack(t, linkedinsim.Config{Organizations: 2, Events: 2, Forms: 2, Leads: 20, Seed: 1, AutoConsent: true})
+	s.consentLongAgo()
+	over := map[string]string{"LEADSTREAM_POLL_DISCOVERY_INTERVAL": "1s", "LEADSTREAM_LOG_LEVEL": "info"}
+	if c.before != nil {
+		c.before(s, over)
+	}
+	j := s.work(over)
+	j.await("two organizations", 0, func(lines []entry) bool { return count(lines, "organization found") == 2 })
+	j.await("their backlog", 0, func(lines []entry) bool { return count(lines, "backlog range done") >= 2 })
+	mark := j.mark()
+	c.happens(s)
+	level := "error"
+	if c.errors == 0 {
+		level = "warn"
+	}
+	j.await("the line", mark, func(lines []entry) bool {
+		for _, e := range lines {
+			if e.Level == level && strings.Contains(e.Msg+" "+e.Error+" "+e.Todo, c.says) {
+				return true
 			}
-			j := s.work(over)
-			j.await("two organizations", 0, func(lines []entry) bool { return count(lines, "organization found") == 2 })
-			j.await("their backlog", 0, func(lines []entry) bool { return count(lines, "backlog range done") >= 2 })
-			mark := j.mark()
-			c.happens(s)
-			level := "error"
-			if c.errors == 0 {
-				level = "warn"
-			}
-			j.await("the line", mark, func(lines []entry) bool {
-				for _, e := range lines {
-					if e.Level == level && strings.Contains(e.Msg+" "+e.Error+" "+e.Todo, c.says) {
-						return true
-					}
-				}
-				return false
-			})
-			time.Sleep(1500 * time.Millisecond) // whatever else is said of it, of several polls and discoveries
-			errors, warnings := j.said("error", mark), j.said("warn", mark)
-			if len(errors) != c.errors || len(warnings) > c.warnings {
-				t.Errorf("%d errors and %d warnings, want %d and %d at most:\n%+v\n%+v", len(errors), len(warnings), c.errors, c.warnings, errors, warnings)
-			}
-			for _, e := range append(errors, warnings...) {
-				if e.Todo == "" || strings.Contains(e.Todo, "mend what it names; it is noticed by itself") {
-					t.Errorf("what to do is not said: %+v", e)
-				}
-			}
-			if c.mends != nil {
-				mark = j.mark()
-				c.mends(s)
-				j.await("its end", mark, func(lines []entry) bool {
-					return count(lines, "recovered")+count(lines, "organization can be read again")+count(lines, "the connection to LinkedIn works again") > 0
-				})
-				if more := j.said("error warn", mark); len(more) > 0 {
-					t.Errorf("with its end: %+v", more)
-				}
-			}
+		}
+		return false
+	})
+	time.Sleep(1500 * time.Millisecond) // whatever else is said of it, of several polls and discoveries
+	checkPage(t, j.page(), c.errors > 0)
+	errors, warnings := j.said("error", mark), j.said("warn", mark)
+	if len(errors) != c.errors || len(warnings) > c.warnings {
+		t.Errorf("%d errors and %d warnings, want %d and %d at most:\n%+v\n%+v", len(errors), len(warnings), c.errors, c.warnings, errors, warnings)
+	}
+	for _, e := range append(errors, warnings...) {
+		if e.Todo == "" || strings.Contains(e.Todo, "mend what it names; it is noticed by itself") {
+			t.Errorf("what to do is not said: %+v", e)
+		}
+	}
+	if c.mends != nil {
+		mark = j.mark()
+		c.mends(s)
+		j.await("its end", mark, func(lines []entry) bool {
+			return count(lines, "recovered")+count(lines, "organization can be read again")+count(lines, "the connection to LinkedIn works again") > 0
 		})
+		if more := j.said("error warn", mark); len(more) > 0 {
+			t.Errorf("with its end: %+v", more)
+		}
+		checkPage(t, j.page(), false)
 	}
 }
 

@@ -16,6 +16,7 @@ import (
 	"leadstream/connector"
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/delivery"
+	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
 	"leadstream/internal/oauth"
 	"leadstream/internal/web"
@@ -48,6 +49,7 @@ func newViewer(s *system, work *connector.Connector, beat *oauth.Heartbeat) *vie
 	v := &viewer{system: s, work: work, beat: beat, id: processID(), started: time.Now().UTC()}
 	v.kafka = newGlance(10*time.Second, v.reachKafka)
 	v.schemas = newGlance(topicAge, v.reachRegistry)
+	v.kafka.untilFound, v.schemas.untilFound = true, true
 	v.progress = newGlance(topicAge, v.readProgress)
 	count := lettersOf(s.cluster, s.config.Name)
 	v.letters = newGlance(topicAge, func(ctx context.Context) (delivery.Letters, error) {
@@ -203,9 +205,7 @@ func (v *viewer) sources(st connector.Status, at time.Time) []web.Source {
 	for _, src := range st.Sources {
 		row := web.Source{Owner: src.Owner, LeadType: src.LeadType, State: web.OK, Live: src.Live, LastSuccess: src.Success,
 			Notified: src.Notified, Problem: src.Problem, Todo: src.Todo}
-		if !src.Live.IsZero() {
-			row.LagSeconds = max(at.Sub(src.Live).Seconds(), 0)
-		}
+		row.LagSeconds = behind(src, at)
 		switch {
 		case src.Waits:
 			row.State, row.Problem, row.Todo = web.Waiting, "", "" // told once, above
@@ -214,13 +214,29 @@ func (v *viewer) sources(st connector.Status, at time.Time) []web.Source {
 		case src.Problem != "":
 			row.State = web.Failing
 		case v.late(st, src):
-			row.State = web.Warning
+			why := whyLate(src.Err, v.paced())
+			row.State, row.Cause, row.Problem, row.Todo = why.state, why.part, why.reason, why.todo
 		case st.Active && src.Success.IsZero():
 			row.State = web.Waiting
 		}
 		rows = append(rows, row)
 	}
 	return rows
+}
+
+// behind is how many seconds ago the oldest lead can have been submitted that should
+// be in Kafka and is not. A first start's past is no delay.
+func behind(src connector.SourceStatus, at time.Time) float64 {
+	if src.Live.IsZero() {
+		return 0
+	}
+	oldest := src.Live
+	for _, r := range src.Backlog {
+		if r.Kind == checkpoint.CatchUp && r.Next.Before(oldest) {
+			oldest = r.Next
+		}
+	}
+	return max(at.Sub(oldest).Seconds(), 0)
 }
 
 // forms are the forms, each as far behind as its owner's sources, or as what it
@@ -313,13 +329,22 @@ func (v *viewer) deadLetters() web.DeadLetters {
 func (v *viewer) errors() []web.Error {
 	var list []web.Error
 	for _, t := range v.work.Troubles().List() {
-		e := web.Error{Time: t.Last, Count: t.Count, Part: t.Part, Text: t.Text, Todo: t.Todo, Over: t.Over}
+		e := web.Error{Time: t.Last, Since: t.Since, Count: t.Count, Part: t.Part, Text: t.Text, Todo: t.Todo, Over: t.Over, State: web.Waiting}
+		switch {
+		case t.Event:
+			e.State = web.Warning
+		case t.Kind.NeedsPerson(), t.Kind == fault.Fatal:
+			e.State = web.Failing
+		}
 		if t.Count > 1 {
 			e.First = t.First
 		}
 		var needed *oauth.ConsentNeededError
 		if errors.As(t.Err, &needed) { // which work met it first says nothing
 			e.Text = strings.TrimSuffix(needed.Error(), "; "+needed.Todo())
+		}
+		if connectionError(t.Err) {
+			e.Part = "consent"
 		}
 		list = append(list, e)
 	}

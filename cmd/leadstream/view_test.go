@@ -312,7 +312,7 @@ func TestThatConsentIsNeededIsToldInShortAndOnce(t *testing.T) {
 	needed := &oauth.ConsentNeededError{Reason: oauth.AccessRevoked}
 	v.work.Troubles().Note("urn:li:organization:1", "polling", fmt.Errorf("reading [a, b) of urn:li:organization:1/EVENT: authorizing the request: %w", needed))
 	list := v.errors()
-	if len(list) != 1 || list[0].Text != "LinkedIn consent is needed: the access token was revoked" || !strings.HasPrefix(list[0].Todo, "press Connect or Reconnect LinkedIn") || list[0].Part != "linkedin" {
+	if len(list) != 1 || list[0].Text != "LinkedIn consent is needed: the access token was revoked" || !strings.HasPrefix(list[0].Todo, "press Connect or Reconnect LinkedIn") || list[0].Part != "consent" || list[0].State != web.Failing {
 		t.Errorf("errors = %+v, want the consent in short and the button", list)
 	}
 }

@@ -6,8 +6,6 @@ import (
 	"slices"
 	"time"
 
-	"go.uber.org/zap"
-
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/kafka"
 )
@@ -51,9 +49,7 @@ func (s *Store) lost(t *topicState) {
 	if t.EndOffset == 0 {
 		return
 	}
-	s.opts.Log.Error("a lead topic was deleted, and what bears its name now is another one: new leads flow into it, older ones do not come back by themselves",
-		zap.String("topic", t.Topic.Topic), zap.Int64("leads_before", t.Leads),
-		zap.String("todo", "nothing, if that was meant; else `leadstream run --replay-from 365d` publishes again what LinkedIn still has"))
+	s.recreated = append(s.recreated, &TopicRecreatedError{Topic: t.Topic.Topic, Leads: t.Leads, At: s.opts.Now()})
 	t.removed(t.newest())
 	t.EndOffset, t.Partitions, t.changed = 0, nil, true
 }

@@ -73,6 +73,7 @@ type Store struct {
 	refusals  map[string]Refusal   // by topics that did not take their tombstones
 	buried    checkpoint.Deletions // how far they have been carried out
 	dead      map[string]struct{}  // keys of the dead letters, nil until asked for
+	recreated []*TopicRecreatedError
 
 	viewMu sync.Mutex
 	view   map[string]checkpoint.Topic // copies for readers that must not wait

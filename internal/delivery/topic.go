@@ -30,6 +30,38 @@ func (e *ForeignTopicError) Todo() string {
 // Fault suspends the form.
 func (e *ForeignTopicError) Fault() fault.Kind { return fault.Suspend }
 
+// TopicRecreatedError says that a lead topic was deleted, and that what bears its
+// name now is another one.
+type TopicRecreatedError struct {
+	Topic string
+	Leads int64 // that had been published to it
+	At    time.Time
+}
+
+func (e *TopicRecreatedError) Error() string {
+	return fmt.Sprintf("topic %s, to which %d leads had been published, was deleted; new leads flow into another one, older ones do not come back by themselves; %s", e.Topic, e.Leads, e.Todo())
+}
+
+// Todo is what to do about it, read by fault.TodoOf.
+func (e *TopicRecreatedError) Todo() string {
+	return "nothing, if that was meant; else `leadstream run --replay-from 365d` publishes again what LinkedIn still has"
+}
+
+// About is the one time that it happened, for fault.Trouble.
+func (e *TopicRecreatedError) About() string { return e.Topic + " at " + e.At.String() }
+
+// Fault waits for a person, although the form goes on.
+func (e *TopicRecreatedError) Fault() fault.Kind { return fault.Suspend }
+
+// Recreated are the lead topics that were found to be others than before, each once.
+func (s *Store) Recreated() []*TopicRecreatedError {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	found := s.recreated
+	s.recreated = nil
+	return found
+}
+
 // topicState is what is known of one lead topic.
 type topicState struct {
 	checkpoint.Topic

@@ -17,7 +17,7 @@ var assets embed.FS
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
 	"span": spanSeconds, "stamp": stamp, "machine": machine, "number": number, "count": count,
 	"percent": percent, "prose": prose, "capital": capital, "badge": badgeOf, "join": strings.Join,
-	"len64": func(forms []Form) int64 { return int64(len(forms)) },
+	"mark": func(s State) string { return badgeOf(s, "").Shape }, "len64": func(forms []Form) int64 { return int64(len(forms)) },
 }).ParseFS(assets, "assets/*.html"))
 
 const (
@@ -49,6 +49,9 @@ type statusPage struct {
 	Degraded []Degradation
 	Starting bool // not ready yet
 	Connect  bool // the consent can be done here
+	// Verdict is the worst state of all, and Needs how many problems need a person.
+	Verdict State
+	Needs   int
 	// Informed: this process knows how the work goes, since it does it, did it,
 	// or has read of it.
 	Informed bool
@@ -113,20 +116,23 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 func (s *Server) statusPage(v View, ready Readiness) statusPage {
 	p := statusPage{frame: s.frame("", ""), View: v, Degraded: ready.Degraded, Starting: !ready.Ready, Connect: s.opts.Consent != nil,
 		Chart: chartOf(v.Hours, v.Time)}
-	p.needConsent()
+	p.judge()
 	p.Logout = s.sessions != nil
 	p.Title = "leadstream"
 	if v.Name != "" && v.Name != "leadstream" {
 		p.Title = v.Name + " · leadstream"
 	}
-	if n := len(p.Degraded); n > 0 {
-		p.Title = count(int64(n), "problem", "problems") + " · " + p.Title
+	if p.Needs > 0 {
+		p.Title = count(int64(p.Needs), "problem", "problems") + " · " + p.Title
 	}
 	p.Counted, p.Asked = v.Hours != nil, v.Budget.Endpoints != nil
 	p.Groups, p.Hidden = groups(v)
 	p.Informed = v.Process.Active || !v.ReadAt.IsZero() || len(p.Groups) > 0
 	p.Lag = furthest(v.Sources)
-	p.HasLag = slices.ContainsFunc(v.Sources, func(src Source) bool { return !src.Live.IsZero() })
+	for _, f := range v.Forms {
+		p.Lag = max(p.Lag, f.LagSeconds)
+	}
+	p.HasLag = p.Lag > 0 || slices.ContainsFunc(v.Sources, func(src Source) bool { return !src.Live.IsZero() })
 	for _, t := range v.Tasks {
 		if !t.Done {
 			p.TasksOpen++
@@ -135,18 +141,68 @@ func (s *Server) statusPage(v View, ready Readiness) statusPage {
 	return p
 }
 
-// needConsent has the page say first that LinkedIn is not connected, should that
-// not stand among what is degraded.
-func (p *statusPage) needConsent() {
-	told := slices.ContainsFunc(p.Degraded, func(d Degradation) bool { return d.Part == "consent" })
-	if p.Connection.State != Failing || told {
-		return
+// judge finds out what is amiss, and what to say first.
+func (p *statusPage) judge() {
+	p.Problems, p.Verdict, p.Needs = p.problems(), OK, 0
+	if p.Starting {
+		p.Verdict = Waiting
 	}
-	d := Degradation{Part: "consent", Reason: p.Connection.Problem, Todo: p.Connection.Todo}
-	if d.Reason == "" {
-		d.Reason, d.Todo = "leadstream is not connected to LinkedIn", "connect it below"
+	for _, x := range p.Problems {
+		if urgency(x.State) > 0 {
+			p.Needs++
+		}
 	}
-	p.Degraded = append([]Degradation{d}, p.Degraded...)
+	if len(p.Problems) > 0 {
+		p.Verdict = p.Problems[0].State
+	}
+}
+
+// Headline is the page in a few words.
+func (p statusPage) Headline() string {
+	things := count(int64(p.Needs), "thing", "things")
+	if p.Needs == 1 {
+		things = "one thing"
+	}
+	switch {
+	case p.Verdict == Failing && p.Needs == 1:
+		return "One thing needs attention"
+	case p.Verdict == Failing:
+		return things + " need attention"
+	case p.Verdict == Warning:
+		return "It works; look at " + things + " soon"
+	case p.Starting && len(p.Problems) == 0:
+		return "Starting: Kafka has not been reached yet"
+	case p.Verdict == Waiting:
+		return "Waiting for a while; there is nothing to do"
+	case !p.Process.Active:
+		return "Standing by"
+	}
+	return "Everything works"
+}
+
+// Button is what the button that leads to the consent says.
+func (p statusPage) Button() string {
+	if p.Connection.Stored {
+		return "Reconnect LinkedIn"
+	}
+	return "Connect LinkedIn"
+}
+
+// NeedsConsent reports whether a problem is mended by the consent: then the button
+// stands beside it.
+func (p statusPage) NeedsConsent() bool {
+	return p.Connect && slices.ContainsFunc(p.Problems, func(x Problem) bool { return x.Part == partConsent })
+}
+
+// Here is a text as it reads on the page: what elsewhere leads to the page leads to
+// what stands on it.
+func (p statusPage) Here(text string) string {
+	text = strings.ReplaceAll(text, "Connect or Reconnect LinkedIn", p.Button())
+	for _, there := range []string{" on the status page", " of the status page"} {
+		text = strings.ReplaceAll(text, there, "")
+	}
+	text = strings.ReplaceAll(text, "see the status page", "see below")
+	return strings.ReplaceAll(text, "the status page", "this page")
 }
 
 // groups sorts sources and forms to their organizations; those that need a
@@ -246,7 +302,7 @@ func (p statusPage) Spoken(text string) string { return ids.ReplaceAllStringFunc
 // themselves.
 var partNames = map[string]string{
 	"kafka": "Kafka", "registry": "Schema registry", "linkedin": "LinkedIn", "consent": "LinkedIn",
-	"role": "Access", "form": "Form", "source": "Reading",
+	"role": "Access", "form": "Form", "source": "Reading", "dead_letters": "Dead letters", "replay": "Replay",
 }
 
 // Named is the name of the organization that part is the URN of, of the form

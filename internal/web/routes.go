@@ -60,7 +60,9 @@ func (s *Server) ready(w http.ResponseWriter, r *http.Request) {
 
 // status is the page's content for programs.
 func (s *Server) status(w http.ResponseWriter, r *http.Request) {
-	s.writeJSON(w, http.StatusOK, s.view(r))
+	v := s.view(r)
+	v.Problems = s.statusPage(v, s.opts.Ready()).Problems
+	s.writeJSON(w, http.StatusOK, v)
 }
 
 func (s *Server) view(r *http.Request) View {

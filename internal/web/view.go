@@ -30,6 +30,8 @@ type View struct {
 	DeadLetters DeadLetters `json:"dead_letters"`
 	// Errors are the last ones, newest first, repeated ones merged.
 	Errors []Error `json:"errors"`
+	// Problems are what is amiss, the worst first. The Server makes them from all else.
+	Problems []Problem `json:"problems"`
 }
 
 // Process says which process does the work.
@@ -89,7 +91,7 @@ type Organization struct {
 	Name  string   `json:"name"`
 	Roles []string `json:"roles"`
 	// Access: OK when its leads can be read, Warning when they cannot and nobody
-	// asked for them.
+	// asked for them, which is no problem.
 	Access  State  `json:"access"`
 	Problem string `json:"problem,omitzero"`
 	Todo    string `json:"todo,omitzero"`
@@ -103,8 +105,12 @@ type Source struct {
 	// Live is up to when submissions are in Kafka.
 	Live        time.Time `json:"live,omitzero"`
 	LastSuccess time.Time `json:"last_success,omitzero"`
-	// LagSeconds is how far Live stays behind the clock.
+	// LagSeconds is how long ago the oldest lead can have been submitted that should
+	// be in Kafka and is not: how far Live stays behind the clock, or what is left of
+	// an outage.
 	LagSeconds float64 `json:"lag_seconds"`
+	// Cause is the part of the Error that keeps it from being read; may be empty.
+	Cause string `json:"cause,omitzero"`
 	// Notified: LinkedIn notifies of its leads, by webhook.
 	Notified bool   `json:"notified,omitzero"`
 	Problem  string `json:"problem,omitzero"`
@@ -209,9 +215,14 @@ type Error struct {
 	Time  time.Time `json:"time"`           // the last time
 	First time.Time `json:"first,omitzero"` // the first time, when repeated
 	Count int       `json:"count,omitzero"` // how often; 0 counts as 1
-	Part  string    `json:"part"`           // kafka, registry, linkedin, a form, …
-	Text  string    `json:"text"`
-	Todo  string    `json:"todo,omitzero"`
+	// Since is when it began this time.
+	Since time.Time `json:"since,omitzero"`
+	// State: Failing needs a person, Waiting is tried again by itself, Warning has
+	// happened and does not go on; empty is Failing.
+	State State  `json:"state,omitzero"`
+	Part  string `json:"part"` // kafka, registry, linkedin, consent, replay, an organization's URN, a form's id
+	Text  string `json:"text"`
+	Todo  string `json:"todo,omitzero"`
 	// Over: it has mended since.
 	Over bool `json:"over,omitzero"`
 }
