@@ -75,6 +75,8 @@ type FormStatus struct {
 	LastLead      time.Time
 	State         string // ok, suspended or gone
 	Problem, Todo string
+	// Cause is the part that the problem is about: registry, or else the form's own.
+	Cause string
 }
 
 // Suspended reports whether the form's leads wait until it is mended.
@@ -134,7 +136,7 @@ func (e *epoch) status() Status {
 		row := SourceStatus{Owner: src.Owner, LeadType: src.Type, Live: p.Live, Success: state.success, Backlog: p.Backlog, Notified: state.notified,
 			Err: e.troubles.failing(polling + src.String())}
 		if state.err != nil {
-			row.Problem, row.Todo = told(state.err)
+			row.Problem, row.Todo = Told(state.err)
 			row.Waits = fault.KindOf(state.err) == fault.Pause
 		}
 		s.Sources = append(s.Sources, row)
@@ -170,7 +172,8 @@ func (b *formBook) status(events map[string][]string, topics map[string]checkpoi
 			s.Fields = f.fields.Len()
 		}
 		if f.why != nil {
-			s.Problem, s.Todo = told(f.why)
+			s.Problem, s.Todo = Told(f.why)
+			s.Cause = partOf(f.id, formWork(f.id), f.why)
 		}
 		t := topics[s.Topic]
 		s.Leads, s.LastLead = t.Leads, t.LastLead

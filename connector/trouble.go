@@ -2,7 +2,10 @@ package connector
 
 import (
 	"cmp"
+	"context"
+	"errors"
 	"maps"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
@@ -16,6 +19,7 @@ import (
 	"leadstream/internal/delivery"
 	"leadstream/internal/fault"
 	"leadstream/internal/lead"
+	"leadstream/schema"
 )
 
 // Trouble is something that went wrong, for people: it is told with what to do,
@@ -116,6 +120,9 @@ type line struct {
 }
 
 func (t *Troubles) report(about, work string, err error, say *line) {
+	if errors.Is(err, context.Canceled) {
+		return // the work was ended by us
+	}
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	now := t.now().UTC()
@@ -373,8 +380,42 @@ func (t *Troubles) makeRoom() {
 // persons are URNs of LinkedIn's that name a person, which its messages may hold.
 var persons = regexp.MustCompile(`urn:li:(person|member):[^\s"'),;]+`)
 
-// Told is an error's text and what to do about it, as people are told.
-func Told(err error) (text, todo string) { return told(err) }
+// Told is an error's text and what to do about it, in short: without the work around
+// it, of which a reader of the page sees for whom it was.
+func Told(err error) (text, todo string) {
+	full, todo := told(err)
+	if full == "" {
+		return full, todo
+	}
+	text, _ = told(root(err))
+	return strings.TrimSuffix(text, "; "+todo), todo
+}
+
+// root is the error of a chain that says what to do, else the one that declares its
+// kind, else err.
+func root(err error) error {
+	var says interface {
+		error
+		Todo() string
+	}
+	if errors.As(err, &says) && says.Todo() != "" {
+		return says
+	}
+	if errors.Is(err, schema.ErrIncompatible) {
+		return err // whose subject it is stands around it
+	}
+	var declared interface {
+		error
+		Fault() fault.Kind
+	}
+	for e := err; errors.As(e, &declared); {
+		if reflect.TypeOf(declared) != reflect.TypeOf(fault.As(fault.Retry, err)) {
+			return declared
+		}
+		e = errors.Unwrap(declared) // it was only given a kind
+	}
+	return err
+}
 
 // PartOf is what an error of a poll is about: kafka, registry or linkedin.
 func PartOf(err error) string { return partOf("", "", err) }

@@ -129,8 +129,8 @@ func TestABusyInstallationOnAPhone(t *testing.T) {
 	p.awaitMetric(`leadstream_dead_letters_total{reason="UnreadableElement"}`, "5")
 	s.open(p, browsertest.PhoneLight)
 	s.leads(counted + 12) // what was counted before the restart, and what came after it
-	s.says("One thing needs attention", "Not read", "ANALYST of this page, which does not read event leads", "✕ Suspended", "its leads are kept",
-		"5 responses could not be published", "5 could not be read UnreadableElement", "is not leadstream's")
+	s.says("2 things need attention", "Not read", "ANALYST of this page, which does not read event leads", "✕ Suspended", "its leads are kept",
+		"5 leads could not be published", "No leads go out for Anmeldung zum Sommerfest", "5 responses could not be published", "5 could not be read UnreadableElement", "is not leadstream's")
 	s.pictures("busy", browsertest.Screens()...)
 }
 

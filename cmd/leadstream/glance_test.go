@@ -152,3 +152,23 @@ func TestOnlyALookThatFailedIsMadeAgainForWhoDoesNotNeedIt(t *testing.T) {
 		}
 	})
 }
+
+func TestThatSomethingAnswersAgainIsFoundOutThoughNobodyAsks(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		fail := errors.New("away")
+		g, looks := glancing(t, 30*time.Second, time.Second, &fail)
+		g.untilFound = true
+		g.get(t.Context()) //nolint:errcheck // as a page does
+		time.Sleep(time.Minute)
+		fail = nil
+		time.Sleep(2 * glanceByItself)
+		if _, _, err := g.last(); err != nil {
+			t.Errorf("after %v it is still %v", 2*glanceByItself, err)
+		}
+		before := *looks
+		time.Sleep(time.Hour)
+		if *looks != before {
+			t.Errorf("%d looks in an hour in which nothing was amiss and nobody asked", *looks-before)
+		}
+	})
+}

@@ -12,9 +12,11 @@ import (
 
 	"leadstream/connector"
 	"leadstream/internal/delivery"
+	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
 	"leadstream/internal/linkedin"
 	"leadstream/internal/web"
+	"leadstream/schema"
 )
 
 // readyPatience is how long a probe waits for what is not known yet or no longer:
@@ -97,35 +99,39 @@ const kafkaTodo = "see that the brokers run and that `kafka.brokers` names them"
 // anybody who reaches the port.
 func (v *viewer) away(ctx context.Context) []web.Degradation {
 	v.schemas.ask()
-	_, answered, kafkaErr := v.kafka.get(ctx)
-	_, _, registryErr := v.schemas.get(ctx)
+	_, kafkaAt, kafkaErr := v.kafka.get(ctx)
+	_, registryAt, registryErr := v.schemas.get(ctx)
 	var list []web.Degradation
-	if kafkaErr != nil || v.kafkaFails(answered) {
+	if kafkaErr != nil || v.fails(kafkaAt, isKafkaAway) {
 		list = append(list, web.Degradation{Part: "kafka", Reason: "Kafka does not answer", Todo: kafkaTodo})
 	}
-	if registryErr != nil {
+	if registryErr != nil || v.fails(registryAt, isRegistryAway) {
 		list = append(list, web.Degradation{Part: "registry", Reason: "the schema registry does not answer",
 			Todo: "see that it runs and that `registry.url` names it"})
 	}
 	return list
 }
 
-// givenUp is how long after it last met that Kafka is away a piece of work counts
-// as waiting, while Kafka answers: longer than its longest attempt and the pause
+// givenUp is how long after it last met that Kafka or the registry is away a piece of
+// work counts as waiting, while that answers: longer than its longest attempt and the pause
 // after it. What is silent for longer is tried by nobody any more.
 const givenUp = 3 * time.Minute
 
-// kafkaFails reports whether some work waits for Kafka, which answered last at that
-// time.
-func (v *viewer) kafkaFails(answered time.Time) bool {
-	for _, t := range v.work.Troubles().List() {
-		var away *kafka.UnreachableError
-		var unknown *kafka.AuthenticationError
-		if !t.Over && answered.Sub(t.Last) < givenUp && (errors.As(t.Err, &away) || errors.As(t.Err, &unknown)) {
-			return true
-		}
-	}
-	return false
+// fails reports whether some work waits for what answered last at that time.
+func (v *viewer) fails(answered time.Time, away func(error) bool) bool {
+	return slices.ContainsFunc(v.work.Troubles().List(), func(t connector.Trouble) bool {
+		return !t.Over && answered.Sub(t.Last) < givenUp && away(t.Err)
+	})
+}
+
+func isKafkaAway(err error) bool {
+	return is[*kafka.UnreachableError](err) || is[*kafka.AuthenticationError](err)
+}
+
+// isRegistryAway: a registry that refuses one schema is there.
+func isRegistryAway(err error) bool {
+	failed, ok := errors.AsType[*schema.RegistryError](err)
+	return ok && failed.Fault() == fault.Retry || is[*schema.AuthError](err)
 }
 
 // roles are the organizations that cannot be read.
@@ -200,8 +206,11 @@ func (v *viewer) late(st connector.Status, src connector.SourceStatus) bool {
 	if st.Since.After(last) {
 		last = st.Since
 	}
-	return st.Active && time.Since(last) > 3*v.config.Poll.Interval
+	return st.Active && time.Since(last) > v.lateAfter()
 }
+
+// lateAfter is how long after it was read a source is late.
+func (v *viewer) lateAfter() time.Duration { return 3 * v.config.Poll.Interval }
 
 // unread are the sources that are not read as they should be, in one line for all
 // that have the same reason. Those whose organization cannot be read are told of

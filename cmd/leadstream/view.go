@@ -8,7 +8,6 @@ import (
 	"os"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"golang.org/x/sync/errgroup"
@@ -213,7 +212,7 @@ func (v *viewer) sources(st connector.Status, at time.Time) []web.Source {
 			row.State, row.Problem, row.Todo = web.Failing, "", "" // told at the organization
 		case src.Problem != "":
 			row.State = web.Failing
-		case v.late(st, src):
+		case v.late(st, src), st.Active && fault.DelayOf(src.Err) > v.lateAfter():
 			why := whyLate(src.Err, v.paced())
 			row.State, row.Cause, row.Problem, row.Todo = why.state, why.part, why.reason, why.todo
 		case st.Active && src.Success.IsZero():
@@ -257,7 +256,7 @@ func forms(st connector.Status, sources []web.Source, at time.Time) []web.Form {
 	for _, f := range st.Forms {
 		row := web.Form{ID: f.ID, Name: f.Name, Owner: f.Owner, Events: f.Events, Topic: f.Topic, SchemaID: f.SchemaID,
 			SchemaVersion: f.SchemaVersion, Fields: f.Fields, Leads: f.Leads, LastLead: f.LastLead,
-			LagSeconds: max(lag[f.Owner], owed[f.ID]), State: web.OK, Label: f.State, Problem: f.Problem, Todo: f.Todo}
+			LagSeconds: max(lag[f.Owner], owed[f.ID]), State: web.OK, Label: f.State, Problem: f.Problem, Todo: f.Todo, Cause: f.Cause}
 		_, row.Owed = owed[f.ID]
 		switch {
 		case f.Suspended():
@@ -329,7 +328,8 @@ func (v *viewer) deadLetters() web.DeadLetters {
 func (v *viewer) errors() []web.Error {
 	var list []web.Error
 	for _, t := range v.work.Troubles().List() {
-		e := web.Error{Time: t.Last, Since: t.Since, Count: t.Count, Part: t.Part, Text: t.Text, Todo: t.Todo, Over: t.Over, State: web.Waiting}
+		text, todo := connector.Told(t.Err)
+		e := web.Error{Time: t.Last, Since: t.Since, Count: t.Count, Part: t.Part, Text: text, Todo: todo, Over: t.Over, State: web.Waiting}
 		switch {
 		case t.Event:
 			e.State = web.Warning
@@ -338,10 +338,6 @@ func (v *viewer) errors() []web.Error {
 		}
 		if t.Count > 1 {
 			e.First = t.First
-		}
-		var needed *oauth.ConsentNeededError
-		if errors.As(t.Err, &needed) { // which work met it first says nothing
-			e.Text = strings.TrimSuffix(needed.Error(), "; "+needed.Todo())
 		}
 		if connectionError(t.Err) {
 			e.Part = "consent"

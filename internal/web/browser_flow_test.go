@@ -163,13 +163,13 @@ func TestPageKeepsItselfFreshAndTheReaderWhereSheIs(t *testing.T) {
 	// As when she comes back to the tab. Timers that hurry would replace what the
 	// steps above were about to touch.
 	browsertest.Eval[bool](t, ctx, `document.dispatchEvent(new Event("visibilitychange"))`)
-	browsertest.Wait(t, ctx, `document.querySelector("main").textContent.includes("2 things need attention")`)
+	browsertest.Wait(t, ctx, `document.querySelector("main").textContent.includes("4 things need attention")`)
 	for _, holds := range []string{
 		`document.querySelector("details").open`,
 		`document.activeElement.id === "connect"`,
 		`window.scrollY === 300`,
-		`document.title.startsWith("2 problems")`,
-		`document.getElementById("change").textContent.includes("2 things need attention")`,
+		`document.title.startsWith("4 problems")`,
+		`document.getElementById("change").textContent.includes("4 things need attention")`,
 	} {
 		if !browsertest.Eval[bool](t, ctx, holds) {
 			t.Errorf("after the page has refreshed itself, %s does not hold", holds)

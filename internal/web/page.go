@@ -191,7 +191,9 @@ func (p statusPage) Button() string {
 // NeedsConsent reports whether a problem is mended by the consent: then the button
 // stands beside it.
 func (p statusPage) NeedsConsent() bool {
-	return p.Connect && slices.ContainsFunc(p.Problems, func(x Problem) bool { return x.Part == partConsent })
+	return p.Connect && slices.ContainsFunc(p.Problems, func(x Problem) bool {
+		return x.Part == partConsent && (strings.Contains(x.Todo, "onnect LinkedIn") || strings.Contains(x.Todo, "consent again"))
+	})
 }
 
 // Here is a text as it reads on the page: what elsewhere leads to the page leads to

@@ -86,6 +86,15 @@ func (c *collector) away() {
 				break
 			}
 		}
+		waiting := 0
+		for i := range c.page.Forms {
+			if f := &c.page.Forms[i]; f.State == Failing && f.Cause == d.Part {
+				waiting++
+			}
+		}
+		if waiting > 0 {
+			text += " (the leads of " + count(int64(waiting), "form", "forms") + " wait for it, and are kept)"
+		}
 		c.add(Failing, d.Part, text, todo)
 	}
 }
@@ -162,7 +171,7 @@ func (c *collector) forms() {
 	behind := map[string]float64{}
 	for i := range c.page.Forms {
 		f := &c.page.Forms[i]
-		if f.State != Failing && f.State != Warning {
+		if f.State != Failing && f.State != Warning || f.Cause != f.ID && c.told[f.Cause] == Failing {
 			continue
 		}
 		of.add(f.State, cmp.Or(f.Problem, "it is "+strings.ToLower(cmp.Or(f.Label, "suspended"))), f.Todo, f.ID)
@@ -177,7 +186,11 @@ func (c *collector) forms() {
 			oldest = max(oldest, behind[id])
 		}
 		if oldest > 0 {
-			text += ". They are kept; the oldest was submitted " + spanSeconds(oldest) + " ago"
+			its := "Its"
+			if len(g.ids) > 1 {
+				its = "Their"
+			}
+			text += ". " + its + " leads are kept; the oldest was submitted " + spanSeconds(oldest) + " ago"
 		}
 		return text
 	})
@@ -194,12 +207,12 @@ func (c *collector) deadLetters() {
 		text = "more than " + text
 	}
 	if len(d.Reasons) == 1 && d.Reasons[0].Text != "" {
-		text += ": " + d.Reasons[0].Text
+		text += " (" + d.Reasons[0].Text + ")"
 	}
 	if !d.Last.IsZero() {
 		text += ", the last " + c.page.Ago(d.Last)
 	}
-	c.add(Failing, partDeadLetters, text, "see why with `leadstream deadletters list`, and once that is mended run `leadstream deadletters retry`")
+	c.add(Failing, partDeadLetters, text, "see why with `leadstream deadletters list`; once that is mended, stop leadstream, run `leadstream deadletters retry` and start it again")
 }
 
 // errors are those that nothing above tells of.
@@ -226,7 +239,10 @@ func (c *collector) errors() {
 func (c *collector) rest() {
 	for _, d := range c.page.Degraded {
 		told := c.told[d.Part]
-		if told == "" || told != Failing && d.Part != partSource { // a source may wait for something that needs nobody
+		if d.Part == partSource && (told != "" || slices.ContainsFunc(c.list, func(x Problem) bool { return x.State == Failing })) {
+			continue // it waits for what needs nobody, or for what is told
+		}
+		if told != Failing {
 			c.add(Failing, d.Part, c.page.Spoken(d.Reason), d.Todo)
 		}
 	}

@@ -167,13 +167,7 @@ func one(t *testing.T, v View, degraded ...Degradation) Problem {
 }
 
 func TestFormsThatWaitForOneReasonAreOneProblemWithTheReasonAndWhatToDo(t *testing.T) {
-	v := sampleView()
-	for i := range v.Forms {
-		f := &v.Forms[i]
-		f.State, f.Label, f.Owed, f.LagSeconds = Failing, "suspended", true, float64(100+i)*86400
-		f.Problem = "topic linkedin.leads." + f.ID + " holds leads of the installation \"other\""
-		f.Todo = "choose another `kafka.topic_prefix`"
-	}
+	v := suspendedView()
 	x := one(t, v)
 	for _, want := range []string{"Frühjahrstagung: Anmeldung, Webinar registration, Product tour", "linkedin.leads.3000 holds leads of the installation", "102 days ago"} {
 		if !strings.Contains(x.Text, want) {
@@ -202,8 +196,7 @@ func TestAThousandReasonsAreAFewLines(t *testing.T) {
 }
 
 func TestDeadLettersAreAProblemWithWhatToDo(t *testing.T) {
-	v := sampleView()
-	v.DeadLetters = DeadLetters{Topic: "t", Total: 9, Last: noon.Add(-time.Hour), Reasons: []Reason{{Name: "UnreadableElement", Text: "could not be read", Count: 9}}}
+	v := deadLettersView()
 	x := one(t, v)
 	if x.State != Failing || !strings.HasPrefix(x.Text, "9 leads could not be published") || !strings.Contains(x.Todo, "deadletters retry") {
 		t.Errorf("problem = %+v", x)
@@ -217,12 +210,7 @@ func TestDeadLettersAreAProblemWithWhatToDo(t *testing.T) {
 }
 
 func TestThatLinkedInAllowsNoMoreRequestsNeedsNobody(t *testing.T) {
-	v := sampleView()
-	for i := range v.Sources {
-		s := &v.Sources[i]
-		s.State, s.Cause, s.Problem, s.Todo = Waiting, "linkedin", "LinkedIn allows no more requests for now; it goes on by itself at 00:02 UTC", "nothing: it goes on by itself then"
-	}
-	v.Errors = []Error{{Part: "linkedin", State: Waiting, Text: "429", Todo: "nothing", Time: noon, Since: noon.Add(-time.Hour)}}
+	v := throttledView()
 	x := one(t, v)
 	if x.State != Waiting || !strings.Contains(x.Text, "00:02 UTC") || !strings.Contains(x.Text, "Alpenblick Seminare, Nordwind Analytics") || !strings.HasPrefix(x.Todo, "nothing") {
 		t.Errorf("problem = %+v", x)

@@ -94,3 +94,50 @@ func standbyView() View {
 	v.Organizations, v.Sources, v.Forms, v.Hours, v.Tasks, v.Latency, v.Budget = nil, nil, nil, nil, nil, Latency{}, Budget{}
 	return v
 }
+
+// deadLettersView is one in which leads could not be published, and all else works.
+func deadLettersView() View {
+	v := sampleView()
+	v.DeadLetters = DeadLetters{Topic: "t", Total: 9, Last: noon.Add(-time.Hour), Reasons: []Reason{{Name: "UnreadableElement", Text: "could not be read", Count: 9}}}
+	return v
+}
+
+// throttledView is one of a day on which LinkedIn allows no more requests.
+func throttledView() View {
+	v := sampleView()
+	for i := range v.Sources {
+		s := &v.Sources[i]
+		s.State, s.Cause, s.Problem, s.Todo = Waiting, "linkedin", "LinkedIn allows no more requests for now; it goes on by itself at 00:02 UTC", "nothing: it goes on by itself then"
+	}
+	v.Errors = []Error{{Part: "linkedin", State: Waiting, Text: "LinkedIn's daily limit of leadFormResponses is used up after 4310 requests", Todo: "nothing: it goes on by itself then",
+		Count: 2, Time: noon, Since: noon.Add(-time.Hour), First: noon.Add(-time.Hour)}}
+	return v
+}
+
+// suspendedView is one in which all forms wait for one reason.
+func suspendedView() View {
+	v := sampleView()
+	for i := range v.Forms {
+		f := &v.Forms[i]
+		f.State, f.Label, f.Owed, f.LagSeconds = Failing, "suspended", true, float64(100+i)*86400
+		f.Problem = "topic linkedin.leads." + f.ID + " holds leads of the installation \"other\""
+		f.Todo = "choose another `kafka.topic_prefix`"
+	}
+	return v
+}
+
+// endingView is one whose consent ends in some days.
+func endingView() View {
+	v := sampleView()
+	v.Connection.State, v.Connection.RefreshExpiresAt = Warning, noon.Add(20*day)
+	v.Connection.Note = "the consent ends in 20 days, on 13 December 2026: consent again before"
+	return v
+}
+
+// awayView is one while Kafka does not answer.
+func awayView() View {
+	v := sampleView()
+	v.Errors = []Error{{Part: "kafka", State: Waiting, Text: "committing 3 leads: kafka is unreachable: dial tcp 10.0.0.7:9092: connection refused", Count: 17, Time: noon, First: noon.Add(-4 * time.Minute),
+		Since: noon.Add(-4 * time.Minute), Todo: "see that the brokers run and that `kafka.brokers` names them; leadstream goes on by itself once they answer, and loses nothing"}}
+	return v
+}

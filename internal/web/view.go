@@ -139,6 +139,8 @@ type Form struct {
 	Label   string `json:"label,omitzero"`
 	Problem string `json:"problem,omitzero"`
 	Todo    string `json:"todo,omitzero"`
+	// Cause is the part that the problem is about; may be empty.
+	Cause string `json:"cause,omitzero"`
 	// Owed: leads wait for this form to be mended.
 	Owed bool `json:"owed,omitzero"`
 }

@@ -104,7 +104,8 @@ func sentence(text string) string {
 	if text == "" {
 		return ""
 	}
-	if first, _, _ := strings.Cut(text, " "); first != "leadstream" && strings.IndexFunc(first, notLower) < 0 {
+	first, _, _ := strings.Cut(text, " ")
+	if first = strings.TrimRight(first, ":,;"); first != "leadstream" && strings.IndexFunc(first, notLower) < 0 {
 		text = capital(text)
 	}
 	if strings.ContainsAny(text[len(text)-1:], ".!?") || strings.HasSuffix(text, "…") {
