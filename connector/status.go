@@ -223,7 +223,7 @@ func StatusOf(state delivery.State, prefix string) Status {
 		form := FormStatus{ID: id, Name: f.Name, Owner: f.Owner, Topic: prefix + id, SchemaID: f.SchemaID, SchemaVersion: f.SchemaVersion,
 			Fields: columns(f), Leads: t.Leads, LastLead: t.LastLead, State: formOK}
 		if reason, ok := owed[id]; ok {
-			form.State, form.Problem, form.Todo = formSuspended, reason, "mend what it names; the page of the active process says how"
+			form.State, form.Problem, form.Todo = formSuspended, reason, "the page of the active process says what to do"
 		}
 		s.Forms = append(s.Forms, form)
 	}

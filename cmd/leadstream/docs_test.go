@@ -435,3 +435,44 @@ func TestSidecarExampleFitsTheProgram(t *testing.T) {
 		}
 	}
 }
+
+// TestTheRecordsPageKnowsEveryValueThatIsWritten: what stands in headers, and which
+// types of lead there can be.
+func TestTheRecordsPageKnowsEveryValueThatIsWritten(t *testing.T) {
+	page := read(t, "docs/records.md")
+	row := func(code string) bool { return strings.Contains(page, "\n| `"+code+"` |") }
+	written := regexp.MustCompile(`(?m)^\s+Via\w+\s+Via = "(\w+)"`).FindAllStringSubmatch(read(t, "internal/delivery/message.go"), -1)
+	if len(written) < 4 {
+		t.Fatalf("only %d ways of delivery were found", len(written))
+	}
+	for _, m := range written {
+		if !row(m[1]) {
+			t.Errorf("the table of leadstream.delivery lacks %s", m[1])
+		}
+		if regexp.MustCompile("`" + m[1] + "`[^.|\n]* reserved").MatchString(page) {
+			t.Errorf("%s is called reserved and is written", m[1])
+		}
+	}
+	headers := 0
+	for _, file := range []string{"message.go", "notices.go", "bury.go"} {
+		for _, m := range regexp.MustCompile(`Header\w+ += "(leadstream\.\w+)"`).FindAllStringSubmatch(read(t, "internal/delivery/"+file), -1) {
+			headers++
+			if !strings.Contains(page, "`"+m[1]+"`") {
+				t.Errorf("the page lacks the header %s", m[1])
+			}
+		}
+	}
+	if headers < 8 {
+		t.Errorf("only %d headers were found", headers)
+	}
+	for _, k := range config.Keys() {
+		if k.Path != "linkedin.lead_types" {
+			continue
+		}
+		for _, kind := range regexp.MustCompile(`[A-Z_]{3,}`).FindAllString(k.Bound, -1) {
+			if !strings.Contains(page, "`"+kind+"`") {
+				t.Errorf("the page lacks the lead type %s", kind)
+			}
+		}
+	}
+}

@@ -36,7 +36,8 @@ After an outage downstream, replay a window of submission time:
   leadstream run --replay-from 2026-11-20 --replay-to 2026-11-21
 
 A replay resumes after a crash and is a no-op once done, so the flag may stay
-in a pod's specification.
+in a pod's specification. Beside an active process of the same name it does not
+begin before that one has stopped: give the flag to the process that works.
 
 With --once it ends when everything is caught up. Beside an active process of
 the same name it stands by like any other, and does not end before that one
