@@ -200,8 +200,10 @@ func TestTheStrictProbesAreGreenAMinuteAfterAnOutageThatSomebodyLookedAt(t *test
 			if err != nil {
 				return err
 			}
-			if at := strings.Index(page, "Still there"); at >= 0 {
-				return fmt.Errorf("%s (active %v): its page says: %s", c.name, c.active(), page[at:])
+			for _, state := range []string{"Still there", "Tried again", "need attention", "needs attention"} {
+				if at := strings.Index(page, state); at >= 0 {
+					return fmt.Errorf("%s (active %v): its page says: %s", c.name, c.active(), page[at:])
+				}
 			}
 		}
 		return nil

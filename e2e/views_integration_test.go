@@ -115,7 +115,9 @@ func (c *connector) needsPerson(within time.Duration, problem, todo string) {
 		if err != nil {
 			return err
 		}
-		for _, want := range []string{"not connected", problem, strings.ReplaceAll(todo, "`", ""), "connect LinkedIn"} {
+		// On the page itself nobody is sent to the page, and its button has one name.
+		here := strings.NewReplacer("Connect or Reconnect LinkedIn on the status page", "Reconnect LinkedIn", "`", "").Replace(todo)
+		for _, want := range []string{"not connected", problem, here, "connect LinkedIn"} {
 			if !strings.Contains(strings.ToLower(page), strings.ToLower(want)) {
 				return fmt.Errorf("the page does not say %q: %.900s", want, page)
 			}
