@@ -1,8 +1,12 @@
 package connector
 
 import (
+	"cmp"
 	"errors"
+	"reflect"
+	"regexp"
 	"strings"
+	"unicode/utf8"
 
 	"go.uber.org/zap"
 
@@ -117,4 +121,62 @@ func remedy(err error) string {
 		return "mend what it names; it is noticed by itself"
 	}
 	return "nothing for now: it is tried again by itself, and nothing is lost meanwhile"
+}
+
+// persons are URNs of LinkedIn's that name a person, which its messages may hold.
+var persons = regexp.MustCompile(`urn:li:(person|member):[^\s"'),;]+`)
+
+// Told is an error's text and what to do about it, in short: without the work around
+// it, of which a reader of the page sees for whom it was.
+func Told(err error) (text, todo string) {
+	full, todo := told(err)
+	if full == "" {
+		return full, todo
+	}
+	text, _ = told(root(err))
+	return strings.TrimSuffix(text, "; "+todo), todo
+}
+
+// root is the error of a chain that says what to do, else the one that declares its
+// kind, else err.
+func root(err error) error {
+	var says interface {
+		error
+		Todo() string
+	}
+	if errors.As(err, &says) && says.Todo() != "" {
+		return says
+	}
+	if errors.Is(err, schema.ErrIncompatible) {
+		return err // whose subject it is stands around it
+	}
+	var declared interface {
+		error
+		Fault() fault.Kind
+	}
+	for e := err; errors.As(e, &declared); {
+		if reflect.TypeOf(declared) != reflect.TypeOf(fault.As(fault.Retry, err)) {
+			return declared
+		}
+		e = errors.Unwrap(declared) // it was only given a kind
+	}
+	return err
+}
+
+// PartOf is what an error of a poll is about: kafka, registry or linkedin.
+func PartOf(err error) string { return partOf("", "", err) }
+
+// told is an error's text and what to do about it, each once.
+func told(err error) (text, todo string) {
+	todo = cmp.Or(fault.TodoOf(err), remedy(err))
+	text = strings.TrimSuffix(err.Error(), "; "+todo)
+	text = strings.ToValidUTF8(persons.ReplaceAllString(text, "a person"), "�")
+	if len(text) > maxText {
+		cut := maxText
+		for !utf8.RuneStart(text[cut]) {
+			cut--
+		}
+		text = text[:cut] + "…"
+	}
+	return text, todo
 }

@@ -1,25 +1,17 @@
 package connector
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"maps"
-	"reflect"
-	"regexp"
 	"slices"
-	"strings"
 	"sync"
 	"time"
-	"unicode/utf8"
 
 	"go.uber.org/zap"
-	"go.uber.org/zap/zapcore"
 
 	"leadstream/internal/delivery"
 	"leadstream/internal/fault"
-	"leadstream/internal/lead"
-	"leadstream/schema"
 )
 
 // Trouble is something that went wrong, for people: it is told with what to do,
@@ -83,9 +75,9 @@ type trouble struct {
 	// has been written: then its end gets one, too.
 	said   fault.Trouble
 	logged bool
-	// held counts what makes lines that are held back needless, and pending says
+	// dropped counts what makes lines that are kept back needless, and pending says
 	// that there is one.
-	held    int
+	dropped int
 	pending bool
 	// settled: all work began anew before it was over.
 	settled bool
@@ -111,12 +103,6 @@ func (t *Troubles) Note(about, work string, err error) {
 // the same trouble.
 func (t *Troubles) Report(about, work, message string, err error, fields ...zap.Field) {
 	t.report(about, work, err, &line{message: message, fields: fields})
-}
-
-// line is what the log is to say of a trouble; nil where it has been said.
-type line struct {
-	message string
-	fields  []zap.Field
 }
 
 func (t *Troubles) report(about, work string, err error, say *line) {
@@ -147,103 +133,6 @@ func (t *Troubles) report(about, work string, err error, say *line) {
 	}
 	x.tell(err)
 	t.say(x, work, say)
-}
-
-const (
-	// goesOn is how soon a trouble that is met again after all work began anew is
-	// the same one.
-	goesOn = 10 * time.Minute
-	// rolesWithin is how long a refusal of LinkedIn's about an organization is kept
-	// out of the log: the roles are looked at meanwhile, and a missing one says more.
-	rolesWithin = 15 * time.Second
-	// connectionWithin is how long an error about the connection is: whoever looks
-	// after that needs three minutes to believe that LinkedIn takes no token.
-	connectionWithin = 4 * time.Minute
-)
-
-// say writes the newest error of a trouble into the log, unless it was said, will
-// be said better, or ends the program, which says it last.
-func (t *Troubles) say(x *trouble, work string, say *line) {
-	if !x.said.New(x.Err) || say == nil || x.Kind == fault.Fatal || t.worse(x) {
-		return
-	}
-	fields := append([]zap.Field{partField(x.Part), zap.String("work", work), zap.String("error", x.Text), zap.String("todo", x.Todo)}, say.fields...)
-	write := func() {
-		x.logged = true
-		t.log.Log(level(x.Kind), say.message, fields...)
-	}
-	err := x.Err
-	elsewhere := func() bool {
-		_, said := t.connection(err)
-		return said
-	}
-	switch {
-	case t.aboutConnection(err):
-		if !elsewhere() {
-			t.hold(x, connectionWithin, func() {
-				if !elsewhere() {
-					write()
-				}
-			})
-		}
-	case x.Kind == fault.Suspend && strings.HasPrefix(x.Part, "urn:") && !is[*accessError](err) && !x.Event:
-		t.hold(x, rolesWithin, write)
-	default:
-		x.drop() // this says more
-		write()
-	}
-}
-
-func (t *Troubles) aboutConnection(err error) bool {
-	if t.connection == nil {
-		return false
-	}
-	about, _ := t.connection(err)
-	return about
-}
-
-// worse reports whether a worse trouble of Kafka's or the registry's was said: that
-// they are away explains the rest.
-func (t *Troubles) worse(x *trouble) bool {
-	if x.Kind.NeedsPerson() || x.Part != PartKafka && x.Part != PartRegistry {
-		return false
-	}
-	return slices.ContainsFunc(t.list, func(other *trouble) bool {
-		return other.Part == x.Part && other.Kind.NeedsPerson() && !other.Over && other.logged
-	})
-}
-
-// hold writes a line after a while, unless the trouble is over or said better then.
-func (t *Troubles) hold(x *trouble, wait time.Duration, write func()) {
-	held := x.held
-	x.pending = true
-	time.AfterFunc(wait, func() {
-		t.mu.Lock()
-		defer t.mu.Unlock()
-		if x.held == held {
-			x.pending = false
-			write()
-		}
-	})
-}
-
-// partField names in the log what a trouble is about.
-func partField(part string) zap.Field {
-	switch {
-	case lead.Digits(part):
-		return zap.String("form", part)
-	case strings.HasPrefix(part, "urn:"):
-		return zap.String("owner", part)
-	}
-	return zap.String("part", part)
-}
-
-// level is Error where a person must act, Warn where time may mend it.
-func level(kind fault.Kind) zapcore.Level {
-	if kind.NeedsPerson() {
-		return zapcore.ErrorLevel
-	}
-	return zapcore.WarnLevel
 }
 
 // explains reports whether what was noted before says better what is wrong: that
@@ -361,9 +250,9 @@ func (t *Troubles) failing(work string) error {
 	return nil
 }
 
-// drop makes lines that are held back needless.
+// drop makes lines that are kept back needless.
 func (x *trouble) drop() {
-	x.held++
+	x.dropped++
 	x.pending = false
 }
 
@@ -375,62 +264,4 @@ func (t *Troubles) makeRoom() {
 	least := slices.MinFunc(t.list, func(a, b *trouble) int { return dispensable(&a.Trouble, &b.Trouble) })
 	least.drop()
 	t.list = slices.DeleteFunc(t.list, func(x *trouble) bool { return x == least })
-}
-
-// persons are URNs of LinkedIn's that name a person, which its messages may hold.
-var persons = regexp.MustCompile(`urn:li:(person|member):[^\s"'),;]+`)
-
-// Told is an error's text and what to do about it, in short: without the work around
-// it, of which a reader of the page sees for whom it was.
-func Told(err error) (text, todo string) {
-	full, todo := told(err)
-	if full == "" {
-		return full, todo
-	}
-	text, _ = told(root(err))
-	return strings.TrimSuffix(text, "; "+todo), todo
-}
-
-// root is the error of a chain that says what to do, else the one that declares its
-// kind, else err.
-func root(err error) error {
-	var says interface {
-		error
-		Todo() string
-	}
-	if errors.As(err, &says) && says.Todo() != "" {
-		return says
-	}
-	if errors.Is(err, schema.ErrIncompatible) {
-		return err // whose subject it is stands around it
-	}
-	var declared interface {
-		error
-		Fault() fault.Kind
-	}
-	for e := err; errors.As(e, &declared); {
-		if reflect.TypeOf(declared) != reflect.TypeOf(fault.As(fault.Retry, err)) {
-			return declared
-		}
-		e = errors.Unwrap(declared) // it was only given a kind
-	}
-	return err
-}
-
-// PartOf is what an error of a poll is about: kafka, registry or linkedin.
-func PartOf(err error) string { return partOf("", "", err) }
-
-// told is an error's text and what to do about it, each once.
-func told(err error) (text, todo string) {
-	todo = cmp.Or(fault.TodoOf(err), remedy(err))
-	text = strings.TrimSuffix(err.Error(), "; "+todo)
-	text = strings.ToValidUTF8(persons.ReplaceAllString(text, "a person"), "�")
-	if len(text) > maxText {
-		cut := maxText
-		for !utf8.RuneStart(text[cut]) {
-			cut--
-		}
-		text = text[:cut] + "…"
-	}
-	return text, todo
 }
