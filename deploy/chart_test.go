@@ -285,7 +285,7 @@ func TestChartRefusesValuesThatCannotWork(t *testing.T) {
 		{"a label that is no text", "podLabels", func(_, all map[string]any) { all["podLabels"] = map[string]any{"a": 1} }},
 		{"a service that is none", "service", func(_, all map[string]any) { all["service"] = map[string]any{"type": "Clusterip"} }},
 		{"a port that is none", "listen", func(config, _ map[string]any) { config["http"] = map[string]any{"listen": "0.0.0.0:0"} }},
-		{"two listeners on one address", "webhook.listen", func(config, _ map[string]any) { config["webhook"] = map[string]any{"listen": "0.0.0.0:8480"} }},
+		{"two listeners on one address", "webhook.listen", func(config, _ map[string]any) { config["webhook"] = map[string]any{"listen": ":8480"} }},
 		{"a secret that is none", "kafka.brokers", func(_, all map[string]any) {
 			all["secrets"] = map[string]any{"name": "s", "files": map[string]any{"kafka.brokers": "a"}}
 		}},
