@@ -331,7 +331,7 @@ func (v *viewer) errors() []web.Error {
 		text, todo := connector.Told(t.Err)
 		e := web.Error{Time: t.Last, Since: t.Since, Count: t.Count, Part: t.Part, Text: text, Todo: todo, Over: t.Over, State: web.Waiting}
 		switch {
-		case t.Event:
+		case t.Event, t.Kind == fault.Reject:
 			e.State = web.Warning
 		case t.Kind.NeedsPerson(), t.Kind == fault.Fatal:
 			e.State = web.Failing

@@ -219,8 +219,8 @@ type Error struct {
 	Count int       `json:"count,omitzero"` // how often; 0 counts as 1
 	// Since is when it began this time.
 	Since time.Time `json:"since,omitzero"`
-	// State: Failing needs a person, Waiting is tried again by itself, Warning has
-	// happened and does not go on; empty is Failing.
+	// State: Failing needs a person, Waiting is tried again by itself, Warning is for
+	// a person to look at, but stops nothing; empty is Failing.
 	State State  `json:"state,omitzero"`
 	Part  string `json:"part"` // kafka, registry, linkedin, consent, replay, an organization's URN, a form's id
 	Text  string `json:"text"`
