@@ -125,19 +125,3 @@ func suspendedView() View {
 	}
 	return v
 }
-
-// endingView is one whose consent ends in some days.
-func endingView() View {
-	v := sampleView()
-	v.Connection.State, v.Connection.RefreshExpiresAt = Warning, noon.Add(20*day)
-	v.Connection.Note = "the consent ends in 20 days, on 13 December 2026: consent again before"
-	return v
-}
-
-// awayView is one while Kafka does not answer.
-func awayView() View {
-	v := sampleView()
-	v.Errors = []Error{{Part: "kafka", State: Waiting, Text: "committing 3 leads: kafka is unreachable: dial tcp 10.0.0.7:9092: connection refused", Count: 17, Time: noon, First: noon.Add(-4 * time.Minute),
-		Since: noon.Add(-4 * time.Minute), Todo: "see that the brokers run and that `kafka.brokers` names them; leadstream goes on by itself once they answer, and loses nothing"}}
-	return v
-}
