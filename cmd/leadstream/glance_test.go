@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -155,20 +156,29 @@ func TestOnlyALookThatFailedIsMadeAgainForWhoDoesNotNeedIt(t *testing.T) {
 
 func TestThatSomethingAnswersAgainIsFoundOutThoughNobodyAsks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		fail := errors.New("away")
-		g, looks := glancing(t, 30*time.Second, time.Second, &fail)
+		var away atomic.Bool
+		var looks atomic.Int64
+		g := newGlance(30*time.Second, func(context.Context) (int, error) {
+			looks.Add(1)
+			if away.Load() {
+				return 0, errors.New("away")
+			}
+			return 1, nil
+		})
 		g.untilFound = true
+		background(t, g.run)
+		away.Store(true)
 		g.get(t.Context()) //nolint:errcheck // as a page does
 		time.Sleep(time.Minute)
-		fail = nil
+		away.Store(false)
 		time.Sleep(2 * glanceByItself)
 		if _, _, err := g.last(); err != nil {
 			t.Errorf("after %v it is still %v", 2*glanceByItself, err)
 		}
-		before := *looks
+		before := looks.Load()
 		time.Sleep(time.Hour)
-		if *looks != before {
-			t.Errorf("%d looks in an hour in which nothing was amiss and nobody asked", *looks-before)
+		if more := looks.Load() - before; more != 0 {
+			t.Errorf("%d looks in an hour in which nothing was amiss and nobody asked", more)
 		}
 	})
 }
