@@ -58,12 +58,12 @@ func TestReplayAfterATopicWasDeleted(t *testing.T) {
 
 	w.removeTopic(w.prefix + form)
 	w.linkedin.submit(object{"form": form, "count": 7})
-	w.once()
+	w.once().says(time.Second, `"level":"error"`, "a lead topic was deleted", w.prefix+form, "--replay-from")
 	if got := len(w.committed(form)); got != 7 {
 		t.Errorf("the topic that was deleted holds %d records, want the 7 new ones alone", got)
 	}
 	const window = "340d"
-	w.once("--replay-from", window)
+	w.once("--replay-from", window).says(time.Second, "replay done", `"leads":`)
 	before := w.verify()
 	again := w.once("--replay-from", window)
 	again.says(time.Second, "this replay is done")
