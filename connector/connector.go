@@ -40,12 +40,14 @@ type LinkedIn interface {
 	// time, in any order, perhaps some twice. With a limit it may refuse a window
 	// that holds more with an error that has TooMany() int, the rows it expects.
 	Responses(ctx context.Context, src lead.Source, w lead.Window, limit int, fn func([]lead.Response) error) error
-	// Response is one response by its id; fault.Suspend when it does not show.
+	// Response is one response by its id. Where it does not show the error is a
+	// fault.Refusal: Gone, or Forbidden.
 	Response(ctx context.Context, id string) (lead.Response, error)
 	Organizations(ctx context.Context) ([]lead.Organization, error)
 	Events(ctx context.Context, owner string) ([]lead.Event, error)
 	Forms(ctx context.Context, owner string) ([]lead.Form, error)
-	// Form is the current version of a form.
+	// Form is the current version of a form. Only an error that is the refusal
+	// fault.Gone says that LinkedIn does not show it any more.
 	Form(ctx context.Context, id string) (lead.Form, error)
 	// FormVersion is the version of the form that the response answered, or the
 	// nearest that LinkedIn still shows.

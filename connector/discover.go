@@ -140,8 +140,10 @@ func (e *epoch) discoverForms(ctx context.Context, owner string) error {
 		switch {
 		case err == nil:
 			listed = append(listed, f)
-		case fault.KindOf(err) == fault.Suspend:
-			e.log.Warn("reading the form of an event", zap.String("form", id), zap.Error(err), todoField(err))
+		case fault.RefusalOf(err) == fault.Gone:
+			e.log.Warn("LinkedIn does not show the form of an event", zap.String("form", id), zap.Error(err), todoField(err))
+		case fault.KindOf(err) == fault.Suspend: // forbidden, or our request is wrong
+			e.forms.refuse(id, owner, err)
 		default:
 			failed = append(failed, fmt.Errorf("reading form %s of an event: %w", id, err))
 		}

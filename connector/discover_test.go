@@ -75,7 +75,7 @@ func TestAFormOfAnEventThatFailsForTheMomentIsReadAgainSoon(t *testing.T) {
 	if failed, err = e.discoverOwners(t.Context(), failed); err != nil || len(failed) > 0 || e.forms.forms[formID] == nil {
 		t.Errorf("discoverOwners = %v, %v; want the form known", failed, err)
 	}
-	w.linkedin.formDown[formID] = fault.As(fault.Suspend, errors.New("404"))
+	w.linkedin.formDown[formID] = fault.Refuse(fault.Gone, errors.New("404"))
 	if failed, err = e.discover(t.Context()); err != nil || len(failed) > 0 {
 		t.Errorf("discover = %v, %v; want a form that does not show left to the next discovery", failed, err)
 	}

@@ -125,7 +125,7 @@ func (f *fakeLinkedIn) Response(_ context.Context, id string) (lead.Response, er
 	if f.down != nil {
 		return lead.Response{}, f.down
 	}
-	return lead.Response{}, fault.As(fault.Suspend, fmt.Errorf("response %s: 404", id))
+	return lead.Response{}, fault.Refuse(fault.Gone, fmt.Errorf("response %s: 404", id))
 }
 
 func (f *fakeLinkedIn) Organizations(context.Context) ([]lead.Organization, error) {
@@ -170,7 +170,7 @@ func (f *fakeLinkedIn) Form(_ context.Context, id string) (lead.Form, error) {
 		return lead.Form{}, err
 	}
 	if len(f.forms[id]) == 0 {
-		return lead.Form{}, fault.As(fault.Suspend, fmt.Errorf("form %s: 404", id))
+		return lead.Form{}, fault.Refuse(fault.Gone, fmt.Errorf("form %s: 404", id))
 	}
 	return f.current(id), nil
 }
@@ -181,7 +181,7 @@ func (f *fakeLinkedIn) FormVersion(_ context.Context, ref lead.FormRef, _ string
 	if v, ok := f.forms[ref.ID][ref.Version]; ok {
 		return v, nil
 	}
-	return lead.Form{}, fault.As(fault.Suspend, fmt.Errorf("form %s: 404", ref))
+	return lead.Form{}, fault.Refuse(fault.Gone, fmt.Errorf("form %s: 404", ref))
 }
 
 // submit adds a lead that shows at once, and gives its row to change.

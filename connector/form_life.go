@@ -54,12 +54,24 @@ func (b *formBook) ask(ctx context.Context, f *form, r *lead.Response) error {
 	switch {
 	case err == nil:
 		return nil
-	case fault.KindOf(err) == fault.Suspend: // LinkedIn does not show it (any more)
+	case fault.RefusalOf(err) == fault.Gone:
 		b.set(f, func() { f.gone = current.ID == "" })
-		b.epoch.log.Warn("form cannot be read; its leads go out with what is known of it", zap.String("form", f.id), zap.Error(err), todoField(err))
+		b.epoch.log.Warn("LinkedIn does not show a form any more; its leads go out with what is known of it", zap.String("form", f.id), zap.Error(err), todoField(err))
 		return nil
-	default:
-		return b.bar(ctx, f, fmt.Errorf("reading form %s: %w", f.id, err))
+	case fault.KindOf(err) == fault.Pause:
+		// The leads were read just now, so it is not everything that waits for a
+		// person. If it is, the next poll says so.
+		err = fault.As(fault.Suspend, err)
+	}
+	return b.bar(ctx, f, fmt.Errorf("reading form %s: %w", f.id, err))
+}
+
+// refuse suspends a form of an event that LinkedIn refuses to show, before a lead
+// needs it. One that is known goes on with what is known until it lacks something.
+func (b *formBook) refuse(id, owner string, why error) {
+	f := b.get(id, owner)
+	if now := b.peek(f); now.fields == nil && now.why == nil {
+		b.suspend(id, fmt.Errorf("reading form %s: %w", id, why))
 	}
 }
 

@@ -2,6 +2,7 @@ package connector
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"leadstream/internal/delivery"
@@ -116,8 +117,8 @@ func (b *formBook) reread(ctx context.Context, f *form) (reread, error) {
 	switch {
 	case err == nil:
 		read.current = &current
-	case fault.KindOf(err) != fault.Suspend:
-		return reread{}, err
+	case fault.RefusalOf(err) != fault.Gone: // forbidden, or for the moment: its leads still wait
+		return reread{}, fmt.Errorf("reading form %s: %w", f.id, err)
 	}
 	return read, nil
 }
@@ -128,7 +129,7 @@ func (b *formBook) retry(ctx context.Context, f *form, read reread) error {
 	defer b.work.Unlock()
 	now := b.peek(f)
 	trial := &now
-	trial.why, trial.asked = nil, map[int64]time.Time{}
+	trial.why, trial.asked, trial.gone = nil, map[int64]time.Time{}, read.current == nil
 	if trial.fields == nil {
 		trial.fields = read.fields
 	}

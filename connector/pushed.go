@@ -157,7 +157,8 @@ func (e *epoch) fetchEach(ctx context.Context, src lead.Source, due map[string]t
 		group.Go(func() error {
 			r, err := e.opts.LinkedIn.Response(lead.AtOnce(ctx), id)
 			if err != nil {
-				if fault.KindOf(err) == fault.Suspend { // not shown yet, or not any more
+				// Not shown yet, or deleted, which may be a 403 as well.
+				if why := fault.RefusalOf(err); why == fault.Gone || why == fault.Forbidden && fault.KindOf(err) == fault.Suspend {
 					return nil
 				}
 				return err

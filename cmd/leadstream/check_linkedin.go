@@ -254,6 +254,7 @@ func (k *checker) organizations(ctx context.Context, orgs []lead.Organization) {
 	}
 	orgs = k.withLost(orgs)
 	problems := k.tryReading(ctx, orgs)
+	forms := k.tryForms(ctx, orgs)
 	for i, o := range orgs {
 		check := "organization " + o.URN
 		switch {
@@ -266,9 +267,10 @@ func (k *checker) organizations(ctx context.Context, orgs []lead.Organization) {
 		case i >= triedOrganizations:
 			k.pass(check, "%s: %s", o.Name, strings.Join(o.Roles, ", "))
 		default:
-			k.pass(check, "%s: %s; its leads can be read", o.Name, strings.Join(o.Roles, ", "))
+			k.pass(check, "%s: %s; its leads can be read, and %d lead forms", o.Name, strings.Join(o.Roles, ", "), forms[i].read)
 		}
 	}
+	k.formFindings(forms)
 }
 
 // withLost adds the organizations that were read before and on which the member

@@ -80,7 +80,7 @@ func (a *app) schemas(ctx context.Context, id string) (known, current *schema.Fi
 		current.Add(form)
 	case known == nil && unknownForm(err):
 		return nil, nil, usageErrorf("LinkedIn shows no form %s, and nothing was published of one; leadstream forms lists those there are: %w", id, err)
-	case known == nil || fault.KindOf(err) != fault.Suspend:
+	case known == nil || fault.RefusalOf(err) != fault.Gone:
 		return nil, nil, err // it names the form
 	}
 	return known, current, nil

@@ -108,9 +108,19 @@ func (e *APIError) Fault() fault.Kind {
 // RetryAfter is read by fault.DelayOf.
 func (e *APIError) RetryAfter() time.Duration { return e.After }
 
-// absent reports that the thing asked for is not there, or not for us.
-func (e *APIError) absent() bool {
-	return e.denied() || e.Status == http.StatusNotFound || e.Status == http.StatusGone
+// Refusal tells the refusals apart, read by fault.RefusalOf. What a request for
+// one thing calls gone may be lost access where a list of an organization was
+// asked for: integrators have seen 404 there instead of 403.
+func (e *APIError) Refusal() fault.Refusal {
+	switch {
+	case e.Status == http.StatusNotFound, e.Status == http.StatusGone:
+		return fault.Gone
+	case e.denied(), e.Status == http.StatusUnauthorized:
+		return fault.Forbidden
+	case e.Fault() == fault.Suspend, e.Fault() == fault.Pause:
+		return fault.Wrong
+	}
+	return fault.NotRefused
 }
 
 // AnswerError is a successful answer that says nothing: an empty, truncated or

@@ -41,7 +41,9 @@ func (c *Client) Events(ctx context.Context, owner string) ([]lead.Event, error)
 		if err != nil {
 			refused++
 			refusal = errors.Join(refusal, err)
-			c.log.Debug("finder of events is not served", zap.String("owner", owner), zap.String("finder", finder), zap.Error(err))
+			if _, said := c.said.LoadOrStore("finder "+finder, true); !said {
+				c.log.Warn("LinkedIn does not serve a finder of events; the other one is relied on", zap.String("owner", owner), zap.String("finder", finder), zap.Error(err))
+			}
 		}
 		for _, e := range events {
 			// One finder may name the form with its version, the other without.
@@ -61,9 +63,15 @@ func (c *Client) Events(ctx context.Context, owner string) ([]lead.Event, error)
 	return events, nil
 }
 
+// unserved reports that LinkedIn does not know a finder: it answers 404, or a 400
+// that is about the finder's name or about nothing that it names. Where both
+// finders are refused like that, the refusal is about the organization.
 func unserved(err error) bool {
 	var e *APIError
-	return errors.As(err, &e) && (e.Status == http.StatusBadRequest || e.Status == http.StatusNotFound) && e.Code != codeVersionMissing
+	if !errors.As(err, &e) || e.Code == codeVersionMissing {
+		return false
+	}
+	return e.Status == http.StatusNotFound || e.Status == http.StatusBadRequest && (e.Parameter == "" || e.Parameter == "q")
 }
 
 func (c *Client) findEvents(ctx context.Context, finder, owner string) ([]lead.Event, error) {

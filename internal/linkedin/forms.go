@@ -10,6 +10,7 @@ import (
 	"github.com/go-json-experiment/json/jsontext"
 	"go.uber.org/zap"
 
+	"leadstream/internal/fault"
 	"leadstream/internal/lead"
 )
 
@@ -30,7 +31,7 @@ func (c *Client) Forms(ctx context.Context, owner string) ([]lead.Form, error) {
 }
 
 // Form is the current version of a form. One that was deleted, or is not ours to
-// read, is an *APIError of kind Suspend.
+// read, is an *APIError of kind Suspend; its Refusal says which of the two.
 func (c *Client) Form(ctx context.Context, id string) (lead.Form, error) {
 	var f lead.Form
 	err := c.do(ctx, request{endpoint: EndpointForms, path: formsPath + "/" + encodeKey(id)}, func(body []byte) (string, error) {
@@ -71,10 +72,10 @@ func (c *Client) FormVersion(ctx context.Context, ref lead.FormRef, responseID s
 		return *inlined, nil
 	}
 	current, err := c.Form(ctx, ref.ID)
-	switch e := (*APIError)(nil); {
+	switch {
 	case inlined == nil:
 		return current, err
-	case errors.As(err, &e) && e.absent(): // only the response still shows it
+	case fault.RefusalOf(err) == fault.Gone: // only the response still shows it
 		if inlined.Version == 0 {
 			inlined.Version = ref.Version
 		}
@@ -115,8 +116,10 @@ func (c *Client) inlinedForm(ctx context.Context, ref lead.FormRef, responseID s
 		}
 		return "", nil
 	})
-	// A projection that LinkedIn does not take, or a response that is gone.
-	if e := (*APIError)(nil); errors.As(err, &e) && (e.Status == http.StatusBadRequest || e.absent()) {
+	// The response is gone, which for a deleted one may be a 403 as well, or the
+	// projection is not taken: the form itself is asked for then.
+	if e := (*APIError)(nil); errors.As(err, &e) && fault.KindOf(err) == fault.Suspend &&
+		(e.Refusal() != fault.Wrong || e.Status == http.StatusBadRequest) {
 		return nil, nil
 	}
 	return found, err

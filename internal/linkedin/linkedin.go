@@ -19,6 +19,7 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -78,6 +79,7 @@ type Client struct {
 	metrics *metrics
 	names   names
 	log     *zap.Logger
+	said    sync.Map // what is logged once, by what it is
 
 	// sizes are the page sizes that each finder was last seen to accept.
 	sizes map[string]*atomic.Int64

@@ -1,0 +1,43 @@
+package main
+
+import (
+	"net/http"
+	"strings"
+	"testing"
+
+	"leadstream/internal/linkedinsim"
+)
+
+// TestCheckReadsTheFormsThatLeadsTake: one that is refused keeps its leads waiting,
+// one that is gone does not.
+func TestCheckReadsTheFormsThatLeadsTake(t *testing.T) {
+	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 2, Forms: 2, Leads: 20, Seed: 1})
+	const form = "7130000000000000001"
+	for _, started := range []bool{false, true} {
+		if started {
+			if got := s.run(t.Context(), nil, "run", "--once"); got.code != 0 {
+				t.Fatalf("run --once: %s", got.stderr)
+			}
+		}
+		for status, want := range map[int]string{
+			http.StatusForbidden: "403", http.StatusBadRequest: "400", http.StatusServiceUnavailable: "503", http.StatusNotFound: "", http.StatusGone: "",
+		} {
+			s.fault(linkedinsim.Fault{Kind: linkedinsim.RefuseForm, Form: form, Status: status})
+			code, findings := s.check(ready)
+			s.fault(linkedinsim.Fault{Kind: linkedinsim.RestoreForm, Form: form})
+			if want == "" {
+				if f := find(t, findings, "organization urn:li:organization:9000123"); code != 0 || f.Result != resultPass || !strings.Contains(f.Text, "1 lead forms") {
+					t.Errorf("%d: exit code %d, %+v; want the other form read", status, code, f)
+				}
+				continue
+			}
+			if f := find(t, findings, "lead form "+form); code != 6 || f.Result != resultFail || !strings.Contains(f.Text, want) || f.Todo == "" {
+				t.Errorf("%d: exit code %d, %+v; want 6 and the form named", status, code, f)
+			}
+		}
+	}
+	s.fault(linkedinsim.Fault{Kind: linkedinsim.StatusFault, Status: 403, Endpoint: "leadForms", Count: -1})
+	if code, findings := s.check(ready); code != 6 || find(t, findings, "lead forms of urn:li:organization:9000123").Result != resultFail {
+		t.Errorf("exit code %d, %+v; want the list of forms named", code, findings)
+	}
+}
