@@ -61,7 +61,7 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 		expired:   counter("leadstream_expired_total", "Leads not published because their topic may have had them and lost them, by form.", "form"),
 		state:     newStateCollector(),
 	}
-	for _, reason := range []string{reasonUnreadable, reasonNotEncodable, reasonRefused} {
+	for _, reason := range []string{reasonUnreadable, reasonContradictory, reasonNotEncodable, reasonRefused} {
 		m.deadLetters.WithLabelValues(reason)
 	}
 	for _, outcome := range []string{outcomeCommitted, outcomeAborted, outcomeLost} {

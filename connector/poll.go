@@ -14,7 +14,8 @@ import (
 
 const (
 	// sliceRows is how many responses a slice of a window aims at, and
-	// sliceLimit how many it may hold before it is cut.
+	// sliceLimit how many it may hold before it is cut; one that takes much memory
+	// counts as several (lead.Response.Weight).
 	sliceRows  = 2500
 	sliceLimit = 4000
 	// idleCommit is how seldom progress is written when nothing was published.

@@ -85,16 +85,21 @@ func (r *room) take(form string, partitions, value int) bool {
 
 // The reasons for a dead letter, as they stand in its headers.
 const (
-	reasonUnreadable   = "UnreadableElement"
-	reasonNotEncodable = "NotEncodable"
-	reasonRefused      = "RecordRefused"
+	reasonUnreadable    = "UnreadableElement"
+	reasonContradictory = "ContradictoryElement"
+	reasonNotEncodable  = "NotEncodable"
+	reasonRefused       = "RecordRefused"
 )
 
 // unreadable makes dead letters of the elements that are no leads.
 func (pub *publication) unreadable() []delivery.DeadLetter {
 	var letters []delivery.DeadLetter
 	for _, r := range pub.sorted.bad {
-		letters = append(letters, delivery.DeadLetter{Response: r, Stage: "DECODE", Reason: reasonUnreadable, Error: r.Unreadable})
+		reason := reasonUnreadable
+		if r.Contradicts {
+			reason = reasonContradictory
+		}
+		letters = append(letters, delivery.DeadLetter{Response: r, Stage: "DECODE", Reason: reason, Error: r.Unreadable})
 	}
 	return letters
 }

@@ -137,7 +137,7 @@ func (e *epoch) fetchPushed(ctx context.Context, src lead.Source, due map[string
 func (e *epoch) readPushed(ctx context.Context, src lead.Source, w lead.Window, publish func([]lead.Response) error) error {
 	var rows []lead.Response
 	err := e.opts.LinkedIn.Responses(lead.AtOnce(ctx), src, w, 0, func(page []lead.Response) error {
-		if rows = append(rows, page...); len(rows) < sliceRows {
+		if rows = append(rows, page...); lead.Weigh(rows) < sliceRows {
 			return nil
 		}
 		part := rows
@@ -205,7 +205,7 @@ func windowsOf(due map[string]time.Time, passed time.Time) (windows []lead.Windo
 func (e *epoch) pushWindow(p checkpoint.Progress, rows []lead.Response) lead.Window {
 	w := lead.Window{From: p.Live.Add(-e.ladder[0].Length), To: p.Live}
 	for i := range rows {
-		if t := rows[i].SubmittedAt; !t.IsZero() {
+		if t := rows[i].SubmittedAt; !t.IsZero() && rows[i].Unreadable == "" {
 			w.From, w.To = earlier(w.From, t), later(w.To, t.Add(time.Millisecond))
 		}
 	}

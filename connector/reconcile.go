@@ -89,7 +89,7 @@ func (e *epoch) reconcile(ctx context.Context, j *job, w lead.Window, limit int)
 	var rows []lead.Response
 	err := e.opts.LinkedIn.Responses(ctx, j.src, w, limit, func(page []lead.Response) error {
 		rows = append(rows, page...)
-		if limit > 0 || len(rows) < sliceRows {
+		if limit > 0 || lead.Weigh(rows) < sliceRows {
 			return nil
 		}
 		part := rows

@@ -30,7 +30,7 @@ type slice struct {
 	chunks chan chunk
 	readAt checkpoint.ReadMark
 	err    error // valid once chunks is closed
-	rows   int   // likewise
+	weight int   // of its rows, likewise
 }
 
 // chunk is rows of one window that were read together; last says that the
@@ -74,7 +74,7 @@ func (e *epoch) sweep(ctx context.Context, j *job, w lead.Window, progress func(
 		if s.err != nil {
 			return fmt.Errorf("reading %s of %s: %w", s.window, j.src, s.err)
 		}
-		length = nextLength(s.window.Length(), s.rows)
+		length = nextLength(s.window.Length(), s.weight)
 		if j.lane != e.live {
 			j.lane.Forget(s.window.To) // the sweep does not come back
 		}
@@ -116,7 +116,7 @@ func nextLength(length time.Duration, rows int) time.Duration {
 func (e *epoch) fetch(ctx context.Context, src lead.Source, s *slice) {
 	defer close(s.chunks)
 	s.err = e.scan(ctx, src, s.window, func(c chunk) error {
-		s.rows += len(c.rows)
+		s.weight += lead.Weigh(c.rows)
 		select {
 		case s.chunks <- c:
 			return nil
@@ -139,7 +139,7 @@ func (e *epoch) scan(ctx context.Context, src lead.Source, w lead.Window, emit f
 			rows = make([]lead.Response, 0, sliceRows*5/4) // growing to that copies every row twice
 		}
 		rows = append(rows, page...)
-		if limit > 0 || len(rows) < sliceRows {
+		if limit > 0 || lead.Weigh(rows) < sliceRows {
 			return nil
 		}
 		part := rows

@@ -306,9 +306,10 @@ func hours(h checkpoint.Hours) []web.Hour {
 
 // reasons are the words for why an element is a dead letter.
 var reasons = map[string]string{
-	"UnreadableElement": "could not be read",
-	"NotEncodable":      "did not fit the schema",
-	"RecordRefused":     "refused by Kafka",
+	"UnreadableElement":    "could not be read",
+	"ContradictoryElement": "not what LinkedIn was asked for",
+	"NotEncodable":         "did not fit the schema",
+	"RecordRefused":        "refused by Kafka",
 }
 
 func (v *viewer) deadLetters() web.DeadLetters {

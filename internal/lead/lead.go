@@ -145,6 +145,34 @@ type Response struct {
 	// no form, answers that are not a list); empty for a good response. ID,
 	// SubmittedAt and Form then hold what could be read. It never quotes a value.
 	Unreadable string
+	// Contradicts says that the element can be read and is not what LinkedIn was
+	// asked for, such as a lead of another time. Unreadable says how.
+	Contradicts bool
+}
+
+const (
+	// ordinaryBytes is what an ordinary response takes at most.
+	ordinaryBytes = 4 << 10
+	// weightBytes is how much more adds 1 to a response's weight.
+	weightBytes = 1 << 10
+)
+
+// Weight is as how many ordinary responses this one counts wherever their number
+// is bounded for the sake of memory: 1 up to 4 KiB, and 1 more for each KiB above.
+func (r *Response) Weight() int {
+	size := len(r.Raw) + 100*len(r.Answers) + 16*len(r.Consents) + 32*len(r.Faults)
+	for i := range r.Answers {
+		size += 8 * len(r.Answers[i].Options)
+	}
+	return 1 + max(size-ordinaryBytes, 0)/weightBytes
+}
+
+// Weigh is the weight of all these responses.
+func Weigh(responses []Response) (weight int) {
+	for i := range responses {
+		weight += responses[i].Weight()
+	}
+	return weight
 }
 
 // Answer is the answer to one question. Exactly one of Text, Options and Raw

@@ -359,7 +359,7 @@ func FuzzDecodeForm(f *testing.F) {
 	f.Add([]byte(`{"id":"urn:li:leadGenForm:7","content":{"questions":{"a":1}},"hiddenFields":null}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		r := newReader(body)
-		form := decodeForm(r)
+		form, _ := decodeForm(r)
 		if r.end() != nil {
 			return
 		}

@@ -124,14 +124,19 @@ func (e *APIError) Refusal() fault.Refusal {
 }
 
 // AnswerError is a successful answer that says nothing: an empty, truncated or
-// oversized body, HTML instead of JSON, a list without its elements. It is a
-// failure of the moment and never means "no leads".
+// oversized body, HTML instead of JSON, a list without its elements, something
+// else than was asked for. It is a failure of the moment and never means "no
+// leads".
 type AnswerError struct {
 	Endpoint  string
 	Status    int
 	Problem   string // what is wrong with the body; never quotes it
 	RequestID string // x-li-uuid; may be empty
 	Err       error  // the cause; may be nil
+
+	// tooLong: it is longer than an answer may be, and head is its beginning.
+	tooLong bool
+	head    []byte
 }
 
 // Error names the endpoint and what is wrong with its answer.

@@ -76,12 +76,12 @@ func unserved(err error) bool {
 
 func (c *Client) findEvents(ctx context.Context, finder, owner string) ([]lead.Event, error) {
 	params := []param{{"q", text(finder)}, {"organizer", text(owner)}}
-	events, err := collect(ctx, c, request{endpoint: EndpointEvents, path: eventsPath, params: params}, func(r *reader) (lead.Event, string) {
+	events, err := collect(ctx, c, request{endpoint: EndpointEvents, path: eventsPath, params: params}, func(r *reader) found[lead.Event] {
 		e := decodeEvent(r, c.log)
 		if e.Owner == "" {
 			e.Owner = owner
 		}
-		return e, e.URN
+		return found[lead.Event]{row: e, id: e.URN, foreign: e.Owner != owner}
 	})
 	return slices.DeleteFunc(events, func(e lead.Event) bool { return e.Form.ID == "" }), err
 }

@@ -15,7 +15,20 @@ type formWire struct {
 	form      lead.Form
 	questions []questionWire
 	consents  []consentWire
+	options   int    // of all questions
+	excess    string // what there is too much of
 }
+
+// The most that a form may have of each; LinkedIn's own have a dozen questions and
+// 20 hidden fields at most. One with more is refused as a whole: without a part of
+// it its leads would lose a column.
+const (
+	maxQuestions  = 500
+	maxOptions    = 5000 // of all questions
+	maxConsents   = 200
+	maxHidden     = 200
+	maxFormFaults = 100 // that are named
+)
 
 type questionWire struct {
 	lead.Question
@@ -35,14 +48,15 @@ type consentWire struct {
 
 // decodeForm reads a leadForms element, or the form inlined in a response. A
 // broken question, option, consent or hidden field is left out and noted in the
-// form's Faults; it hides none of the others. Without an id, ID is empty.
+// form's Faults; it hides none of the others. Without an id, ID is empty. problem
+// says why the form is of no use as a whole.
 //
 // Source: Lead Sync API, lead-sync-schema, leadForms.
-func decodeForm(r *reader) lead.Form {
+func decodeForm(r *reader) (form lead.Form, problem string) {
 	r.own = true // forms are kept
 	w := &formWire{}
 	if !r.open(jsontext.KindBeginObject) {
-		return w.form
+		return w.form, ""
 	}
 	for r.more() {
 		name := r.name()
@@ -54,7 +68,10 @@ func decodeForm(r *reader) lead.Form {
 			w.fault(name, "is "+what)
 		}
 	}
-	return w.finish()
+	if w.excess != "" {
+		return lead.Form{FormRef: w.form.FormRef}, "the form has " + w.excess
+	}
+	return w.finish(), ""
 }
 
 func (w *formWire) member(r *reader, name string) (what string) {
@@ -100,7 +117,18 @@ func formID(s string) (id, what string) {
 }
 
 func (w *formWire) fault(field, problem string) {
-	w.form.Faults = append(w.form.Faults, lead.Fault{Field: field, Problem: problem})
+	if len(w.form.Faults) < maxFormFaults {
+		w.form.Faults = append(w.form.Faults, lead.Fault{Field: field, Problem: problem})
+	}
+}
+
+// within notes that the form has more of something than it may have.
+func (w *formWire) within(n, most int, what string) bool {
+	if n < most {
+		return true
+	}
+	w.excess = fmt.Sprintf("more than %d %s", most, what)
+	return false
 }
 
 // each reads a list of objects, one by one.
@@ -116,7 +144,9 @@ func (w *formWire) each(r *reader, field string, read func(r *reader) (problem s
 	for r.open(jsontext.KindBeginArray); r.more(); {
 		i++
 		var problem string
-		if k := r.kind(); k == jsontext.KindBeginObject {
+		if w.excess != "" {
+			r.skip()
+		} else if k := r.kind(); k == jsontext.KindBeginObject {
 			problem = read(r)
 		} else {
 			r.skip()
@@ -181,7 +211,7 @@ func (w *formWire) question(r *reader) (problem string) {
 			r.skip()
 		}
 	}
-	if problem == "" {
+	if problem == "" && w.within(len(w.questions), maxQuestions, "questions") {
 		w.questions = append(w.questions, q)
 	}
 	return problem
@@ -208,7 +238,7 @@ func (w *formWire) details(r *reader, q *questionWire) {
 					r.skip()
 					continue
 				}
-				w.each(r, "content.questions.options", func(r *reader) string { return decodeOption(r, q) })
+				w.each(r, "content.questions.options", func(r *reader) string { return w.option(r, q) })
 			}
 		default:
 			r.skip()
@@ -216,9 +246,10 @@ func (w *formWire) details(r *reader, q *questionWire) {
 	}
 }
 
-func decodeOption(r *reader, q *questionWire) (problem string) {
+func (w *formWire) option(r *reader, q *questionWire) (problem string) {
 	id, t, problem := decodeNumbered(r, "id", "text")
-	if problem == "" {
+	if problem == "" && w.within(w.options, maxOptions, "options") {
+		w.options++
 		q.options = append(q.options, optionWire{id, t})
 	}
 	return problem
@@ -226,7 +257,7 @@ func decodeOption(r *reader, q *questionWire) (problem string) {
 
 func (w *formWire) consent(r *reader) (problem string) {
 	id, t, problem := decodeNumbered(r, "id", "consent")
-	if problem == "" {
+	if problem == "" && w.within(len(w.consents), maxConsents, "consents") {
 		w.consents = append(w.consents, consentWire{id, t})
 	}
 	return problem
@@ -271,7 +302,9 @@ func (w *formWire) hidden(r *reader) (problem string) {
 			return fmt.Sprintf("%s is %s", field, what)
 		}
 	}
-	w.form.Hidden = append(w.form.Hidden, h)
+	if w.within(len(w.form.Hidden), maxHidden, "hidden fields") {
+		w.form.Hidden = append(w.form.Hidden, h)
+	}
 	return ""
 }
 

@@ -16,13 +16,13 @@ import (
 
 const formsPath = "/rest/leadForms"
 
-// Forms are the current versions of all forms of an owner. A form without an id
-// is left out, with a warning in the log.
+// Forms are the current versions of all forms of an owner. A form that cannot be
+// read, or has no id, is left out, with a warning in the log.
 func (c *Client) Forms(ctx context.Context, owner string) ([]lead.Form, error) {
 	params := []param{{"q", text("owner")}, {"owner", record{{ownerUnion(owner), text(owner)}}}}
-	forms, err := collect(ctx, c, request{endpoint: EndpointForms, path: formsPath, params: params}, func(r *reader) (lead.Form, string) {
-		f := decodeForm(r)
-		return f, f.ID
+	forms, err := collect(ctx, c, request{endpoint: EndpointForms, path: formsPath, params: params}, func(r *reader) found[lead.Form] {
+		f, problem := decodeForm(r)
+		return found[lead.Form]{row: f, id: f.ID, problem: problem, foreign: f.Owner != "" && f.Owner != owner}
 	})
 	if err != nil {
 		return nil, fmt.Errorf("listing the forms of %s: %w", owner, err)
@@ -39,11 +39,11 @@ func (c *Client) Form(ctx context.Context, id string) (lead.Form, error) {
 		if problem, err := r.object(); problem != "" {
 			return problem, err
 		}
-		f = decodeForm(r)
-		if f.ID != id {
-			return "it is not the form asked for", nil
+		var problem string
+		if f, problem = decodeForm(r); problem == "" && f.ID != id {
+			problem = "it is not the form asked for"
 		}
-		return "", nil
+		return problem, nil
 	})
 	if err != nil {
 		return lead.Form{}, fmt.Errorf("reading form %s: %w", id, err)
@@ -110,7 +110,7 @@ func (c *Client) inlinedForm(ctx context.Context, ref lead.FormRef, responseID s
 				r.skip()
 				continue
 			}
-			if f := decodeForm(r); f.ID == ref.ID {
+			if f, problem := decodeForm(r); problem == "" && f.ID == ref.ID {
 				found = &f
 			}
 		}
@@ -131,51 +131,75 @@ func sameContent(a, b lead.Form) bool {
 		reflect.DeepEqual(a.Consents, b.Consents) && reflect.DeepEqual(a.Hidden, b.Hidden)
 }
 
-// collect reads all rows of a finder. read gives a row with its identity; one
-// without is left out, with a warning, and of several with the same the last
-// one read counts.
-func collect[T any](ctx context.Context, c *Client, q request, read func(r *reader) (row T, id string)) ([]T, error) {
-	type entry struct {
-		row T
-		id  string
-	}
+// found is a row of a finder.
+type found[T any] struct {
+	row T
+	id  string // what makes it the same row; empty where it has none
+	// problem says why the row is of no use; empty when it is.
+	problem string
+	// foreign: it belongs to somebody else than was asked for.
+	foreign bool
+}
+
+// collect reads all rows of a finder; of several with one id the last one read
+// counts. A row that is of no use is left out, with a warning. Where all of them
+// are somebody else's, LinkedIn has not heeded what was asked for, and the list says
+// nothing.
+func collect[T any](ctx context.Context, c *Client, q request, read func(r *reader) found[T]) ([]T, error) {
 	var rows []T
+	var foreign int
 	at := map[string]int{}
-	s := scan[entry]{
+	s := scan[found[T]]{
 		endpoint: q.endpoint,
-		fetch: func(ctx context.Context, start, count int) (*page[entry], error) {
+		fetch: func(ctx context.Context, start, count int) (*page[found[T]], error) {
 			asked := q
 			asked.params = append(append([]param{}, q.params...),
 				param{"start", number(int64(start))}, param{"count", number(int64(count))})
-			p := &page[entry]{}
+			p := &page[found[T]]{}
 			err := c.do(ctx, asked, func(body []byte) (string, error) {
-				*p = page[entry]{start: start, asked: count}
+				*p = page[found[T]]{start: start, asked: count}
 				r := newReader(body)
 				r.own = true
-				return decodePage(r, p, func(r *reader) (entry, uint64) {
-					row, id := read(r)
-					return entry{row, id}, rowKey(id)
+				return decodePage(r, p, func(r *reader) (found[T], uint64) {
+					row := read(r)
+					return row, rowKey(row.id)
 				})
 			})
 			return p, err
 		},
-		give: func(_, _ int, page []entry) error {
+		give: func(start, _ int, page []found[T]) error {
+			if start == 0 {
+				foreign = 0
+			}
 			for _, e := range page {
-				if i, ok := at[e.id]; ok {
-					rows[i] = e.row
-				} else if e.id != "" {
-					at[e.id] = len(rows)
-					rows = append(rows, e.row)
-				} else {
+				i, again := at[e.id]
+				switch {
+				case e.foreign:
+					foreign++
+				case e.problem != "":
+					c.log.Warn("element left out", zap.String("endpoint", q.endpoint), zap.String("id", e.id), zap.String("problem", e.problem))
+				case e.id == "":
 					c.log.Warn("element without identity left out", zap.String("endpoint", q.endpoint),
 						zap.String("todo", "nothing, unless something is missing on the status page: then report it"))
+				case again:
+					rows[i] = e.row
+				default:
+					at[e.id] = len(rows)
+					rows = append(rows, e.row)
 				}
 			}
 			return nil
 		},
 	}
-	if err := s.run(ctx, c); err != nil {
+	err := s.run(ctx, c)
+	switch {
+	case err != nil:
 		return nil, err
+	case foreign > 0 && len(rows) == 0:
+		return nil, &AnswerError{Endpoint: q.endpoint, Status: http.StatusOK,
+			Problem: fmt.Sprintf("all of its %d elements belong to others than was asked for", foreign)}
+	case foreign > 0:
+		c.log.Warn("elements that belong to others than was asked for are left out", zap.String("endpoint", q.endpoint), zap.Int("elements", foreign))
 	}
 	return rows, nil
 }

@@ -21,12 +21,18 @@ const responsesPath = "/rest/leadFormResponses"
 // changed while it was read is read again, and its rows are given again.
 //
 // An element whose time cannot be read is given with whatever window, marked
-// Unreadable. The texts and Raw of a page's responses share one block of
-// memory: who keeps one text for long keeps the page, and should clone it.
+// Unreadable. One that is not what was asked for (of another time, owner or lead
+// type) is left to the question that it belongs to where LinkedIn shows it there;
+// else it is given, marked Contradicts. An answer that holds nothing but such
+// elements is an *AnswerError.
 //
-// With limit > 0 a window that holds more rows ends early with a *TooManyError:
-// after the first page when LinkedIn tells the total, else by counting. An empty
-// window costs no request, one in which LinkedIn has nothing exactly one.
+// The texts and Raw of a page's responses share one block of memory: who keeps
+// one text for long keeps the page, and should clone it.
+//
+// With limit > 0 a window whose rows weigh more (lead.Response.Weight) ends early
+// with a *TooManyError: after the first page when LinkedIn tells the total, else by
+// counting. An empty window costs no request, one in which LinkedIn has nothing
+// exactly one.
 //
 // Errors: *TooManyError, *BudgetError, *APIError, *AnswerError, *TransportError,
 // *ScanError, and those of fn and ctx.
@@ -34,23 +40,29 @@ func (c *Client) Responses(ctx context.Context, src lead.Source, w lead.Window, 
 	if w.Empty() {
 		return nil
 	}
-	f := &filter{source: src, window: w, limit: limit, fn: fn}
+	f := c.newFilter(src, w, limit, fn)
 	s := scan[lead.Response]{
 		endpoint: EndpointResponses,
 		fetch: func(ctx context.Context, start, count int) (*page[lead.Response], error) {
-			return c.responsePage(ctx, src, w, start, count)
+			return c.responsePage(ctx, responsesRequest(src, w, start, count), src, start, count)
+		},
+		long: func(ctx context.Context, start int, said error) (*page[lead.Response], error) {
+			return c.longRow(ctx, src, w, start, said)
 		},
 		give: f.give,
+		more: func(ctx context.Context, total int) error { return c.doubtEnd(ctx, f, total) },
 	}
-	return s.run(ctx, c)
+	if err := s.run(ctx, c); err != nil {
+		return err
+	}
+	return c.settle(underWay(ctx), f)
 }
 
-// responsePage reads one page. The range asked for begins a millisecond early:
-// whether LinkedIn's bounds count or not, it holds the whole window.
-func (c *Client) responsePage(ctx context.Context, src lead.Source, w lead.Window, start, count int) (*page[lead.Response], error) {
-	from := max(w.From.UnixMilli()-1, 0)
-	to := w.To.Add(time.Millisecond - 1).UnixMilli()
-	q := request{endpoint: EndpointResponses, path: responsesPath, who: src.String(), params: []param{
+// responsesRequest asks for one page. The range asked for begins a millisecond
+// early: whether LinkedIn's bounds count or not, it holds the whole window.
+func responsesRequest(src lead.Source, w lead.Window, start, count int) request {
+	from, to := askedRange(w)
+	return request{endpoint: EndpointResponses, path: responsesPath, who: src.String(), params: []param{
 		{"q", text("owner")},
 		{"owner", record{{ownerUnion(src.Owner), text(src.Owner)}}},
 		{"leadType", record{{"leadType", text(src.Type)}}},
@@ -58,6 +70,16 @@ func (c *Client) responsePage(ctx context.Context, src lead.Source, w lead.Windo
 		{"start", number(int64(start))},
 		{"count", number(int64(count))},
 	}}
+}
+
+// askedRange is the range that is asked for to read a window, in epoch
+// milliseconds.
+func askedRange(w lead.Window) (from, to int64) {
+	return max(w.From.UnixMilli()-1, 0), w.To.Add(time.Millisecond - 1).UnixMilli()
+}
+
+// responsePage reads the page that q asks for.
+func (c *Client) responsePage(ctx context.Context, q request, src lead.Source, start, count int) (*page[lead.Response], error) {
 	var p *page[lead.Response]
 	err := c.do(ctx, q, func(body []byte) (problem string, err error) {
 		d := responses{source: src, fetched: time.Now().UTC()}
@@ -80,84 +102,41 @@ func ownerUnion(urn string) string {
 
 func number(n int64) text { return text(strconv.FormatInt(n, 10)) }
 
-// filter passes the rows of a window on and counts them.
-type filter struct {
-	source lead.Source
-	window lead.Window
-	limit  int
-	fn     func([]lead.Response) error
-
-	seen           int // rows of the window, in this reading
-	oldest, newest time.Time
-}
-
-// give passes a page's rows on, and ends the reading when there are too many.
-func (f *filter) give(start, total int, rows []lead.Response) error {
-	if start == 0 {
-		f.seen, f.oldest, f.newest = 0, time.Time{}, time.Time{}
-	}
-	full := len(rows)
-	rows = f.inside(rows)
-	f.seen += len(rows)
-	if len(rows) > 0 {
-		if err := f.fn(rows); err != nil {
-			return err
-		}
-	}
-	// A first page that is all but empty tells more than the total above it.
-	told := start == 0 && total > f.limit && full >= leastPage
-	if f.limit > 0 && (told || f.seen > f.limit) {
-		return &TooManyError{Source: f.source, Window: f.window, AtLeast: f.seen, Estimate: f.estimate(total)}
-	}
-	return nil
-}
-
-// inside are the rows of the window, and those that tell no time.
-func (f *filter) inside(rows []lead.Response) []lead.Response {
-	kept := rows[:0]
-	for _, r := range rows {
-		if t := r.SubmittedAt; !t.IsZero() {
-			if !f.window.Contains(t) {
-				continue
-			}
-			if f.oldest.IsZero() || t.Before(f.oldest) {
-				f.oldest = t
-			}
-			if t.After(f.newest) {
-				f.newest = t
-			}
-		}
-		kept = append(kept, r)
-	}
-	return kept
-}
-
-// estimate is how many rows the window holds.
-func (f *filter) estimate(total int) int {
-	if total > f.seen {
-		return total
-	}
-	span := max(f.newest.Sub(f.oldest), time.Millisecond)
-	return max(f.seen, int(min(float64(f.seen)*float64(f.window.Length())/float64(span), 1e8)))
-}
-
 // Response reads one response by its id, or by its URN. One that was deleted,
-// or is not ours to read, is an *APIError of kind Suspend.
+// or is not ours to read, is an *APIError of kind Suspend. One that is too long is
+// given as Unreadable.
 func (c *Client) Response(ctx context.Context, id string) (lead.Response, error) {
-	var out lead.Response
-	err := c.do(ctx, responseRequest(id), func(body []byte) (string, error) {
+	id = strings.TrimPrefix(id, responsePrefix)
+	out, err := c.oneResponse(ctx, responseRequest(id), id)
+	if isTooLong(err) {
+		q := responseRequest(id)
+		q.params = []param{{"fields", whichLead}}
+		if out, err = c.oneResponse(ctx, q, id); err == nil {
+			tooLong(&out)
+		}
+	}
+	if err != nil {
+		return lead.Response{}, fmt.Errorf("reading response %s: %w", id, err)
+	}
+	if t := out.SubmittedAt; !t.IsZero() && !c.conceivable(lead.Window{}).Contains(t) {
+		contradict(&out, noTimeOfALead)
+	}
+	return out, nil
+}
+
+func (c *Client) oneResponse(ctx context.Context, q request, id string) (out lead.Response, err error) {
+	err = c.do(ctx, q, func(body []byte) (string, error) {
 		d := responses{fetched: time.Now().UTC()}
 		r := newReader(body)
 		if problem, err := r.object(); problem != "" {
 			return problem, err
 		}
-		out, _ = d.decode(r)
+		if out, _ = d.decode(r); out.ID != "" && out.ID != id {
+			return "it is not the response asked for", nil
+		}
 		return "", nil
 	})
-	if err != nil {
-		return lead.Response{}, fmt.Errorf("reading response %s: %w", id, err)
-	}
-	return out, nil
+	return out, err
 }
 
 // Parse reads an element of leadFormResponses that was kept as it came. It
@@ -173,8 +152,10 @@ func Parse(element []byte) lead.Response {
 	return out
 }
 
+const responsePrefix = "urn:li:leadGenFormResponse:"
+
 func responseRequest(id string) request {
-	id = strings.TrimPrefix(id, "urn:li:leadGenFormResponse:")
+	id = strings.TrimPrefix(id, responsePrefix)
 	return request{endpoint: EndpointResponses, path: responsesPath + "/" + encodeKey(id)}
 }
 

@@ -59,7 +59,8 @@ type Options struct {
 	// DailyBudget bounds the requests per endpoint and UTC day, which are then
 	// spread over the day; 0 is no bound.
 	DailyBudget int
-	// MaxAnswerBytes bounds one answer, decompressed; default 32 MiB.
+	// MaxAnswerBytes bounds one answer, decompressed; default 4 MiB. A page that is
+	// longer is asked for in parts.
 	MaxAnswerBytes int64
 	// Timeout bounds one request with its answer; default 30 s.
 	Timeout time.Duration
@@ -74,15 +75,17 @@ type Client struct {
 	opts    Options
 	http    *http.Client
 	slots   chan struct{} // one per request under way
+	large   chan struct{} // one per large answer in memory
 	clock   *clock
 	limits  *limits
 	metrics *metrics
 	names   names
 	log     *zap.Logger
 	said    sync.Map // what is logged once, by what it is
+	doubts  doubts
 
-	// sizes are the page sizes that each finder was last seen to accept.
-	sizes map[string]*atomic.Int64
+	// sizes are how many rows each finder is asked for at once.
+	sizes map[string]*pageSize
 	// answerBytes is about the size of the latest answers, for the next one's buffer.
 	answerBytes atomic.Int64
 }
@@ -96,6 +99,8 @@ const (
 	// 50 is what all integrations agree on.
 	otherPage = 50
 	rolesPage = 100
+	// maxHeaders bounds the headers of an answer: Go's default is 10 MiB.
+	maxHeaders = 256 << 10
 )
 
 // New makes a Client; it makes no request. An error names every option that
@@ -117,17 +122,17 @@ func New(o Options) (*Client, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		slots:   make(chan struct{}, o.Concurrency),
+		large:   make(chan struct{}, largeAtOnce),
 		clock:   newClock(),
 		metrics: m,
 		log:     o.Log,
-		sizes:   map[string]*atomic.Int64{},
+		sizes:   map[string]*pageSize{},
 	}
 	for endpoint, size := range map[string]int{
 		EndpointResponses: o.PageSize, EndpointForms: otherPage, EndpointEvents: otherPage, EndpointRoles: rolesPage,
 		EndpointNotifications: otherPage,
 	} {
-		c.sizes[endpoint] = &atomic.Int64{}
-		c.sizes[endpoint].Store(int64(size))
+		c.sizes[endpoint] = &pageSize{full: size, size: size}
 	}
 	c.limits = newLimits(o.DailyBudget, c.clock.now)
 	return c, nil
@@ -145,7 +150,7 @@ func withDefaults(o Options) Options {
 		o.PageSize = 100
 	}
 	if o.MaxAnswerBytes == 0 {
-		o.MaxAnswerBytes = 32 << 20
+		o.MaxAnswerBytes = 4 << 20
 	}
 	if o.Timeout == 0 {
 		o.Timeout = 30 * time.Second
@@ -185,6 +190,7 @@ func NewTransport(concurrency int) *http.Transport {
 	if standard, ok := http.DefaultTransport.(*http.Transport); ok {
 		t = standard.Clone()
 	}
+	t.MaxResponseHeaderBytes = maxHeaders
 	t.MaxIdleConnsPerHost = max(concurrency, 1) + 1
 	t.MaxIdleConns = max(t.MaxIdleConns, t.MaxIdleConnsPerHost)
 	return t

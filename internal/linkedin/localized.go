@@ -10,6 +10,9 @@ import (
 // localized is a text in several languages, by locale as in en_US.
 type localized map[string]string
 
+// maxLocales bounds the languages that are kept of a text: LinkedIn has about 30.
+const maxLocales = 200
+
 // plainLocale stands for a text that came without locales.
 const plainLocale = ""
 
@@ -55,7 +58,7 @@ func (t localized) read(r *reader) {
 	}
 	for r.more() {
 		locale := r.name()
-		if s, ok := decodeRawText(r); ok {
+		if s, ok := decodeRawText(r); ok && len(t) < maxLocales {
 			t[locale] = s
 		}
 	}

@@ -26,21 +26,21 @@ func (c *Client) Subscriptions(ctx context.Context, src lead.Source) ([]lead.Sub
 		{"owner", record{{"value", record{{ownerUnion(src.Owner), text(src.Owner)}}}}},
 		{"leadType", record{{"leadType", text(src.Type)}}},
 	}}
-	found, err := collect(ctx, c, q, func(r *reader) (lead.Subscription, string) {
-		s := decodeSubscription(r)
-		s.Source = src
-		return s, s.ID
+	list, err := collect(ctx, c, q, func(r *reader) found[lead.Subscription] {
+		s := decodeSubscription(r, src)
+		return found[lead.Subscription]{row: s, id: s.ID, foreign: s.Source != src}
 	})
 	if err != nil {
 		return nil, fmt.Errorf("listing the notifications of %s: %w", src, err)
 	}
-	return found, nil
+	return list, nil
 }
 
-// decodeSubscription reads an element of leadNotifications.
-func decodeSubscription(r *reader) lead.Subscription {
+// decodeSubscription reads an element of leadNotifications. What it does not tell
+// of its source is as was asked for.
+func decodeSubscription(r *reader, asked lead.Source) lead.Subscription {
 	r.own = true
-	var s lead.Subscription
+	s := lead.Subscription{Source: asked}
 	if !r.open(jsontext.KindBeginObject) {
 		return s
 	}
@@ -50,6 +50,14 @@ func decodeSubscription(r *reader) lead.Subscription {
 			s.ID, _ = r.digits()
 		case "webhook":
 			s.Webhook, _ = r.text()
+		case "owner":
+			if owner, _ := r.urn("urn:li:"); owner != "" {
+				s.Source.Owner = owner
+			}
+		case "leadType":
+			if kind, _ := r.text(); kind != "" {
+				s.Source.Type = kind
+			}
 		case "associatedEntity", "versionedForm":
 			s.Narrowed = s.Narrowed || r.kind() != jsontext.KindNull
 			r.skip()

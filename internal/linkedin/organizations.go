@@ -72,12 +72,12 @@ type role struct{ organization, name, state string }
 func (c *Client) roles(ctx context.Context) (map[string][]string, error) {
 	// No decoration: one revoked page would fail the whole answer with 403.
 	q := request{endpoint: EndpointRoles, path: rolesPath, params: []param{{"q", text("roleAssignee")}, {"state", text("APPROVED")}}}
-	rows, err := collect(ctx, c, q, func(r *reader) (role, string) {
+	rows, err := collect(ctx, c, q, func(r *reader) found[role] {
 		row := decodeRole(r)
 		if row.organization == "" || row.name == "" {
-			return row, ""
+			return found[role]{row: row}
 		}
-		return row, row.organization + " " + row.name + " " + row.state
+		return found[role]{row: row, id: row.organization + " " + row.name + " " + row.state}
 	})
 	if err != nil {
 		return nil, err

@@ -1,17 +1,20 @@
 package linkedin
 
 import (
+	"fmt"
+
 	"github.com/cespare/xxhash/v2"
 	"github.com/go-json-experiment/json/jsontext"
 )
 
 // page is one answer of a finder.
 type page[T any] struct {
-	start, asked int
+	start, asked int // asked is 0 where any number of rows will do
 	total        int // LinkedIn's paging.total; -1 when absent
 	count        int // LinkedIn's paging.count; -1 when absent
 	rows         []T
 	keys         []uint64 // of the rows, in order: what makes a row the same row
+	parts        bool     // put together from several answers
 }
 
 // errNoElements is the problem of a list without elements.
@@ -22,7 +25,7 @@ const errNoElements = "there are no elements in it"
 // that is no page, and empty otherwise.
 func decodePage[T any](r *reader, p *page[T], row func(r *reader) (T, uint64)) (problem string, err error) {
 	p.total, p.count = -1, -1
-	found := false
+	found, start := false, -1
 	if problem, err := r.object(); problem != "" {
 		return problem, err
 	}
@@ -33,17 +36,23 @@ func decodePage[T any](r *reader, p *page[T], row func(r *reader) (T, uint64)) (
 				continue
 			}
 			for r.more() {
+				if p.asked > 0 && len(p.rows) == p.asked {
+					return fmt.Sprintf("it holds more than the %d elements asked for", p.asked), nil
+				}
 				v, key := row(r)
 				p.rows, p.keys = append(p.rows, v), append(p.keys, key)
 			}
 		case "paging":
-			p.total, p.count = decodePaging(r)
+			start, p.total, p.count = decodePaging(r)
 		default:
 			r.skip()
 		}
 	}
-	if !found {
+	switch {
+	case !found:
 		return errNoElements, nil
+	case start >= 0 && start != p.start:
+		return fmt.Sprintf("it begins at element %d, and element %d was asked for", start, p.start), nil
 	}
 	return "", nil
 }
@@ -60,14 +69,16 @@ func (r *reader) object() (problem string, err error) {
 	return "", nil
 }
 
-// decodePaging reads paging's total and count; -1 for what is absent.
-func decodePaging(r *reader) (total, count int) {
-	total, count = -1, -1
+// decodePaging reads paging's members; -1 for what is absent.
+func decodePaging(r *reader) (start, total, count int) {
+	start, total, count = -1, -1, -1
 	if !r.open(jsontext.KindBeginObject) {
-		return total, count
+		return start, total, count
 	}
 	for r.more() {
 		switch r.name() {
+		case "start":
+			start = wholeNumber(r)
 		case "total":
 			total = wholeNumber(r)
 		case "count":
@@ -76,7 +87,7 @@ func decodePaging(r *reader) (total, count int) {
 			r.skip()
 		}
 	}
-	return total, count
+	return start, total, count
 }
 
 // wholeNumber is -1 for anything else.

@@ -186,8 +186,9 @@ func (p *prober) ownForms(ctx context.Context) ([]probeForm, error) {
 			continue
 		}
 		for r.more() {
-			element := r.raw()
-			p.forms = append(p.forms, decodeProbeForm(element))
+			if element := r.raw(); len(p.forms) < mostProbeRows {
+				p.forms = append(p.forms, decodeProbeForm(element))
+			}
 		}
 	}
 	return p.forms, nil
@@ -196,7 +197,7 @@ func (p *prober) ownForms(ctx context.Context) ([]probeForm, error) {
 // decodeProbeForm reads a form twice: as the client does, and for what the
 // client leaves aside.
 func decodeProbeForm(element []byte) probeForm {
-	form := decodeForm(newReader(element))
+	form, _ := decodeForm(newReader(element)) // one with too much is of no use
 	f := probeForm{id: form.ID, version: form.Version}
 	for _, q := range form.Questions {
 		if q.Predefined != "" {

@@ -33,6 +33,13 @@ type probeRow struct {
 	leadForm string // of an event: the URN of its form
 }
 
+const (
+	// mostProbeRows is above the largest page that a probe asks for.
+	mostProbeRows = 1000
+	// mostMembers bounds the names that are kept of an element's members.
+	mostMembers = 100
+)
+
 // decodeProbePage reads a page; problem says that it is none.
 func decodeProbePage(body []byte) (*probePage, string) {
 	p := &probePage{total: -1, count: -1}
@@ -44,12 +51,15 @@ func decodeProbePage(body []byte) (*probePage, string) {
 	for r.open(jsontext.KindBeginObject); r.more(); {
 		switch r.name() {
 		case "paging":
-			p.total, p.count = decodePaging(r)
+			_, p.total, p.count = decodePaging(r)
 		case "elements":
 			if found = r.open(jsontext.KindBeginArray); !found {
 				continue
 			}
 			for r.more() {
+				if len(p.rows) == mostProbeRows {
+					return nil, "it holds more elements than any page that is asked for"
+				}
 				p.rows = append(p.rows, decodeProbeRow(r))
 			}
 		default:
@@ -69,7 +79,9 @@ func decodeProbeRow(r *reader) probeRow {
 	}
 	for r.more() {
 		name := strings.Clone(r.name())
-		row.members[name] = true
+		if len(row.members) < mostMembers {
+			row.members[name] = true
+		}
 		switch name {
 		case "id":
 			row.id, _ = r.digits()

@@ -11,6 +11,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -54,7 +55,13 @@ const (
 	maxQuery = 4 << 10
 	// maxRefusal is how much of a refusal's body is read.
 	maxRefusal = 64 << 10
-	headerUUID = "X-Li-Uuid"
+	// maxHead is how much is kept of the beginning of an answer that is too long.
+	maxHead = 64 << 10
+	// largeAnswer is the size above which an answer counts as large, and
+	// largeAtOnce how many of those are in memory at once.
+	largeAnswer = 1 << 20
+	largeAtOnce = 4
+	headerUUID  = "X-Li-Uuid"
 )
 
 // do asks until there is an answer that parse accepts, a refusal that repeating
@@ -90,73 +97,72 @@ func (c *Client) do(ctx context.Context, q request, parse func(body []byte) (pro
 // after what wait at least. The rest is for the caller to schedule.
 func repeatable(err error) (least time.Duration, ok bool) {
 	var budget *BudgetError
-	if errors.As(err, &budget) || fault.KindOf(err) != fault.Retry {
+	if errors.As(err, &budget) || fault.KindOf(err) != fault.Retry || isTooLong(err) {
 		return 0, false
 	}
 	least = fault.DelayOf(err)
 	return least, least <= patience
 }
 
-// try asks once, in one of the slots. turned says that the request has waited
-// for its turn.
+// try asks once, in one of the slots, and has the body of a successful answer
+// parsed. turned says that the request has waited for its turn.
 func (c *Client) try(ctx context.Context, q request, turned bool, parse func([]byte) (string, error)) error {
-	body, answer, err := c.ask(ctx, q, turned)
-	if err != nil {
-		return err
-	}
-	if problem, err := parse(body); problem != "" || err != nil {
-		answer.Problem, answer.Err = problem, err
-		c.debug(q, answer.Status, answer.RequestID, problem)
-		return answer
-	}
-	return nil
-}
-
-// ask gets the body of a successful answer. The AnswerError is for what may be
-// found wrong with it.
-func (c *Client) ask(ctx context.Context, q request, turned bool) ([]byte, *AnswerError, error) {
 	select {
 	case c.slots <- struct{}{}:
 	case <-ctx.Done():
-		return nil, nil, ctx.Err()
+		return ctx.Err()
 	}
-	defer func() { <-c.slots }()
+	free := sync.OnceFunc(func() { <-c.slots })
+	defer free()
 	if err := c.limits.admit(ctx, q.endpoint, turned); err != nil {
-		return nil, nil, err
+		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, c.opts.Timeout)
 	defer cancel()
 	req, err := c.build(ctx, q)
 	if err != nil {
-		return nil, nil, fmt.Errorf("building a request to LinkedIn's %s: %w", q.endpoint, err)
+		return fmt.Errorf("building a request to LinkedIn's %s: %w", q.endpoint, err)
 	}
 	sent := time.Now()
 	res, err := c.http.Do(req)
 	if err != nil {
-		return nil, nil, c.lost(q, sent, err)
+		return c.lost(q, sent, err)
 	}
 	defer func() { _ = res.Body.Close() }() // read to its end or given up on
 	c.tell(res, sent)
-	body, err := c.read(res)
+	body, err := c.read(ctx, res)
+	defer body.done()
 	c.count(q, res, sent)
+	free()
+	if res.StatusCode < 200 || res.StatusCode > 299 {
+		return c.refused(q, res, sent, body.text)
+	}
+	return c.heed(q, res, body.text, err, parse)
+}
+
+// heed has a successful answer parsed. failed is why it was not read to its end;
+// nil when it was. What is wrong with it is an *AnswerError.
+func (c *Client) heed(q request, res *http.Response, text []byte, failed error, parse func([]byte) (string, error)) error {
 	answer := &AnswerError{Endpoint: q.endpoint, Status: res.StatusCode, RequestID: res.Header.Get(headerUUID)}
 	switch {
-	case res.StatusCode < 200 || res.StatusCode > 299:
-		return nil, nil, c.refused(q, res, sent, body)
-	case err != nil:
-		answer.Problem, answer.Err = "it could not be read to its end", err
+	case failed != nil:
+		answer.Problem, answer.Err = "it could not be read to its end", failed
 	case q.change != nil:
 		q.change.created = res.Header.Get(headerID)
-	case len(body) == 0:
+		answer.Problem, answer.Err = parse(text)
+	case len(text) == 0:
 		answer.Problem = "it is empty"
-	case int64(len(body)) > c.opts.MaxAnswerBytes:
-		answer.Problem = fmt.Sprintf("it is longer than %d bytes", c.opts.MaxAnswerBytes)
+	case int64(len(text)) > c.opts.MaxAnswerBytes:
+		answer.Problem, answer.tooLong = fmt.Sprintf("it is longer than %d bytes", c.opts.MaxAnswerBytes), true
+		answer.head = bytes.Clone(text[:min(len(text), maxHead)])
+	default:
+		answer.Problem, answer.Err = parse(text)
 	}
-	if answer.Problem != "" {
-		c.debug(q, answer.Status, answer.RequestID, answer.Problem)
-		return nil, nil, answer
+	if answer.Problem == "" && answer.Err == nil {
+		return nil
 	}
-	return body, answer, nil
+	c.debug(q, answer.Status, answer.RequestID, answer.Problem)
+	return answer
 }
 
 // build makes the HTTP request. The query is set as it is encoded.
@@ -192,8 +198,16 @@ func (c *Client) build(ctx context.Context, q request) (*http.Request, error) {
 	return req, nil
 }
 
-// read takes the body, up to one byte more than it may have.
-func (c *Client) read(res *http.Response) ([]byte, error) {
+// body is what was read of an answer; done is to be called once it is parsed.
+type body struct {
+	text []byte
+	done func()
+}
+
+// read takes the body, up to one byte more than it may have. A large one waits for
+// one of a few places, and keeps it until it is parsed: however many requests are
+// under way, and whatever comes, memory stays bounded.
+func (c *Client) read(ctx context.Context, res *http.Response) (body, error) {
 	most := int64(maxRefusal)
 	if res.StatusCode < 300 {
 		most = c.opts.MaxAnswerBytes + 1
@@ -202,25 +216,33 @@ func (c *Client) read(res *http.Response) ([]byte, error) {
 	if size < 0 {
 		size = c.answerBytes.Load() // pages are much alike
 	}
-	body := make([]byte, 0, min(size+512, most))
+	b := body{text: make([]byte, 0, min(size+512, most, largeAnswer)), done: func() {}}
 	limited := io.LimitReader(res.Body, most)
-	for {
-		if len(body) == cap(body) {
-			body = append(body, 0)[:len(body)]
+	for large := false; ; {
+		if len(b.text) >= largeAnswer && !large {
+			select {
+			case c.large <- struct{}{}:
+				large, b.done = true, sync.OnceFunc(func() { <-c.large })
+			case <-ctx.Done():
+				return b, ctx.Err()
+			}
 		}
-		n, err := limited.Read(body[len(body):cap(body)])
-		body = body[:len(body)+n]
+		if len(b.text) == cap(b.text) {
+			b.text = append(b.text, 0)[:len(b.text)]
+		}
+		n, err := limited.Read(b.text[len(b.text):cap(b.text)])
+		b.text = b.text[:len(b.text)+n]
 		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
-			return body, err
+			return b, err
 		}
 	}
 	if res.ContentLength < 0 {
-		c.answerBytes.Store(max(int64(len(body)), size*7/8))
+		c.answerBytes.Store(max(int64(len(b.text)), size*7/8))
 	}
-	return body, nil
+	return b, nil
 }
 
 // tell sets our idea of LinkedIn's clock by an answer that has just begun.

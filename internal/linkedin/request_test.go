@@ -332,8 +332,8 @@ func TestOneRoleTellsWhetherTheTokenIsAccepted(t *testing.T) {
 }
 
 func TestAnAnswerMayTakeNoMoreMemoryThanItsDefaultBound(t *testing.T) {
-	if c := newTestClient(t, http.NotFoundHandler(), Options{}); c.opts.MaxAnswerBytes != 32<<20 {
-		t.Errorf("an answer may have %d bytes, want 32 MiB", c.opts.MaxAnswerBytes)
+	if c := newTestClient(t, http.NotFoundHandler(), Options{}); c.opts.MaxAnswerBytes != 4<<20 {
+		t.Errorf("an answer may have %d bytes, want 4 MiB", c.opts.MaxAnswerBytes)
 	}
 }
 

@@ -29,7 +29,22 @@ type responses struct {
 	answers  []lead.Answer
 	options  []int64
 	consents []lead.ConsentAnswer
+	// parts are how many members the lists of the element being read have so far.
+	parts int
 }
+
+const (
+	// maxElement is how long an element may be: Kafka takes no longer record
+	// without being told to.
+	maxElement = 1 << 20
+	// maxParts bounds the members of an element's lists together: answers, chosen
+	// options, consents. Forms have about a dozen questions.
+	maxParts = 2000
+	// maxFaults bounds the parts of an element that are named as unreadable.
+	maxFaults = 100
+	// maxID bounds the length of an id, which is a key in Kafka.
+	maxID = 512
+)
 
 // The places in an element where it can be unreadable altogether.
 const (
@@ -41,10 +56,10 @@ const (
 	fieldConsents     = "formResponse.consentResponses"
 )
 
-// decode reads the element at the reader's position, with its key: that of its
-// id and time, or of its bytes where it lacks one of them.
+// decode reads the element at the reader's position, with its key.
 func (d *responses) decode(r *reader) (lead.Response, uint64) {
 	start := r.start()
+	d.parts = 0
 	out := lead.Response{Owner: d.source.Owner, Type: d.source.Type, FetchedAt: d.fetched}
 	if kind := r.kind(); kind != jsontext.KindBeginObject {
 		out.Unreadable = "the element is " + kindName(kind) + ", not an object"
@@ -52,11 +67,19 @@ func (d *responses) decode(r *reader) (lead.Response, uint64) {
 	} else {
 		d.element(r, &out)
 	}
-	out.Raw = r.since(start)
-	if out.ID == "" || out.SubmittedAt.IsZero() {
-		return out, xxhash.Sum64(out.Raw)
+	if out.Raw = r.since(start); len(out.Raw) > maxElement {
+		tooLong(&out)
 	}
-	return out, bits.RotateLeft64(xxhash.Sum64String(out.ID), 17) ^ uint64(out.SubmittedAt.UnixMilli())*0x9E3779B97F4A7C15
+	return out, keyOf(&out)
+}
+
+// keyOf is what makes a row the same row: its id and time, or its bytes where it
+// lacks one of them.
+func keyOf(out *lead.Response) uint64 {
+	if out.ID == "" || out.SubmittedAt.IsZero() {
+		return xxhash.Sum64(out.Raw)
+	}
+	return bits.RotateLeft64(xxhash.Sum64String(out.ID), 17) ^ uint64(out.SubmittedAt.UnixMilli())*0x9E3779B97F4A7C15
 }
 
 func (d *responses) element(r *reader, out *lead.Response) {
@@ -85,6 +108,24 @@ func (d *responses) element(r *reader, out *lead.Response) {
 			out.Unreadable += "; "
 		}
 		out.Unreadable += n.field + " " + n.problem
+	}
+	if d.parts > maxParts {
+		out.Unreadable = fmt.Sprintf("its answers, options and consents are more than %d", maxParts)
+		out.Answers, out.Consents = nil, nil
+	}
+}
+
+// another makes room for one more member of the element's lists; false when there
+// is none.
+func (d *responses) another() bool {
+	d.parts++
+	return d.parts <= maxParts
+}
+
+// addFault notes a part of the element that cannot be read.
+func addFault(out *lead.Response, field, problem string) {
+	if len(out.Faults) < maxFaults {
+		out.Faults = append(out.Faults, lead.Fault{Field: field, Problem: problem})
 	}
 }
 
@@ -124,7 +165,7 @@ func (d *responses) detail(r *reader, out *lead.Response, name string) {
 		return
 	}
 	if what != "" {
-		out.Faults = append(out.Faults, lead.Fault{Field: name, Problem: "is " + what})
+		addFault(out, name, "is "+what)
 	}
 }
 
@@ -135,6 +176,8 @@ func (d *responses) id(r *reader) (id, problem string) {
 		return "", "is " + what
 	case id == "":
 		return "", "is empty"
+	case len(id) > maxID:
+		return "", "is longer than an id"
 	}
 	return id, ""
 }
@@ -208,7 +251,7 @@ func (d *responses) formResponse(r *reader, out *lead.Response) (field, problem 
 			field, problem = fieldAnswers, "is "+kindName(kind)
 			r.skip()
 		case name == "consentResponses" && kind != jsontext.KindNull:
-			out.Faults = append(out.Faults, lead.Fault{Field: fieldConsents, Problem: "is " + kindName(kind)})
+			addFault(out, fieldConsents, "is "+kindName(kind))
 			r.skip()
 		default:
 			r.skip()
@@ -227,6 +270,10 @@ func (d *responses) answerList(r *reader, out *lead.Response) {
 	}
 	from := len(d.answers)
 	for r.open(jsontext.KindBeginArray); r.more(); {
+		if !d.another() {
+			r.skip()
+			continue
+		}
 		d.answers = append(d.answers, lead.Answer{})
 		d.answer(r, &d.answers[len(d.answers)-1])
 	}
@@ -333,6 +380,10 @@ func (d *responses) optionList(r *reader) (ids []int64, problem string) {
 	}
 	from := len(d.options)
 	for r.open(jsontext.KindBeginArray); r.more(); {
+		if !d.another() {
+			r.skip()
+			continue
+		}
 		id, what := r.integer()
 		if what != "" {
 			problem = "multipleChoiceAnswer.options holds " + what
@@ -350,10 +401,13 @@ func (d *responses) consentList(r *reader, out *lead.Response) {
 	from := len(d.consents)
 	i := -1
 	for r.open(jsontext.KindBeginArray); r.more(); {
-		i++
+		if i++; !d.another() {
+			r.skip()
+			continue
+		}
 		c, problem := decodeConsent(r)
 		if problem != "" {
-			out.Faults = append(out.Faults, lead.Fault{Field: fmt.Sprintf("%s[%d]", fieldConsents, i), Problem: problem})
+			addFault(out, fmt.Sprintf("%s[%d]", fieldConsents, i), problem)
 			continue
 		}
 		d.consents = append(d.consents, c)

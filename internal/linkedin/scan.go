@@ -19,6 +19,14 @@ import (
 // the moment.
 const maxScans = 5
 
+// maxPages bounds a reading of a list, which else might never end: the windows of
+// a million leads are cut long before.
+const maxPages = 20_000
+
+// maxSame pages in a row that repeat the one before them are no rows that moved:
+// LinkedIn does not heed where the pages are to begin.
+const maxSame = 3
+
 // scan reads a whole list page by page, while the list may change.
 //
 // Offsets count rows of a list that LinkedIn computes for each page anew: a row
@@ -36,6 +44,13 @@ type scan[T any] struct {
 	endpoint string
 	// fetch reads one page.
 	fetch func(ctx context.Context, start, count int) (*page[T], error)
+	// long stands in for a single row that is too long for an answer, as fetch
+	// has said; nil where there is no stand-in.
+	long func(ctx context.Context, start int, said error) (*page[T], error)
+	// more decides on a list that has ended although LinkedIn's total, well behind
+	// its end, says that there is more; nil where only a list without any row is
+	// doubted for that.
+	more func(ctx context.Context, total int) error
 	// give takes the rows of a page that the page before did not hold, in the
 	// list's order, in the caller's goroutine. start is 0 at the beginning of
 	// each reading of the list.
@@ -52,9 +67,10 @@ type cutError struct{ count int }
 func (e *cutError) Error() string { return fmt.Sprintf("pages are cut to %d rows", e.count) }
 
 // run reads the list until it is known to be complete. A page size that
-// LinkedIn refuses is halved, and remembered once a smaller one has worked.
+// LinkedIn refuses, or whose answer is too long, is halved; a smaller one that
+// has worked is remembered for a while.
 func (s *scan[T]) run(ctx context.Context, c *Client) error {
-	size := int(c.sizes[s.endpoint].Load())
+	size := c.sizes[s.endpoint].now()
 	var refusal error // of the first size tried
 	var last reading
 	wait := fault.NewBackoff(250*time.Millisecond, 2*time.Second)
@@ -65,6 +81,10 @@ func (s *scan[T]) run(ctx context.Context, c *Client) error {
 		switch {
 		case errors.As(err, &cut):
 			s.cut, size = true, max(cut.count, leastPage)
+			continue
+		case isTooLong(err) && size > leastPage:
+			size = max(size/2, leastPage)
+			c.sizes[s.endpoint].shrink(size)
 			continue
 		case err != nil && seen.pages == 0 && aboutCount(err) && size > leastPage:
 			if refusal == nil {
@@ -78,7 +98,7 @@ func (s *scan[T]) run(ctx context.Context, c *Client) error {
 			return err
 		}
 		if refusal != nil {
-			c.sizes[s.endpoint].Store(int64(size))
+			c.sizes[s.endpoint].shrink(size)
 			refusal = nil
 		}
 		if seen.whole || scans > 0 && seen.same(last) {
@@ -130,10 +150,11 @@ func (r *reading) add(start int, keys []uint64) {
 // read reads the list once, with up to width pages under way.
 func (s *scan[T]) read(ctx context.Context, size, width int) (reading, error) {
 	seen := reading{whole: true}
-	a := &ahead[T]{fetch: s.fetch, size: size, most: width, width: 1, total: -1}
+	a := &ahead[T]{fetch: s.page, size: size, most: width, width: 1, total: -1}
 	ctx, cancel := context.WithCancel(ctx)
 	defer a.stop(cancel)
 	var prev, end *page[T] // the last page with rows, and the first without since
+	same := 0              // pages in a row that repeat the one before
 	for {
 		p, err := a.next(ctx)
 		if err != nil {
@@ -145,10 +166,17 @@ func (s *scan[T]) read(ctx context.Context, size, width int) (reading, error) {
 			return seen, &cutError{p.count}
 		}
 		seen.add(p.start, p.keys)
+		// Rows may have moved between the parts: a second reading has to agree.
+		seen.whole = seen.whole && !p.parts
 		if len(p.rows) == 0 {
 			if end == nil {
 				if end = p; p.total > p.start {
 					continue // LinkedIn says there is more: one page further
+				}
+			}
+			if p.total > p.start+p.asked {
+				if err := s.doubt(ctx, p, prev == nil); err != nil {
+					return seen, err
 				}
 			}
 			proven, err := s.ended(ctx, prev, end)
@@ -157,15 +185,41 @@ func (s *scan[T]) read(ctx context.Context, size, width int) (reading, error) {
 		}
 		known := 0
 		if prev != nil {
+			if same++; len(p.keys) <= overlap || !slices.Equal(p.keys, prev.keys) {
+				same = 0
+			}
+			if same == maxSame {
+				return seen, s.refuse("its elements are those of the pages before")
+			}
 			var fits bool
 			known, fits = joint(prev, p)
 			seen.whole = seen.whole && fits
+		}
+		if seen.pages == maxPages {
+			return seen, s.refuse("it is longer than any list can be")
 		}
 		if err := s.give(p.start, p.total, p.rows[known:]); err != nil {
 			return seen, err
 		}
 		prev, end = p, nil
 	}
+}
+
+// refuse is an error of an answer that cannot be the one to what was asked.
+func (s *scan[T]) refuse(problem string) error {
+	return &AnswerError{Endpoint: s.endpoint, Status: http.StatusOK, Problem: problem}
+}
+
+// doubt decides on a list that has ended, with page p, before the total that
+// LinkedIn tells of it.
+func (s *scan[T]) doubt(ctx context.Context, p *page[T], empty bool) error {
+	switch {
+	case s.more != nil:
+		return s.more(underWay(ctx), p.total)
+	case empty:
+		return s.refuse(fmt.Sprintf("it shows nothing of a list of %d elements", p.total))
+	}
+	return nil
 }
 
 // joint compares a page with the one before it: how many rows at its head the
@@ -197,7 +251,7 @@ func (s *scan[T]) ended(ctx context.Context, last, empty *page[T]) (bool, error)
 	if last.total >= last.start+len(last.rows) && last.total <= empty.start {
 		return true, nil
 	}
-	again, err := s.fetch(underWay(ctx), last.start, last.asked)
+	again, err := s.page(underWay(ctx), last.start, last.asked)
 	if err != nil {
 		return false, err
 	}

@@ -263,7 +263,7 @@ func TestRefusedCountIsHalvedAndRemembered(t *testing.T) {
 					t.Fatalf("error %v, missing %v", err, g.lacks(60))
 				}
 			}
-			if got := c.sizes[EndpointResponses].Load(); want > 0 && got != int64(want) {
+			if got := c.sizes[EndpointResponses].now(); want > 0 && got != want {
 				t.Errorf("page size = %d, want %d", got, want)
 			}
 		}
@@ -288,7 +288,7 @@ func TestA400ThatNoSizeMendsIsReturned(t *testing.T) {
 		if !errors.As(err, &e) || e.Status != 400 || fault.KindOf(err) != fault.Suspend {
 			t.Errorf("error = %v, want a 400 of kind suspend", err)
 		}
-		if got := c.sizes[EndpointResponses].Load(); got != 100 {
+		if got := c.sizes[EndpointResponses].now(); got != 100 {
 			t.Errorf("page size = %d, want 100", got)
 		}
 	})

@@ -72,7 +72,7 @@ func TestLastingFaultsAreErrorsOfTheirKind(t *testing.T) {
 		{linkedinsim.Fault{Kind: linkedinsim.NoElements}, fault.Retry, 3},
 		{linkedinsim.Fault{Kind: linkedinsim.Reset}, fault.Retry, 3},
 		{linkedinsim.Fault{Kind: linkedinsim.Stall}, fault.Retry, 3},
-		{linkedinsim.Fault{Kind: linkedinsim.Oversize, Size: 2 << 20}, fault.Retry, 3},
+		{linkedinsim.Fault{Kind: linkedinsim.Oversize, Size: 2 << 20}, fault.Retry, 9}, // 100 rows, and fewer and fewer
 		{linkedinsim.Fault{Kind: linkedinsim.Throttle}, fault.Retry, 1},
 		{linkedinsim.Fault{Kind: linkedinsim.ExpireToken}, fault.Pause, 1},
 	}
