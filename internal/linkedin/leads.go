@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"strconv"
 	"strings"
 	"time"
@@ -89,8 +90,15 @@ func (c *Client) responsePage(ctx context.Context, q request, src lead.Source, s
 	if err != nil {
 		return nil, err
 	}
+	if count > leastPage && lead.Weigh(p.rows) > heavyPage {
+		return nil, &AnswerError{Endpoint: q.endpoint, Status: http.StatusOK, Problem: "its rows take too much memory at once", tooLong: true}
+	}
 	return p, nil
 }
+
+// heavyPage is the weight of a page above which fewer rows are asked for: several
+// pages are in memory at once.
+const heavyPage = 1000
 
 // ownerUnion is the member of the owner union that an owner's URN belongs in.
 func ownerUnion(urn string) string {

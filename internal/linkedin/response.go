@@ -39,7 +39,7 @@ const (
 	maxElement = 1 << 20
 	// maxParts bounds the members of an element's lists together: answers, chosen
 	// options, consents. Forms have about a dozen questions.
-	maxParts = 2000
+	maxParts = 500
 	// maxFaults bounds the parts of an element that are named as unreadable.
 	maxFaults = 100
 	// maxID bounds the length of an id, which is a key in Kafka.
@@ -260,9 +260,19 @@ func (d *responses) formResponse(r *reader, out *lead.Response) (field, problem 
 	return field, problem
 }
 
-// block is how many members a block for the lists of a page's elements begins
-// with; append makes more where a list is longer than what is left.
+// block is how many members a block for the lists of a page's elements has.
 const block = 512
+
+// roomFor is the block with room for one more member of the list that begins at
+// from. Where there is none the list moves to a new block, and no other with it.
+func roomFor[T any](list []T, from int) ([]T, int) {
+	if len(list) < cap(list) {
+		return list, from
+	}
+	moved := make([]T, len(list)-from, max(block, 2*(len(list)-from)))
+	copy(moved, list[from:])
+	return moved, 0
+}
 
 func (d *responses) answerList(r *reader, out *lead.Response) {
 	if cap(d.answers)-len(d.answers) < 16 {
@@ -274,6 +284,7 @@ func (d *responses) answerList(r *reader, out *lead.Response) {
 			r.skip()
 			continue
 		}
+		d.answers, from = roomFor(d.answers, from)
 		d.answers = append(d.answers, lead.Answer{})
 		d.answer(r, &d.answers[len(d.answers)-1])
 	}
@@ -389,6 +400,7 @@ func (d *responses) optionList(r *reader) (ids []int64, problem string) {
 			problem = "multipleChoiceAnswer.options holds " + what
 			continue
 		}
+		d.options, from = roomFor(d.options, from)
 		d.options = append(d.options, id)
 	}
 	return d.options[from:len(d.options):len(d.options)], problem
@@ -410,6 +422,7 @@ func (d *responses) consentList(r *reader, out *lead.Response) {
 			addFault(out, fmt.Sprintf("%s[%d]", fieldConsents, i), problem)
 			continue
 		}
+		d.consents, from = roomFor(d.consents, from)
 		d.consents = append(d.consents, c)
 	}
 	out.Consents = d.consents[from:len(d.consents):len(d.consents)]

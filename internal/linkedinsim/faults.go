@@ -12,7 +12,8 @@ import (
 )
 
 // Fault is something that goes wrong at LinkedIn. There are three sorts. One
-// spoils the answers to requests (SpoilingFaults). Another is a deed
+// spoils the answers to requests (SpoilingFaults), or has them contradict the
+// requests (ContradictingFaults). Another is a deed
 // (DeedFaults): something happens, such as a role that is lost. It happens at
 // once or, with Endpoint or After, just before each matching request that it
 // meets, by default one, is answered. The third befalls notifications on their
@@ -51,9 +52,12 @@ type Fault struct {
 	Latency time.Duration `json:"latency,omitempty"`
 	// Size is of Oversize, in bytes; default 64 MiB.
 	Size int `json:"size,omitempty"`
+	// Parameter is of IgnoreParameter: the name of a query parameter; default
+	// submittedAtTimeRange.
+	Parameter string `json:"parameter,omitempty"`
 
 	// What a deed needs: the role, the version of the API, the leads to add, the
-	// lead to delete or how many, how far the clock moves and whether tokens move
+	// lead to delete or how many (Number, also of ExtraElements), how far the clock moves and whether tokens move
 	// with it, how the form changes, the app's new secret.
 	Role    string        `json:"role,omitempty"`
 	Version string        `json:"version,omitempty"`
@@ -84,6 +88,16 @@ const (
 	Oversize    FaultKind = "oversize"    // the right answer behind Size blanks
 	Throttle    FaultKind = "throttle"    // 429
 	Budget      FaultKind = "budget"      // 429 until midnight UTC of LinkedIn's clock
+)
+
+// Faults that contradict the request.
+const (
+	// IgnoreParameter answers as if Parameter were misspelt, which LinkedIn is said
+	// to ignore.
+	IgnoreParameter FaultKind = "ignore_parameter"
+	// ExtraElements repeats the first element of a page Number times (default 1000)
+	// more, or an empty object where there is none.
+	ExtraElements FaultKind = "extra_elements"
 )
 
 // Faults that are deeds.
@@ -120,6 +134,10 @@ func SpoilingFaults() []FaultKind {
 	return []FaultKind{StatusFault, Latency, Stall, BrokenJSON, Truncated, HTML, Empty, NoElements, Reset, Oversize, Throttle, Budget}
 }
 
+// ContradictingFaults are the kinds whose answers are whole, and not to what was
+// asked.
+func ContradictingFaults() []FaultKind { return []FaultKind{IgnoreParameter, ExtraElements} }
+
 // DeedFaults are the kinds that are deeds.
 func DeedFaults() []FaultKind {
 	return []FaultKind{
@@ -154,7 +172,7 @@ type scheduled struct {
 
 // Schedule makes f go wrong, from now on.
 func (s *Server) Schedule(f Fault) error {
-	if known := slices.Concat(SpoilingFaults(), DeedFaults(), DeliveryFaults()); !slices.Contains(known, f.Kind) {
+	if known := slices.Concat(SpoilingFaults(), ContradictingFaults(), DeedFaults(), DeliveryFaults()); !slices.Contains(known, f.Kind) {
 		return fmt.Errorf("fault kind is %q, must be one of %q", f.Kind, known)
 	}
 	if f.Kind.ofDelivery() && f.Endpoint != "" {
@@ -287,7 +305,7 @@ func (f *faults) due(s *Server, at location, names string) []scheduled {
 	var due []scheduled
 	spoiled := false
 	for _, x := range f.list {
-		spoils := slices.Contains(SpoilingFaults(), x.Kind) && x.Kind != Latency
+		spoils := !x.Kind.deed() && !x.Kind.ofDelivery() && x.Kind != Latency
 		if !x.matches(at, names) || spoils && spoiled {
 			continue
 		}

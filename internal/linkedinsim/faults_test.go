@@ -248,3 +248,28 @@ func TestImpossibleFaultsAreRefused(t *testing.T) {
 		}
 	}
 }
+
+func TestContradictoryAnswersAreThoseToAnotherQuestion(t *testing.T) {
+	c := newClient(t, Config{Organizations: 1, Events: 1, Forms: 1, Leads: 30, HiddenShare: -1, Seed: 1})
+	const idle = "&submittedAtTimeRange=(start:1,end:2)"
+	for _, f := range []Fault{{Kind: IgnoreParameter}, {Kind: IgnoreParameter, Parameter: "start"}, {Kind: ExtraElements, Number: 7}} {
+		if err := c.server.Schedule(f); err != nil {
+			t.Fatal(err)
+		}
+		query, want := "", 27
+		switch {
+		case f.Kind == ExtraElements:
+			query, want = idle, 7
+		case f.Parameter == "":
+			query = idle
+		default:
+			want = 30
+		}
+		if p := c.page(responses(3, 100, query)); len(p.Elements) != want {
+			t.Errorf("%+v: %d elements, want %d", f, len(p.Elements), want)
+		}
+		if p := c.page(responses(3, 100, idle)); len(p.Elements) != 0 {
+			t.Errorf("after %+v: %d elements, want none", f, len(p.Elements))
+		}
+	}
+}

@@ -2,6 +2,7 @@ package linkedinsim
 
 import (
 	"strconv"
+	"time"
 )
 
 // fields is the set of an element's members to print.
@@ -112,14 +113,22 @@ func (r *renderer) head(dst []byte, p pageRow, m Malformation) []byte {
 	default:
 		dst = append(r.appendID(append(dst, `"id":"`...), p), `",`...)
 	}
-	if has(fieldOwner) {
+	switch {
+	case !has(fieldOwner):
+	case m == OtherOwner:
+		dst = append(dst, `"owner":{"organization":"`+strangersURN+`"},`...)
+	default:
 		dst = append(append(append(dst, `"owner":`...), v.ownerJSON...), ',')
 	}
 	if has(fieldSubmitter) && m != NoSubmitter {
 		dst = append(r.appendSubmitter(append(dst, `"submitter":`...), p), ',')
 	}
 	if has(fieldLeadType) {
-		dst = append(append(append(dst, `"leadType":"`...), p.kind.String()...), `",`...)
+		kind := p.kind
+		if m == OtherLeadType {
+			kind = (kind + 1) % kindSponsored
+		}
+		dst = append(append(append(dst, `"leadType":"`...), kind.String()...), `",`...)
 	}
 	if has(fieldForm) {
 		dst = r.formURN(dst, v, m)
@@ -129,7 +138,7 @@ func (r *renderer) head(dst []byte, p pageRow, m Malformation) []byte {
 	case m == UnreadableTime:
 		dst = append(dst, `"submittedAt":"yesterday",`...)
 	default:
-		dst = append(strconv.AppendInt(append(dst, `"submittedAt":`...), p.submitted, 10), ',')
+		dst = append(strconv.AppendInt(append(dst, `"submittedAt":`...), m.shown(p.submitted), 10), ',')
 	}
 	switch {
 	case !has(fieldTestLead):
@@ -143,6 +152,20 @@ func (r *renderer) head(dst []byte, p pageRow, m Malformation) []byte {
 		dst = append(strconv.AppendInt(dst, r.events[p.event].ID, 10), `"},`...)
 	}
 	return dst
+}
+
+// shown is the time that a lead says it was submitted at, in epoch milliseconds.
+func (m Malformation) shown(submitted int64) int64 {
+	switch m {
+	case TimeInSeconds:
+		return submitted / 1000
+	case TimeFarAhead:
+		return time.Date(3000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli() + submitted%1_000_000
+	case TimeOff:
+		return submitted - time.Minute.Milliseconds()
+	default:
+		return submitted
+	}
 }
 
 func (r *renderer) formURN(dst []byte, v *formVersion, m Malformation) []byte {

@@ -291,7 +291,7 @@ func TestProjectionOfResponses(t *testing.T) {
 }
 
 func TestMalformedElementsKeepTheirPlace(t *testing.T) {
-	for _, m := range Malformations() {
+	for _, m := range slices.Concat(Malformations(), Contradictions()) {
 		t.Run(string(m), func(t *testing.T) {
 			c := newClient(t, Config{Organizations: 1, Events: 1, Forms: 1, HiddenShare: -1, TestShare: -1})
 			sound, err := c.server.AddLeads(LeadSpec{})
@@ -312,6 +312,8 @@ func TestMalformedElementsKeepTheirPlace(t *testing.T) {
 			var whole struct {
 				ID          string
 				SubmittedAt int64
+				LeadType    string
+				Owner       Owner
 				Form        string `json:"versionedLeadGenFormUrn"`
 				Submitter   string
 				TestLead    *bool
@@ -335,6 +337,7 @@ func TestMalformedElementsKeepTheirPlace(t *testing.T) {
 						a.Details.Choice != nil && slices.Contains(a.Details.Choice.Options, 99)
 				}
 			}
+			broken = broken || whole.SubmittedAt != made[0].SubmittedAt || whole.LeadType != made[0].LeadType || whole.Owner.Organization != made[0].Owner
 			if !broken {
 				t.Errorf("element %s is sound, want it %s", p.Elements[0], m)
 			}

@@ -129,7 +129,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	case at.oauth():
 		answer = s.oauth(at, r)
 	default:
-		answer = s.api(at, w.Header(), r)
+		answer = s.api(at, w.Header(), fault.misread(r))
 	}
 	s.stats.status(answer.status)
 	fault.send(w, r, answer)

@@ -87,6 +87,16 @@ const (
 	UnknownOption     Malformation = "unknown_option"
 )
 
+// The contradictions: what they say is another's, while they are listed by the
+// lead's own time, owner and type.
+const (
+	TimeInSeconds Malformation = "time_in_seconds"
+	TimeFarAhead  Malformation = "time_far_ahead" // in the year 3000
+	TimeOff       Malformation = "time_off"       // by a minute
+	OtherOwner    Malformation = "other_owner"
+	OtherLeadType Malformation = "other_lead_type"
+)
+
 // Malformations are all of them.
 func Malformations() []Malformation {
 	return []Malformation{
@@ -96,11 +106,20 @@ func Malformations() []Malformation {
 	}
 }
 
+// Contradictions are further ones: such an element is whole, and not what the
+// request that it is the answer to asked for.
+func Contradictions() []Malformation {
+	return []Malformation{TimeInSeconds, TimeFarAhead, TimeOff, OtherOwner, OtherLeadType}
+}
+
 // unknownQuestionID is on no generated form.
 const unknownQuestionID = 599999
 
-// unknownFormID is no form.
-const unknownFormID = 7139999999999999999
+// unknownFormID is no form, strangersURN no organization of the member's.
+const (
+	unknownFormID = 7139999999999999999
+	strangersURN  = "urn:li:organization:9999999"
+)
 
 // bend changes the answers where the defect lies in one of them.
 func (m Malformation) bend(answers []Answer, f *Form) []Answer {
@@ -153,8 +172,8 @@ func (s LeadSpec) validate() error {
 	if s.Count < 0 || s.Count > maxLeads {
 		return fmt.Errorf("count is %d, must be between 1 and %d", s.Count, maxLeads)
 	}
-	if s.Malformed != "" && !slices.Contains(Malformations(), s.Malformed) {
-		return fmt.Errorf("malformed is %q, must be one of %q", s.Malformed, Malformations())
+	if known := slices.Concat(Malformations(), Contradictions()); s.Malformed != "" && !slices.Contains(known, s.Malformed) {
+		return fmt.Errorf("malformed is %q, must be one of %q", s.Malformed, known)
 	}
 	if s.VisibleAfter < 0 || s.Age < 0 || s.Every < 0 {
 		return fmt.Errorf("visibleAfter, age and every must not be negative")

@@ -1,6 +1,8 @@
 package linkedinsim
 
 import (
+	"cmp"
+	"encoding/json"
 	"net"
 	"net/http"
 	"strconv"
@@ -87,6 +89,9 @@ func (f *Fault) send(w http.ResponseWriter, r *http.Request, answer *reply) {
 		}
 	case Reset:
 		reset(w)
+	case ExtraElements:
+		answer.body = f.stretch(answer.body)
+		answer.write(w)
 	case Oversize:
 		size := orDefault(f.Size, 64<<20)
 		answer.header(w, size+len(answer.body))
@@ -102,6 +107,42 @@ func (f *Fault) send(w http.ResponseWriter, r *http.Request, answer *reply) {
 	default:
 		answer.write(w)
 	}
+}
+
+// misread is the request as LinkedIn takes it.
+func (f *Fault) misread(r *http.Request) *http.Request {
+	if f == nil || f.Kind != IgnoreParameter {
+		return r
+	}
+	var kept []string
+	for pair := range strings.SplitSeq(r.URL.RawQuery, "&") {
+		if !strings.HasPrefix(pair, cmp.Or(f.Parameter, "submittedAtTimeRange")+"=") {
+			kept = append(kept, pair)
+		}
+	}
+	out := r.Clone(r.Context())
+	out.URL.RawQuery = strings.Join(kept, "&")
+	return out
+}
+
+// stretch is a page with more elements than it was asked for; what is no page
+// stays as it is.
+func (f *Fault) stretch(body []byte) []byte {
+	var p struct {
+		Paging   json.RawMessage   `json:"paging"`
+		Elements []json.RawMessage `json:"elements"`
+	}
+	if json.Unmarshal(body, &p) != nil || p.Elements == nil {
+		return body
+	}
+	more := json.RawMessage("{}")
+	if len(p.Elements) > 0 {
+		more = p.Elements[0]
+	}
+	for range orDefault(f.Number, 1000) {
+		p.Elements = append(p.Elements, more)
+	}
+	return mustJSON(p)
 }
 
 // stall waits as long as the fault says, or until the client leaves.
