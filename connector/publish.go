@@ -129,8 +129,12 @@ func (e *epoch) commit(ctx context.Context, p *delivery.Publication, pub *public
 		}
 		maps.Copy(batch.Records, records)
 	}
+	var err error
+	if batch.Resolved, err = p.ResolvedBy(ctx, batch.Leads); err != nil {
+		return err
+	}
 	committed := e.accompany(&batch)
-	err := p.Commit(ctx, batch)
+	err = p.Commit(ctx, batch)
 	e.opts.Metrics.transaction(err)
 	if err != nil {
 		return e.refusal(err, batch.Leads)

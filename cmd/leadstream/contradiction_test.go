@@ -75,16 +75,18 @@ func TestALeadThatContradictsIsOneDeadLetter(t *testing.T) {
 	}
 	// That of a minute off was a dead letter of a short window; in a long one it is a lead.
 	topic := s.leads()
+	if !slices.Contains(topic, made[0].ID) {
+		t.Error("a lead that was a dead letter is not in its topic, although it lies in the window asked for")
+	}
 	slices.Sort(topic)
 	if n := len(slices.Compact(topic)); n != len(s.leads()) {
 		t.Errorf("%d leads are there twice", len(s.leads())-n)
 	}
 	letters := s.run(t.Context(), nil, "deadletters", "list", "-o", "json")
+	if n := len(decodeLetters(t, letters.stdout)); n != len(odd) {
+		t.Errorf("%d dead letters, want %d: %s", n, len(odd), letters.stdout)
+	}
 	for id := range odd {
-		if n := len(slices.DeleteFunc(decodeLetters(t, letters.stdout), func(d deadLetter) bool { return d.Class != "ContradictoryElement" })); n != len(odd)+1 {
-			t.Errorf("%d dead letters, want %d", n, len(odd)+1)
-			break
-		}
 		if slices.Contains(topic, id) {
 			t.Errorf("lead %s is a dead letter and a lead", id)
 		}

@@ -260,6 +260,25 @@ func (p *Publication) NewDeadLetters(ctx context.Context, letters []DeadLetter) 
 	}), nil
 }
 
+// ResolvedBy are the keys of the dead letters that these leads put an end to: what
+// could not be published when it was read before goes out now.
+func (p *Publication) ResolvedBy(ctx context.Context, leads []Lead) (keys []string, err error) {
+	s := p.store
+	if len(leads) == 0 {
+		return nil, nil
+	}
+	if err := s.readDeadLetters(ctx); err != nil || len(s.dead) == 0 {
+		return nil, err
+	}
+	for i := range leads {
+		key := DeadLetter{Response: leads[i].Response}.Key()
+		if _, dead := s.dead[key]; dead {
+			keys = append(keys, key)
+		}
+	}
+	return keys, nil
+}
+
 // readDeadLetters makes the keys of the dead letters known.
 func (s *Store) readDeadLetters(ctx context.Context) error {
 	if s.dead != nil {
