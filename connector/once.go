@@ -18,6 +18,10 @@ import (
 // command that ends must not wait for ever.
 const onceAttempts = 7
 
+// oncePatience is how long --once waits in all before it tries the same work again:
+// a limit of the day is over tomorrow.
+const oncePatience = 10 * time.Minute
+
 // errFinished ends an epoch that has done all it was asked to (--once).
 var errFinished = errors.New("finished")
 

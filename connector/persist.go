@@ -16,6 +16,7 @@ import (
 // What waits for a person goes on at once when Resume is called.
 func (c *Connector) persist(ctx context.Context, about, what string, work func(context.Context) error) error {
 	wait := fault.NewBackoff(200*time.Millisecond, 30*time.Second)
+	var waited time.Duration
 	for {
 		mended := c.resumed()
 		err := work(ctx)
@@ -26,7 +27,7 @@ func (c *Connector) persist(ctx context.Context, about, what string, work func(c
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if ends := endsEpoch(err) || c.opts.Once && (fault.KindOf(err) == fault.Pause || wait.Attempts() >= onceAttempts); ends {
+		if ends := endsEpoch(err) || c.opts.Once && (fault.KindOf(err) == fault.Pause || wait.Attempts() >= onceAttempts || waited+c.pause(err) > oncePatience); ends {
 			c.troubles.report(about, what, err, nil) // whoever it ends says so
 			return err
 		}
@@ -34,9 +35,11 @@ func (c *Connector) persist(ctx context.Context, about, what string, work func(c
 		if !fault.KindOf(err).NeedsPerson() {
 			mended = nil // only time mends it
 		}
+		began := time.Now()
 		if err = wait.WaitOr(ctx, c.pause(err), mended); err != nil {
 			return err
 		}
+		waited += time.Since(began)
 	}
 }
 

@@ -32,3 +32,28 @@ func TestANewCauseOfAFailureThatLastsIsSaid(t *testing.T) {
 		}
 	})
 }
+
+// --once ends when it would have to wait for long, however few attempts that makes.
+func TestOnceWaitsForNoLimitOfTheDay(t *testing.T) {
+	for _, tt := range []struct {
+		wait   time.Duration
+		most   time.Duration // until it gives up
+		passes bool          // where the failure is over after 3 minutes
+	}{{10 * time.Hour, 0, false}, {11 * time.Minute, 0, false}, {4 * time.Minute, 10 * time.Minute, true}, {time.Second, 10 * time.Minute, true}} {
+		for _, lasts := range []bool{true, false} {
+			synctest.Test(t, func(t *testing.T) {
+				c := New(Options{Interval: time.Minute, Lookback: time.Hour, Log: zap.NewNop(), Once: true})
+				begun := time.Now()
+				err := c.persist(t.Context(), "", "polling", func(context.Context) error {
+					if !lasts && time.Since(begun) > 2*time.Second {
+						return nil
+					}
+					return &usedUp{tt.wait}
+				})
+				if took := time.Since(begun); took > tt.most || (err == nil) != (tt.passes && !lasts) {
+					t.Errorf("a wait of %v: ended after %v with %v", tt.wait, took, err)
+				}
+			})
+		}
+	}
+}

@@ -69,7 +69,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case retired(err), occupied(err):
 		return exitUsage
-	case is[*kafka.UnreachableError](err), is[*oauth.AnswerError](err), is[*linkedin.TransportError](err), is[*linkedin.AnswerError](err), is[net.Error](err):
+	case is[*kafka.UnreachableError](err), is[*oauth.AnswerError](err), is[*linkedin.TransportError](err), is[*linkedin.AnswerError](err), is[*linkedin.BudgetError](err), is[net.Error](err):
 		return exitUnreachable
 	case outOfOrder(err):
 		return exitUnreachable

@@ -11,13 +11,19 @@ import (
 )
 
 const (
-	// throttleFirst is the pause after a first 429 that names none. LinkedIn
-	// documents no pause; its limits are daily, but its infrastructure also
-	// answers 429 for shorter spells.
+	// throttleFirst is the pause after a first 429 that names none, and throttleMost
+	// the longest one. LinkedIn documents no pause. Its daily limits say so in their
+	// message; its infrastructure also answers 429 for shorter spells. So a 429 that
+	// does not speak of the day is a guess, which is looked at again, by one request.
 	throttleFirst = time.Minute
-	// throttleRow is how many 429 in a row mean that the day's limit is used up:
-	// pauses of 1, 2, 4 and 8 minutes lie between them.
+	throttleMost  = time.Hour
+	// throttleRow is how many 429 in a row, up to midnight, say that it was the day's
+	// limit after all, if LinkedIn answers as soon as the day is over.
 	throttleRow = 5
+	// probeTime is how long that one request may take, and probeWait how soon the
+	// others look whether it was answered.
+	probeTime = time.Minute
+	probeWait = 2 * time.Second
 	// dayJitter spreads the first requests of a new day. LinkedIn's clock is known
 	// as a lower bound, a second behind at most: until daySlack the day before may
 	// be what it tells.
@@ -74,8 +80,10 @@ type gate struct {
 	refusals  int  // 429 in a row
 	refused   time.Time
 	opens     time.Time // no request before this, after a 429
+	probing   time.Time // one request is under way until then to see whether it is over
 	paused    time.Time // no request before this: the day's limit is used up
 	limit     DailyLimit
+	guess     DailyLimit // of the day before, if LinkedIn answers now
 	pace      pace
 }
 
@@ -102,6 +110,9 @@ func (l *limits) admit(ctx context.Context, endpoint string, turned bool) error 
 			return &BudgetError{Endpoint: endpoint, Until: now.Add(wait).UTC(), Pace: l.allowance(g), Spread: true}
 		}
 	}
+	if g.refusals > 0 {
+		g.probing = now.Add(probeTime)
+	}
 	g.requests++
 	return nil
 }
@@ -114,6 +125,8 @@ func (l *limits) barred(endpoint string, g *gate, now time.Time) error {
 		return l.closed(endpoint, g)
 	case now.Before(g.opens):
 		return &APIError{Endpoint: endpoint, Status: http.StatusTooManyRequests, After: g.opens.Sub(now)}
+	case g.refusals > 0 && now.Before(g.probing):
+		return &APIError{Endpoint: endpoint, Status: http.StatusTooManyRequests, After: probeWait + jitter(probeWait)}
 	case allowance > 0 && g.requests >= allowance:
 		e := &BudgetError{Endpoint: endpoint, Until: now.Add(l.tomorrow()).UTC(), Own: l.own}
 		if allowance != l.own {
@@ -129,32 +142,48 @@ func (l *limits) answered(endpoint string) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	g := l.gate(endpoint)
-	g.refusals = 0
+	if g.guess.Limit > 0 {
+		g.limit, g.guess = g.guess, DailyLimit{}
+	}
+	g.refusals, g.probing = 0, time.Time{}
 	g.answered++
 }
 
+// lost notes a request without an answer, which tells nothing of the limits.
+func (l *limits) lost(endpoint string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.gate(endpoint).probing = time.Time{}
+}
+
 // throttled notes a 429 to a request sent at the time given and says how long
-// to leave the endpoint alone. asked is LinkedIn's Retry-After, 0 when absent.
-// The fifth in a row, or a Retry-After that reaches into the next day, closes
-// the endpoint until then, as a *BudgetError. Answers to requests that were
-// under way together count once.
-func (l *limits) throttled(endpoint string, sent time.Time, asked time.Duration) (time.Duration, error) {
+// to leave the endpoint alone. asked is LinkedIn's Retry-After, 0 when absent;
+// daily says that the message speaks of the day's limit. That, or a Retry-After
+// that ends with the day, closes the endpoint until then, as a *BudgetError.
+// Answers to requests that were under way together count once.
+func (l *limits) throttled(endpoint string, sent time.Time, asked time.Duration, daily bool) (time.Duration, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	g := l.gate(endpoint)
-	now := time.Now()
+	now, left := time.Now(), l.tomorrow()
+	daily = daily || left > time.Hour && (asked-left).Abs() <= time.Minute
 	g.throttled++
-	g.named = asked > 0
-	if g.refusals == 0 || sent.After(g.refused) {
+	g.named, g.probing, g.guess = asked > 0, time.Time{}, DailyLimit{}
+	switch first := g.refusals == 0 || sent.After(g.refused); {
+	case daily && !now.Before(g.paused):
+		g.refusals, g.refused = 0, now
+		g.paused = now.Add(left + daySlack + jitter(dayJitter-daySlack))
+		g.learn(l.day, l.partial)
+	case first && !now.Before(g.paused):
 		g.refusals++
 		g.refused = now
-		if left := l.tomorrow(); g.refusals >= throttleRow || asked >= left-time.Second {
-			g.refusals = 0
-			g.paused = now.Add(left + daySlack + jitter(dayJitter-daySlack))
-			g.learn(l.day, l.partial)
-		} else if asked == 0 {
-			least := throttleFirst << (g.refusals - 1)
-			g.opens = now.Add(least + jitter(least/2))
+		least := min(throttleFirst<<min(g.refusals-1, 10), throttleMost)
+		switch {
+		case asked > 0:
+		case least > left: // another day may be another matter
+			g.opens = now.Add(left + daySlack + jitter(dayJitter-daySlack))
+		default:
+			g.opens = now.Add(least + jitter(min(least/2, dayJitter)))
 		}
 	}
 	if asked > 0 && g.opens.Before(now.Add(asked)) {
@@ -232,7 +261,7 @@ func (l *limits) restore(c Counters) {
 		for endpoint := range c.Requests {
 			g := l.gate(endpoint)
 			past := gate{answered: c.Answered[endpoint], before: c.Before[endpoint], limit: g.limit}
-			past.endDay(c.Day)
+			past.endDay(c.Day, c.Partial)
 			g.limit, g.before = past.limit, max(g.before, past.before)
 		}
 	}
@@ -273,7 +302,7 @@ func (l *limits) turn() {
 	if day == l.day || day < l.day && now.Add(2*time.Second).Format(dayLayout) == l.day {
 		return
 	}
-	over := l.day
+	over, partial := l.day, l.partial
 	l.day = day
 	ended := over != "" && over < day
 	if ended {
@@ -281,7 +310,7 @@ func (l *limits) turn() {
 	}
 	for _, g := range l.gates {
 		if ended {
-			g.endDay(over)
+			g.endDay(over, partial)
 		}
 		g.requests, g.answered, g.throttled = 0, 0, 0
 	}

@@ -27,6 +27,8 @@ type APIError struct {
 	// After is the least wait before the same request makes sense; 0 when
 	// LinkedIn asked for none.
 	After time.Duration
+
+	daily bool // it speaks of a limit of the day
 }
 
 // Error names the endpoint, the answer and what to do about it.

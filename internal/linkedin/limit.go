@@ -72,19 +72,32 @@ func (d DailyLimit) raised(day string, answered int) DailyLimit {
 // way: a spell of 429 early in the day must not slow down the weeks after it. A
 // limit that was lowered by so much is believed on the second day.
 func (g *gate) learn(day string, partial bool) {
-	if g.answered == 0 || g.answered*2 < g.before {
-		return
+	if limit := g.shown(day, partial); limit.Limit > 0 {
+		g.limit = limit
 	}
-	g.limit = DailyLimit{Allowed: g.answered, Day: day, Limit: g.answered, Partial: partial}
 }
 
-// endDay is what a day that is over says of the endpoint's limit.
-func (g *gate) endDay(day string) {
+// shown is the limit that a day has shown, if it was one.
+func (g *gate) shown(day string, partial bool) DailyLimit {
+	if g.answered == 0 || g.answered*2 < g.before {
+		return DailyLimit{}
+	}
+	return DailyLimit{Allowed: g.answered, Day: day, Limit: g.answered, Partial: partial}
+}
+
+// endDay is what a day that is over says of the endpoint's limit. Where it was
+// refused up to midnight without a word of the day, its first answer says that it
+// was the day's limit, and a further refusal that it was something else. partial:
+// the day's counts are.
+func (g *gate) endDay(day string, partial bool) {
 	pace := g.limit.pace()
+	used := pace > 0 && g.answered*100 >= pace*usedPercent
+	g.guess = DailyLimit{}
 	switch {
-	case pace == 0 || g.limit.changed() >= day || g.answered*100 < pace*usedPercent:
-	case g.refusals > 0: // up to midnight, before there were enough of them to close the endpoint
-		g.learn(day, false)
+	case g.limit.changed() >= day:
+	case g.refusals >= throttleRow, g.refusals > 0 && used:
+		g.guess = g.shown(day, partial)
+	case !used:
 	default:
 		g.limit = g.limit.raised(day, g.answered)
 	}

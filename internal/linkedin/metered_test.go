@@ -26,13 +26,21 @@ type traffic struct {
 type metered struct {
 	mu       sync.Mutex
 	limit    int
+	refusal  string // the body of a 429
 	backlog  *fakeList
 	days     map[string]*traffic
 	requests []time.Time
 }
 
+// dayIsUsedUp and slowDown are bodies of a 429, one that names the day's limit and
+// one that does not.
+const (
+	dayIsUsedUp = `{"status":429,"serviceErrorCode":101,"message":"Resource level throttle APPLICATION_AND_MEMBER DAY limit for calls to this resource is reached."}`
+	slowDown    = `{"status":429,"serviceErrorCode":101,"message":"Resource level throttle limit for calls to this resource is reached."}`
+)
+
 func newMetered(limit int) *metered {
-	return &metered{limit: limit, backlog: newFakeList(300), days: map[string]*traffic{}}
+	return &metered{limit: limit, refusal: dayIsUsedUp, backlog: newFakeList(300), days: map[string]*traffic{}}
 }
 
 func (m *metered) ServeHTTP(w http.ResponseWriter, r *http.Request) {
@@ -44,6 +52,7 @@ func (m *metered) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if day.answered >= m.limit {
 		day.refused++
 		w.WriteHeader(http.StatusTooManyRequests)
+		_, _ = io.WriteString(w, m.refusal)
 		return
 	}
 	day.answered++

@@ -147,13 +147,13 @@ func TestARaisedLimitIsFound(t *testing.T) {
 					return // found, or forgotten
 				}
 				g.answered = pace
-				g.endDay(testStart.Add(time.Duration(n+1) * 24 * time.Hour).Format(time.DateOnly))
+				g.endDay(testStart.Add(time.Duration(n+1)*24*time.Hour).Format(time.DateOnly), false)
 			}
 			t.Errorf("after %d days the limit is taken for %+v, it is %d", tt.within, g.limit, tt.limit)
 		})
 	}
 	idle := gate{limit: DailyLimit{Allowed: 5000, Limit: 5000, Day: "2026-11-01"}, answered: 1440}
-	idle.endDay("2026-11-02")
+	idle.endDay("2026-11-02", false)
 	if idle.limit.Limit != 5000 {
 		t.Errorf("a day with less to do raised the limit to %d", idle.limit.Limit)
 	}

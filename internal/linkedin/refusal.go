@@ -1,6 +1,12 @@
 package linkedin
 
-import "github.com/go-json-experiment/json/jsontext"
+import (
+	"slices"
+	"strings"
+	"unicode"
+
+	"github.com/go-json-experiment/json/jsontext"
+)
 
 // decodeRefusal reads LinkedIn's error envelope. What is not one, such as the
 // HTML of a gateway, leaves the error without details.
@@ -14,10 +20,10 @@ func decodeRefusal(body []byte) *APIError {
 		switch r.name() {
 		case "code":
 			s, _ := r.text()
-			e.Code = clean(s)
+			e.Code, e.daily = clean(s), e.daily || ofTheDay(s)
 		case "message":
 			s, _ := r.text()
-			e.Message = clean(s)
+			e.Message, e.daily = clean(s), e.daily || ofTheDay(s)
 		case "serviceErrorCode":
 			n, _ := r.integer()
 			e.ServiceCode = int(n)
@@ -31,6 +37,16 @@ func decodeRefusal(body []byte) *APIError {
 		return &APIError{}
 	}
 	return e
+}
+
+// ofTheDay reports a text that speaks of a limit of the day, as in "Resource level
+// throttle APPLICATION_AND_MEMBER DAY limit for calls to this resource is reached".
+func ofTheDay(s string) bool {
+	words := strings.FieldsFunc(strings.ToLower(s), func(r rune) bool { return !unicode.IsLetter(r) })
+	has := func(any ...string) bool {
+		return slices.ContainsFunc(words, func(w string) bool { return slices.Contains(any, w) })
+	}
+	return has("day", "daily") && has("limit", "limits", "throttle", "throttled", "quota")
 }
 
 // decodeParameter finds errorDetails.inputErrors[].input.inputPath.fieldPath,

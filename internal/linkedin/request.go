@@ -272,6 +272,7 @@ func (c *Client) lost(q request, sent time.Time, err error) error {
 	}
 	c.metrics.requests.WithLabelValues(q.endpoint, "error").Inc()
 	c.metrics.seconds.WithLabelValues(q.endpoint).Observe(time.Since(sent).Seconds())
+	c.limits.lost(q.endpoint)
 	c.log.Debug("request to LinkedIn got no answer", zap.String("endpoint", q.endpoint), zap.Error(err))
 	return &TransportError{Endpoint: q.endpoint, Err: err}
 }
@@ -280,13 +281,14 @@ func (c *Client) lost(q request, sent time.Time, err error) error {
 func (c *Client) refused(q request, res *http.Response, sent time.Time, body []byte) error {
 	e := decodeRefusal(body)
 	e.Endpoint, e.Status, e.RequestID = q.endpoint, res.StatusCode, res.Header.Get(headerUUID)
-	e.After = retryAfter(res.Header.Get("Retry-After"))
+	e.After = retryAfter(res.Header)
 	c.debug(q, e.Status, e.RequestID, e.Code)
 	if e.Status != http.StatusTooManyRequests {
+		e.After = min(e.After, throttleMost)
 		return e
 	}
 	c.metrics.throttled.WithLabelValues(q.endpoint).Inc()
-	after, err := c.limits.throttled(q.endpoint, sent, e.After)
+	after, err := c.limits.throttled(q.endpoint, sent, e.After, e.daily)
 	if err != nil {
 		c.log.Debug("daily limit of LinkedIn's API is used up", zap.String("endpoint", q.endpoint), zap.Error(err)) // who asked says so
 		return err
@@ -300,13 +302,20 @@ func (c *Client) debug(q request, status int, requestID, problem string) {
 		zap.Int("status", status), zap.String("problem", problem), zap.String("x_li_uuid", requestID))
 }
 
-// retryAfter reads the header's two forms, seconds and a date (RFC 9110 §10.2.3).
-func retryAfter(header string) time.Duration {
-	if n, err := strconv.Atoi(header); err == nil {
+// retryAfter reads the header's two forms, seconds and a date (RFC 9110 §10.2.3). A
+// date is one of the answer's own clock, where that tells it.
+func retryAfter(h http.Header) time.Duration {
+	asked := h.Get("Retry-After")
+	if n, err := strconv.Atoi(asked); err == nil {
 		return min(time.Duration(max(n, 0)), 24*60*60) * time.Second
 	}
-	if at, err := http.ParseTime(header); err == nil {
-		return min(max(time.Until(at), 0), 24*time.Hour)
+	at, err := http.ParseTime(asked)
+	if err != nil {
+		return 0
 	}
-	return 0
+	now, err := http.ParseTime(h.Get("Date"))
+	if err != nil {
+		now = time.Now()
+	}
+	return min(max(at.Sub(now), 0), 24*time.Hour)
 }

@@ -208,9 +208,24 @@ func TestADateIsARetryAfterToo(t *testing.T) {
 			at.UTC().Format(http.TimeFormat): 12 * time.Second, "5": 5 * time.Second, "-5": 0, "soon": 0, "": 0,
 			"Sat, 01 Jan 1990 00:00:00 GMT": 0, "9999999999": 24 * time.Hour,
 		} {
-			if got := retryAfter(header); got != want {
+			if got := retryAfter(http.Header{"Retry-After": {header}}); got != want {
 				t.Errorf("Retry-After %q = %v, want %v", header, got, want)
 			}
+		}
+	})
+}
+
+// TestADateIsOneOfTheAnswersOwnClock, and none keeps anything waiting for long.
+func TestADateIsOneOfTheAnswersOwnClock(t *testing.T) {
+	theirs := time.Now().Add(5 * time.Hour)
+	h := http.Header{"Date": {theirs.UTC().Format(http.TimeFormat)}, "Retry-After": {theirs.Add(20 * time.Second).UTC().Format(http.TimeFormat)}}
+	if got := retryAfter(h); got != 20*time.Second {
+		t.Errorf("wait %v, want 20s", got)
+	}
+	synctest.Test(t, func(t *testing.T) {
+		c := newTestClient(t, &script{answers: []answer{{503, "", map[string]string{"Retry-After": "86400"}}}}, Options{})
+		if err := idle(t.Context(), c); fault.DelayOf(err) > time.Hour {
+			t.Errorf("a 503 keeps us waiting for %v", fault.DelayOf(err))
 		}
 	})
 }

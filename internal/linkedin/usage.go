@@ -42,7 +42,7 @@ func (l *limits) budget() Budget {
 	b := Budget{Resets: now.Add(l.tomorrow()).UTC().Round(time.Second), Endpoints: []EndpointUse{}}
 	for endpoint, g := range l.gates {
 		use := EndpointUse{Endpoint: endpoint, Used: g.requests, Limit: l.allowance(g), Throttled: g.throttled}
-		if use.Used == 0 && use.Limit == 0 && !now.Before(g.paused) {
+		if use.Used == 0 && use.Limit == 0 && !now.Before(g.paused) && !now.Before(g.opens) {
 			continue
 		}
 		use.Note = l.note(endpoint, g, now)
@@ -74,6 +74,9 @@ func (l *limits) note(endpoint string, g *gate, now time.Time) string {
 			endpoint, g.limit.Allowed, minute(g.paused), g.limit.pace())
 	case now.Before(g.paused) && allowance == 0:
 		return fmt.Sprintf("LinkedIn's daily limit of `%s` was met; it is asked again at %s.", endpoint, minute(g.paused))
+	case now.Before(g.opens):
+		return fmt.Sprintf("LinkedIn refuses requests to `%s` for the moment (429), and does not say that the day's limit is used up; it is asked again at %s.",
+			endpoint, minute(g.opens))
 	case own && g.requests >= allowance:
 		return fmt.Sprintf("The %d requests to `%s` that `linkedin.daily_budget` allows are used up for today.", allowance, endpoint)
 	case own:

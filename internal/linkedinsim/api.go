@@ -77,7 +77,7 @@ func (s *Server) api(at location, h http.Header, r *http.Request) *reply {
 		return refused
 	}
 	if s.stats.spent(at.endpoint, c.sw.DailyBudget) {
-		return throttled(c.retryAfter(untilMidnight(s.Now())))
+		return throttled(c.sw.limitOfTheDay(), c.retryAfter(untilMidnight(s.Now())))
 	}
 	if refused := c.protocol(h); refused != nil {
 		return refused

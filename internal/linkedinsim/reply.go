@@ -91,10 +91,18 @@ func unauthorized(serviceCode int, code, message string) *reply {
 	return envelope{Status: http.StatusUnauthorized, ServiceCode: serviceCode, Code: code, Message: message}.reply()
 }
 
-func throttled(retryAfter time.Duration) *reply {
-	r := envelope{Status: http.StatusTooManyRequests, ServiceCode: 101, Message: "Resource level throttle limit for calls to this resource is reached."}.reply()
+func throttled(limit string, retryAfter time.Duration) *reply {
+	r := envelope{Status: http.StatusTooManyRequests, ServiceCode: 101, Message: "Resource level throttle " + limit + "limit for calls to this resource is reached."}.reply()
 	r.retryAfter = retryAfter
 	return r
+}
+
+// limitOfTheDay is how a 429 names the limit of a day.
+func (sw Switches) limitOfTheDay() string {
+	if sw.BareThrottle {
+		return ""
+	}
+	return "APPLICATION_AND_MEMBER DAY "
 }
 
 // write sends the reply as it is. A write that fails means that the client has

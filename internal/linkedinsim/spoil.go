@@ -35,10 +35,10 @@ func (f *Fault) reply(s *Server) *reply {
 	case NoElements:
 		return &reply{status: http.StatusOK, body: []byte(`{"paging":{"start":0,"count":10,"links":[]}}`)}
 	case Throttle:
-		return throttled(f.RetryAfter)
+		return throttled("", f.RetryAfter)
 	case Budget:
 		c := call{sw: s.Switches()}
-		return throttled(c.retryAfter(untilMidnight(s.Now())))
+		return throttled(c.sw.limitOfTheDay(), c.retryAfter(untilMidnight(s.Now())))
 	default: // StatusFault
 		status := orDefault(f.Status, http.StatusInternalServerError)
 		r := refusalEnvelope(status).reply()

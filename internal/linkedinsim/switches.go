@@ -82,6 +82,8 @@ type Switches struct {
 
 	// RetryAfter puts a Retry-After header on 429.
 	RetryAfter bool `json:"retryAfter,omitempty"`
+	// BareThrottle leaves the name of the limit out of the 429 of a day's limit.
+	BareThrottle bool `json:"bareThrottle,omitempty"`
 	// DailyBudget is how many requests one endpoint answers per UTC day before
 	// 429; 0 is no limit.
 	DailyBudget int `json:"dailyBudget,omitempty"`
@@ -194,6 +196,7 @@ func Variants() map[string]Switches {
 		"role missing is 401":                   {RoleMissingStatus: 401},
 		"organizationTarget":                    {OrganizationTarget: true},
 		"Retry-After on 429":                    {RetryAfter: true},
+		"429 does not name the day":             {BareThrottle: true},
 		"access token lives a second less":      {AccessLife: 5183999 * time.Second},
 		"refresh token lives a solar year":      {RefreshLife: 31556951 * time.Second},
 		"no refresh token":                      {BearerOnly: true},

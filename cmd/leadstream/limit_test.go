@@ -1,0 +1,39 @@
+package main
+
+import (
+	"context"
+	"strings"
+	"testing"
+	"time"
+
+	"leadstream/internal/linkedinsim"
+)
+
+// A command that ends does not wait for a limit of the day: it says so, with the code
+// for what is out of reach.
+func TestOnceAtLinkedInsDailyLimitEndsAndSaysSo(t *testing.T) {
+	for name, f := range map[string]linkedinsim.Fault{
+		"from the start":       {Kind: linkedinsim.Budget, Endpoint: "leadFormResponses"},
+		"in the backfill":      {Kind: linkedinsim.Budget, Endpoint: "leadFormResponses", After: 4},
+		"the roles":            {Kind: linkedinsim.Budget, Endpoint: "organizationAcls"},
+		"without naming it":    {Kind: linkedinsim.Throttle, Endpoint: "leadFormResponses", Count: -1, RetryAfter: 3 * time.Hour},
+		"our own budget alone": {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 3000, Seed: 1})
+			over := map[string]string{}
+			if f.Kind == "" {
+				over["LEADSTREAM_LINKEDIN_DAILY_BUDGET"] = "5"
+			} else {
+				s.fault(f)
+			}
+			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			defer cancel()
+			got := s.run(ctx, over, "run", "--once")
+			if got.code != exitUnreachable || !strings.Contains(got.stderr, "leadFormResponses") && !strings.Contains(got.stderr, "organizationAcls") {
+				t.Errorf("exit code %d, want %d and the endpoint named: %.3000s", got.code, exitUnreachable, got.stderr)
+			}
+		})
+	}
+}
