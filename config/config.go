@@ -39,7 +39,7 @@ type LinkedIn struct {
 	Version      string `key:"version" default:"202607" rule:"version" doc:"LinkedIn-Version header of every request."`
 	// Organizations are URNs after Load, whichever way they were written, each once.
 	Organizations []string `key:"organizations" rule:"organization" shows:"all administered" doc:"Restrict to these organizations, by id or URN."`
-	LeadTypes     []string `key:"lead_types" default:"EVENT" oneof:"EVENT SPONSORED COMPANY ORGANIZATION_PRODUCT" doc:"Types of lead to read."`
+	LeadTypes     []string `key:"lead_types" default:"EVENT" rule:"lead_type" doc:"Types of lead to read."`
 	Scopes        []string `key:"scopes" default:"r_marketing_leadgen_automation,r_events,r_organization_admin" rule:"scope" doc:"Scopes to ask consent for."`
 	// DailyBudget is 0 when there is no bound.
 	DailyBudget int `key:"daily_budget" default:"0" min:"0" max:"100000000" shows:"none" doc:"Most requests per UTC day and endpoint, over all organizations and restarts; 0 is no bound."`

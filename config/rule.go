@@ -42,7 +42,10 @@ var rules = map[string]rule{
 	"prefix": {func(s string) bool {
 		return topicName.MatchString(s) && len(s) <= longestTopic-longestFormID
 	}, "at most " + strconv.Itoa(longestTopic-longestFormID) + " " + topicLetters},
-	"version":      {apiVersion.MatchString, "a year and month, as 202607"},
+	"version": {apiVersion.MatchString, "a year and month, as 202607"},
+	// SPONSORED leads belong to ad accounts, which nothing discovers; those of company
+	// pages and products may be read in other roles than organizations are found by.
+	"lead_type":    {func(s string) bool { return s == "EVENT" }, "EVENT: no other lead type is read whole by this version"},
 	"scope":        {scopeName.MatchString, "names of scopes"},
 	"organization": {func(s string) bool { return organizationURN(s) != "" }, "numbers or URNs, as urn:li:organization:2414183"},
 	"topic_config": {topicSetting.MatchString, "Kafka's names, as retention.ms: 604800000"},

@@ -13,7 +13,6 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -27,11 +26,6 @@ func (k *checker) configuration(warnings []config.Warning) {
 	}
 	if len(warnings) == 0 {
 		k.pass("configuration", "valid")
-	}
-	if slices.Contains(k.system.config.LinkedIn.LeadTypes, "SPONSORED") {
-		k.failf("lead types", "take SPONSORED out of linkedin.lead_types",
-			"SPONSORED leads belong to ad accounts, and this version reads those of organizations")
-		return
 	}
 	k.pass("lead types", "%s", strings.Join(k.system.config.LinkedIn.LeadTypes, ", "))
 }

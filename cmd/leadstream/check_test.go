@@ -115,7 +115,7 @@ func TestCheckSaysWhatFailsAndWhatToDo(t *testing.T) {
 	}{
 		{"invalid setting", map[string]string{"LEADSTREAM_POLL_INTERVAL": "soon"}, nil, 2, "configuration", resultFail, "poll.interval", "config --example"},
 		{"doubtful setting", map[string]string{"LEADSTREAM_HTTP_LISTEN": "0.0.0.0:8480"}, nil, 0, "configuration", resultWarn, "http.password", ""},
-		{"SPONSORED", map[string]string{"LEADSTREAM_LINKEDIN_LEAD_TYPES": "EVENT,SPONSORED"}, nil, 6, "lead types", resultFail, "ad accounts", "linkedin.lead_types"},
+		{"SPONSORED", map[string]string{"LEADSTREAM_LINKEDIN_LEAD_TYPES": "EVENT,SPONSORED"}, nil, 2, "configuration", resultFail, "linkedin.lead_types", ""},
 		{"another port", map[string]string{"LEADSTREAM_HTTP_LISTEN": "127.0.0.1:9999"}, nil, 0, "redirect URL", resultWarn, "port 8480", "9999"},
 		{"another path", map[string]string{"LEADSTREAM_LINKEDIN_REDIRECT_URL": "https://leads.example.com/back"}, nil, 0, "redirect URL", resultWarn, "/back", callbackPath},
 		{"behind a proxy", map[string]string{"LEADSTREAM_LINKEDIN_REDIRECT_URL": "https://leads.example.com/oauth/callback"}, nil, 0, "redirect URL", resultPass, "a proxy", ""},

@@ -37,3 +37,16 @@ func TestOnceAtLinkedInsDailyLimitEndsAndSaysSo(t *testing.T) {
 		})
 	}
 }
+
+// A lead type that is not read whole is refused before anything starts.
+func TestALeadTypeThatIsNotReadWholeIsRefusedAtTheStart(t *testing.T) {
+	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Seed: 1})
+	for _, kinds := range []string{"SPONSORED", "EVENT,SPONSORED", "COMPANY", "ORGANIZATION_PRODUCT"} {
+		got := s.run(t.Context(), map[string]string{"LEADSTREAM_LINKEDIN_LEAD_TYPES": kinds}, "run", "--once")
+		for _, want := range []string{"linkedin.lead_types", "must be EVENT", strings.TrimPrefix(kinds, "EVENT,")} {
+			if got.code != exitUsage || !strings.Contains(got.stderr, want) {
+				t.Errorf("%s: exit code %d, %q; want %d and %q named", kinds, got.code, got.stderr, exitUsage, want)
+			}
+		}
+	}
+}
