@@ -152,6 +152,8 @@ type epoch struct {
 	events   map[string][]lead.Event // by owner
 	// discovered: discovery has been through all organizations once.
 	discovered bool
+	// strangers are sources that LinkedIn notified of and that are not read.
+	strangers map[lead.Source]bool
 
 	group *errgroup.Group
 	// sweeping has room for the backlogs that are worked through at once.
@@ -265,7 +267,7 @@ func (c *Connector) open(ctx context.Context) (*epoch, error) {
 		Connector: c, store: store, live: store.Lane(""), since: since, shown: newShown(state),
 		progress: state.Sources, recorded: state.Recorded, debts: state.Debts, replays: state.Replays,
 		sources: map[lead.Source]*sourceState{}, events: map[string][]lead.Event{}, wake: make(chan struct{}), sweeping: make(chan struct{}, sweepsAtOnce),
-		notice: make(chan struct{}, 1), refused: make(chan struct{}, 1), graves: map[string]*unburied{},
+		notice: make(chan struct{}, 1), refused: make(chan struct{}, 1), graves: map[string]*unburied{}, strangers: map[lead.Source]bool{},
 	}
 	if e.forms, err = newFormBook(e, state); err != nil {
 		return nil, err

@@ -4,6 +4,8 @@ import (
 	"context"
 	"time"
 
+	"go.uber.org/zap"
+
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/delivery"
 	"leadstream/internal/lead"
@@ -44,15 +46,25 @@ func (c *Connector) occurred(told time.Time) time.Time {
 }
 
 // pushed hands a notification to the source's loop. A source that is not known
-// yet is polled as soon as it is.
+// yet is polled as soon as it is; one that discovery has not found is said once.
 func (e *epoch) pushed(src lead.Source, p checkpoint.Pushed) {
 	e.mu.Lock()
-	s := e.sources[src]
+	s, unknown := e.sources[src], e.discovered && !e.strangers[src] && len(e.strangers) < mostStrangers
+	if s == nil && unknown {
+		e.strangers[src] = true
+	}
 	e.mu.Unlock()
-	if s != nil {
+	switch {
+	case s != nil:
 		s.inbox.add(p)
+	case unknown:
+		e.log.Warn("LinkedIn notifies of leads that are not read", zap.String("owner", src.Owner), zap.String("lead_type", src.Type),
+			zap.String("todo", "give the member a role on the organization's page and let linkedin.organizations name it, if its leads are wanted; else end the subscription"))
 	}
 }
+
+// mostStrangers bounds the sources that are said to be none of ours.
+const mostStrangers = 100
 
 // unpush has no request made any more for a response that was deleted.
 func (e *epoch) unpush(id string, at time.Time) {

@@ -265,3 +265,17 @@ func TestADeletedLeadIsNotReadBackByPollsReplaysOrALostCheckpoint(t *testing.T) 
 	w.catchUp(fresh)
 	w.expectIDs(formID, want...)
 }
+
+// What LinkedIn tells of a source that is not read is said, once.
+func TestANotificationOfALeadThatIsNotReadIsSaidOnce(t *testing.T) {
+	w := newWorld(t).notified()
+	e := w.start()
+	for range 3 {
+		for _, other := range []lead.Source{{Owner: neighbour, Type: "EVENT"}, {Owner: owner, Type: "COMPANY"}, src} {
+			e.pushed(other, checkpoint.Pushed{Response: "a", At: w.now()})
+		}
+	}
+	if n := w.logs.FilterMessageSnippet("leads that are not read").Len(); n != 2 {
+		t.Errorf("said %d times, want once for each of the two", n)
+	}
+}

@@ -153,8 +153,8 @@ func TestWhoeverStandsByReadsWhatIsDone(t *testing.T) {
 	if len(read.Debts) != 1 || read.Debts[0] != own.Debts[0] {
 		t.Errorf("debts = %+v, want %+v", read.Debts, own.Debts)
 	}
-	if len(read.Forms) != 1 {
-		t.Fatalf("forms = %+v, want the one that was prepared", read.Forms)
+	if len(read.Forms) != 2 || read.Forms[1].ID != other || !read.Forms[1].Suspended() || read.Forms[1].Problem == "" || read.Forms[1].Owner != owner {
+		t.Fatalf("forms = %+v, want the one that was prepared, and the one that never could be as suspended", read.Forms)
 	}
 	got, want := read.Forms[0], own.Forms[slices.IndexFunc(own.Forms, func(f FormStatus) bool { return f.ID == formID })]
 	if got.ID != want.ID || got.Name != want.Name || got.Topic != want.Topic || got.SchemaID != want.SchemaID || got.SchemaVersion != 1 ||

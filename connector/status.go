@@ -3,6 +3,7 @@ package connector
 import (
 	"cmp"
 	"encoding/json"
+	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -214,11 +215,14 @@ func StatusOf(state delivery.State, prefix string) Status {
 		s.Sources = append(s.Sources, SourceStatus{Owner: src.Owner, LeadType: src.Type, Live: p.Live, Backlog: p.Backlog})
 	}
 	owed := map[string]string{} // reasons by form
+	forms := map[string]checkpoint.Form{}
 	for id, d := range state.Debts {
 		s.Debts = append(s.Debts, debtStatus(id, d))
 		owed[id.Form] = d.Reason
+		forms[id.Form] = checkpoint.Form{Owner: id.Source.Owner} // one that could not be read yet has no record
 	}
-	for id, f := range state.Forms {
+	maps.Copy(forms, state.Forms)
+	for id, f := range forms {
 		t := state.Topics[id]
 		form := FormStatus{ID: id, Name: f.Name, Owner: f.Owner, Topic: prefix + id, SchemaID: f.SchemaID, SchemaVersion: f.SchemaVersion,
 			Fields: columns(f), Leads: t.Leads, LastLead: t.LastLead, State: formOK}

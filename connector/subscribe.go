@@ -137,6 +137,9 @@ func (e *epoch) subscribe(ctx context.Context, src lead.Source) error {
 	if err != nil {
 		return err
 	}
-	e.log.Info("LinkedIn notifies of new leads", zap.Stringer("source", src), zap.String("subscription", strings.TrimSpace(id)))
+	// It notifies only once its challenge of the webhook is answered, which may come
+	// later and to another process.
+	e.log.Info("subscribed to LinkedIn's notifications; they come once it has validated the webhook",
+		zap.Stringer("source", src), zap.String("subscription", strings.TrimSpace(id)), zap.String("webhook", e.opts.Webhook))
 	return nil
 }

@@ -115,10 +115,10 @@ func (k *checker) subscriptions(ctx context.Context, orgs []lead.Organization) {
 		}
 	}
 	if len(lacking) > 0 {
-		k.warn(check, "leadstream run subscribes them; its log says why where it cannot", "LinkedIn does not notify %s of the leads of %s", ours, strings.Join(lacking, ", "))
+		k.warn(check, "leadstream run subscribes them; its log says why where it cannot", "LinkedIn does not have %s subscribed for the leads of %s", ours, strings.Join(lacking, ", "))
 		return
 	}
-	k.pass(check, "LinkedIn notifies %s of all %d sources", ours, sources)
+	k.pass(check, "LinkedIn has %s subscribed for all %d sources", ours, sources)
 }
 
 // token looks at the consent; false when nothing can be asked with it.

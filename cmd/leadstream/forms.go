@@ -175,9 +175,15 @@ func (l *formList) organization(ctx context.Context, org lead.Organization) erro
 	return nil
 }
 
-// remembered adds the forms that only the checkpoints know.
+// remembered adds the forms that only the checkpoints know, also those of which they
+// know no more than that leads wait for them.
 func (l *formList) remembered() {
-	for id, saved := range l.state.Forms {
+	known := map[string]checkpoint.Form{}
+	for id := range l.state.Debts {
+		known[id.Form] = checkpoint.Form{Owner: id.Source.Owner}
+	}
+	maps.Copy(known, l.state.Forms)
+	for id, saved := range known {
 		if l.rows[id] != nil {
 			continue
 		}

@@ -51,6 +51,28 @@ func TestFormsListsWhatItCanWhereOneOrganizationIsRefused(t *testing.T) {
 	}
 }
 
+// A form that was suspended before anything of it was known is listed as long as
+// leads wait for it, also when its organization cannot be read, by forms and by status
+// alike.
+func TestASuspendedFormOfAnOrganizationThatCannotBeReadIsListed(t *testing.T) {
+	s := newStack(t, linkedinsim.Config{Organizations: 2, Events: 2, Forms: 2, Leads: 300, Seed: 1})
+	const form = "7130000000000000001"
+	s.fault(linkedinsim.Fault{Kind: linkedinsim.RefuseForm, Form: form, Status: 403})
+	if got := s.run(t.Context(), nil, "run", "--once"); got.code == 0 || !strings.Contains(got.stderr, form) {
+		t.Fatalf("exit code %d, want the form that is owed leads named:\n%s", got.code, got.stderr)
+	}
+	owner := s.sim.Describe().Organizations[0].URN
+	for _, lost := range []bool{false, true} {
+		if lost {
+			s.fault(linkedinsim.Fault{Kind: linkedinsim.LoseRole, Owner: owner})
+		}
+		rows, got := s.forms(nil)
+		if row := rows[form]; got.code != 0 || row.State != stateOwed || row.Owner != owner || !strings.Contains(row.Reason, "403") || len(rows) != 2 {
+			t.Errorf("exit code %d, form %+v of %d, want it owed because of the 403:\n%s", got.code, row, len(rows), got.stderr)
+		}
+	}
+}
+
 func TestFormsOfAnOrganizationThatIsNotReadAreNotGone(t *testing.T) {
 	s := newStack(t, linkedinsim.Config{Organizations: 2, Events: 2, Forms: 2, Leads: 10, Seed: 1})
 	if got := s.run(t.Context(), nil, "run", "--once"); got.code != 0 {

@@ -6,10 +6,14 @@ import (
 	"io"
 	"net/http"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"go.uber.org/zap"
+	"go.uber.org/zap/zaptest/observer"
 
 	"leadstream/internal/fault"
 	"leadstream/internal/lead"
@@ -375,4 +379,64 @@ func FuzzDecodeForm(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestAShowcasePageIsListedWithWhatItMeans, and so is a page of any kind that comes
+// to be; neither is taken for a company page.
+func TestAShowcasePageIsListedWithWhatItMeans(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		core, logs := observer.New(zap.WarnLevel)
+		s, c := simulate(t, linkedinsim.Config{Organizations: 1}, Options{Log: zap.New(core)})
+		if err := s.AddOrganization(linkedinsim.Organization{ID: 77, Name: "Show", Brand: true, Roles: []linkedinsim.Role{{Role: "ADMINISTRATOR"}}}); err != nil {
+			t.Fatal(err)
+		}
+		orgs, err := c.Organizations(t.Context())
+		if err != nil || len(orgs) != 2 || logs.Len() != 0 {
+			t.Fatalf("%+v (%v), %v; want both pages and no warning", orgs, err, logs.All())
+		}
+		show := orgs[1]
+		if show.URN != "urn:li:organizationBrand:77" || !strings.Contains(show.Problem, "showcase page") || strings.Contains(show.Problem, "no role") ||
+			show.Todo == "" || !show.Incidental || !slices.Equal(show.Roles, []string{"ADMINISTRATOR"}) {
+			t.Errorf("%+v, want it named as what it is", show)
+		}
+		if orgs[0].Problem != "" || orgs[0].Name == "" {
+			t.Errorf("%+v, want a page that can be read", orgs[0])
+		}
+	})
+	c := newTestClient(t, routes{"/rest/organizationAcls": ok(`{"elements":[{"role":"ADMINISTRATOR","state":"APPROVED","organization":"urn:li:school:5"}]}`)}, Options{})
+	if orgs, err := c.Organizations(t.Context()); err != nil || len(orgs) != 1 || orgs[0].URN != "urn:li:school:5" || orgs[0].Problem == "" {
+		t.Errorf("%+v (%v), want it listed", orgs, err)
+	}
+}
+
+// TestAPageThatOnlyItsAdministratorsMayReadHasAName.
+func TestAPageThatOnlyItsAdministratorsMayReadHasAName(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		s, c := simulate(t, linkedinsim.Config{Organizations: 2}, Options{})
+		if err := s.SetRole(9000123, ""); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.SetRole(9000123, "CONTENT_ADMINISTRATOR"); err != nil {
+			t.Fatal(err)
+		}
+		for range 2 {
+			orgs, err := c.Organizations(t.Context())
+			if err != nil || len(orgs) != 2 || orgs[0].Name == "" || orgs[1].Name == "" || orgs[0].Problem != "" {
+				t.Errorf("%+v (%v), want both names", orgs, err)
+			}
+		}
+		if n := c.Counters().Requests[EndpointLookup]; n != 1 {
+			t.Errorf("%d look-ups, want one", n)
+		}
+	})
+	// What the look-up lacks is no name, and no failure.
+	for _, answered := range []answer{ok(`{"results":{}}`), ok(`{"results":{"2":{"localizedName":"Two"}}}`), ok(`{"results":null,"errors":{"1":{"status":404}}}`), {status: 403}} {
+		c := newTestClient(t, routes{
+			"/rest/organizationAcls": ok(`{"elements":[` + roleRow(1, "CONTENT_ADMINISTRATOR", "APPROVED") + `]}`),
+			"/rest/organizations/1":  {status: 403, body: `{"status":403}`}, "/rest/organizationsLookup": answered,
+		}, Options{})
+		if orgs, err := c.Organizations(t.Context()); err != nil || len(orgs) != 1 || orgs[0].Name != "" || orgs[0].Problem != "" {
+			t.Errorf("%+v (%v), want a page without a name", orgs, err)
+		}
+	}
 }

@@ -34,6 +34,7 @@ const (
 	EndpointEvents        = "events"
 	EndpointRoles         = "organizationAcls"
 	EndpointOrganizations = "organizations"
+	EndpointLookup        = "organizationsLookup"
 	EndpointNotifications = "leadNotifications"
 	EndpointMe            = "me"
 )

@@ -20,15 +20,18 @@ import (
 
 const (
 	organizationPrefix = "urn:li:organization:"
+	brandPrefix        = "urn:li:organizationBrand:"
 	rolesPath          = "/rest/organizationAcls"
 	organizationsPath  = "/rest/organizations"
+	lookupPath         = "/rest/organizationsLookup"
 )
 
 // Organizations are the company pages that are wanted, in the order of their
 // URNs: those of Options.Organizations, also where the authorising member has no
-// role, else all that the member has an approved role on. Problem says of each
-// whether its event leads can be read. A page whose name cannot be read stays
-// without one and hides none of the others; names are kept for a day.
+// role, else all that the member has an approved role on, pages of another kind
+// included. Problem says of each whether its event leads can be read. A page whose
+// name cannot be read stays without one and hides none of the others; names are
+// kept for a day.
 //
 // Source: Organization Access Control by Role; Organization Lookup API.
 func (c *Client) Organizations(ctx context.Context) ([]lead.Organization, error) {
@@ -44,7 +47,7 @@ func (c *Client) Organizations(ctx context.Context) ([]lead.Organization, error)
 	for _, urn := range wanted {
 		held := roles[urn]
 		slices.Sort(held)
-		problem, todo := lead.Access(held)
+		problem, todo := access(urn, held)
 		out = append(out, lead.Organization{URN: urn, Roles: held, Problem: problem, Todo: todo,
 			Incidental: problem != "" && len(c.opts.Organizations) == 0})
 	}
@@ -52,7 +55,7 @@ func (c *Client) Organizations(ctx context.Context) ([]lead.Organization, error)
 	group, ctx := errgroup.WithContext(ctx)
 	group.SetLimit(c.opts.Concurrency)
 	for i := range out {
-		if len(out[i].Roles) == 0 {
+		if len(out[i].Roles) == 0 || !strings.HasPrefix(out[i].URN, organizationPrefix) {
 			continue // it would be refused
 		}
 		group.Go(func() (err error) {
@@ -64,6 +67,19 @@ func (c *Client) Organizations(ctx context.Context) ([]lead.Organization, error)
 		return nil, fmt.Errorf("reading the names of organizations: %w", err)
 	}
 	return out, nil
+}
+
+// access says why roles on a page do not read its event leads, and what to do about
+// it; both are empty when they do.
+func access(urn string, roles []string) (problem, todo string) {
+	const elsewhere = "give the member " + lead.RoleAdministrator + " or " + lead.RoleContentAdmin + " on the company page that organizes its events"
+	switch {
+	case strings.HasPrefix(urn, organizationPrefix):
+		return lead.Access(roles)
+	case strings.HasPrefix(urn, brandPrefix):
+		return "it is a showcase page, and leads are read of company pages (urn:li:organization:N)", elsewhere
+	}
+	return "it is no company page (urn:li:organization:N), and leads are read of those", elsewhere
 }
 
 type role struct{ organization, name, state string }
@@ -102,7 +118,7 @@ func decodeRole(r *reader) role {
 	for r.more() {
 		switch r.name() {
 		case "organization", "organizationTarget": // both spellings are in use
-			if urn, what := r.text(); what == "" && strings.HasPrefix(urn, organizationPrefix) {
+			if urn, what := r.text(); what == "" && strings.HasPrefix(urn, "urn:li:") && len(urn) <= maxID {
 				row.organization = urn
 			}
 		case "role":
@@ -127,7 +143,12 @@ type knownName struct {
 	at   time.Time
 }
 
-const nameLife = 24 * time.Hour
+// nameLife is how long a name is kept, and noNameLife for how long it is not asked
+// for again where it was refused.
+const (
+	nameLife   = 24 * time.Hour
+	noNameLife = time.Hour
+)
 
 // organizationName is empty when the page refuses to tell its name; only what
 // concerns all pages is an error.
@@ -135,10 +156,14 @@ func (c *Client) organizationName(ctx context.Context, urn string) (string, erro
 	c.names.mu.Lock()
 	known, ok := c.names.known[urn]
 	c.names.mu.Unlock()
-	if ok && time.Since(known.at) < nameLife {
+	if age := time.Since(known.at); ok && (age < noNameLife || age < nameLife && known.name != "") {
 		return known.name, nil
 	}
-	name, err := c.readName(ctx, strings.TrimPrefix(urn, organizationPrefix))
+	id := strings.TrimPrefix(urn, organizationPrefix)
+	name, err := c.readName(ctx, id)
+	if err == nil && name == "" || fault.KindOf(err) == fault.Suspend { // it is told to administrators of the page alone
+		name, err = c.lookUpName(ctx, id)
+	}
 	var budget *BudgetError
 	switch {
 	case err == nil:
@@ -159,32 +184,72 @@ func (c *Client) organizationName(ctx context.Context, urn string) (string, erro
 	return name, nil
 }
 
+// readName asks for the page itself.
 func (c *Client) readName(ctx context.Context, id string) (string, error) {
 	var name string
 	q := request{endpoint: EndpointOrganizations, path: organizationsPath + "/" + encodeKey(id)}
 	err := c.do(ctx, q, func(body []byte) (string, error) {
-		name = ""
-		var full localized
-		var locale string
 		r := newReader(body)
-		r.own = true
+		if problem, broken := r.object(); problem != "" {
+			return problem, broken
+		}
+		name = decodePageName(r)
+		return "", nil
+	})
+	return name, err
+}
+
+// lookUpName asks for what everybody may know of the page; empty where LinkedIn
+// tells nothing.
+//
+// Source: Organization Lookup API, organizationsLookup.
+func (c *Client) lookUpName(ctx context.Context, id string) (string, error) {
+	var name string
+	q := request{endpoint: EndpointLookup, path: lookupPath, method: "BATCH_GET", params: []param{{"ids", list{text(id)}}}}
+	err := c.do(ctx, q, func(body []byte) (string, error) {
+		name = ""
+		r := newReader(body)
 		if problem, broken := r.object(); problem != "" {
 			return problem, broken
 		}
 		for r.open(jsontext.KindBeginObject); r.more(); {
-			switch r.name() {
-			case "localizedName":
-				name, _ = r.text()
-			case "name":
-				full, locale = decodeName(r)
-			default:
+			if r.name() != "results" || r.kind() != jsontext.KindBeginObject {
 				r.skip()
+				continue
 			}
-		}
-		if name == "" {
-			name = full.in(locale)
+			for r.open(jsontext.KindBeginObject); r.more(); {
+				if r.name() == id {
+					name = decodePageName(r)
+				} else {
+					r.skip()
+				}
+			}
 		}
 		return "", nil
 	})
 	return name, err
+}
+
+// decodePageName reads the name out of an organization.
+func decodePageName(r *reader) (name string) {
+	r.own = true
+	var full localized
+	var locale string
+	if !r.open(jsontext.KindBeginObject) {
+		return ""
+	}
+	for r.more() {
+		switch r.name() {
+		case "localizedName":
+			name, _ = r.text()
+		case "name":
+			full, locale = decodeName(r)
+		default:
+			r.skip()
+		}
+	}
+	if name == "" {
+		name = full.in(locale)
+	}
+	return name
 }

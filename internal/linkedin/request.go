@@ -25,6 +25,7 @@ type request struct {
 	path     string // below APIURL, encoded
 	params   []param
 	who      string // whose turn it takes where the day's requests are spread: the path's when empty
+	method   string // of Rest.li, where it has to be said
 	// version is the LinkedIn-Version to ask with: the client's when empty.
 	version string
 	// change is set where something is asked to be done; its answer may be empty.
@@ -191,6 +192,9 @@ func (c *Client) build(ctx context.Context, q request) (*http.Request, error) {
 	}
 	req.Header.Set("Accept", "application/json")
 	req.Header.Set("X-Restli-Protocol-Version", "2.0.0")
+	if q.method != "" {
+		req.Header.Set("X-Restli-Method", q.method)
+	}
 	version := cmp.Or(q.version, c.opts.Version)
 	if version != noVersion && strings.HasPrefix(q.path, "/rest/") { // the only part with versions
 		req.Header.Set("Linkedin-Version", version)

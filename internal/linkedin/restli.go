@@ -2,9 +2,8 @@ package linkedin
 
 import "strings"
 
-// Rest.li 2.0 writes a complex query parameter as records and leaves (and lists,
-// for which no request of ours has a use): the syntax characters ( ) : , stay
-// literal, every leaf is percent-encoded on its own, its parentheses and colons
+// Rest.li 2.0 writes a complex query parameter as records, lists and leaves: the
+// syntax characters ( ) : , and List stay literal, every leaf is percent-encoded on its own, its parentheses and colons
 // included. url.Values cannot write that: it would escape the syntax too, and
 // write a blank as +.
 //
@@ -21,6 +20,9 @@ type text string
 
 // record is a map or union with its members in the order given.
 type record []field
+
+// list is a list of leaves.
+type list []text
 
 // field is one member of a record.
 type field struct {
@@ -41,6 +43,17 @@ type param struct {
 func (t text) write(b *strings.Builder) { writeLeaf(b, string(t)) }
 
 func (m mask) write(b *strings.Builder) { b.WriteString(string(m)) }
+
+func (l list) write(b *strings.Builder) {
+	b.WriteString("List(")
+	for i, t := range l {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		t.write(b)
+	}
+	b.WriteByte(')')
+}
 
 func (r record) write(b *strings.Builder) {
 	b.WriteByte('(')

@@ -290,7 +290,7 @@ func (c *call) org(urn string) (*Organization, int32) {
 	c.s.mu.RLock()
 	defer c.s.mu.RUnlock()
 	i := c.s.orgIndex(id)
-	if i < 0 {
+	if i < 0 || c.s.orgs[i].Brand {
 		return nil, -1
 	}
 	return c.s.orgs[i], i

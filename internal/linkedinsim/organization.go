@@ -1,6 +1,9 @@
 package linkedinsim
 
-import "slices"
+import (
+	"slices"
+	"strconv"
+)
 
 // Organization is a company page and the roles held on it.
 type Organization struct {
@@ -8,10 +11,18 @@ type Organization struct {
 	Name       string `json:"name"`
 	VanityName string `json:"vanityName,omitempty"`
 	Roles      []Role `json:"roles"`
+	// Brand makes it a showcase page: roles name it urn:li:organizationBrand:<ID>,
+	// and nothing else can be asked of it.
+	Brand bool `json:"brand,omitempty"`
 }
 
-// URN is urn:li:organization:<ID>.
-func (o *Organization) URN() string { return organizationURN(o.ID) }
+// URN is urn:li:organization:<ID>, or that of a showcase page.
+func (o *Organization) URN() string {
+	if o.Brand {
+		return brandPrefix + strconv.FormatInt(o.ID, 10)
+	}
+	return organizationURN(o.ID)
+}
 
 // Role is one row of organizationAcls: one role of one member on one page.
 type Role struct {

@@ -8,6 +8,7 @@ import (
 
 const (
 	organizationPrefix = "urn:li:organization:"
+	brandPrefix        = "urn:li:organizationBrand:"
 	eventPrefix        = "urn:li:event:"
 	formPrefix         = "urn:li:leadGenForm:"
 	personPrefix       = "urn:li:person:"
