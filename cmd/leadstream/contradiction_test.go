@@ -10,98 +10,42 @@ import (
 	"leadstream/internal/linkedinsim"
 )
 
-// A lead that says something else than LinkedIn was asked for is one dead letter with
-// a reason of its own, however often it is read, and never a lead as well.
-func TestALeadThatContradictsIsOneDeadLetter(t *testing.T) {
-	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 30, Seed: 1})
-	odd := map[string]linkedinsim.Malformation{}
-	for i, m := range linkedinsim.Contradictions() {
-		at := time.Now().Add(-time.Duration(i+1) * 100 * time.Hour)
-		for _, spec := range []linkedinsim.LeadSpec{{Malformed: m, SubmittedAt: at}, {SubmittedAt: at.Add(time.Millisecond), Count: 3}} {
-			made, err := s.sim.AddLeads(spec)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if spec.Malformed != "" {
-				odd[made[0].ID] = m
-			}
-		}
-	}
-	// A minute off, where it is the bound of a window and not the middle of one.
-	s.env["LEADSTREAM_POLL_BACKFILL"] = "30s"
-	made, err := s.sim.AddLeads(linkedinsim.LeadSpec{Malformed: linkedinsim.TimeOff, Age: 10 * time.Second}, linkedinsim.LeadSpec{Age: 10 * time.Second})
+// odd adds a lead that contradicts, and three good ones beside it; it gives its id.
+func (s *stack) odd(m linkedinsim.Malformation, at time.Time) string {
+	s.t.Helper()
+	made, err := s.sim.AddLeads(linkedinsim.LeadSpec{Malformed: m, SubmittedAt: at}, linkedinsim.LeadSpec{SubmittedAt: at.Add(time.Millisecond), Count: 3})
 	if err != nil {
-		t.Fatal(err)
+		s.t.Fatal(err)
 	}
-	if got := s.run(t.Context(), nil, "run", "--once"); got.code != 0 {
-		t.Fatalf("run --once: %s", got.stderr)
+	return made[0].ID
+}
+
+// once runs the connector to its end.
+func (s *stack) once(args ...string) {
+	s.t.Helper()
+	if got := s.run(s.t.Context(), nil, append([]string{"run", "--once"}, args...)...); got.code != 0 {
+		s.t.Fatalf("run --once %v: %s", args, got.stderr)
 	}
-	expect := func(want map[string]linkedinsim.Malformation) {
-		t.Helper()
-		got := s.run(t.Context(), nil, "deadletters", "list", "-o", "json")
-		var letters []deadLetter
-		if err := json.Unmarshal([]byte(got.stdout), &letters); err != nil || len(letters) != len(want) {
-			t.Errorf("dead letters %+v (%v), want one each of %v", letters, err, want)
-		}
-		for _, d := range letters {
-			if d.Class != "ContradictoryElement" || d.Stage != "DECODE" || d.Message == "" {
-				t.Errorf("%+v, want a reason of its own", d)
-			}
-		}
-		topic := s.leads()
-		for id, m := range want {
-			if slices.Contains(topic, id) {
-				t.Errorf("the lead that is a dead letter (%s) is in its topic, too", m)
-			}
-		}
+}
+
+// contradictory expects as many dead letters with a reason of their own, and no other.
+func (s *stack) contradictory(want int) {
+	s.t.Helper()
+	var letters []deadLetter
+	if err := json.Unmarshal([]byte(s.run(s.t.Context(), nil, "deadletters", "list", "-o", "json").stdout), &letters); err != nil {
+		s.t.Fatal(err)
 	}
-	expect(map[string]linkedinsim.Malformation{made[0].ID: linkedinsim.TimeOff})
-	if topic := s.leads(); !slices.Contains(topic, made[1].ID) {
-		t.Errorf("the lead beside it is not in the topic: %v", topic)
+	if len(letters) != want {
+		s.t.Errorf("dead letters %+v, want %d", letters, want)
 	}
-	// All of the year, twice.
-	for _, id := range []string{"a", "b"} {
-		if got := s.run(t.Context(), nil, "run", "--once", "--replay-from", "300d", "--replay-id", id); got.code != 0 {
-			t.Fatalf("replay: %s", got.stderr)
-		}
-	}
-	for id, m := range odd {
-		if m == linkedinsim.TimeOff { // in a window of days it is a lead of another minute
-			delete(odd, id)
-			if !slices.Contains(s.leads(), id) {
-				t.Error("a lead whose time lies in the window asked for is not in its topic")
-			}
-		}
-	}
-	// That of a minute off was a dead letter of a short window; in a long one it is a lead.
-	topic := s.leads()
-	if !slices.Contains(topic, made[0].ID) {
-		t.Error("a lead that was a dead letter is not in its topic, although it lies in the window asked for")
-	}
-	slices.Sort(topic)
-	if n := len(slices.Compact(topic)); n != len(s.leads()) {
-		t.Errorf("%d leads are there twice", len(s.leads())-n)
-	}
-	letters := s.run(t.Context(), nil, "deadletters", "list", "-o", "json")
-	if n := len(decodeLetters(t, letters.stdout)); n != len(odd) {
-		t.Errorf("%d dead letters, want %d: %s", n, len(odd), letters.stdout)
-	}
-	for id := range odd {
-		if slices.Contains(topic, id) {
-			t.Errorf("lead %s is a dead letter and a lead", id)
+	for _, d := range letters {
+		if d.Class != "ContradictoryElement" || d.Stage != "DECODE" || d.Message == "" {
+			s.t.Errorf("%+v, want a reason of its own", d)
 		}
 	}
 }
 
-func decodeLetters(t *testing.T, text string) (letters []deadLetter) {
-	t.Helper()
-	if err := json.Unmarshal([]byte(text), &letters); err != nil {
-		t.Fatal(err)
-	}
-	return letters
-}
-
-// leads are the ids of the leads in the topic of the only form.
+// leads are the ids of the leads in the topic of the only form, as often as they are there.
 func (s *stack) leads() (ids []string) {
 	s.t.Helper()
 	err := s.cluster().Read(s.t.Context(), "linkedin.leads.7130000000000000001", kafka.From{}, func(r *kafka.Record) error {
@@ -114,4 +58,51 @@ func (s *stack) leads() (ids []string) {
 		s.t.Fatal(err)
 	}
 	return ids
+}
+
+// A lead that says something else than LinkedIn was asked for is one dead letter with
+// a reason of its own, however often it is read, and never a lead as well.
+func TestALeadThatContradictsIsOneDeadLetter(t *testing.T) {
+	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 30, Seed: 1})
+	var odd []string
+	for i, m := range linkedinsim.Contradictions() {
+		if m != linkedinsim.TimeOff { // which is nothing to a window of days
+			odd = append(odd, s.odd(m, time.Now().Add(-time.Duration(i+1)*100*time.Hour)))
+		}
+	}
+	s.once()
+	s.contradictory(len(odd))
+	for _, id := range []string{"a", "b"} {
+		s.once("--replay-from", "300d", "--replay-id", id)
+	}
+	s.contradictory(len(odd))
+	leads := s.leads()
+	if n := len(slices.Compact(slices.Sorted(slices.Values(leads)))); len(leads) != n || n != 30+3*len(odd) {
+		t.Errorf("%d leads, %d different ones, want %d", len(leads), n, 30+3*len(odd))
+	}
+	for _, id := range odd {
+		if slices.Contains(leads, id) {
+			t.Errorf("lead %s is a dead letter and a lead", id)
+		}
+	}
+}
+
+// A lead that lies outside a short window and inside a long one is a dead letter until
+// the long one is read, and a lead from then on.
+func TestADeadLetterEndsWhenItsLeadGoesOut(t *testing.T) {
+	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Seed: 1})
+	s.env["LEADSTREAM_POLL_BACKFILL"] = "30s"
+	off := s.odd(linkedinsim.TimeOff, time.Now().Add(-10*time.Second))
+	s.once()
+	s.contradictory(1)
+	if leads := s.leads(); len(leads) != 3 || slices.Contains(leads, off) {
+		t.Errorf("leads = %v, want the three beside it", leads)
+	}
+	for _, id := range []string{"a", "b"} {
+		s.once("--replay-from", "1h", "--replay-id", id)
+		s.contradictory(0)
+		if leads := s.leads(); len(leads) != 4 || !slices.Contains(leads, off) {
+			t.Errorf("leads = %v, want it as well, once", leads)
+		}
+	}
 }

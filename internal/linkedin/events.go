@@ -42,7 +42,8 @@ func (c *Client) Events(ctx context.Context, owner string) ([]lead.Event, error)
 			refused++
 			refusal = errors.Join(refusal, err)
 			if _, said := c.said.LoadOrStore("finder "+finder, true); !said {
-				c.log.Warn("LinkedIn does not serve a finder of events; the other one is relied on", zap.String("owner", owner), zap.String("finder", finder), zap.Error(err))
+				c.log.Warn("LinkedIn does not serve a finder of events; the other one is relied on", zap.String("owner", owner), zap.String("finder", finder), zap.Error(err),
+					zap.String("todo", "nothing: leads name their forms themselves"))
 			}
 		}
 		for _, e := range events {

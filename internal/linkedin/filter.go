@@ -1,6 +1,7 @@
 package linkedin
 
 import (
+	"slices"
 	"time"
 
 	"leadstream/internal/lead"
@@ -44,19 +45,14 @@ func (c *Client) newFilter(src lead.Source, w lead.Window, limit int, fn func([]
 // window that is asked for implies. It is generous: what lies outside is no time at
 // all.
 func (c *Client) conceivable(asked lead.Window) lead.Window {
-	earliest, latest := time.Now(), time.Now()
-	theirs, known := c.Now()
-	for _, t := range []time.Time{theirs, asked.From, asked.To} {
-		if t.IsZero() || t.Equal(theirs) && !known {
-			continue
-		}
-		if t.Before(earliest) {
-			earliest = t
-		}
-		if t.After(latest) {
-			latest = t
-		}
+	times := []time.Time{time.Now()}
+	if theirs, known := c.Now(); known {
+		times = append(times, theirs)
 	}
+	if !asked.Empty() {
+		times = append(times, asked.From, asked.To)
+	}
+	earliest, latest := slices.MinFunc(times, time.Time.Compare), slices.MaxFunc(times, time.Time.Compare)
 	return lead.Window{From: earliest.Add(-oldestBack), To: latest.Add(latestAhead)}
 }
 

@@ -103,7 +103,8 @@ func (c *Client) settle(ctx context.Context, f *filter) error {
 		}
 		if _, said := c.said.LoadOrStore("strays "+f.source.String(), true); !said {
 			c.log.Warn("LinkedIn shows leads that were not asked for; they are left to the window, owner and lead type that they belong to",
-				zap.Stringer("source", f.source), zap.Int("leads", elsewhere))
+				zap.Stringer("source", f.source), zap.Int("leads", elsewhere),
+				zap.String("todo", "nothing, unless leads are missing: then report it"))
 		}
 	}
 	if len(odd) == 0 {
@@ -141,17 +142,19 @@ func (c *Client) shows(ctx context.Context, r *lead.Response) (bool, error) {
 		return false, nil
 	}
 	w := lead.Window{From: r.SubmittedAt, To: r.SubmittedAt.Add(time.Millisecond)}
-	count := c.sizes[EndpointResponses].now()
-	p, err := c.responsePage(ctx, responsesRequest(src, w, 0, count), src, 0, count)
-	if fault.KindOf(err) == fault.Suspend { // not ours to read, or no such owner or type
-		p, err = &page[lead.Response]{}, nil
-	}
-	if err != nil {
+	p, err := c.responsePage(ctx, responsesRequest(src, w, 0, leastPage), src, 0, leastPage)
+	var shown bool
+	switch {
+	case isTooLong(err): // it may be in it
+		shown = true
+	case fault.KindOf(err) == fault.Suspend: // gone, forbidden or wrong alike: it does not show there
+	case err != nil:
 		return false, fmt.Errorf("asking for the time of a lead that was not asked for: %w", err)
-	}
-	shown := len(p.rows) == count // it may be on another page
-	for i := range p.rows {
-		shown = shown || keyOf(&p.rows[i]) == keyOf(r)
+	default:
+		shown = len(p.rows) == leastPage // it may be on another page
+		for i := range p.rows {
+			shown = shown || keyOf(&p.rows[i]) == keyOf(r)
+		}
 	}
 	c.doubts.remember(key, shown)
 	return shown, nil
