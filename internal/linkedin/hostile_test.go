@@ -66,6 +66,10 @@ var hostile = map[string]func(w io.Writer, r *http.Request){
 	},
 }
 
+// ofLeadsOrForms are those that mean nothing to other questions.
+var ofLeadsOrForms = map[string]bool{"answers": true, "answers again and again": true, "options": true, "consents": true, "broken parts": true, "questions": true,
+	"form options": true, "hidden fields": true, "form consents": true, "broken consents of a form": true, "heavy rows": true}
+
 // repeated is a body of a beginning, so many bytes of a part, and an end.
 func repeated(begin, part string, bytes int, end ...string) func(io.Writer, *http.Request) {
 	return func(w io.Writer, _ *http.Request) {
@@ -159,14 +163,14 @@ func TestHostileAnswersAreBounded(t *testing.T) {
 // readHostile asks for everything, several times at once.
 func readHostile(t *testing.T, address string) {
 	var asking errgroup.Group
-	asking.SetLimit(4) // with two requests each: as many as one client makes
+	asking.SetLimit(4) // one request each: as many as one client makes
 	for name := range hostile {
 		for _, form := range []string{"plain", "gzip", "refused", "headers"} {
 			if form != "plain" && name != "no end" {
 				continue
 			}
 			c, err := New(Options{APIURL: address + "/" + strings.ReplaceAll(name, " ", "-") + "/" + form, Version: "202607",
-				HTTP: NewTransport(2), Concurrency: 2, Timeout: 5 * time.Second})
+				HTTP: NewTransport(1), Concurrency: 1, Timeout: 5 * time.Second})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -198,24 +202,24 @@ func askAll(t *testing.T, c *Client, name string) {
 			}
 		})
 	}
-	for _, limit := range []int{0, 4000} {
-		once(func() error {
-			given := 0
-			return c.Responses(ctx, testSource, testWindow, limit, func(rows []lead.Response) error {
-				if given += lead.Weigh(rows); limit == 0 && given > 100_000 {
-					return errors.New("enough")
-				}
-				return nil
-			})
+	once(func() error {
+		given := 0
+		return c.Responses(ctx, testSource, testWindow, 0, func(rows []lead.Response) error {
+			if given += lead.Weigh(rows); given > 20_000 {
+				return errors.New("enough")
+			}
+			return nil
 		})
-	}
+	})
 	once(func() error { _, err := c.Forms(ctx, testSource.Owner); return err })
-	once(func() error { _, err := c.Events(ctx, testSource.Owner); return err })
-	once(func() error { _, err := c.Organizations(ctx); return err })
-	once(func() error { _, err := c.Subscriptions(ctx, testSource); return err })
 	once(func() error { _, err := c.Form(ctx, "7130000000000000001"); return err })
 	once(func() error { _, err := c.Response(ctx, "7130000000000000001"); return err })
-	once(func() error { return c.AnyRole(ctx) })
-	once(func() error { return c.Me(ctx) })
+	if !ofLeadsOrForms[strings.TrimSuffix(name, " plain")] {
+		once(func() error { _, err := c.Events(ctx, testSource.Owner); return err })
+		once(func() error { _, err := c.Organizations(ctx); return err })
+		once(func() error { _, err := c.Subscriptions(ctx, testSource); return err })
+		once(func() error { return c.AnyRole(ctx) })
+		once(func() error { return c.Me(ctx) })
+	}
 	asking.Wait()
 }
