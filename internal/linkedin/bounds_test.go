@@ -3,6 +3,8 @@ package linkedin
 import (
 	"errors"
 	"fmt"
+	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -99,4 +101,30 @@ func TestAFormThatIsTooLargeIsRefused(t *testing.T) {
 			}
 		})
 	}
+}
+
+// A list without end is refused, whatever is listed.
+func TestAListWithoutEndIsRefused(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		pad := strings.Repeat("x", 60_000)
+		c := newTestClient(t, http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+			start, _ := strconv.Atoi(r.URL.Query().Get("start"))
+			count, _ := strconv.Atoi(r.URL.Query().Get("count"))
+			var rows []string
+			for i := range count {
+				rows = append(rows, fmt.Sprintf(`{"id":%d,"role":"R%d","state":"APPROVED","organization":"urn:li:organization:%d","pad":%q}`, start+i+1, start+i, start+i+1, pad))
+			}
+			_, _ = fmt.Fprintf(w, `{"elements":[%s]}`, strings.Join(rows, ","))
+		}), Options{})
+		for name, list := range map[string]func() error{
+			"forms":         func() error { _, err := c.Forms(t.Context(), testSource.Owner); return err },
+			"events":        func() error { _, err := c.Events(t.Context(), testSource.Owner); return err },
+			"roles":         func() error { _, err := c.Organizations(t.Context()); return err },
+			"subscriptions": func() error { _, err := c.Subscriptions(t.Context(), testSource); return err },
+		} {
+			if e := (*AnswerError)(nil); !errors.As(list(), &e) {
+				t.Errorf("%s: %v, want the list refused", name, list())
+			}
+		}
+	})
 }

@@ -124,9 +124,9 @@ func (l *limits) barred(endpoint string, g *gate, now time.Time) error {
 	case now.Before(g.paused):
 		return l.closed(endpoint, g)
 	case now.Before(g.opens):
-		return &APIError{Endpoint: endpoint, Status: http.StatusTooManyRequests, After: g.opens.Sub(now)}
+		return &APIError{Endpoint: endpoint, Status: http.StatusTooManyRequests, After: g.opens.Sub(now), held: true}
 	case g.refusals > 0 && now.Before(g.probing):
-		return &APIError{Endpoint: endpoint, Status: http.StatusTooManyRequests, After: probeWait + jitter(probeWait)}
+		return &APIError{Endpoint: endpoint, Status: http.StatusTooManyRequests, After: probeWait + jitter(probeWait), held: true}
 	case allowance > 0 && g.requests >= allowance:
 		e := &BudgetError{Endpoint: endpoint, Until: now.Add(l.tomorrow()).UTC(), Own: l.own}
 		if allowance != l.own {

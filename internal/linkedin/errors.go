@@ -29,6 +29,7 @@ type APIError struct {
 	After time.Duration
 
 	daily bool // it speaks of a limit of the day
+	held  bool // it is ours: no request was made, after others were refused
 }
 
 // Error names the endpoint, the answer and what to do about it.

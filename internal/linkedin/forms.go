@@ -22,7 +22,12 @@ func (c *Client) Forms(ctx context.Context, owner string) ([]lead.Form, error) {
 	params := []param{{"q", text("owner")}, {"owner", record{{ownerUnion(owner), text(owner)}}}}
 	forms, err := collect(ctx, c, request{endpoint: EndpointForms, path: formsPath, params: params}, func(r *reader) found[lead.Form] {
 		f, problem := decodeForm(r)
-		return found[lead.Form]{row: f, id: f.ID, problem: problem, foreign: f.Owner != "" && f.Owner != owner}
+		row := found[lead.Form]{row: f, id: f.ID, problem: problem, foreign: f.Owner != "" && f.Owner != owner}
+		for i := range f.Questions {
+			row.size += partBytes * (1 + len(f.Questions[i].Options))
+		}
+		row.size += partBytes * (len(f.Consents) + len(f.Hidden) + len(f.Faults))
+		return row
 	})
 	if err != nil {
 		return nil, fmt.Errorf("listing the forms of %s: %w", owner, err)
@@ -139,7 +144,15 @@ type found[T any] struct {
 	problem string
 	// foreign: it belongs to somebody else than was asked for.
 	foreign bool
+	size    int // about what it takes in bytes
 }
+
+const (
+	// partBytes is about what a part of a form takes beside its texts.
+	partBytes = 100
+	// mostListed bounds what the rows of a whole list take: a few thousand forms.
+	mostListed = 32 << 20
+)
 
 // collect reads all rows of a finder; of several with one id the last one read
 // counts. A row that is of no use is left out, with a warning. Where all of them
@@ -147,7 +160,7 @@ type found[T any] struct {
 // nothing.
 func collect[T any](ctx context.Context, c *Client, q request, read func(r *reader) found[T]) ([]T, error) {
 	var rows []T
-	var foreign int
+	var foreign, size int
 	at := map[string]int{}
 	s := scan[found[T]]{
 		endpoint: q.endpoint,
@@ -161,7 +174,9 @@ func collect[T any](ctx context.Context, c *Client, q request, read func(r *read
 				r := newReader(body)
 				r.own = true
 				return decodePage(r, p, func(r *reader) (found[T], uint64) {
+					start := r.start()
 					row := read(r)
+					row.size += len(r.since(start))
 					return row, rowKey(row.id)
 				})
 			})
@@ -169,9 +184,12 @@ func collect[T any](ctx context.Context, c *Client, q request, read func(r *read
 		},
 		give: func(start, _ int, page []found[T]) error {
 			if start == 0 {
-				foreign = 0
+				foreign, size = 0, 0
 			}
 			for _, e := range page {
+				if size += e.size; size > mostListed {
+					return &AnswerError{Endpoint: q.endpoint, Status: http.StatusOK, Problem: fmt.Sprintf("its list takes more than %d bytes", mostListed)}
+				}
 				i, again := at[e.id]
 				switch {
 				case e.foreign:

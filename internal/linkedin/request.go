@@ -49,6 +49,9 @@ const headerID = "X-Restli-Id"
 
 const (
 	tries = 3
+	// maxHeld is how often a request is held back, while others are refused or one
+	// looks whether they still are, before it is given up for the moment.
+	maxHeld = 10
 	// patience is the longest Retry-After that is waited for in place.
 	patience = 30 * time.Second
 	// maxQuery is the longest raw query LinkedIn takes; a longer one goes as the
@@ -76,7 +79,7 @@ func (c *Client) do(ctx context.Context, q request, parse func(body []byte) (pro
 		return err
 	}
 	wait := fault.NewBackoff(500*time.Millisecond, 5*time.Second)
-	for ; ; turned = false { // the turn was that of one request
+	for held := 0; ; turned = false { // the turn was that of one request
 		err := c.try(ctx, q, turned, parse)
 		if err == nil {
 			return nil
@@ -85,6 +88,13 @@ func (c *Client) do(ctx context.Context, q request, parse func(body []byte) (pro
 			return ctx.Err()
 		}
 		least, again := repeatable(err)
+		if again && held < maxHeld && isHeld(err) { // none was made
+			held++
+			if err := fault.Sleep(ctx, least); err != nil {
+				return err
+			}
+			continue
+		}
 		if !again || wait.Attempts()+1 >= tries {
 			return err
 		}
@@ -92,6 +102,12 @@ func (c *Client) do(ctx context.Context, q request, parse func(body []byte) (pro
 			return err
 		}
 	}
+}
+
+// isHeld reports a refusal of our own, of a request that was not made.
+func isHeld(err error) bool {
+	var e *APIError
+	return errors.As(err, &e) && e.held
 }
 
 // repeatable reports whether the same request may well succeed in a moment, and
