@@ -104,6 +104,9 @@ func writeLeads(w io.Writer, from, start, count int, response func(n int) string
 // TestHostileLeadsTakeAConnectorNoMemoryWithoutBound, nor its life: once LinkedIn is
 // itself again, new leads arrive.
 func TestHostileLeadsTakeAConnectorNoMemoryWithoutBound(t *testing.T) {
+	if raceDetector {
+		t.Skip("the memory of the process is the race detector's")
+	}
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Seed: 1})
 	var mode, asked atomic.Int64
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

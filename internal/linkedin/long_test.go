@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -17,6 +18,7 @@ import (
 // heavy is a list of leads some of which take many bytes. It heeds the projection
 // by which the client asks which lead is too long, unless it does something else.
 type heavy struct {
+	mu         sync.Mutex
 	sizes      []int             // of the leads, newest first
 	projection string            // "", "ignored" or "refused"
 	counts     []int             // that were asked for, in full
@@ -25,6 +27,8 @@ type heavy struct {
 }
 
 func (h *heavy) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
 	query := r.URL.Query()
 	start, _ := strconv.Atoi(query.Get("start"))
 	count, _ := strconv.Atoi(query.Get("count"))

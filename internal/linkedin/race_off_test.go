@@ -1,0 +1,5 @@
+//go:build !race
+
+package linkedin
+
+const raceDetector = false
