@@ -58,12 +58,19 @@ func (b *formBook) ask(ctx context.Context, f *form, r *lead.Response) error {
 		b.set(f, func() { f.gone = current.ID == "" })
 		b.epoch.log.Warn("LinkedIn does not show a form any more; its leads go out with what is known of it", zap.String("form", f.id), zap.Error(err), todoField(err))
 		return nil
-	case fault.KindOf(err) == fault.Pause:
-		// The leads were read just now, so it is not everything that waits for a
-		// person. If it is, the next poll says so.
-		err = fault.As(fault.Suspend, err)
 	}
-	return b.bar(ctx, f, fmt.Errorf("reading form %s: %w", f.id, err))
+	return b.bar(ctx, f, unreadForm(f.id, err))
+}
+
+// unreadForm is why a form cannot be read. The leads that take it were read just
+// now, so what waits for a person is not everything but this form; if it is
+// everything, the next poll says so.
+func unreadForm(id string, err error) error {
+	err = fmt.Errorf("reading form %s: %w", id, err)
+	if fault.KindOf(err) == fault.Pause {
+		return fault.As(fault.Suspend, err)
+	}
+	return err
 }
 
 // refuse suspends a form of an event that LinkedIn refuses to show, before a lead
@@ -71,7 +78,7 @@ func (b *formBook) ask(ctx context.Context, f *form, r *lead.Response) error {
 func (b *formBook) refuse(id, owner string, why error) {
 	f := b.get(id, owner)
 	if now := b.peek(f); now.fields == nil && now.why == nil {
-		b.suspend(id, fmt.Errorf("reading form %s: %w", id, why))
+		b.suspend(id, unreadForm(id, why))
 	}
 }
 

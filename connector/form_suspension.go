@@ -2,7 +2,6 @@ package connector
 
 import (
 	"context"
-	"fmt"
 	"time"
 
 	"leadstream/internal/delivery"
@@ -118,7 +117,7 @@ func (b *formBook) reread(ctx context.Context, f *form) (reread, error) {
 	case err == nil:
 		read.current = &current
 	case fault.RefusalOf(err) != fault.Gone: // forbidden, or for the moment: its leads still wait
-		return reread{}, fmt.Errorf("reading form %s: %w", f.id, err)
+		return reread{}, unreadForm(f.id, err)
 	}
 	return read, nil
 }

@@ -41,3 +41,25 @@ func TestCheckReadsTheFormsThatLeadsTake(t *testing.T) {
 		t.Errorf("exit code %d, %+v; want the list of forms named", code, findings)
 	}
 }
+
+// No lead goes out while LinkedIn refuses to show its form; all do once it is shown.
+func TestABackfillWaitsForAFormThatIsRefused(t *testing.T) {
+	for _, status := range []int{http.StatusBadRequest, http.StatusForbidden, http.StatusServiceUnavailable} {
+		t.Run(http.StatusText(status), func(t *testing.T) {
+			s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 40, Seed: 1})
+			s.fault(linkedinsim.Fault{Kind: linkedinsim.RefuseForm, Form: "7130000000000000001", Status: status})
+			if got := s.run(t.Context(), nil, "run", "--once"); got.code == 0 || !strings.Contains(got.stderr, "form 7130000000000000001") {
+				t.Errorf("exit code %d, want the form named: %.2000s", got.code, got.stderr)
+			}
+			topics, err := s.cluster().DescribeTopics(t.Context(), []string{"linkedin.leads.7130000000000000001"})
+			if err != nil || len(topics) > 0 && len(s.leads()) > 0 {
+				t.Errorf("%d leads went out without their form (%v)", len(s.leads()), err)
+			}
+			s.fault(linkedinsim.Fault{Kind: linkedinsim.RestoreForm, Form: "7130000000000000001"})
+			s.once()
+			if n := len(s.leads()); n != 40 {
+				t.Errorf("%d leads once the form is shown, want 40", n)
+			}
+		})
+	}
+}
