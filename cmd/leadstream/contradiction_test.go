@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -104,5 +105,33 @@ func TestADeadLetterEndsWhenItsLeadGoesOut(t *testing.T) {
 		if leads := s.leads(); len(leads) != 4 || !slices.Contains(leads, off) {
 			t.Errorf("leads = %v, want it as well, once", leads)
 		}
+	}
+}
+
+// Pages that are far too long for an answer bring every lead; the one that is too long
+// by itself is a dead letter with its id.
+func TestLeadsOfAPageThatIsTooLongAllArrive(t *testing.T) {
+	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Seed: 1})
+	answer := func(bytes int) []linkedinsim.Answer {
+		return []linkedinsim.Answer{{QuestionID: 510001, Text: strings.Repeat("x", bytes)}}
+	}
+	made, err := s.sim.AddLeads(linkedinsim.LeadSpec{Count: 90, Age: time.Hour, Every: time.Second, Answers: answer(420_000)},
+		linkedinsim.LeadSpec{Age: time.Hour, Answers: answer(34 << 20)}, linkedinsim.LeadSpec{Count: 9, Age: time.Hour})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.once()
+	leads := s.leads()
+	for i, e := range made {
+		if slices.Contains(leads, e.ID) != (i != 90) {
+			t.Errorf("lead %d of %d is in the topic: %v", i, len(made), i == 90)
+		}
+	}
+	var letters []deadLetter
+	if err := json.Unmarshal([]byte(s.run(t.Context(), nil, "deadletters", "list", "-o", "json").stdout), &letters); err != nil {
+		t.Fatal(err)
+	}
+	if len(letters) != 1 || !strings.HasPrefix(letters[0].Key, made[90].ID+"@") || letters[0].Class != "UnreadableElement" || !strings.Contains(letters[0].Message, "longer") {
+		t.Errorf("dead letters %+v, want the one that is too long", letters)
 	}
 }
