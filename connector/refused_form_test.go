@@ -46,8 +46,9 @@ func TestAFormThatIsRefusedKeepsItsLeadsUntilItIsShown(t *testing.T) {
 			if st := e.Status(); len(st.Debts) != 1 || !suspendedIn(st, formID) {
 				t.Fatalf("status = %+v, want form %s suspended and owed", st, formID)
 			}
-			if w.logs.FilterLevelExact(zap.ErrorLevel).FilterMessageSnippet("form suspended").Len() != 1 {
-				t.Error("the suspension was not said as an error")
+			lines := w.logs.FilterMessageSnippet("form suspended").All()
+			if len(lines) != 1 || (lines[0].Level == zap.ErrorLevel) != fault.KindOf(refusal).NeedsPerson() {
+				t.Errorf("the suspension was said as %v, want one line, an error where a person must act", lines)
 			}
 			w.linkedin.clock = w.linkedin.clock.Add(time.Hour)
 			if err := e.forms.mend(t.Context(), true); err != nil || e.forms.suspended(formID) == nil {

@@ -247,7 +247,8 @@ func incidents() []incident {
 			}},
 		{name: "API version retired", errors: 1, says: "linkedin.version", happens: broken(linkedinsim.Fault{Kind: linkedinsim.StatusFault, Status: http.StatusUpgradeRequired}), mends: healed},
 		{name: "LinkedIn out of order", warnings: 1, says: "tried again by itself", happens: broken(linkedinsim.Fault{Kind: linkedinsim.StatusFault, Status: 503}), mends: healed},
-		{name: "no more requests for now", warnings: 1, says: "asked again after a pause", happens: broken(linkedinsim.Fault{Kind: linkedinsim.Budget, Endpoint: "leadFormResponses"})},
+		{name: "no more requests today", warnings: 1, says: "goes on by itself then", happens: broken(linkedinsim.Fault{Kind: linkedinsim.Budget, Endpoint: "leadFormResponses"})},
+		{name: "no more requests for now", warnings: 1, says: "asked again after a pause", happens: broken(linkedinsim.Fault{Kind: linkedinsim.Throttle, Endpoint: "leadFormResponses"})},
 		{name: "a lead that cannot be read", errors: 1, says: "leadstream deadletters list", happens: func(s *stack) {
 			s.submit(linkedinsim.LeadSpec{Count: 3, Malformed: linkedinsim.AnswersNotList})
 		}},
