@@ -241,7 +241,7 @@ const (
 // newSession is the connection to LinkedIn of the configuration.
 func newSession(c *config.Config, store oauth.Store, use tokenUse, log *zap.Logger) (*oauth.Session, error) {
 	session, err := oauth.New(oauth.Options{
-		ReadOnly: use == lookAtTokens,
+		Installation: c.Name, ReadOnly: use == lookAtTokens,
 		ClientID: c.LinkedIn.ClientID, ClientSecret: c.LinkedIn.ClientSecret.Reveal(),
 		AuthURL: c.LinkedIn.AuthURL, RedirectURL: c.LinkedIn.RedirectURL, Scopes: c.LinkedIn.Scopes,
 		Store: store, Log: log.Named("oauth"),

@@ -211,15 +211,68 @@ func TestAuthStatusExitCodeSaysWhetherAPersonMustAct(t *testing.T) {
 	}
 }
 
-func TestAuthLoginByPastedCode(t *testing.T) {
+// paste runs "auth login --paste" and pastes what answer makes of the state in
+// the address that it prints.
+func (r *authRun) paste(t *testing.T, answer func(state string) string) (code int, out, errs string) {
+	t.Helper()
+	terminal, screen := io.Pipe()
+	typed, keyboard := io.Pipe()
+	var person sync.WaitGroup
+	person.Go(func() {
+		for lines := bufio.NewScanner(terminal); lines.Scan(); {
+			if u, err := url.Parse(lines.Text()); err == nil && strings.HasPrefix(lines.Text(), "http") {
+				_, _ = io.WriteString(keyboard, answer(u.Query().Get("state"))+"\n")
+				break
+			}
+		}
+		_ = keyboard.Close()
+		_, _ = io.Copy(io.Discard, terminal)
+	})
+	code, out, errs = r.do(t, typed, screen, "auth", "login", "--paste")
+	_ = typed.Close()
+	_ = screen.Close()
+	person.Wait()
+	return code, out, errs
+}
+
+// answered is the address that a browser ends at after the consent.
+func answered(state string) string {
+	return "http://localhost/oauth/callback?code=" + secretWord + "-code&state=" + url.QueryEscape(state)
+}
+
+func TestAuthLoginByPastedAddress(t *testing.T) {
 	r := newAuthRun(t, newConsentServer(t))
 	r.environ = append(r.environ, "LEADSTREAM_TOKEN_PASSPHRASE="+secretWord+"-passphrase")
-	code, out, errs := r.do(t, strings.NewReader(secretWord+"-code\n"), nil, "auth", "login", "--paste")
+	code, out, errs := r.paste(t, answered)
 	if code != exitDone || !strings.Contains(out, "(encrypted)") {
 		t.Fatalf("login = %d\n%s%s", code, out, errs)
 	}
 	if kept, err := os.ReadFile(r.file); err != nil || strings.Contains(string(kept), secretWord) {
 		t.Errorf("the token file is not encrypted: %v", err)
+	}
+}
+
+// Two names with the same app and the same redirect URL, as a person meets them:
+// two terminals, and the address of the one pasted into the other.
+func TestAConsentOfAnotherNameIsNotTakenHere(t *testing.T) {
+	server := newConsentServer(t)
+	sales, marketing := newAuthRun(t, server), newAuthRun(t, server)
+	sales.environ = append(sales.environ, "LEADSTREAM_NAME=sales")
+	marketing.environ = append(marketing.environ, "LEADSTREAM_NAME=marketing")
+	code, out, errs := sales.paste(t, func(own string) string {
+		_, foreign, _ := marketing.paste(t, func(string) string { return "" }) // the address that it prints, and no answer
+		_, foreign, _ = strings.Cut(foreign, "&state=")
+		foreign, _, _ = strings.Cut(foreign, "\n")
+		return "http://localhost/oauth/callback?code=" + secretWord + "-code&state=" + foreign + "\n" + secretWord + "-code\n" + "code=" + secretWord + "-code"
+	})
+	if code != exitUnexpected || !strings.Contains(out, `installation "marketing"`) || !strings.Contains(out, `this is installation "sales"`) || !strings.Contains(out, "whole address") {
+		t.Errorf("a foreign address, then only codes: exit code %d\n%s%s", code, out, errs)
+	}
+	if _, err := os.Stat(sales.file); !os.IsNotExist(err) {
+		t.Errorf("something was stored: %v", err)
+	}
+	if code, out, errs := sales.paste(t, answered); code != exitDone {
+		t.Errorf("its own address: exit code %d\n%s%s", code, out, errs)
 	}
 }
 
@@ -254,11 +307,11 @@ func TestAuthErrorsHaveTheirExitCodes(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			input := secretWord + "-code\n"
-			if tt.name == "input ends" {
-				input = ""
+			do := func() (int, string, string) { return tt.run.do(t, strings.NewReader(""), nil, tt.args...) }
+			if tt.run == wrong || tt.run == away {
+				do = func() (int, string, string) { return tt.run.paste(t, answered) }
 			}
-			code, out, errs := tt.run.do(t, strings.NewReader(input), nil, tt.args...)
+			code, out, errs := do()
 			if code != tt.want || !strings.Contains(errs, tt.text) {
 				t.Errorf("exit code %d, want %d with %q\n%s%s", code, tt.want, tt.text, out, errs)
 			}

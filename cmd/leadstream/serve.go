@@ -61,7 +61,11 @@ func (c *webConsent) Callback(ctx context.Context, params url.Values, browserBin
 	case err == nil:
 		c.look(ctx)
 	case errors.Is(err, oauth.ErrState):
-		return fmt.Errorf("%w: %w", web.ErrForeignState, err)
+		err = fmt.Errorf("%w: %w", web.ErrForeignState, err)
+		if elsewhere, ok := errors.AsType[*oauth.StateError](err); ok && elsewhere.BegunFor != nil {
+			return &web.ConsentError{Problem: elsewhere.Elsewhere(), Err: err}
+		}
+		return err
 	case refused:
 		return &web.ConsentError{Problem: "LinkedIn gave no consent: " + string(needed.Reason) + ".", Todo: needed.Todo(), Err: err}
 	case is[*oauth.AppRefusedError](err):

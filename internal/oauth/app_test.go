@@ -118,8 +118,8 @@ func TestConsentThatFailsOnTheAppLeavesTheTokenHeldUsable(t *testing.T) {
 	tok := b.connect()
 	b.after(t, time.Hour)
 	b.linkedin.override(tokenPath, func(w http.ResponseWriter, _ *http.Request) { refuse(w, 400, "unauthorized_client", planted) })
-	if _, err := b.CompleteCode(t.Context(), planted+"-code"); !errors.As(err, new(*AppRefusedError)) {
-		t.Fatalf("CompleteCode = %v, want that the app was refused", err)
+	if _, err := b.completeCode(t.Context(), planted+"-code"); !errors.As(err, new(*AppRefusedError)) {
+		t.Fatalf("completeCode = %v, want that the app was refused", err)
 	}
 	b.after(t, time.Hour)
 	b.works(t, "afterwards")
@@ -128,8 +128,8 @@ func TestConsentThatFailsOnTheAppLeavesTheTokenHeldUsable(t *testing.T) {
 	}
 	// A secret that is wrong everywhere is seen at once, as introspection says so, too.
 	b.wrongSecret()
-	if _, err := b.CompleteCode(t.Context(), planted+"-code"); !errors.As(err, new(*AppRefusedError)) {
-		t.Fatalf("CompleteCode = %v, want that the app was refused", err)
+	if _, err := b.completeCode(t.Context(), planted+"-code"); !errors.As(err, new(*AppRefusedError)) {
+		t.Fatalf("completeCode = %v, want that the app was refused", err)
 	}
 	b.after(t, 2*alarmEvery)
 	b.needsPerson(t, "with a wrong secret", "LinkedIn refused the app's credentials")

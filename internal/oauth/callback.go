@@ -32,9 +32,12 @@ func (s *Session) Callback(done func(Token, error)) http.Handler {
 func outcome(err error) (status int, title, text string) {
 	var needed *ConsentNeededError
 	var app *AppRefusedError
+	var elsewhere *StateError
 	switch {
 	case err == nil:
 		return http.StatusOK, "Connected to LinkedIn", "leadstream may read the leads now. You can close this page."
+	case errors.As(err, &elsewhere) && elsewhere.BegunFor != nil:
+		return http.StatusUnauthorized, "This consent belongs elsewhere", elsewhere.Elsewhere()
 	case errors.Is(err, ErrState):
 		return http.StatusUnauthorized, "This link is not valid",
 			"It was not issued here, was used before or is older than 30 minutes. Nothing has changed. Begin the login again."

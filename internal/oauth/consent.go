@@ -41,7 +41,7 @@ func (s *Session) CompleteFor(ctx context.Context, callback url.Values, binding 
 	if code := callback.Get("error"); code != "" {
 		return Token{}, consentError(code, callback.Get("error_description"))
 	}
-	return s.CompleteCode(ctx, callback.Get("code"))
+	return s.completeCode(ctx, callback.Get("code"))
 }
 
 // consentError is LinkedIn's refusal of a consent (authorization code flow,
@@ -60,9 +60,8 @@ func consentError(code, description string) error {
 	return e
 }
 
-// CompleteCode is Complete for a code alone, whose state nobody can check: only
-// for one that the person at the terminal typed in.
-func (s *Session) CompleteCode(ctx context.Context, code string) (Token, error) {
+// completeCode redeems the code of a consent whose state was taken.
+func (s *Session) completeCode(ctx context.Context, code string) (Token, error) {
 	if code == "" {
 		return Token{}, &ConsentNeededError{Reason: CodeRefused, Detail: "the callback carries no code"}
 	}

@@ -288,7 +288,8 @@ func newWorld(t *testing.T, change func(*Options)) *world {
 	w := &world{linkedin: newProvider(), store: &memory{}, clock: &clock{t: begin}, log: &logBuffer{}}
 	core := zapcore.NewCore(zapcore.NewJSONEncoder(zap.NewProductionEncoderConfig()), zapcore.AddSync(w.log), zap.DebugLevel)
 	o := Options{
-		ClientID: appID, ClientSecret: appSecret, AuthURL: "http://linkedin.test",
+		Installation: "marketing",
+		ClientID:     appID, ClientSecret: appSecret, AuthURL: "http://linkedin.test",
 		RedirectURL: "http://localhost:8480/oauth/callback", Scopes: wanted,
 		Store: w.store, HTTP: inProcess{w.linkedin}, Log: zap.New(core), Now: w.clock.Now,
 	}

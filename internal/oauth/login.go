@@ -32,8 +32,9 @@ const (
 type LoginOptions struct {
 	// Browser opens the consent page; its address is printed in any case.
 	Browser bool
-	// Paste reads the address the browser ended at, or only the code in it,
-	// from In, for a machine whose browser is elsewhere.
+	// Paste reads the address the browser ended at from In, for a machine whose
+	// browser is elsewhere. The code in it alone is not enough: it does not say
+	// for which installation it was given.
 	Paste bool
 	// In is read line by line, with Paste and when nothing can listen on the
 	// redirect URL; may be nil. A read that is blocked when Login returns
@@ -66,7 +67,7 @@ func (s *Session) Login(ctx context.Context, o LoginOptions) (Token, error) {
 	}
 	l := &login{session: s, LoginOptions: o, before: before}
 	if o.Paste {
-		return l.run(ctx, "Then paste the address the browser ends at (or only its code) here and press Enter:")
+		return l.run(ctx, "Then paste the address the browser ends at here and press Enter:")
 	}
 	stop, err := l.serve(ctx)
 	if err != nil {
@@ -188,10 +189,11 @@ func (l *login) pasted(ctx context.Context, line string) (t Token, done bool, er
 	switch values, parseErr := url.ParseQuery(query); {
 	case line == "":
 		return Token{}, false, nil
-	case isCode && codePattern.MatchString(line):
-		t, err = l.session.CompleteCode(ctx, line)
+	case isCode && codePattern.MatchString(line), parseErr == nil && values.Get("code") != "" && values.Get("state") == "":
+		l.say("This may be the code, which does not say for which installation it was given. Paste the whole address, with code and state:")
+		return Token{}, false, nil
 	case isCode || parseErr != nil || (values.Get("code") == "" && values.Get("error") == ""):
-		l.say("This is neither the address the browser ended at nor the code in it. Once more:")
+		l.say("This is not the address the browser ended at. Once more:")
 		return Token{}, false, nil
 	default:
 		t, err = l.session.Complete(ctx, values)

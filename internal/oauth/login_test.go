@@ -239,14 +239,37 @@ func TestCallbackMayReachAnotherProcessButOnlyOnce(t *testing.T) {
 	}
 }
 
+// Two installations with the same app and the same redirect URL: LinkedIn's answer
+// to the one comes to the other.
+func TestACallbackOfAnotherInstallationChangesNothingHere(t *testing.T) {
+	for _, there := range []func(*Options){
+		func(o *Options) { o.Installation = "sales" },
+		func(o *Options) { o.Connection = "acme" },
+		func(o *Options) { o.Installation = "" },
+	} {
+		begun, here := newWorld(t, there), newWorld(t, nil)
+		held := here.connect()
+		told := false
+		page := httptest.NewServer(here.Callback(func(Token, error) { told = true }))
+		status, _, body := request(t, "GET", page.URL+"?code="+code+"&state="+url.QueryEscape(stateOf(t, begun.AuthorizeURL())))
+		page.Close()
+		if status != http.StatusUnauthorized || !strings.Contains(body, "belongs elsewhere") || !strings.Contains(body, "auth login") {
+			t.Errorf("callback = %d %s", status, body)
+		}
+		if told || !here.store.token().Equal(held) || here.linkedin.count("/oauth/v2/accessToken") > 0 {
+			t.Errorf("a consent of %s has changed something here", begun.states.purpose)
+		}
+	}
+}
+
 func TestNewConsentWinsEvenWhenThisClockIsBehind(t *testing.T) {
 	w := newWorld(t, nil)
 	held := w.connect()
 	held.AuthorizedAt = begin.Add(time.Hour)
 	w.store.set(func(m *memory) { m.held = held })
-	tok, err := w.CompleteCode(t.Context(), code)
+	tok, err := w.completeCode(t.Context(), code)
 	if err != nil || !w.store.token().Equal(tok) || !tok.AuthorizedAt.After(held.AuthorizedAt) {
-		t.Errorf("CompleteCode = %v, %v; store %v", tok, err, w.store.token())
+		t.Errorf("completeCode = %v, %v; store %v", tok, err, w.store.token())
 	}
 }
 
@@ -379,7 +402,7 @@ func TestALoginEndsWhenWhatAnotherStoredCannotBeRead(t *testing.T) {
 	})
 }
 
-func TestPastedAddressOrCodeIsEnough(t *testing.T) {
+func TestThePastedAddressIsEnoughAndTheCodeAloneIsNot(t *testing.T) {
 	tests := []struct {
 		name  string
 		lines func(state string) string
@@ -388,7 +411,12 @@ func TestPastedAddressOrCodeIsEnough(t *testing.T) {
 		{"address", func(s string) string { return "http://localhost:8480/oauth/callback?code=" + code + "&state=" + s }, nil},
 		{"address with blanks around", func(s string) string { return "  https://x.test/cb?state=" + s + "&code=" + code + "#frag  " }, nil},
 		{"query alone", func(s string) string { return "code=" + code + "&state=" + s }, nil},
-		{"code alone", func(string) string { return code }, nil},
+		{"after the code alone", func(s string) string { return code + "\ncode=" + code + "\n?code=" + code + "&state=" + s }, nil},
+		{"after another installation's", func(s string) string {
+			other := newWorld(t, func(o *Options) { o.Installation = "sales" })
+			foreign := stateOf(t, other.AuthorizeURL())
+			return "http://localhost/?code=" + code + "&state=" + url.QueryEscape(foreign) + "\nhttp://localhost/?code=" + code + "&state=" + s
+		}, nil},
 		{"after mistakes", func(s string) string {
 			return "\nwhat?\nhttp://localhost/?x=1\nhttp://localhost/?code=" + code + "&state=forged\n" + "?code=" + code + "&state=" + s
 		}, nil},
@@ -404,7 +432,7 @@ func TestPastedAddressOrCodeIsEnough(t *testing.T) {
 			if _, err := io.WriteString(keyboard, lines+"\n"); err != nil {
 				t.Fatal(err)
 			}
-			if r := <-done; !errors.Is(r.err, tt.want) || (r.err == nil) == w.store.token().IsZero() {
+			if r := <-done; !errors.Is(r.err, tt.want) || (r.err == nil) == w.store.token().IsZero() || w.linkedin.count("/oauth/v2/accessToken") > 1 {
 				t.Errorf("Login = %v, want %v", r.err, tt.want)
 			}
 			noSecret(t, "the terminal", p.read())

@@ -49,8 +49,17 @@ const (
 	answerLimit = 1 << 20
 )
 
+// DefaultConnection is the id of the one connection that every installation has.
+const DefaultConnection = "default"
+
 // Options are what a Session works with.
 type Options struct {
+	// Installation is the `name`. A consent that another installation began is
+	// refused, and what is stored of one is not used; "" stands for no name.
+	Installation string
+	// Connection is the id of the member's connection in the installation; "" is
+	// DefaultConnection.
+	Connection string
 	// ClientID and ClientSecret are the LinkedIn app's.
 	ClientID, ClientSecret string
 	// AuthURL is LinkedIn's base for OAuth, https://www.linkedin.com; the
@@ -147,7 +156,10 @@ func build(o Options) (*Session, error) {
 	if s, ok := o.Store.(looker); ok && o.ReadOnly {
 		s.lookOnly()
 	}
-	signer, err := newStateSigner(o.ClientID, o.ClientSecret)
+	if o.Connection == "" {
+		o.Connection = DefaultConnection
+	}
+	signer, err := newStateSigner(o.ClientID, o.ClientSecret, Purpose{o.Installation, o.Connection})
 	if err != nil {
 		return nil, err
 	}

@@ -369,14 +369,14 @@ func TestWithoutAPassphraseNothingIsWritten(t *testing.T) {
 func TestAConsentAfterALogoutCountsWhateverTheClocksSay(t *testing.T) {
 	l := newLogbook()
 	w := newWorld(t, func(o *Options) { o.Store = recordStore(l) })
-	if _, err := w.CompleteCode(t.Context(), planted+"-code"); err != nil {
+	if _, err := w.completeCode(t.Context(), planted+"-code"); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := w.Logout(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	w.clock.Add(-time.Hour)
-	given, err := w.CompleteCode(t.Context(), planted+"-code")
+	given, err := w.completeCode(t.Context(), planted+"-code")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -392,7 +392,7 @@ func TestProcessesThatShareRecordsRenewForEachOther(t *testing.T) {
 	l := newLogbook()
 	one := newWorld(t, func(o *Options) { o.Store = recordStore(l) })
 	two := newWorld(t, func(o *Options) { o.Store, o.HTTP, o.Now = recordStore(l), inProcess{one.linkedin}, one.clock.Now })
-	if _, err := one.CompleteCode(t.Context(), planted+"-code"); err != nil {
+	if _, err := one.completeCode(t.Context(), planted+"-code"); err != nil {
 		t.Fatal(err)
 	}
 	if got, err := two.AccessToken(t.Context()); err != nil || got != planted+"-access-1" {

@@ -9,6 +9,7 @@ import (
 	"encoding/binary"
 	"errors"
 	"fmt"
+	"math"
 	"sync"
 	"time"
 )
@@ -20,12 +21,14 @@ const (
 	// stateSkew is how far ahead the clock of the issuing process may be.
 	stateSkew = 2 * time.Minute
 
-	// The version says whether a state is bound to the browser it was issued to.
-	stateVersion = 1
-	boundVersion = 2
+	stateVersion = 3 // 1 and 2 named no installation
 	nonceSize    = 16
-	headSize     = 1 + 8 + nonceSize // version, issue time, nonce
-	stateSize    = headSize + sha256.Size
+	// headSize is the part of fixed length: the version, whether the state is
+	// bound to a browser, the issue time, the nonce.
+	headSize = 1 + 1 + 8 + nonceSize
+	// minState is a state that names nothing; maxState names as much as fits.
+	minState = headSize + 2 + sha256.Size
+	maxState = minState + 2*math.MaxUint8
 )
 
 // ErrState matches every *StateError.
@@ -34,8 +37,11 @@ var ErrState = errors.New("the state of the callback is not ours")
 // StateError says that a callback does not belong to a consent that this
 // installation began: answer it with 401 and change nothing.
 type StateError struct {
-	// Why: malformed, forged, expired or used.
+	// Why: malformed, forged, expired, used or begun elsewhere.
 	Why string
+	// BegunFor is the purpose that the state names, when it was begun by another
+	// installation, or for another connection, with the same app.
+	BegunFor *Purpose
 }
 
 // Error tells why, never the state.
@@ -43,79 +49,137 @@ func (e *StateError) Error() string {
 	return ErrState.Error() + " (" + e.Why + "): begin the login again"
 }
 
+// Elsewhere says to the person whose consent was begun elsewhere what came of it
+// and how to finish it; "" when it was not.
+func (e *StateError) Elsewhere() string {
+	if e.BegunFor == nil {
+		return ""
+	}
+	return fmt.Sprintf("It was begun for %s, which has the same LinkedIn app and the same redirect URL. Nothing has changed here. "+
+		"If `leadstream auth login` of that installation waits in a terminal, paste the address of this page there; "+
+		"else give each installation a linkedin.redirect_url of its own that leads to it, and begin again.", e.BegunFor)
+}
+
 // Is makes errors.Is(err, ErrState) true.
 func (e *StateError) Is(target error) bool { return target == ErrState }
+
+// Purpose says what a consent is for: the tokens that come of it belong there
+// and nowhere else.
+type Purpose struct {
+	Installation string // its `name`
+	Connection   string // the id of the member's connection in it
+}
+
+// String names both.
+func (p Purpose) String() string {
+	return fmt.Sprintf("installation %q, connection %q", p.Installation, p.Connection)
+}
 
 // stateSigner makes and checks the `state` of the authorization code flow
 // (RFC 6749 §10.12). A state is signed and says all there is to know of
 // itself, so that a callback may reach another process of the installation:
-// version, issue time, nonce, and their HMAC-SHA256 under a key derived from
-// the app's secret. Each process takes a state once. Safe for concurrent use.
+// the purpose of the consent, the issue time, a nonce, and their HMAC-SHA256
+// under a key derived from the app's secret. Installations may share the app and
+// the redirect URL; the purpose tells them apart. Each process takes a state
+// once. Safe for concurrent use.
 type stateSigner struct {
-	key []byte
+	key     []byte
+	purpose Purpose
 
 	mu   sync.Mutex
 	used map[[nonceSize]byte]time.Time // when it expires; only validly signed ones get here
 }
 
-func newStateSigner(clientID, clientSecret string) (*stateSigner, error) {
+func newStateSigner(clientID, clientSecret string, purpose Purpose) (*stateSigner, error) {
+	if len(purpose.Installation) > math.MaxUint8 || len(purpose.Connection) > math.MaxUint8 {
+		return nil, fmt.Errorf("the names of installation and connection must have at most %d bytes", math.MaxUint8)
+	}
 	key, err := hkdf.Key(sha256.New, []byte(clientSecret), nil, "leadstream oauth state "+clientID, sha256.Size)
 	if err != nil {
 		return nil, fmt.Errorf("deriving the key for the consent's state: %w", err)
 	}
-	return &stateSigner{key: key, used: map[[nonceSize]byte]time.Time{}}, nil
+	return &stateSigner{key: key, purpose: purpose, used: map[[nonceSize]byte]time.Time{}}, nil
 }
 
 // issue makes a state: URL-safe, without padding. With a binding, a text that
 // only one browser knows, it is good together with that alone.
 func (s *stateSigner) issue(now time.Time, binding string) string {
-	raw := make([]byte, headSize, stateSize)
+	var nonce [nonceSize]byte
+	_, _ = rand.Read(nonce[:]) // crypto/rand never fails since Go 1.24
+	return base64.RawURLEncoding.EncodeToString(s.make(now, binding, nonce))
+}
+
+func (s *stateSigner) make(now time.Time, binding string, nonce [nonceSize]byte) []byte {
+	raw := make([]byte, 2, maxState)
 	raw[0] = stateVersion
 	if binding != "" {
-		raw[0] = boundVersion
+		raw[1] = 1
 	}
-	binary.BigEndian.PutUint64(raw[1:], uint64(now.Unix()))
-	_, _ = rand.Read(raw[9:headSize]) // crypto/rand never fails since Go 1.24
-	return base64.RawURLEncoding.EncodeToString(s.sign(raw, binding))
+	raw = binary.BigEndian.AppendUint64(raw, uint64(now.Unix()))
+	raw = append(raw, nonce[:]...)
+	for _, name := range []string{s.purpose.Installation, s.purpose.Connection} {
+		raw = append(append(raw, byte(len(name))), name...)
+	}
+	return append(raw, s.sign(raw, binding)...)
 }
 
-func (s *stateSigner) sign(head []byte, binding string) []byte {
+// sign is the signature of what a state says, and of its binding when it has one.
+func (s *stateSigner) sign(said []byte, binding string) []byte {
 	mac := hmac.New(sha256.New, s.key)
-	mac.Write(head)
-	if head[0] == boundVersion {
+	mac.Write(said)
+	if said[1] != 0 {
 		mac.Write([]byte(binding))
 	}
-	return mac.Sum(head[:headSize:headSize])
+	return mac.Sum(nil)
 }
 
-// take accepts a state that was issued under this key within stateLife and
-// that this process has not taken before; else the error is a *StateError.
-// A bound state is good only with its binding.
+// take accepts a state that was issued under this key, for this purpose, within
+// stateLife, and that this process has not taken before; else the error is a
+// *StateError. A bound state is good only with its binding.
 func (s *stateSigner) take(state, binding string, now time.Time) error {
 	raw, err := base64.RawURLEncoding.DecodeString(state)
-	if err != nil || len(raw) != stateSize || raw[0] != stateVersion && raw[0] != boundVersion ||
+	if err != nil || len(raw) < minState || len(raw) > maxState || raw[0] != stateVersion ||
 		base64.RawURLEncoding.EncodeToString(raw) != state { // the decoder passes over line breaks and spare bits
 		return &StateError{Why: "malformed"}
 	}
-	if !hmac.Equal(raw, s.sign(raw[:headSize], binding)) { // constant time
+	said := raw[:len(raw)-sha256.Size]
+	if !hmac.Equal(raw[len(said):], s.sign(said, binding)) { // constant time
 		return &StateError{Why: "forged, begun in another browser, or signed with another app secret"}
 	}
-	issued := time.Unix(int64(binary.BigEndian.Uint64(raw[1:9])), 0)
+	if purpose := readPurpose(said[headSize:]); purpose != s.purpose {
+		return &StateError{Why: fmt.Sprintf("begun for %s, and this is %s", purpose, s.purpose), BegunFor: &purpose}
+	}
+	issued := time.Unix(int64(binary.BigEndian.Uint64(raw[2:10])), 0)
 	if now.Before(issued.Add(-stateSkew)) || now.After(issued.Add(stateLife)) {
 		return &StateError{Why: "expired"}
 	}
-	var nonce [nonceSize]byte
-	copy(nonce[:], raw[9:headSize])
+	return s.once([nonceSize]byte(raw[10:headSize]), issued.Add(stateLife), now)
+}
+
+// once notes that a state was taken, until it expires.
+func (s *stateSigner) once(nonce [nonceSize]byte, expires, now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for n, expires := range s.used {
-		if now.After(expires) {
+	for n, end := range s.used {
+		if now.After(end) {
 			delete(s.used, n)
 		}
 	}
 	if _, again := s.used[nonce]; again {
 		return &StateError{Why: "used before"}
 	}
-	s.used[nonce] = issued.Add(stateLife)
+	s.used[nonce] = expires
 	return nil
+}
+
+// readPurpose reads what make wrote, which the signature vouches for.
+func readPurpose(raw []byte) (p Purpose) {
+	for _, name := range []*string{&p.Installation, &p.Connection} {
+		if len(raw) == 0 || len(raw) <= int(raw[0]) {
+			return Purpose{}
+		}
+		end := 1 + int(raw[0])
+		*name, raw = string(raw[1:end]), raw[end:]
+	}
+	return p
 }

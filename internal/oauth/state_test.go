@@ -2,16 +2,17 @@ package oauth
 
 import (
 	"encoding/base64"
-	"encoding/binary"
 	"errors"
 	"strings"
 	"testing"
 	"time"
 )
 
+var ours = Purpose{Installation: "marketing", Connection: "default"}
+
 func signer(t testing.TB, secret string) *stateSigner {
 	t.Helper()
-	s, err := newStateSigner(appID, secret)
+	s, err := newStateSigner(appID, secret, ours)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,9 +33,10 @@ func TestStateIsTakenOnceByAnyProcessWithTheSecret(t *testing.T) {
 	if issuer.issue(begin, "") == state {
 		t.Error("two states are equal")
 	}
-	// Of 57 bytes 16 are chance, which nobody guesses, and 32 the signature.
-	if raw, err := base64.RawURLEncoding.DecodeString(state); err != nil || len(raw) != 1+8+16+32 {
-		t.Errorf("a state has %d bytes (%v), want 57", len(raw), err)
+	// 16 bytes are chance, which nobody guesses, and 32 the signature.
+	want := 1 + 1 + 8 + 16 + 1 + len("marketing") + 1 + len("default") + 32
+	if raw, err := base64.RawURLEncoding.DecodeString(state); err != nil || len(raw) != want {
+		t.Errorf("a state has %d bytes (%v), want %d", len(raw), err, want)
 	}
 }
 
@@ -49,7 +51,8 @@ func TestStateIsRefused(t *testing.T) {
 		{"empty", "", begin, "malformed"},
 		{"not base64", strings.Repeat("!", len(good)), begin, "malformed"},
 		{"short", good[:20], begin, "malformed"},
-		{"long", good + "AAAA", begin, "malformed"},
+		{"longer", good + "AAAA", begin, "forged"},
+		{"far too long", good + strings.Repeat("AAAA", 1000), begin, "malformed"},
 		{"with a line break", good[:50] + "\n" + good[50:], begin, "malformed"},
 		{"padded", good + "=", begin, "malformed"},
 		{"another app's", signer(t, "other").issue(begin, ""), begin, "forged"},
@@ -105,12 +108,50 @@ func TestForgedStatesFillNoMemoryAndUsedOnesAreForgotten(t *testing.T) {
 	}
 }
 
+// Installations that share the app and its redirect URL, and connections of one
+// installation: a consent ends where it was begun or nowhere.
+func TestAConsentEndsWhereItWasBegunOrNowhere(t *testing.T) {
+	purposes := []Purpose{
+		ours, {Installation: "sales", Connection: "default"}, {Installation: "marketing", Connection: "acme"},
+		{}, {Installation: "marketin", Connection: "gdefault"}, {Installation: strings.Repeat("n", 255), Connection: strings.Repeat("c", 255)},
+	}
+	for _, begun := range purposes {
+		for _, at := range purposes {
+			for _, binding := range []string{"", "this browser"} {
+				issuer, taker := signer(t, appSecret), signer(t, appSecret)
+				issuer.purpose, taker.purpose = begun, at
+				err := taker.take(issuer.issue(begin, binding), binding, begin)
+				if begun == at {
+					if err != nil {
+						t.Errorf("%s: %v", begun, err)
+					}
+					continue
+				}
+				var se *StateError
+				if !errors.As(err, &se) || !errors.Is(err, ErrState) || se.BegunFor == nil || *se.BegunFor != begun {
+					t.Errorf("begun for %s, ended at %s: %v", begun, at, err)
+					continue
+				}
+				for _, name := range []string{begun.String(), at.String()} {
+					if !strings.Contains(err.Error(), name) {
+						t.Errorf("the error does not name %s: %v", name, err)
+					}
+				}
+				if len(taker.used) != 0 {
+					t.Errorf("a foreign state is remembered at %s", at)
+				}
+			}
+		}
+	}
+	if _, err := newStateSigner(appID, appSecret, Purpose{Installation: strings.Repeat("n", 256)}); err == nil {
+		t.Error("a name that does not fit is taken")
+	}
+}
+
 // FuzzState: nothing but what was issued is taken.
 func FuzzState(f *testing.F) {
-	head := make([]byte, headSize, stateSize) // no random nonce: each fuzzing process must know the same state
-	head[0] = stateVersion
-	binary.BigEndian.PutUint64(head[1:], uint64(begin.Unix()))
-	good := base64.RawURLEncoding.EncodeToString(signer(f, appSecret).sign(head, ""))
+	// No random nonce: each fuzzing process must know the same state.
+	good := base64.RawURLEncoding.EncodeToString(signer(f, appSecret).make(begin, "", [nonceSize]byte{}))
 	f.Add(good)
 	f.Add("")
 	f.Add(strings.ToLower(good))
@@ -144,7 +185,7 @@ func TestABoundStateIsGoodOnlyInTheBrowserThatBeganIt(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	raw[0] = stateVersion // pretend that it was never bound
+	raw[1] = 0 // pretend that it was never bound
 	if err := s.take(base64.RawURLEncoding.EncodeToString(raw), "", begin); !errors.Is(err, ErrState) {
 		t.Errorf("a bound state made unbound: %v, want refused", err)
 	}

@@ -35,7 +35,8 @@ type Consent interface {
 	// browserBinding is the cookie's, "" when the browser sent none: a state
 	// that was signed over a binding must then be refused, one that was issued
 	// without (leadstream auth login) is good. The error is ErrForeignState for
-	// a state that is not ours, a *ConsentError for what a person can mend; any
+	// a state that is not ours, in a *ConsentError where more is known of it; a
+	// *ConsentError for what a person can mend; any
 	// other is told as a failure whose cause stands in the log.
 	Callback(ctx context.Context, params url.Values, browserBinding string) error
 	// Disconnect removes the stored token.
@@ -151,6 +152,9 @@ func (s *Server) refused(w http.ResponseWriter, err error) {
 		page.Title = "This link is not valid"
 		page.Text = "It belongs to no consent that this browser began here, was used before, or is older than 30 minutes. Nothing has changed."
 		page.Todo = "Begin again from here."
+		if errors.As(err, &told) {
+			page.Text, page.Todo = told.Problem, told.Todo
+		}
 		s.notice(w, http.StatusUnauthorized, page)
 	case errors.As(err, &told):
 		s.log.Warn("no consent was given", zap.Error(err), zap.String("todo", told.Todo))

@@ -90,6 +90,8 @@ func TestCallbackSaysWhyThereIsNoConnection(t *testing.T) {
 	}{
 		{"foreign state", ErrForeignState, 401, []string{"This link is not valid", "Nothing has changed"}},
 		{"wrapped foreign state", errors.Join(errors.New("x"), ErrForeignState), 401, []string{"This link is not valid"}},
+		{"another installation's", &ConsentError{Problem: "It was begun for sales.", Todo: "Paste it there.", Err: ErrForeignState}, 401,
+			[]string{"This link is not valid", "begun for sales", "Paste it there"}},
 		{"refused", &ConsentError{Problem: "The consent was cancelled on LinkedIn's page.", Todo: "Allow the access."}, 403, []string{"cancelled on LinkedIn", "Allow the access", "Connect again"}},
 		{"away", errors.New("dial tcp 192.0.2.1:443: connection refused"), 502, []string{"could not be finished", "log"}},
 	} {
