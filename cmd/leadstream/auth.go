@@ -90,8 +90,9 @@ func newAuthStatus(a *app) *cobra.Command {
 		Use:   "status",
 		Short: "Tell how long the connection to LinkedIn lasts, and whether it works",
 		Long: `Reads the stored tokens and asks LinkedIn about them; it renews and changes
-nothing. Ends with 0 when the connection is usable, with 3 when a person must
-act, with 5 when LinkedIn could not be asked.`,
+nothing. Ends with 0 when the connection is usable, with 3 when it is not until a
+person acts (also when a running connector was refused a renewal, or could not
+store one), with 5 when LinkedIn could not be asked.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			c, log, err := a.load("linkedin.client_id", "linkedin.client_secret")
@@ -115,11 +116,15 @@ act, with 5 when LinkedIn could not be asked.`,
 func (a *app) printStatus(st oauth.Status) error {
 	shown := struct {
 		oauth.Status
-		Checked bool   `json:"checked"` // whether LinkedIn was asked
-		Error   string `json:"error,omitempty"`
+		Checked  bool   `json:"checked"` // whether LinkedIn was asked
+		Error    string `json:"error,omitempty"`
+		Unstored string `json:"storage_error,omitempty"` // why a renewed token could not be stored
 	}{Status: st, Checked: st.Unchecked == nil}
 	if st.Unchecked != nil {
 		shown.Error = st.Unchecked.Error()
+	}
+	if st.Unstored != nil {
+		shown.Unstored = st.Unstored.Error()
 	}
 	var err error
 	if a.output == "json" {
@@ -153,6 +158,9 @@ func statusText(st oauth.Status) string {
 	row("note", st.Note)
 	if st.Unchecked != nil {
 		row("not checked", "LinkedIn could not be asked: "+st.Unchecked.Error())
+	}
+	if st.Unstored != nil {
+		row("not storable", "a renewed token could not be stored: "+st.Unstored.Error())
 	}
 	if !st.AuthorizedAt.IsZero() {
 		row("LinkedIn says", st.LinkedIn)
@@ -217,9 +225,9 @@ func logoutText(place string, token oauth.Token) string {
 func newTokenStore(c *config.Config, cluster *kafka.Cluster, log *zap.Logger) oauth.Store {
 	if c.Token.Store == "kafka" {
 		records := delivery.NewTokens(delivery.Options{Cluster: cluster, Name: c.Name, ReplicationFactor: c.Kafka.ReplicationFactor})
-		return oauth.NewRecordStore(records, c.Token.Passphrase.Reveal(), log.Named("oauth"))
+		return oauth.NewRecordStore(records, c.Token.Passphrase.Reveal(), log.Named("oauth")).For(c.Name)
 	}
-	return oauth.NewFileStore(c.Token.File, c.Token.Passphrase.Reveal())
+	return oauth.NewFileStore(c.Token.File, c.Token.Passphrase.Reveal()).For(c.Name, log.Named("oauth"))
 }
 
 // tokenPlace names where the configuration keeps the tokens.

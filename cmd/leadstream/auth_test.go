@@ -30,6 +30,7 @@ type consentServer struct {
 	*httptest.Server
 	mu     sync.Mutex
 	active string // status of every token
+	asked  int    // for tokens
 	status int    // answered to introspection when not 0
 	token  map[string]any
 }
@@ -52,7 +53,12 @@ func newConsentServer(t *testing.T) *consentServer {
 		w.WriteHeader(status)
 		_ = json.NewEncoder(w).Encode(body)
 	}
-	mux.HandleFunc("POST /oauth/v2/accessToken", func(w http.ResponseWriter, r *http.Request) { answer(w, r, 200, s.token) })
+	mux.HandleFunc("POST /oauth/v2/accessToken", func(w http.ResponseWriter, r *http.Request) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		s.asked++
+		answer(w, r, 200, s.token)
+	})
 	mux.HandleFunc("POST /oauth/v2/introspectToken", func(w http.ResponseWriter, r *http.Request) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
@@ -172,12 +178,20 @@ func TestAuthLoginStatusLogout(t *testing.T) {
 // age makes the stored consent one of a while ago.
 func (r *authRun) age(t *testing.T, by time.Duration) {
 	t.Helper()
+	r.change(t, func(tok *oauth.Token) {
+		tok.AuthorizedAt, tok.ObtainedAt, tok.AccessExpiresAt = tok.AuthorizedAt.Add(-by), tok.ObtainedAt.Add(-by), tok.AccessExpiresAt.Add(-by)
+	})
+}
+
+// change changes the stored token.
+func (r *authRun) change(t *testing.T, change func(*oauth.Token)) {
+	t.Helper()
 	store := oauth.NewFileStore(r.file, "")
 	tok, err := oauth.Logout(t.Context(), store)
 	if err != nil {
 		t.Fatal(err)
 	}
-	tok.AuthorizedAt, tok.ObtainedAt = tok.AuthorizedAt.Add(-by), tok.ObtainedAt.Add(-by)
+	change(&tok)
 	if err := store.Save(t.Context(), tok); err != nil {
 		t.Fatal(err)
 	}
@@ -208,6 +222,54 @@ func TestAuthStatusExitCodeSaysWhetherAPersonMustAct(t *testing.T) {
 				t.Errorf("status = %d, want %d with %q\n%s%s", code, tt.want, tt.text, out, errs)
 			}
 		})
+	}
+}
+
+// A connector was refused the renewal; whoever asks afterwards is told so, with the
+// access token still good for a while and without.
+func TestAuthStatusKnowsOfARefusedRenewal(t *testing.T) {
+	s := newConsentServer(t)
+	r := newAuthRun(t, s)
+	if code, out, errs := r.login(t); code != exitDone {
+		t.Fatalf("login = %d\n%s%s", code, out, errs)
+	}
+	r.change(t, func(tok *oauth.Token) {
+		tok.Refused = oauth.Refusal{At: time.Now(), Reason: oauth.RefreshRefused, Detail: "400 invalid_request"}
+	})
+	for _, tt := range []struct {
+		by     time.Duration
+		active string
+		code   int
+		says   string
+	}{
+		{59 * 24 * time.Hour, "active", exitDone, "refused to renew it: consent again before"},
+		{2 * 24 * time.Hour, "expired", exitConsent, "LinkedIn refused to refresh the token"},
+	} {
+		r.age(t, tt.by)
+		s.says(tt.active, 0)
+		for _, args := range [][]string{{"auth", "status"}, {"auth", "status", "-o", "json"}} {
+			if code, out, errs := r.do(t, nil, nil, args...); code != tt.code || !strings.Contains(out, tt.says) {
+				t.Errorf("%v = %d, want %d with %q\n%s%s", args, code, tt.code, tt.says, out, errs)
+			}
+		}
+	}
+}
+
+// A person is not led through a consent whose outcome could not be kept.
+func TestAuthLoginSaysBeforeTheConsentThatNothingCouldBeStored(t *testing.T) {
+	s := newConsentServer(t)
+	r := newAuthRun(t, s)
+	for name, file := range map[string]string{
+		"create the directory": filepath.Join(t.TempDir(), "away", "token"), "not a regular file": t.TempDir(),
+	} {
+		r.environ = append(r.environ, "LEADSTREAM_TOKEN_FILE="+file)
+		code, out, errs := r.do(t, strings.NewReader(""), nil, "auth", "login", "--paste")
+		if code != exitUsage || out != "" || !strings.Contains(errs, name) || !strings.Contains(errs, file) {
+			t.Errorf("%s: exit code %d\n%s%s", file, code, out, errs)
+		}
+	}
+	if s.asked != 0 {
+		t.Errorf("LinkedIn was asked %d times", s.asked)
 	}
 }
 

@@ -50,8 +50,20 @@ type webConsent struct {
 }
 
 // AuthorizeURL implements web.Consent.
-func (c *webConsent) AuthorizeURL(browserBinding string) (string, error) {
+func (c *webConsent) AuthorizeURL(ctx context.Context, browserBinding string) (string, error) {
+	if err := c.session.Ready(ctx); err != nil {
+		return "", cannotStore(err)
+	}
 	return c.session.AuthorizeURLFor(browserBinding), nil
+}
+
+// cannotStore says to a person why no consent is begun, or finished.
+func cannotStore(err error) error {
+	return &web.ConsentError{
+		Problem: "The tokens that LinkedIn gives could not be stored, so LinkedIn was not asked for any.",
+		Todo:    "See the program's log for what is in the way where the tokens are kept. Once that is mended, connect again.",
+		Err:     err,
+	}
 }
 
 // Callback implements web.Consent.
@@ -66,6 +78,8 @@ func (c *webConsent) Callback(ctx context.Context, params url.Values, browserBin
 			return &web.ConsentError{Problem: elsewhere.Elsewhere(), Err: err}
 		}
 		return err
+	case errors.Is(err, oauth.ErrCannotStore):
+		return cannotStore(err)
 	case refused:
 		return &web.ConsentError{Problem: "LinkedIn gave no consent: " + string(needed.Reason) + ".", Todo: needed.Todo(), Err: err}
 	case is[*oauth.AppRefusedError](err):

@@ -162,7 +162,19 @@ func (t *Tokens) Put(ctx context.Context, id string, sealed []byte) error {
 	if err != nil {
 		return err
 	}
-	err = t.append(ctx, id, value)
+	return t.write(ctx, id, value)
+}
+
+// trial is the id of the record by which Try finds out what it does.
+const trial = "trial"
+
+// Try writes a record that says nothing, the removal of one that never was, just
+// as Put writes one: with the topic made, and acknowledged by all in-sync replicas.
+func (t *Tokens) Try(ctx context.Context) error { return t.write(ctx, trial, nil) }
+
+// write appends a record to the topic, which is made if it does not exist.
+func (t *Tokens) write(ctx context.Context, id string, value []byte) error {
+	err := t.append(ctx, id, value)
 	if errors.Is(err, kafka.ErrTopicMissing) {
 		if err := EnsureInternal(ctx, t.opts); err != nil {
 			return err

@@ -301,6 +301,47 @@ func TestATokenRecordThatIsNoneIsGivenAsItIs(t *testing.T) {
 	expectTokens(t, NewTokens(w.opts), map[string]string{"a": `{"version":7}`})
 }
 
+// It leaves nothing behind that anybody reads, and is no less than a Put: with the
+// topic there or not, and refused where that is refused.
+func TestATrialSaysWhetherTokensCanBeWritten(t *testing.T) {
+	w := newWorld(t)
+	tokens := NewTokens(w.opts)
+	if err := tokens.Try(t.Context()); err != nil {
+		t.Errorf("Try without a topic: %v", err)
+	}
+	if err := tokens.Put(t.Context(), "a", []byte("one")); err != nil {
+		t.Fatal(err)
+	}
+	for range 3 {
+		if err := tokens.Try(t.Context()); err != nil {
+			t.Errorf("Try: %v", err)
+		}
+	}
+	expectTokens(t, tokens, map[string]string{"a": "one"})
+	expectTokens(t, NewTokens(w.opts), map[string]string{"a": "one"})
+	s, state := w.epoch()
+	if len(state.Sources) > 0 {
+		t.Errorf("progress = %v", state.Sources)
+	}
+	err := s.Publish(func(p *Publication) error {
+		return p.Commit(t.Context(), Batch{Records: map[string]any{checkpoint.SourceKey(src): checkpoint.Progress{Live: w.now}}})
+	})
+	if err != nil {
+		t.Errorf("committing after trials: %v", err)
+	}
+
+	away, err := kafka.New(kafka.Config{Brokers: []string{"127.0.0.1:1"}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer away.Close()
+	ctx, cancel := context.WithTimeout(t.Context(), 100*time.Millisecond)
+	defer cancel()
+	if err := NewTokens(Options{Cluster: away, Name: "leadstream"}).Try(ctx); err == nil {
+		t.Error("Try with Kafka away = nil")
+	}
+}
+
 func TestWithKafkaAwayTokensAreUnknownNotMissing(t *testing.T) {
 	away, err := kafka.New(kafka.Config{Brokers: []string{"127.0.0.1:1"}})
 	if err != nil {

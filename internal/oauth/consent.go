@@ -60,11 +60,52 @@ func consentError(code, description string) error {
 	return e
 }
 
+// Ready reports what stands in the way of a consent on this side: that what comes
+// of it could not be stored. A person is better told before LinkedIn's page.
+func (s *Session) Ready(ctx context.Context) error {
+	if _, err := s.opts.Store.Load(ctx); err != nil && !errors.Is(err, ErrNoToken) {
+		return fmt.Errorf("reading the stored token before the login: %w", err)
+	}
+	release, err := s.reserve(ctx)
+	if err != nil {
+		return err
+	}
+	release()
+	return nil
+}
+
+// reserve has the store see to it that a token can be kept, before LinkedIn is
+// asked for one: it gives each once.
+func (s *Session) reserve(ctx context.Context) (release func(), err error) {
+	release, err = s.opts.Store.Reserve(ctx)
+	if err != nil {
+		err = fmt.Errorf("%w, so that it is not asked: %w", ErrCannotStore, err)
+	}
+	return release, s.unstored(err)
+}
+
+// unstored notes whether tokens can be stored, and gives err. That somebody else
+// has the store for the moment says nothing.
+func (s *Session) unstored(err error) error {
+	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrSuperseded) {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.keepErr = err
+	return err
+}
+
 // completeCode redeems the code of a consent whose state was taken.
 func (s *Session) completeCode(ctx context.Context, code string) (Token, error) {
 	if code == "" {
 		return Token{}, &ConsentNeededError{Reason: CodeRefused, Detail: "the callback carries no code"}
 	}
+	release, err := s.reserve(ctx)
+	if err != nil {
+		return Token{}, err
+	}
+	defer release()
 	// From here on it must not be cut short: a code works once.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), exchangeTime)
 	defer cancel()
@@ -99,7 +140,7 @@ func (s *Session) completeCode(ctx context.Context, code string) (Token, error) 
 		t.ObtainedAt = t.AuthorizedAt
 	}
 	if err := s.opts.Store.Save(ctx, t); err != nil {
-		return Token{}, fmt.Errorf("storing the token of the new consent: %w", err)
+		return Token{}, s.unstored(fmt.Errorf("storing the token of the new consent: %w", err))
 	}
 	s.mu.Lock()
 	s.pending = Token{}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"strings"
 	"time"
 
 	"golang.org/x/oauth2"
@@ -36,20 +37,20 @@ func (s *Session) redeem(ctx context.Context, code string) (Token, error) {
 		return Token{}, fmt.Errorf("redeeming the authorization code: %w", s.exchangeError(err, code))
 	}
 	now := s.now()
-	return s.read(answer, Token{AuthorizedAt: now, Scopes: s.opts.Scopes}, now), nil
+	return s.read(answer, Token{AuthorizedAt: now, Scopes: s.opts.Scopes, Installation: s.opts.Installation}, now)
 }
 
 // renew trades the refresh token of old for a new pair.
 func (s *Session) renew(ctx context.Context, old Token) (Token, error) {
-	if s.opts.ReadOnly {
-		return Token{}, ErrNotRenewed
-	}
 	source := s.oauth.TokenSource(s.withHTTP(ctx), &oauth2.Token{RefreshToken: old.Refresh})
 	answer, err := source.Token()
 	if err != nil {
 		return Token{}, fmt.Errorf("refreshing the access token: %w", s.exchangeError(err, old.Refresh))
 	}
-	next := s.read(answer, old, s.now())
+	next, err := s.read(answer, old, s.now())
+	if err != nil {
+		return Token{}, err
+	}
 	if !next.ObtainedAt.After(old.ObtainedAt) { // a clock that was set back must not make the new pair the older one
 		next.ObtainedAt = old.ObtainedAt.Add(time.Millisecond)
 	}
@@ -62,11 +63,11 @@ func (s *Session) withHTTP(ctx context.Context) context.Context {
 
 // read makes a Token of an answer of /accessToken. What the answer leaves out
 // stays as in base: the refresh token, the scopes (RFC 6749 §5.1), the day the
-// refresh token ends.
-func (s *Session) read(answer *oauth2.Token, base Token, now time.Time) Token {
+// refresh token ends. Tokens that could be neither sent nor stored are no answer.
+func (s *Session) read(answer *oauth2.Token, base Token, now time.Time) (Token, error) {
 	t := Token{
 		Access: answer.AccessToken, Refresh: base.Refresh,
-		Scopes: base.Scopes, AuthorizedAt: base.AuthorizedAt, ObtainedAt: now,
+		Scopes: base.Scopes, AuthorizedAt: base.AuthorizedAt, ObtainedAt: now, Installation: base.Installation,
 	}
 	if answer.RefreshToken != "" {
 		t.Refresh = answer.RefreshToken
@@ -81,8 +82,14 @@ func (s *Session) read(answer *oauth2.Token, base Token, now time.Time) Token {
 	if t.Refresh != "" {
 		t.RefreshExpiresAt = refreshEnd(answer, base, now, life)
 	}
-	return t
+	if !fit(t.Access) || !fit(t.Refresh) || len(strings.Join(t.Scopes, " ")) > maxScopes {
+		return Token{}, &AnswerError{Endpoint: "accessToken", Status: http.StatusOK, Code: "with a token that " + unfit}
+	}
+	return t, nil
 }
+
+// maxScopes bounds the scopes of an answer, in bytes: LinkedIn's are about 20 each.
+const maxScopes = 16 << 10
 
 // refreshEnd is when the refresh token ends. LinkedIn's number counts only
 // when it is no shorter than the access token's life: one of its samples

@@ -207,7 +207,22 @@ type memory struct {
 	mu               sync.Mutex
 	held             Token
 	loadErr, saveErr error
-	saves            int
+	roomErr          error // of Reserve
+	saves, reserved  int
+}
+
+func (m *memory) Reserve(context.Context) (func(), error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	if m.roomErr != nil {
+		return nil, m.roomErr
+	}
+	m.reserved++
+	return func() {
+		m.mu.Lock()
+		defer m.mu.Unlock()
+		m.reserved--
+	}, nil
 }
 
 func (m *memory) Load(context.Context) (Token, error) {

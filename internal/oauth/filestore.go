@@ -13,22 +13,26 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/gofrs/flock"
+	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
 
 	"leadstream/internal/fault"
 )
 
-// lockWait bounds the wait for another process that is changing the file; a
-// change takes milliseconds.
-const lockWait = 10 * time.Second
+// lockWait bounds the wait for another process that is changing the file. That
+// takes milliseconds, or as long as LinkedIn takes to answer (requestTime).
+const lockWait = 12 * time.Second
 
-// ErrFileMode: others than the owner may read the token file.
-var ErrFileMode = errors.New("others may read the token file")
+// The conditions of a token file that a person must mend.
+var (
+	// ErrFileMode: others than the owner may read the token file.
+	ErrFileMode = errors.New("others may read the token file")
+	// ErrNotAFile: it is a directory, a pipe, a socket or a device.
+	ErrNotAFile = errors.New("it is not a regular file")
+)
 
 // FileError is a token file that cannot be used as it is; its cause is
-// ErrFileMode, ErrPassphrase, ErrPassphraseMissing, ErrCorrupt or an error of
-// the operating system.
+// ErrFileMode, ErrNotAFile, one of Unseal's or an error of the operating system.
 type FileError struct {
 	Path   string
 	Remedy string // what to do; may be empty
@@ -55,7 +59,7 @@ func (e *FileError) Unwrap() error { return e.Err }
 // Fault is Pause where a person must act, Retry for the operating system's
 // errors (a full disk, a volume not mounted yet).
 func (e *FileError) Fault() fault.Kind {
-	for _, cause := range []error{ErrFileMode, ErrPassphrase, ErrPassphraseMissing, ErrCorrupt} {
+	for _, cause := range []error{ErrFileMode, ErrNotAFile, ErrPassphrase, ErrPassphraseMissing, ErrPlain, ErrNewer, ErrCorrupt} {
 		if errors.Is(e.Err, cause) {
 			return fault.Pause
 		}
@@ -66,21 +70,33 @@ func (e *FileError) Fault() fault.Kind {
 // FileStore keeps the token in one file: readable by its owner alone, replaced
 // atomically and durably, encrypted when there is a passphrase. A path that is a
 // link stays one: what it names is the file. Changes happen under a lock on
-// <file>.lock, which stays behind empty until a logout, so that `auth login`
-// beside a running connector is safe.
+// <file>.lock, so that `auth login` beside a running connector is safe. The lock
+// file stays behind until a logout and says whether the tokens were ever kept
+// encrypted: from then on a plain file is none of ours.
 type FileStore struct {
-	path, passphrase string
-	looksOnly        bool // Load changes nothing
+	path, passphrase, installation string
+	log                            *zap.Logger
+	looksOnly                      bool // Load changes nothing
 
-	turn  *semaphore.Weighted // of one caller at a time; guards what follows
-	info  fs.FileInfo         // of the file that token was read from
-	token Token
-	plain bool // it was not encrypted there
+	turn     *semaphore.Weighted // of one caller at a time; guards what follows
+	info     fs.FileInfo         // of the file that token was read from
+	token    Token
+	plain    bool // it was not encrypted there
+	crypted  bool // an encrypted file was seen here
+	marked   bool // the lock file was told so, or that was tried
+	reserved bool // this process holds the lock for a Save that is to come
 }
 
 // NewFileStore makes a store for the file at path. Nothing is read yet.
 func NewFileStore(path, passphrase string) *FileStore {
-	return &FileStore{path: path, passphrase: passphrase, turn: semaphore.NewWeighted(1)}
+	return &FileStore{path: path, passphrase: passphrase, log: zap.NewNop(), turn: semaphore.NewWeighted(1)}
+}
+
+// For has the store log what a person should know, also of a consent that another
+// installation began: two that are told to keep their tokens in one file share them. It gives s.
+func (s *FileStore) For(installation string, log *zap.Logger) *FileStore {
+	s.installation, s.log = installation, log
+	return s
 }
 
 // Path is the file's path as given.
@@ -95,8 +111,12 @@ func (s *FileStore) Load(ctx context.Context) (Token, error) {
 	}
 	defer s.turn.Release(1)
 	t, err := s.load()
-	if err != nil || !s.plain || s.passphrase == "" || s.looksOnly {
+	if err != nil || s.passphrase == "" || s.looksOnly {
 		return t, err
+	}
+	if !s.plain {
+		s.noteEncryption(ctx)
+		return t, nil
 	}
 	unlock, err := s.lock(ctx)
 	if err != nil {
@@ -109,11 +129,14 @@ func (s *FileStore) Load(ctx context.Context) (Token, error) {
 	if err := s.write(t); err != nil {
 		return Token{}, fmt.Errorf("encrypting what was stored before token.passphrase was set: %w", err)
 	}
+	s.log.Warn("the LinkedIn tokens were stored without encryption and are encrypted from here on; "+
+		"if token.passphrase was not set just now, somebody else has put them there: run `leadstream auth logout` and log in again",
+		zap.String("file", s.path), zap.Object("token", t))
 	return t, nil
 }
 
 func (s *FileStore) load() (Token, error) {
-	f, err := os.Open(s.path)
+	f, err := openRegular(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		s.info, s.token = nil, Token{}
 		return Token{}, fmt.Errorf("token file %s: %w", s.path, ErrNoToken)
@@ -126,8 +149,8 @@ func (s *FileStore) load() (Token, error) {
 	if err != nil {
 		return Token{}, s.fileError(err)
 	}
-	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
-		return Token{}, s.fileError(fmt.Errorf("%w (mode %04o)", ErrFileMode, info.Mode().Perm()))
+	if err := private(info); err != nil {
+		return Token{}, s.fileError(err)
 	}
 	if s.info != nil && os.SameFile(s.info, info) && s.info.ModTime().Equal(info.ModTime()) && s.info.Size() == info.Size() {
 		return s.token, nil
@@ -136,12 +159,86 @@ func (s *FileStore) load() (Token, error) {
 	if err != nil {
 		return Token{}, s.fileError(err)
 	}
-	t, err := Unseal(data, s.passphrase)
+	t, err := s.open(data)
 	if err != nil {
 		return Token{}, s.fileError(err)
 	}
 	s.info, s.token, s.plain = info, t, !sealed(data)
+	s.crypted = s.crypted || !s.plain
 	return t, nil
+}
+
+// open reads what stands in the file. With a passphrase a plain token is taken
+// only while none was ever kept encrypted there.
+func (s *FileStore) open(data []byte) (Token, error) {
+	passphrase := s.passphrase
+	if passphrase != "" && !sealed(data) && !s.crypted && !markedEncrypted(realPath(s.path)+lockSuffix) {
+		passphrase = ""
+	}
+	t, err := Unseal(data, passphrase)
+	if err == nil && t.belongsTo(s.installation) != nil && !t.Equal(s.token) {
+		s.log.Warn("the token file holds a consent that another installation began, and whichever consents next does so for both: "+
+			"give each a token.file of its own unless that is meant", zap.String("file", s.path), zap.String("installation", t.Installation))
+	}
+	return t, err
+}
+
+// noteEncryption has the lock file say that tokens are kept encrypted. Where that
+// cannot be written, this process alone remembers it.
+func (s *FileStore) noteEncryption(ctx context.Context) {
+	if s.marked {
+		return
+	}
+	s.marked = true
+	path := realPath(s.path) + lockSuffix
+	if markedEncrypted(path) {
+		return
+	}
+	unlock, err := s.lock(ctx)
+	if err == nil {
+		err = markEncrypted(path)
+		unlock()
+	}
+	if err != nil {
+		s.log.Debug("noting that the tokens are encrypted", zap.Error(err))
+	}
+}
+
+// Reserve takes the lock and makes the file that a Save will put in place.
+func (s *FileStore) Reserve(ctx context.Context) (release func(), err error) {
+	unlock, err := s.takeLock(ctx)
+	if err != nil {
+		return nil, err
+	}
+	if err := s.turn.Acquire(ctx, 1); err != nil {
+		unlock()
+		return nil, s.fileError(err)
+	}
+	defer s.turn.Release(1)
+	temp := realPath(s.path) + tempSuffix
+	if err := makeRoom(temp); err != nil {
+		unlock()
+		return nil, s.fileError(err)
+	}
+	s.reserved = true
+	return func() {
+		_ = s.turn.Acquire(context.WithoutCancel(ctx), 1) // which fails for an ended context alone
+		defer s.turn.Release(1)
+		s.reserved = false
+		if err := removeFile(temp); err != nil {
+			s.log.Debug("removing what was made for a token", zap.Error(err)) // the next one is put in its place
+		}
+		unlock()
+	}, nil
+}
+
+// Try finds out whether a Save would work, by all of it but the last step.
+func (s *FileStore) Try(ctx context.Context) error {
+	release, err := s.Reserve(ctx)
+	if err == nil {
+		release()
+	}
+	return err
 }
 
 // Save replaces the file unless that holds a newer token (ErrSuperseded). When
@@ -173,13 +270,21 @@ func (s *FileStore) write(t Token) error {
 	if err != nil {
 		return err
 	}
-	if err := replaceFile(s.path, data); err != nil {
+	path := realPath(s.path)
+	if s.passphrase != "" && !markedEncrypted(path+lockSuffix) {
+		if err := markEncrypted(path + lockSuffix); err != nil {
+			return s.fileError(err)
+		}
+	}
+	if err := replaceFile(path, data, s.reserved); err != nil {
 		return s.fileError(err)
 	}
+	s.crypted = s.crypted || s.passphrase != ""
 	return nil
 }
 
-// Delete removes the file, readable or not, and what a crash has left beside it.
+// Delete removes the file, readable or not, and what a crash has left beside it;
+// a pipe, a device or a directory is no token and stays.
 func (s *FileStore) Delete(ctx context.Context) error {
 	if err := s.turn.Acquire(ctx, 1); err != nil {
 		return s.fileError(err)
@@ -193,14 +298,14 @@ func (s *FileStore) Delete(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	s.info, s.token = nil, Token{}
+	s.info, s.token, s.crypted, s.marked = nil, Token{}, false, false
 	path := realPath(s.path)
 	err = errors.Join(removeFile(path), removeFile(path+tempSuffix))
 	if err == nil && runtime.GOOS != "windows" { // which removes no file that is open
 		err = removeFile(path + lockSuffix)
 	}
 	if err == nil {
-		err = syncDir(filepath.Dir(path))
+		err = syncDir(path)
 	}
 	if err != nil {
 		return s.fileError(err)
@@ -208,135 +313,58 @@ func (s *FileStore) Delete(ctx context.Context) error {
 	return nil
 }
 
-// lock waits for the lock between processes. Unlocking cannot fail in a way
-// that matters: closing the descriptor gives the lock up.
+// lock waits for the lock between processes, unless this process holds it for a
+// Save that is to come. The caller has the turn.
 func (s *FileStore) lock(ctx context.Context) (unlock func(), err error) {
-	path := realPath(s.path) + lockSuffix
-	ctx, cancel := context.WithTimeout(ctx, lockWait)
-	defer cancel()
-	for {
-		l := flock.New(path, flock.SetPermissions(0o600))
-		if _, err := l.TryLockContext(ctx, 20*time.Millisecond); err != nil {
-			return nil, s.fileError(fmt.Errorf("locking it: %w", err))
-		}
-		if inPlace(l, path) {
-			return func() { _ = l.Close() }, nil
-		}
-		_ = l.Close() // a logout has removed it meanwhile: the next one locks another file
+	if s.reserved {
+		return func() {}, nil
 	}
+	return s.takeLock(ctx)
 }
 
-// inPlace reports whether the file that is locked is still the one at path.
-func inPlace(l *flock.Flock, path string) bool {
-	locked, err := l.Stat()
-	if err != nil {
-		return false
+// takeLock takes the lock of what is or may become a token file: nothing is written
+// beside anything else, nor is that removed.
+func (s *FileStore) takeLock(ctx context.Context) (unlock func(), err error) {
+	if info, err := os.Stat(s.path); err == nil && regular(info) != nil {
+		return nil, s.fileError(regular(info))
 	}
-	found, err := os.Stat(path)
-	return err == nil && os.SameFile(locked, found)
+	ctx, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	unlock, err = lockFile(ctx, realPath(s.path)+lockSuffix)
+	if err != nil {
+		return nil, s.fileError(fmt.Errorf("locking it: %w", err))
+	}
+	return unlock, nil
 }
 
 func (s *FileStore) fileError(err error) error {
 	e := &FileError{Path: s.path, Err: err}
+	const again = "`leadstream auth logout` and log in again"
 	switch {
+	case errors.Is(err, errNotPrivate):
+		e.Remedy = "keep it where files have owners and modes"
 	case errors.Is(err, ErrFileMode):
 		e.Remedy = "run: chmod 600 " + s.path
+	case errors.Is(err, ErrNotAFile):
+		e.Remedy = "set token.file to a file of its own"
 	case errors.Is(err, ErrPassphrase):
-		e.Remedy = "set token.passphrase to the one it was written with, or remove it with `leadstream auth logout` and log in again"
+		e.Remedy = "set token.passphrase to the one it was written with, or remove it with " + again
 	case errors.Is(err, ErrPassphraseMissing):
-		e.Remedy = "set token.passphrase, or remove the file with `leadstream auth logout` and log in again"
+		e.Remedy = "set token.passphrase, or remove the file with " + again
+	case errors.Is(err, ErrPlain):
+		e.Remedy = "an encrypted one was kept there before, so something else has put it there, perhaps `leadstream auth login` without the passphrase: remove it with " + again
+	case errors.Is(err, ErrNewer):
+		e.Remedy = "run that release, or remove it with " + again
 	case errors.Is(err, ErrCorrupt):
-		e.Remedy = "restore it from a copy, or remove it with `leadstream auth logout` and log in again"
-	case errors.Is(err, fs.ErrPermission):
-		e.Remedy = "the file and its directory must belong to the user that leadstream runs as"
+		e.Remedy = "restore it from a copy, or remove it with " + again
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
+		e.Remedy = "the file and its directory must be writable by the user that leadstream runs as"
 	case errors.Is(err, fs.ErrNotExist):
 		e.Remedy = "create the directory " + filepath.Dir(s.path) + " or set token.file"
+	case errors.Is(err, syscall.ENOSPC):
+		e.Remedy = "make room on the disk, or set token.file to another place"
 	case errors.Is(err, syscall.EBUSY):
 		e.Remedy = "mount the directory that holds it, not the file alone, so that it can be replaced"
 	}
 	return e
-}
-
-// The names of what stands beside the token file.
-const (
-	lockSuffix = ".lock"
-	tempSuffix = ".tmp" // one name is enough under the lock, and no crash leaves a pile of them
-)
-
-// realPath is the file that a path names, through links, also when that does
-// not exist, as after a logout.
-func realPath(path string) string {
-	for range 40 { // links in a row, as Linux has it
-		if real, err := filepath.EvalSymlinks(path); err == nil {
-			return real
-		}
-		target, err := os.Readlink(path)
-		if err != nil {
-			return path
-		}
-		if !filepath.IsAbs(target) {
-			dir, err := filepath.EvalSymlinks(filepath.Dir(path))
-			if err != nil {
-				return path
-			}
-			target = filepath.Join(dir, target)
-		}
-		path = target
-	}
-	return path
-}
-
-func missing(path string) bool {
-	_, err := os.Lstat(path)
-	return errors.Is(err, fs.ErrNotExist)
-}
-
-// replaceFile puts data in the place of path so that after a crash there is
-// either the old content or the new, and never a file others may read.
-func replaceFile(path string, data []byte) error {
-	path = realPath(path)
-	temp := path + tempSuffix
-	if err := removeFile(temp); err != nil {
-		return err
-	}
-	if err := writeFile(temp, data); err != nil {
-		return errors.Join(err, removeFile(temp))
-	}
-	if err := os.Rename(temp, path); err != nil {
-		return errors.Join(err, removeFile(temp))
-	}
-	return syncDir(filepath.Dir(path))
-}
-
-// removeFile removes a file, if it is there.
-func removeFile(path string) error {
-	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-		return err
-	}
-	return nil
-}
-
-func writeFile(path string, data []byte) error {
-	f, err := os.OpenFile(path, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(data)
-	if err == nil {
-		err = f.Sync()
-	}
-	return errors.Join(err, f.Close())
-}
-
-// syncDir makes a rename or a removal durable. Windows cannot sync a
-// directory and does not need it.
-func syncDir(dir string) error {
-	if runtime.GOOS == "windows" {
-		return nil
-	}
-	d, err := os.Open(dir)
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
 }

@@ -5,15 +5,18 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strings"
 	"sync"
 	"sync/atomic"
+	"syscall"
 	"testing"
 	"time"
 
 	"github.com/gofrs/flock"
+	"go.uber.org/zap"
 	"golang.org/x/sync/semaphore"
 
 	"leadstream/internal/fault"
@@ -60,18 +63,30 @@ func TestTokenFileProblemsNameTheFileAndTheRemedy(t *testing.T) {
 		{"another passphrase", func(t *testing.T, path string) { keepCheap(t, path, planted+"-one") }, planted + "-two", ErrPassphrase, fault.Pause, "token.passphrase"},
 		{"passphrase missing", func(t *testing.T, path string) { keepCheap(t, path, planted+"-one") }, "", ErrPassphraseMissing, fault.Pause, "token.passphrase"},
 		{"damaged", func(t *testing.T, path string) { writeRaw(t, path, "PLANTED{") }, "", ErrCorrupt, fault.Pause, "auth logout"},
-		{"a directory", func(t *testing.T, path string) { mkdir(t, path) }, "", nil, fault.Retry, ""},
+		{"of a newer release", func(t *testing.T, path string) { writeRaw(t, path, `{"version":2}`) }, "", ErrNewer, fault.Pause, "run that release"},
+		{"a directory", func(t *testing.T, path string) { mkdir(t, path) }, "", ErrNotAFile, fault.Pause, "token.file"},
+		{"a pipe", func(t *testing.T, path string) { mkfifo(t, path) }, "", ErrNotAFile, fault.Pause, "token.file"},
+		{"a link to a pipe", func(t *testing.T, path string) { mkfifo(t, path+"-"); symlink(t, path+"-", path) }, "", ErrNotAFile, fault.Pause, "token.file"},
+		{"a socket", func(t *testing.T, path string) { listenAt(t, path) }, "", ErrNotAFile, fault.Pause, "token.file"},
+		{"a device", func(t *testing.T, path string) { symlink(t, "/dev/zero", path) }, "", ErrNotAFile, fault.Pause, "token.file"},
+		{"endless", func(t *testing.T, path string) { writeRaw(t, path, ""); grow(t, path, 1<<40) }, "", ErrCorrupt, fault.Pause, "auth logout"},
+		{"readable by others, with a pipe for a lock", func(t *testing.T, path string) { chmod0(t, path); mkfifo(t, path+lockSuffix) }, "", nil, fault.Pause, ""},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			path := tokenFile(t)
 			tt.prepare(t, path)
-			before, _ := os.ReadFile(path) // a directory has no content to compare
-			s := NewFileStore(path, tt.passphrase)
+			before := regularContent(path)
+			s := NewFileStore(path, tt.passphrase).For("marketing", zap.NewNop())
 			newer := sample()
 			newer.AuthorizedAt = newer.AuthorizedAt.Add(time.Hour)
-			_, loadErr := s.Load(t.Context())
-			for _, err := range []error{loadErr, s.Save(t.Context(), newer)} {
+			errs := make([]error, 3)
+			_, errs[0] = s.Load(t.Context())
+			errs[1] = s.Save(t.Context(), newer)
+			if errs[2] = errs[1]; tt.cause == ErrNotAFile {
+				errs[2] = s.Delete(t.Context())
+			}
+			for _, err := range errs {
 				var fe *FileError
 				if !errors.As(err, &fe) || (tt.cause != nil && !errors.Is(err, tt.cause)) {
 					t.Fatalf("error = %v, want a *FileError of %v", err, tt.cause)
@@ -81,7 +96,7 @@ func TestTokenFileProblemsNameTheFileAndTheRemedy(t *testing.T) {
 				}
 				noSecret(t, "the error", err.Error())
 			}
-			if after, _ := os.ReadFile(path); string(after) != string(before) {
+			if after := regularContent(path); after != before {
 				t.Error("a file that could not be read was overwritten")
 			}
 		})
@@ -110,6 +125,57 @@ func writeRaw(t *testing.T, path, content string) {
 	if err := os.WriteFile(path, []byte(content), 0o600); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// regularContent is the begin of a file, and nothing of what cannot be read to an end.
+func regularContent(path string) string {
+	f, err := openRegular(path)
+	if err != nil {
+		return err.Error()
+	}
+	defer func() { _ = f.Close() }()
+	begin := make([]byte, 4096)
+	n, _ := f.Read(begin) // 0 of an empty file
+	return string(begin[:n])
+}
+
+// chmod0 makes a file that others may read, as a cause of its own.
+func chmod0(t *testing.T, path string) {
+	t.Helper()
+	keepCheap(t, path, "")
+	chmod(t, path, 0o644)
+}
+
+func mkfifo(t *testing.T, path string) {
+	t.Helper()
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func symlink(t *testing.T, target, path string) {
+	t.Helper()
+	if err := os.Symlink(target, path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func grow(t *testing.T, path string, size int64) {
+	t.Helper()
+	if err := os.Truncate(path, size); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// listenAt leaves a socket at path, whose name may be longer than a socket's.
+func listenAt(t *testing.T, path string) {
+	t.Helper()
+	t.Chdir(filepath.Dir(path))
+	ln, err := (&net.ListenConfig{}).Listen(t.Context(), "unix", filepath.Base(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = ln.Close() })
 }
 
 func mkdir(t *testing.T, path string) {

@@ -95,6 +95,7 @@ type Heartbeat struct {
 	unanswered int       // checks in a row
 	dying      dying
 	said       said
+	cannotKeep bool // tokens could not be stored when it was tried last
 
 	mu    sync.Mutex
 	pulse Pulse
@@ -186,6 +187,7 @@ func (h *Heartbeat) look(ctx context.Context) {
 func (h *Heartbeat) check(parent context.Context) {
 	ctx, cancel := context.WithTimeout(context.WithValue(parent, quiet{}, true), checkTime)
 	defer cancel()
+	h.tryStore(ctx)
 	i, err := h.session.inspect(ctx)
 	h.checked = h.session.now()
 	h.due = h.checked.Add(h.opts.Every)
@@ -215,10 +217,33 @@ func (h *Heartbeat) check(parent context.Context) {
 	switch {
 	case i.Fresh:
 		h.sooner(alarmEvery)
-	case !i.Usable, refused:
+	case !i.Usable, refused, h.cannotKeep:
 		h.sooner(problemEvery)
 	}
 	h.publish(i, by)
+}
+
+// trier is a Store that can try at little cost whether a Save would work.
+type trier interface {
+	Try(ctx context.Context) error
+}
+
+// tryStore finds out whether tokens could be stored, long before it matters, and
+// says so when it changes.
+func (h *Heartbeat) tryStore(ctx context.Context) {
+	store, ok := h.session.opts.Store.(trier)
+	if !ok || h.session.opts.ReadOnly {
+		return
+	}
+	err := h.session.unstored(store.Try(ctx))
+	cannot := h.session.cannotStore() != nil
+	switch {
+	case cannot && !h.cannotKeep:
+		h.log.Error("LinkedIn's tokens could not be stored where they are kept: none is renewed and no consent is taken until that is mended", zap.Error(err))
+	case !cannot && h.cannotKeep:
+		h.log.Info("LinkedIn's tokens can be stored again")
+	}
+	h.cannotKeep = cannot
 }
 
 // sooner brings the next check forward.
@@ -283,7 +308,7 @@ func (h *Heartbeat) revive(ctx context.Context, i *inspection) {
 	if again, failed := s.inspect(ctx); failed == nil {
 		*i = again
 	}
-	if err != nil && fault.KindOf(err) == fault.Retry && i.dead() {
+	if err != nil && fault.KindOf(err) == fault.Retry && i.dead() && s.cannotStore() == nil {
 		s.presume(i)
 		i.Unchecked = err
 	}

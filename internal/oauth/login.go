@@ -57,7 +57,9 @@ type LoginOptions struct {
 func (s *Session) Login(ctx context.Context, o LoginOptions) (Token, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, stateLife, &ConsentNeededError{Reason: NotGiven})
 	defer cancel()
-	// A store that cannot be read is better noticed before the person consents.
+	if err := s.Ready(ctx); err != nil {
+		return Token{}, err
+	}
 	before, err := s.opts.Store.Load(ctx)
 	if err != nil && !errors.Is(err, ErrNoToken) {
 		return Token{}, fmt.Errorf("reading the stored token before the login: %w", err)

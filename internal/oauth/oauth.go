@@ -54,8 +54,8 @@ const DefaultConnection = "default"
 
 // Options are what a Session works with.
 type Options struct {
-	// Installation is the `name`. A consent that another installation began is
-	// refused, and what is stored of one is not used; "" stands for no name.
+	// Installation is the `name`, which a consent is begun and stored for. One that
+	// another installation began is refused. "" stands for no name.
 	Installation string
 	// Connection is the id of the member's connection in the installation; "" is
 	// DefaultConnection.
@@ -104,6 +104,7 @@ type Session struct {
 	token    Token     // as last read or stored
 	loadedAt time.Time // when the store was last asked
 	unread   bool      // the store could not be read then
+	keepErr  error     // why tokens cannot be stored, as last tried
 	pending  Token     // renewed at LinkedIn, not durable yet, hence not used
 	newSince time.Time // when token was issued, by our clock
 	word     word      // what LinkedIn said last of an access token

@@ -1,6 +1,9 @@
 package oauth
 
-import "errors"
+import (
+	"errors"
+	"path/filepath"
+)
 
 // ErrNotRenewed: the access token is of no use any more, and the Session is one
 // that only looks (Options.ReadOnly). LinkedIn may give another refresh token
@@ -9,10 +12,23 @@ var ErrNotRenewed = errors.New("the access token has to be renewed first, and wh
 
 // looker is a Store whose Load puts right how the token is kept, unless it was
 // told only to look.
-type looker interface{ lookOnly() }
+type looker interface {
+	lookOnly()
+	// storable is why a Save would not work, as far as can be told without trying.
+	storable() error
+}
 
 // lookOnly has Load encrypt no plain file.
 func (s *FileStore) lookOnly() { s.looksOnly = true }
 
+func (s *FileStore) storable() error {
+	if err := writable(filepath.Dir(realPath(s.path))); err != nil {
+		return s.fileError(err)
+	}
+	return nil
+}
+
 // lookOnly has Load write nothing again that is gone.
 func (s *RecordStore) lookOnly() { s.looksOnly = true }
+
+func (s *RecordStore) storable() error { return nil } // it takes a record to find out

@@ -26,10 +26,13 @@ type Records interface {
 	Put(ctx context.Context, key string, value []byte) error
 	// Delete removes a record; one that is not there is no error.
 	Delete(ctx context.Context, key string) error
+	// Try writes something that says nothing, as a Put would: after it a Put can
+	// be expected to work.
+	Try(ctx context.Context) error
 }
 
 // RecordError is a stored pair of tokens that cannot be used as it is; its cause
-// is ErrPassphrase, ErrPassphraseMissing or ErrCorrupt.
+// is one of Unseal's errors or ErrForeign.
 type RecordError struct {
 	Key string // of the record
 	Err error
@@ -43,10 +46,15 @@ func (e *RecordError) Error() string {
 // Todo is what to do about it, read by fault.TodoOf.
 func (e *RecordError) Todo() string {
 	const remove = "remove it with `leadstream auth logout` and log in again"
-	if errors.Is(e.Err, ErrCorrupt) {
-		return remove
+	switch {
+	case errors.Is(e.Err, ErrPassphrase), errors.Is(e.Err, ErrPassphraseMissing):
+		return "give all processes the same token.passphrase, or " + remove
+	case errors.Is(e.Err, ErrNewer):
+		return "run that release, or " + remove
+	case !errors.Is(e.Err, ErrCorrupt):
+		return "leadstream did not write it: see who may write to that topic, and " + remove
 	}
-	return "give all processes the same token.passphrase, or " + remove
+	return remove
 }
 
 // Unwrap gives the cause.
@@ -76,19 +84,40 @@ func (e *RemovedError) Is(target error) bool { return target == ErrNoToken }
 //	<authorized at>/<obtained at>   a pair, sealed
 //	removed/<authorized at>         consents until then were removed; no value
 //
+// What this store cannot have written itself (not encrypted, damaged, another pair
+// than its key names, of another installation) is passed over and told: whoever
+// can write to the log must not have the account changed. What was encrypted with another
+// passphrase may be the consent of a process with other settings, and stops everything.
+//
 // A record that another one makes superfluous is deleted only after that one is
 // durable. So a pair that was seen here and is missing without either was lost
 // together with its log (a topic that was deleted), and is written again.
 type RecordStore struct {
-	records    Records
-	passphrase string
-	cost       int  // of encrypting, as seal takes it
-	looksOnly  bool // Load changes nothing
-	log        *zap.Logger
+	records                  Records
+	passphrase, installation string
+	cost                     int  // of encrypting, as seal takes it
+	looksOnly                bool // Load changes nothing
+	log                      *zap.Logger
 
-	turn   *semaphore.Weighted // of one caller at a time; guards what follows
-	token  Token               // as last read or written; zero once it was removed or replaced
-	sealed []byte              // what token was read from
+	turn    *semaphore.Weighted // of one caller at a time; guards what follows
+	token   Token               // as last read or written; zero once it was removed or replaced
+	sealed  []byte              // what token was read from
+	opened  opened              // the record that was decrypted last
+	strange map[string]strange  // records that are passed over, by key
+}
+
+// opened is a record with what it holds.
+type opened struct {
+	key   string
+	value []byte
+	token Token
+	err   error
+}
+
+// strange is a record that this store cannot have written.
+type strange struct {
+	value []byte
+	err   error
 }
 
 // NewRecordStore makes a store in records. The passphrase must not be empty.
@@ -98,6 +127,12 @@ func NewRecordStore(records Records, passphrase string, log *zap.Logger) *Record
 		log = zap.NewNop()
 	}
 	return &RecordStore{records: records, passphrase: passphrase, cost: workFactor, log: log, turn: semaphore.NewWeighted(1)}
+}
+
+// For has the store pass over the consents of other installations. It gives s.
+func (s *RecordStore) For(installation string) *RecordStore {
+	s.installation = installation
+	return s
 }
 
 const removedPrefix = "removed/"
@@ -113,8 +148,9 @@ type shelf struct {
 	removed time.Time // consents until then were removed
 }
 
-// takeStock sorts the records. Keys of another form belong to a later release.
-func takeStock(values map[string][]byte) shelf {
+// takeStock sorts the records. Keys of another form belong to a later release;
+// the pairs in passed count for nothing, but can be removed.
+func takeStock(values map[string][]byte, passed map[string]strange) shelf {
 	s := shelf{values: values}
 	var pairs []Token
 	for key := range values {
@@ -127,7 +163,9 @@ func takeStock(values map[string][]byte) shelf {
 		}
 		if t, ok := parsePair(key); ok {
 			s.pairs = append(s.pairs, key)
-			pairs = append(pairs, t)
+			if _, pass := passed[key]; !pass {
+				pairs = append(pairs, t)
+			}
 		}
 	}
 	for _, t := range pairs {
@@ -172,13 +210,15 @@ func (s *RecordStore) Load(ctx context.Context) (Token, error) {
 			zap.String("todo", "nothing; to remove the tokens use `leadstream auth logout`"))
 		return s.token, nil
 	}
-	if have.newest.IsZero() {
-		if !have.removed.IsZero() {
-			return Token{}, &RemovedError{AuthorizedAt: have.removed}
-		}
-		return Token{}, ErrNoToken
+	switch {
+	case !have.newest.IsZero():
+		return s.open(have)
+	case !have.removed.IsZero():
+		return Token{}, &RemovedError{AuthorizedAt: have.removed}
+	case len(s.strange) > 0:
+		return Token{}, s.mostRecent(have)
 	}
-	return s.open(have)
+	return Token{}, ErrNoToken
 }
 
 // waiting is why the turn of a caller did not come.
@@ -191,11 +231,50 @@ func (s *RecordStore) look(ctx context.Context) (shelf, error) {
 	if err != nil {
 		return shelf{}, err
 	}
-	have := takeStock(values)
+	for key, passed := range s.strange {
+		if value, there := values[key]; !there || !bytes.Equal(value, passed.value) {
+			delete(s.strange, key)
+		}
+	}
+	have := takeStock(values, s.strange)
+	for s.passOver(have) {
+		have = takeStock(values, s.strange)
+	}
 	if !s.token.AuthorizedAt.After(have.removed) || !have.newest.IsZero() && !s.token.Supersedes(have.newest) {
 		s.token, s.sealed = Token{}, nil
 	}
 	return have, nil
+}
+
+// passOver reports whether the newest pair is none that this store can have
+// written, and says so once. It is passed over from then on.
+func (s *RecordStore) passOver(have shelf) bool {
+	if have.newest.IsZero() {
+		return false
+	}
+	key := have.newest.Access
+	_, err := s.read(key, have.values[key])
+	if err == nil || errors.Is(err, ErrPassphrase) || errors.Is(err, ErrPassphraseMissing) || errors.Is(err, ErrNewer) {
+		return false
+	}
+	err = &RecordError{Key: key, Err: err}
+	if s.strange == nil {
+		s.strange = map[string]strange{}
+	}
+	s.strange[key] = strange{have.values[key], err}
+	s.log.Error("a record of LinkedIn tokens that this installation did not write is passed over", zap.Error(err))
+	return true
+}
+
+// mostRecent is why the newest of the records that are passed over is.
+func (s *RecordStore) mostRecent(have shelf) error {
+	var newest Token
+	for _, key := range have.pairs {
+		if t, _ := parsePair(key); newest.IsZero() || t.Supersedes(newest) {
+			newest = t
+		}
+	}
+	return s.strange[newest.Access].err
 }
 
 // lost reports that the pair in memory should be there and is not.
@@ -203,22 +282,57 @@ func (s *RecordStore) lost(have shelf) bool {
 	return !s.token.IsZero() && (have.newest.IsZero() || pairKey(s.token) != have.newest.Access)
 }
 
-// open decrypts the newest pair.
+// open gives the newest pair.
 func (s *RecordStore) open(have shelf) (Token, error) {
 	key := have.newest.Access
-	sealed := have.values[key]
-	if !s.token.IsZero() && bytes.Equal(sealed, s.sealed) {
-		return s.token, nil
-	}
-	t, err := Unseal(sealed, s.passphrase)
-	if err == nil && pairKey(t) != key {
-		err = fmt.Errorf("%w: it is not the pair that its key names", ErrCorrupt)
-	}
+	t, err := s.read(key, have.values[key])
 	if err != nil {
 		return Token{}, &RecordError{Key: key, Err: err}
 	}
-	s.token, s.sealed = t, sealed
+	s.token, s.sealed = t, have.values[key]
 	return t, nil
+}
+
+// read decrypts a record, unless it is the one that was decrypted last.
+func (s *RecordStore) read(key string, value []byte) (Token, error) {
+	if !s.token.IsZero() && pairKey(s.token) == key && bytes.Equal(value, s.sealed) {
+		return s.token, nil
+	}
+	if s.opened.key != key || !bytes.Equal(value, s.opened.value) {
+		t, err := s.decrypt(key, value)
+		s.opened = opened{key, value, t, err}
+	}
+	return s.opened.token, s.opened.err
+}
+
+func (s *RecordStore) decrypt(key string, value []byte) (Token, error) {
+	if !sealed(value) { // which this store never writes
+		if _, err := parse(value); err != nil {
+			return Token{}, err
+		}
+		return Token{}, ErrPlain
+	}
+	t, err := Unseal(value, s.passphrase)
+	if err == nil && pairKey(t) != key {
+		err = fmt.Errorf("%w: it is not the pair that its key names", ErrCorrupt)
+	}
+	if err == nil {
+		err = t.belongsTo(s.installation)
+	}
+	if err != nil {
+		return Token{}, err
+	}
+	return t, nil
+}
+
+// Reserve tries whether a record can be written.
+func (s *RecordStore) Reserve(ctx context.Context) (release func(), err error) {
+	ctx, cancel := context.WithTimeout(ctx, lockWait)
+	defer cancel()
+	if err := s.records.Try(ctx); err != nil {
+		return nil, err
+	}
+	return func() {}, nil
 }
 
 // Save adds a record of t, unless what is held is newer or the consent of t was
@@ -258,7 +372,8 @@ func (s *RecordStore) write(ctx context.Context, t Token, have shelf) error {
 	s.token, s.sealed = t, sealed
 	var superfluous []string
 	for _, other := range have.pairs {
-		if p, _ := parsePair(other); other != key && t.Supersedes(p) {
+		_, passed := s.strange[other]
+		if p, _ := parsePair(other); other != key && (passed || t.Supersedes(p)) {
 			superfluous = append(superfluous, other)
 		}
 	}
@@ -292,12 +407,14 @@ func (s *RecordStore) Delete(ctx context.Context) error {
 	if s.lost(have) { // and so do others miss it, who would write it again
 		newest = s.token
 	}
-	if newest.IsZero() {
+	if newest.IsZero() && len(s.strange) == 0 {
 		return ErrNoToken
 	}
-	marker := removedPrefix + lead.Stamp(newest.AuthorizedAt)
-	if err := s.records.Put(ctx, marker, nil); err != nil {
-		return err
+	if !newest.IsZero() { // what was passed over needs no marker, and its date may be any
+		marker := removedPrefix + lead.Stamp(newest.AuthorizedAt)
+		if err := s.records.Put(ctx, marker, nil); err != nil {
+			return err
+		}
 	}
 	s.token, s.sealed = Token{}, nil
 	s.clear(ctx, append(have.pairs, have.markers...))

@@ -49,6 +49,12 @@ func (l *logbook) Delete(_ context.Context, key string) error {
 	return l.killErr
 }
 
+func (l *logbook) Try(context.Context) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.putErr
+}
+
 func (l *logbook) keys() []string {
 	l.mu.Lock()
 	defer l.mu.Unlock()

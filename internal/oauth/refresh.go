@@ -17,7 +17,7 @@ import (
 func (s *Session) refresh(ctx context.Context, old Token) (Token, error) {
 	for {
 		t, err := s.renewing.do(ctx, func(ctx context.Context) (Token, error) {
-			ctx, cancel := context.WithTimeout(ctx, exchangeTime)
+			ctx, cancel := context.WithTimeout(ctx, lockWait+exchangeTime)
 			defer cancel()
 			t, err := s.refreshOnce(ctx, old)
 			if err != nil {
@@ -51,13 +51,34 @@ func (s *Session) refreshOnce(ctx context.Context, old Token) (Token, error) {
 	if known := s.appHeld(); known != nil {
 		return Token{}, known
 	}
-	next, err := s.renew(ctx, old)
-	if s.heedExchange(err) {
-		s.ring(ctx)
-	}
+	t, err := s.renewAndKeep(ctx, old)
 	var refused *refusedError
 	if errors.As(err, &refused) {
 		return s.refusedBy(ctx, old, refused)
+	}
+	return t, err
+}
+
+// renewAndKeep asks LinkedIn only once it is sure, as far as that can be, that what
+// it gives can be stored: the refresh token it takes may be gone then.
+func (s *Session) renewAndKeep(ctx context.Context, old Token) (Token, error) {
+	if s.opts.ReadOnly {
+		return Token{}, ErrNotRenewed
+	}
+	release, err := s.reserve(ctx)
+	if err != nil {
+		return Token{}, err
+	}
+	defer release()
+	if held, err := s.reload(ctx); err != nil || held.Access != old.Access {
+		return held, err // another process had the turn
+	}
+	if end, ok := ctx.Deadline(); ok && time.Until(end) < requestTime {
+		return Token{}, fmt.Errorf("refreshing the access token: reading the store has left no time for it: %w", context.DeadlineExceeded)
+	}
+	next, err := s.renew(ctx, old)
+	if s.heedExchange(err) {
+		s.ring(ctx)
 	}
 	if err != nil {
 		return Token{}, err
@@ -71,7 +92,7 @@ func (s *Session) keep(ctx context.Context, t Token) (Token, error) {
 	s.mu.Lock()
 	s.pending = t
 	s.mu.Unlock()
-	err := s.opts.Store.Save(ctx, t)
+	err := s.unstored(s.opts.Store.Save(ctx, t))
 	if err != nil && !errors.Is(err, ErrSuperseded) {
 		return Token{}, fmt.Errorf("storing the renewed token, which is not used before: %w", err)
 	}
@@ -117,8 +138,20 @@ func (s *Session) refusedBy(ctx context.Context, old Token, refused *refusedErro
 	s.mu.Lock()
 	s.refused = refusal{refresh: old.Refresh, at: s.now(), err: needed}
 	s.mu.Unlock()
+	s.noteRefusal(ctx, old)
 	s.ring(ctx)
 	return Token{}, needed
+}
+
+// noteRefusal keeps the refusal with the token, for commands and processes that
+// did not see it. A pair that took the token's place meanwhile stays.
+func (s *Session) noteRefusal(ctx context.Context, t Token) {
+	s.mu.Lock()
+	t.Refused = Refusal{At: s.refused.at, Reason: s.refused.err.Reason, Detail: s.refused.err.Detail}
+	s.mu.Unlock()
+	if err := s.opts.Store.Save(ctx, t); err != nil && !errors.Is(err, ErrSuperseded) {
+		s.log.Warn("LinkedIn's refusal to renew the token could not be kept with it", zap.Error(err))
+	}
 }
 
 // refusalOf is LinkedIn's refusal of the token's refresh part, else nil. It

@@ -2,10 +2,12 @@ package oauth
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"strings"
 	"time"
 
 	"filippo.io/age"
@@ -16,8 +18,11 @@ const (
 	// few hundredths of a second. age's own default of 2^18 takes 256 MiB,
 	// more than a sidecar has.
 	workFactor = 14
-	// sealedLimit is far above any pair of tokens.
-	sealedLimit   = 64 << 10
+	// maxToken is the longest token that is taken, in bytes: a hundred times as
+	// long as LinkedIn's.
+	maxToken = 64 << 10
+	// sealedLimit is above any sealed pair of such tokens.
+	sealedLimit   = 512 << 10
 	recordVersion = 1
 	ageMagic      = "age-encryption.org/"
 )
@@ -28,6 +33,12 @@ var (
 	ErrPassphrase = errors.New("the token is encrypted with another passphrase")
 	// ErrPassphraseMissing: encrypted, and no passphrase was given.
 	ErrPassphraseMissing = errors.New("the token is encrypted and no passphrase is set")
+	// ErrPlain: not encrypted, and a passphrase was given.
+	ErrPlain = errors.New("the token is not encrypted although token.passphrase is set")
+	// ErrForeign: of a consent that another installation began.
+	ErrForeign = errors.New("the token belongs to another installation")
+	// ErrNewer: written by a newer release, in a form that this one does not know.
+	ErrNewer = errors.New("the token was stored by a newer release")
 	// ErrCorrupt: not a token, or damaged.
 	ErrCorrupt = errors.New("the stored token is damaged")
 )
@@ -43,10 +54,46 @@ type record struct {
 	Scopes           []string  `json:"scopes,omitempty"`
 	AuthorizedAt     time.Time `json:"authorized_at"`
 	ObtainedAt       time.Time `json:"obtained_at"`
+	Installation     string    `json:"installation,omitempty"`
+	Refused          *refused  `json:"refused,omitempty"`
+}
+
+// refused is the wire form of a Refusal.
+type refused struct {
+	At     time.Time `json:"at"`
+	Reason Reason    `json:"reason"`
+	Detail string    `json:"detail,omitempty"`
+}
+
+func recordOf(t Token) record {
+	r := record{
+		Version: recordVersion, AccessToken: t.Access, RefreshToken: t.Refresh,
+		AccessExpiresAt: t.AccessExpiresAt, RefreshExpiresAt: t.RefreshExpiresAt, Scopes: t.Scopes,
+		AuthorizedAt: t.AuthorizedAt, ObtainedAt: t.ObtainedAt, Installation: t.Installation,
+	}
+	if !t.Refused.IsZero() {
+		r.Refused = &refused{At: t.Refused.At, Reason: t.Refused.Reason, Detail: t.Refused.Detail}
+	}
+	return r
+}
+
+func (r record) token() Token {
+	t := Token{
+		Access: r.AccessToken, Refresh: r.RefreshToken,
+		AccessExpiresAt: r.AccessExpiresAt.UTC(), RefreshExpiresAt: r.RefreshExpiresAt.UTC(), Scopes: r.Scopes,
+		AuthorizedAt: r.AuthorizedAt.UTC(), ObtainedAt: r.ObtainedAt.UTC(), Installation: r.Installation,
+	}
+	if r.RefreshToken != "" && r.RefreshExpiresAt.IsZero() {
+		t.RefreshExpiresAt = t.AuthorizedAt.Add(refreshLife)
+	}
+	if r.Refused != nil {
+		t.Refused = Refusal{At: r.Refused.At.UTC(), Reason: r.Refused.Reason, Detail: r.Refused.Detail}
+	}
+	return t
 }
 
 // Seal is t for keeping: JSON, encrypted with age under the passphrase unless
-// that is empty.
+// that is empty. What Unseal would not read again is not sealed.
 func Seal(t Token, passphrase string) ([]byte, error) {
 	return seal(t, passphrase, workFactor)
 }
@@ -55,18 +102,30 @@ func seal(t Token, passphrase string, workFactor int) ([]byte, error) {
 	if t.IsZero() {
 		return nil, errors.New("sealing the token: there is none")
 	}
-	plain, err := json.MarshalIndent(record{
-		Version: recordVersion, AccessToken: t.Access, RefreshToken: t.Refresh,
-		AccessExpiresAt: t.AccessExpiresAt, RefreshExpiresAt: t.RefreshExpiresAt,
-		Scopes: t.Scopes, AuthorizedAt: t.AuthorizedAt, ObtainedAt: t.ObtainedAt,
-	}, "", "  ")
-	if err != nil {
+	var out bytes.Buffer
+	form := json.NewEncoder(&out)
+	form.SetEscapeHTML(false) // which would make it longer
+	form.SetIndent("", "  ")
+	if err := form.Encode(recordOf(t)); err != nil {
 		return nil, fmt.Errorf("sealing the token: %w", err)
 	}
-	plain = append(plain, '\n')
-	if passphrase == "" {
-		return plain, nil
+	if back, err := parse(out.Bytes()); err != nil || !back.Equal(t.filled()) {
+		return nil, fmt.Errorf("sealing the token: it could not be read again: %w", cmp.Or(err, ErrCorrupt))
 	}
+	sealed := out.Bytes()
+	if passphrase != "" {
+		var err error
+		if sealed, err = encrypt(sealed, passphrase, workFactor); err != nil {
+			return nil, err
+		}
+	}
+	if len(sealed) > sealedLimit {
+		return nil, fmt.Errorf("sealing the token: it takes %d bytes, more than %d", len(sealed), sealedLimit)
+	}
+	return sealed, nil
+}
+
+func encrypt(plain []byte, passphrase string, workFactor int) ([]byte, error) {
 	recipient, err := age.NewScryptRecipient(passphrase)
 	if err != nil {
 		return nil, fmt.Errorf("sealing the token: %w", err)
@@ -86,39 +145,53 @@ func seal(t Token, passphrase string, workFactor int) ([]byte, error) {
 	return out.Bytes(), nil
 }
 
-// Unseal reads what Seal wrote. A plain token is read even when there is a
-// passphrase: the next Seal encrypts it. The error is ErrPassphrase,
-// ErrPassphraseMissing or ErrCorrupt and never quotes the content.
+// Unseal reads what Seal wrote with the same passphrase. The error is
+// ErrPassphrase, ErrPassphraseMissing, ErrPlain, ErrNewer or ErrCorrupt and never
+// quotes the content.
 func Unseal(data []byte, passphrase string) (Token, error) {
-	if len(data) > sealedLimit {
+	switch {
+	case len(data) > sealedLimit:
 		return Token{}, fmt.Errorf("%w: over %d bytes", ErrCorrupt, sealedLimit)
-	}
-	if sealed(data) {
+	case sealed(data):
 		plain, err := decrypt(data, passphrase)
 		if err != nil {
 			return Token{}, err
 		}
-		data = plain
+		return parse(plain)
 	}
+	t, err := parse(data)
+	if err == nil && passphrase != "" {
+		return Token{}, ErrPlain
+	}
+	return t, err
+}
+
+// parse reads the JSON of a token.
+func parse(plain []byte) (Token, error) {
 	var r record
-	if err := json.Unmarshal(data, &r); err != nil {
+	if err := json.Unmarshal(plain, &r); err != nil {
 		return Token{}, fmt.Errorf("%w: it is not the JSON of a token", ErrCorrupt) // the JSON error may quote it
 	}
 	switch {
 	case r.Version > recordVersion:
-		return Token{}, fmt.Errorf("%w: its version %d is of a newer release", ErrCorrupt, r.Version)
+		return Token{}, fmt.Errorf("%w (version %d)", ErrNewer, r.Version)
 	case r.Version < 1, r.AccessToken == "", r.AuthorizedAt.IsZero(), r.ObtainedAt.IsZero():
 		return Token{}, fmt.Errorf("%w: version, access_token, authorized_at or obtained_at is missing", ErrCorrupt)
+	case !fit(r.AccessToken) || !fit(r.RefreshToken):
+		return Token{}, fmt.Errorf("%w: its access_token or refresh_token %s", ErrCorrupt, unfit)
 	}
-	if r.RefreshToken != "" && r.RefreshExpiresAt.IsZero() {
-		r.RefreshExpiresAt = r.AuthorizedAt.Add(refreshLife)
-	}
-	return Token{
-		Access: r.AccessToken, Refresh: r.RefreshToken,
-		AccessExpiresAt: r.AccessExpiresAt.UTC(), RefreshExpiresAt: r.RefreshExpiresAt.UTC(),
-		Scopes: r.Scopes, AuthorizedAt: r.AuthorizedAt.UTC(), ObtainedAt: r.ObtainedAt.UTC(),
-	}, nil
+	return r.token(), nil
 }
+
+// fit reports whether a text can be sent to LinkedIn as a token.
+//
+// Source: RFC 6749, A.12 and A.17: printable ASCII. A blank would end it in a header (RFC 6750, 2.1).
+func fit(token string) bool {
+	return len(token) <= maxToken && !strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' })
+}
+
+// unfit says of a token that it is not fit.
+var unfit = fmt.Sprintf("holds blanks, line breaks or other than ASCII, or more than %d bytes", maxToken)
 
 // sealed reports whether data is encrypted.
 func sealed(data []byte) bool { return bytes.HasPrefix(data, []byte(ageMagic)) }

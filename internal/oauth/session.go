@@ -166,6 +166,9 @@ func (s *Session) adopt(t Token) Token {
 		s.newSince = appeared
 		s.refused, s.appAtExchange = refusal{}, appRefusal{} // what was refused has worked
 	}
+	if r := t.Refused; !r.IsZero() && r.At.After(s.refused.at) {
+		s.refused = refusal{refresh: t.Refresh, at: r.At, err: &ConsentNeededError{Reason: r.Reason, Detail: r.Detail}}
+	}
 	s.token = t
 	return t
 }

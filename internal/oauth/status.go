@@ -42,6 +42,9 @@ type Status struct {
 	// on what it said to this process before, else on the stored dates alone. Nil
 	// when it was.
 	Unchecked error `json:"-"`
+	// Unstored is why what LinkedIn gives at a renewal could not be stored, so that
+	// it is not asked for it; nil when it could, as far as is known.
+	Unstored error `json:"-"`
 }
 
 // Status tells how the connection is, by the stored token and LinkedIn's
@@ -99,6 +102,7 @@ func (s *Session) verdict(t Token, in Introspection, err error) inspection {
 	if in.Scoped {
 		t.Scopes = in.Scopes
 	}
+	i.Unstored = s.cannotStore()
 	i.describe(t, s.now())
 	if err == nil {
 		s.mu.Lock()
@@ -112,6 +116,18 @@ func (s *Session) verdict(t Token, in Introspection, err error) inspection {
 		i.judge(s, t, in)
 	}
 	return i
+}
+
+// cannotStore is why tokens cannot be stored, as last tried, or as can be told by
+// looking.
+func (s *Session) cannotStore() error {
+	s.mu.Lock()
+	err := s.keepErr
+	s.mu.Unlock()
+	if store, ok := s.opts.Store.(looker); ok && err == nil && s.opts.ReadOnly {
+		return store.storable()
+	}
+	return err
 }
 
 // says is LinkedIn's word as people read it.
@@ -186,6 +202,8 @@ func (st *Status) judge(s *Session, t Token, in Introspection) {
 	switch {
 	case !in.Active && !st.Fresh && (in.Status != "expired" || !renewable):
 		st.fail(s.endOf(t, in, refused))
+	case !in.Active && !st.Fresh && st.Unstored != nil:
+		st.Problem, st.Todo = "the access token has expired, and a renewed one could not be stored", storeTodo
 	case len(st.Missing) > 0:
 		st.fail(&ConsentNeededError{Reason: ScopesMissing, Missing: st.Missing})
 	case in.Active && every:
@@ -199,10 +217,16 @@ func (st *Status) judge(s *Session, t Token, in Introspection) {
 		st.Note = "LinkedIn does not know the new access token everywhere yet"
 	case !in.Active:
 		st.Note = "the access token has expired and is renewed at its next use"
+	case renewable && st.Unstored != nil:
+		st.Note = fmt.Sprintf("it works until %s, but is not renewed, since a renewed token could not be stored: %s", stamp(t.AccessExpiresAt), storeTodo)
 	case refused != nil:
 		st.Note = fmt.Sprintf("it works until %s, but LinkedIn refused to renew it: consent again before", stamp(t.AccessExpiresAt))
 	}
 }
+
+// storeTodo is what to do where tokens cannot be stored. Where that is stands in
+// the log and not here: what a Status says may be for everybody.
+const storeTodo = "let leadstream write where the tokens are kept; the log and `leadstream auth status` say what is in the way"
 
 // endOf is why a token that is not active cannot come back by itself.
 func (s *Session) endOf(t Token, in Introspection, refused *ConsentNeededError) *ConsentNeededError {

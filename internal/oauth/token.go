@@ -33,7 +33,34 @@ type Token struct {
 	// ObtainedAt is when this pair was given: AuthorizedAt for the first,
 	// later for each renewal of the same consent.
 	ObtainedAt time.Time
+	// Installation is the one that began the consent; "" when it was given to a
+	// release that did not note it.
+	Installation string
+	// Refused is LinkedIn's refusal to renew this pair; zero while there was none.
+	Refused Refusal
 }
+
+// Refusal is LinkedIn's refusal to renew a token, which stands until a renewal
+// works. It is kept with the token, so that other processes know of it.
+type Refusal struct {
+	At     time.Time
+	Reason Reason
+	Detail string // LinkedIn's own word for it, without secrets
+}
+
+// IsZero reports whether there was none.
+func (r Refusal) IsZero() bool { return r.At.IsZero() }
+
+// belongsTo is ErrForeign for a consent that another installation began.
+func (t Token) belongsTo(installation string) error {
+	if t.Installation == "" || installation == "" || t.Installation == installation {
+		return nil
+	}
+	return fmt.Errorf("%w, %q", ErrForeign, t.Installation)
+}
+
+// filled is t with what reading adds to what was stored.
+func (t Token) filled() Token { return recordOf(t).token() }
 
 // IsZero reports whether there is no token.
 func (t Token) IsZero() bool { return t.Access == "" }
@@ -57,12 +84,13 @@ func (t Token) Supersedes(held Token) bool {
 	return !t.ObtainedAt.Before(held.ObtainedAt)
 }
 
-// Equal reports whether both are the same pair with the same facts.
+// Equal reports whether both are the same pair with the same facts, whatever came
+// of renewing it.
 func (t Token) Equal(o Token) bool {
 	return t.Access == o.Access && t.Refresh == o.Refresh &&
 		t.AccessExpiresAt.Equal(o.AccessExpiresAt) && t.RefreshExpiresAt.Equal(o.RefreshExpiresAt) &&
 		slices.Equal(t.Scopes, o.Scopes) &&
-		t.AuthorizedAt.Equal(o.AuthorizedAt) && t.ObtainedAt.Equal(o.ObtainedAt)
+		t.AuthorizedAt.Equal(o.AuthorizedAt) && t.ObtainedAt.Equal(o.ObtainedAt) && t.Installation == o.Installation
 }
 
 // String tells the dates and scopes, never the secrets.
@@ -109,6 +137,10 @@ type Store interface {
 	// none; any other error means that nothing is known. It is called every
 	// few seconds and must be cheap while nothing changes.
 	Load(ctx context.Context) (Token, error)
+	// Reserve sees to it, as far as that can be known beforehand, that a Save will
+	// work, until release is called: what is asked of LinkedIn in between cannot be
+	// taken back. Where processes take turns, it is this one's until then.
+	Reserve(ctx context.Context) (release func(), err error)
 	// Save makes t durable before it returns nil. When t does not supersede
 	// what is held (Token.Supersedes) the error is ErrSuperseded and what is
 	// held stays.
@@ -120,6 +152,8 @@ type Store interface {
 var (
 	// ErrNoToken: the store holds no token.
 	ErrNoToken = errors.New("no token is stored")
+	// ErrCannotStore: a Reserve of the store failed.
+	ErrCannotStore = errors.New("what LinkedIn gives could not be stored")
 	// ErrSuperseded: the store holds a newer token, or the consent that the
 	// token belongs to was removed.
 	ErrSuperseded = errors.New("the store holds a newer token or the consent was removed")

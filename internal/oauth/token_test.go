@@ -143,8 +143,11 @@ func TestTokenThatCannotBeUnsealedSaysWhy(t *testing.T) {
 		{"empty", nil, "", ErrCorrupt},
 		{"other JSON", []byte(`{"access_token":"PLANTED"}`), "", ErrCorrupt},
 		{"wrong types", []byte(`{"version":1,"access_token":["PLANTED"]}`), "", ErrCorrupt},
-		{"newer version", []byte(`{"version":2,"access_token":"PLANTED"}`), "", ErrCorrupt},
-		{"huge", bytes.Repeat([]byte("PLANTED"), 10_000), "", ErrCorrupt},
+		{"newer version", []byte(`{"version":2,"access_token":"PLANTED"}`), "", ErrNewer},
+		{"huge", bytes.Repeat([]byte("PLANTED"), 100_000), "", ErrCorrupt},
+		{"not encrypted", plain, planted + "-right", ErrPlain},
+		{"with a line break", bytes.Replace(plain, []byte("-access"), []byte(`-acc\ness`), 1), "", ErrCorrupt},
+		{"with a blank", bytes.Replace(plain, []byte("-refresh"), []byte(`-refresh `), 1), "", ErrCorrupt},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -157,13 +160,63 @@ func TestTokenThatCannotBeUnsealedSaysWhy(t *testing.T) {
 	}
 }
 
-func TestPlainTokenIsReadAlthoughAPassphraseIsSet(t *testing.T) {
-	plain, err := Seal(sample(), "")
-	if err != nil {
-		t.Fatal(err)
+// Whatever token is stored, by whichever store, is read again: one that would not
+// be is refused before.
+func TestWhatIsStoredCanBeReadAgain(t *testing.T) {
+	with := func(change func(*Token)) Token {
+		tok := sample()
+		change(&tok)
+		return tok
 	}
-	if got, err := Unseal(plain, "new"); err != nil || !got.Equal(sample()) {
-		t.Errorf("Unseal = %v, %v", got, err)
+	tokens := map[string]Token{
+		"as LinkedIn gives them": sample(),
+		"bearer only":            with(func(tok *Token) { tok.Refresh, tok.RefreshExpiresAt = "", time.Time{} }),
+		"no dates":               with(func(tok *Token) { tok.AccessExpiresAt, tok.RefreshExpiresAt = time.Time{}, time.Time{} }),
+		"as long as can be": with(func(tok *Token) {
+			tok.Access, tok.Refresh = strings.Repeat("a", maxToken), strings.Repeat(`"`, maxToken)
+		}),
+		"too long":           with(func(tok *Token) { tok.Access = strings.Repeat("a", maxToken+1) }),
+		"refresh too long":   with(func(tok *Token) { tok.Refresh = strings.Repeat("a", 70_000) }),
+		"a line break":       with(func(tok *Token) { tok.Access = planted + "\n" }),
+		"a carriage return":  with(func(tok *Token) { tok.Refresh = "a\rb" }),
+		"a NUL":              with(func(tok *Token) { tok.Access = "a\x00" }),
+		"a blank":            with(func(tok *Token) { tok.Access = " " + planted }),
+		"not ASCII":          with(func(tok *Token) { tok.Access = "ü" }),
+		"not UTF-8":          with(func(tok *Token) { tok.Access = "\xff" }),
+		"scopes not UTF-8":   with(func(tok *Token) { tok.Scopes = []string{"\xff"} }),
+		"no consent":         with(func(tok *Token) { tok.AuthorizedAt = time.Time{} }),
+		"year 10000":         with(func(tok *Token) { tok.AuthorizedAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }),
+		"endless scopes":     with(func(tok *Token) { tok.Scopes = []string{strings.Repeat("s", sealedLimit)} }),
+		"of an installation": with(func(tok *Token) { tok.Installation = "marketing" }),
+		"refused": with(func(tok *Token) {
+			tok.Refused = Refusal{At: begin, Reason: RefreshRefused, Detail: "400 invalid_request: no \"good\"\u2028"}
+		}),
+	}
+	stored := 0
+	for name, tok := range tokens {
+		path := tokenFile(t)
+		locked, l := tokenFile(t), newLogbook()
+		stores := map[string][2]Store{
+			"file": {NewFileStore(path, ""), NewFileStore(path, "")}, "encrypted file": {NewFileStore(locked, planted), NewFileStore(locked, planted)},
+			"records": {recordStore(l), recordStore(l)},
+		}
+		for kind, store := range stores {
+			if err := store[0].Save(t.Context(), tok); err != nil {
+				noSecret(t, "the error", err.Error())
+				if _, err := store[1].Load(t.Context()); !errors.Is(err, ErrNoToken) {
+					t.Errorf("%s in a %s: it was refused, and Load = %v", name, kind, err)
+				}
+				continue
+			}
+			stored++
+			got, err := store[1].Load(t.Context())
+			if err != nil || !got.Equal(tok.filled()) || got.Refused != tok.Refused {
+				t.Errorf("%s in a %s: Load = %v, %v; want what was stored", name, kind, got, err)
+			}
+		}
+	}
+	if stored != 3*6 {
+		t.Errorf("%d were stored, want the six good ones in each store", stored)
 	}
 }
 

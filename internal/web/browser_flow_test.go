@@ -89,7 +89,7 @@ type boundConsent struct {
 	done    atomic.Int32
 }
 
-func (c *boundConsent) AuthorizeURL(binding string) (string, error) {
+func (c *boundConsent) AuthorizeURL(_ context.Context, binding string) (string, error) {
 	return c.address() + "/oauth/v2/authorization?state=" + binding, nil
 }
 

@@ -29,8 +29,9 @@ const (
 type Consent interface {
 	// AuthorizeURL is the address of LinkedIn's consent page, with a state that
 	// is signed over browserBinding: an unguessable text that this server keeps
-	// in a cookie of the browser.
-	AuthorizeURL(browserBinding string) (string, error)
+	// in a cookie of the browser. The error is a *ConsentError where a person can
+	// mend what a consent would come to grief over.
+	AuthorizeURL(ctx context.Context, browserBinding string) (string, error)
 	// Callback finishes a consent from the parameters of the redirect.
 	// browserBinding is the cookie's, "" when the browser sent none: a state
 	// that was signed over a binding must then be refused, one that was issued
@@ -82,9 +83,15 @@ func (s *Server) connect(w http.ResponseWriter, r *http.Request) {
 	if s.elsewhere(w, r) {
 		return
 	}
+	ctx, cancel := s.patient(w, r)
+	defer cancel()
 	binding := rand.Text()
-	to, err := s.opts.Consent.AuthorizeURL(binding)
-	if err != nil {
+	to, err := s.opts.Consent.AuthorizeURL(ctx, binding)
+	switch told := (*ConsentError)(nil); {
+	case errors.As(err, &told):
+		s.refused(w, err)
+		return
+	case err != nil:
 		s.fail(w, "beginning a consent", err)
 		return
 	}

@@ -200,15 +200,27 @@ func TestWhoConsentsOrDisconnectsIsAnsweredBeforeTheConnectionIsCut(t *testing.T
 }
 
 // brokenConsent cannot make an address.
-type brokenConsent struct{ fakeConsent }
+type brokenConsent struct {
+	fakeConsent
+	err error
+}
 
-func (*brokenConsent) AuthorizeURL(string) (string, error) { return "", errors.New("no client id") }
+func (c *brokenConsent) AuthorizeURL(context.Context, string) (string, error) { return "", c.err }
 
 func TestConnectThatCannotBeginSetsNoCookie(t *testing.T) {
-	s := newTestServer(t, func(o *Options) { o.Consent = &brokenConsent{} })
-	w := ask(t, s, http.MethodPost, "/oauth/login", nil)
-	if w.Code != http.StatusInternalServerError || len(w.Result().Cookies()) > 0 {
-		t.Errorf("connect = %d with cookies %v, want 500 with none", w.Code, w.Result().Cookies())
+	for _, c := range []struct {
+		err    error
+		status int
+		says   string
+	}{
+		{errors.New("no client id"), http.StatusInternalServerError, "went wrong"},
+		{&ConsentError{Problem: "The tokens could not be stored.", Todo: "Make room.", Err: errors.New("/secret/place is full")}, http.StatusForbidden, "could not be stored"},
+	} {
+		s := newTestServer(t, func(o *Options) { o.Consent = &brokenConsent{err: c.err} })
+		w := ask(t, s, http.MethodPost, "/oauth/login", nil)
+		if w.Code != c.status || len(w.Result().Cookies()) > 0 || !strings.Contains(w.Body.String(), c.says) || strings.Contains(w.Body.String(), "/secret") {
+			t.Errorf("connect = %d with cookies %v: %s; want %d with none and %q", w.Code, w.Result().Cookies(), w.Body, c.status, c.says)
+		}
 	}
 }
 

@@ -47,7 +47,7 @@ type fakeConsent struct {
 	disconnected int
 }
 
-func (f *fakeConsent) AuthorizeURL(binding string) (string, error) {
+func (f *fakeConsent) AuthorizeURL(_ context.Context, binding string) (string, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.begun = append(f.begun, binding)

@@ -1,0 +1,236 @@
+package oauth
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"syscall"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// The names of what stands beside the token file.
+const (
+	lockSuffix = ".lock"
+	tempSuffix = ".tmp" // one name is enough under the lock, and no crash leaves a pile of them
+)
+
+// room is what a token takes on the disk, with much to spare.
+const room = 32 << 10
+
+// encryptedMark is what the lock file holds once tokens were kept encrypted.
+var encryptedMark = []byte("encrypted\n")
+
+// errNotPrivate: whoever can reach the file system may read what is kept there.
+var errNotPrivate = fmt.Errorf("%w whatever its mode is set to", ErrFileMode)
+
+// openRegular opens a file for reading, and nothing that would keep its reader
+// waiting or has no end: a pipe, a socket, a device, a directory.
+func openRegular(path string) (*os.File, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	if err := regular(info); err != nil {
+		return nil, err
+	}
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // it may have been replaced by a pipe since
+	if err != nil {
+		return nil, err
+	}
+	if info, err = f.Stat(); err == nil {
+		err = regular(info)
+	}
+	if err != nil {
+		_ = f.Close() // nothing was read
+		return nil, err
+	}
+	return f, nil
+}
+
+func regular(info fs.FileInfo) error {
+	if info.Mode().IsRegular() {
+		return nil
+	}
+	kind := "a device"
+	switch mode := info.Mode(); {
+	case mode.IsDir():
+		kind = "a directory"
+	case mode&fs.ModeNamedPipe != 0:
+		kind = "a pipe"
+	case mode&fs.ModeSocket != 0:
+		kind = "a socket"
+	}
+	return fmt.Errorf("%w but %s", ErrNotAFile, kind)
+}
+
+// private reports a file that others than its owner may read.
+func private(info fs.FileInfo) error {
+	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
+		return fmt.Errorf("%w (mode %04o)", ErrFileMode, info.Mode().Perm())
+	}
+	return nil
+}
+
+// lockFile waits for the lock between processes. Unlocking cannot fail in a way
+// that matters: closing the descriptor gives the lock up.
+func lockFile(ctx context.Context, path string) (unlock func(), err error) {
+	for {
+		if info, err := os.Stat(path); err == nil && regular(info) != nil {
+			return nil, fmt.Errorf("%s: %w", path, regular(info)) // to open a pipe would take for ever
+		}
+		l := flock.New(path, flock.SetPermissions(0o600))
+		if _, err := l.TryLockContext(ctx, 20*time.Millisecond); err != nil {
+			return nil, err
+		}
+		if inPlace(l, path) {
+			return func() { _ = l.Close() }, nil
+		}
+		_ = l.Close() // a logout has removed it meanwhile: the next one locks another file
+	}
+}
+
+// inPlace reports whether the file that is locked is still the one at path.
+func inPlace(l *flock.Flock, path string) bool {
+	locked, err := l.Stat()
+	if err != nil {
+		return false
+	}
+	found, err := os.Stat(path)
+	return err == nil && os.SameFile(locked, found)
+}
+
+// markedEncrypted reports whether the lock file says that tokens were kept
+// encrypted.
+func markedEncrypted(lock string) bool {
+	f, err := openRegular(lock)
+	if err != nil {
+		return false
+	}
+	defer func() { _ = f.Close() }() // only read from
+	begin, err := io.ReadAll(io.LimitReader(f, int64(len(encryptedMark))))
+	return err == nil && bytes.Equal(begin, encryptedMark)
+}
+
+// markEncrypted has the lock file say so. The lock is held.
+func markEncrypted(lock string) error { return os.WriteFile(lock, encryptedMark, 0o600) }
+
+// realPath is the file that a path names, through links, also when that does
+// not exist, as after a logout.
+func realPath(path string) string {
+	for range 40 { // links in a row, as Linux has it
+		if real, err := filepath.EvalSymlinks(path); err == nil {
+			return real
+		}
+		target, err := os.Readlink(path)
+		if err != nil {
+			return path
+		}
+		if !filepath.IsAbs(target) {
+			dir, err := filepath.EvalSymlinks(filepath.Dir(path))
+			if err != nil {
+				return path
+			}
+			target = filepath.Join(dir, target)
+		}
+		path = target
+	}
+	return path
+}
+
+func missing(path string) bool {
+	_, err := os.Lstat(path)
+	return errors.Is(err, fs.ErrNotExist)
+}
+
+// replaceFile puts data in the place of path so that after a crash there is
+// either the old content or the new, and never a file others may read. Room that
+// was made for it is used; what else stands there is not.
+func replaceFile(path string, data []byte, roomMade bool) error {
+	temp := path + tempSuffix
+	if !roomMade || missing(temp) {
+		if err := makeRoom(temp); err != nil {
+			return err
+		}
+	}
+	if err := fill(temp, data); err != nil {
+		return errors.Join(err, removeFile(temp))
+	}
+	if err := os.Rename(temp, path); err != nil {
+		return errors.Join(err, removeFile(temp))
+	}
+	return syncDir(path)
+}
+
+// removeFile removes a file, if it is there, and no directory.
+func removeFile(path string) error {
+	if info, err := os.Lstat(path); err == nil && info.IsDir() {
+		return &fs.PathError{Op: "remove", Path: path, Err: ErrNotAFile}
+	}
+	if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return nil
+}
+
+// makeRoom makes a file that only its owner may read and that takes room on the
+// disk, so that a token can be put there afterwards.
+func makeRoom(temp string) error {
+	if err := removeFile(temp); err != nil {
+		return err
+	}
+	f, err := os.OpenFile(temp, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
+	if err != nil {
+		return err
+	}
+	info, err := f.Stat()
+	if err == nil && private(info) != nil {
+		err = errNotPrivate
+	}
+	if err == nil {
+		_, err = f.Write(bytes.Repeat([]byte{'\n'}, room))
+	}
+	if err == nil {
+		err = f.Sync() // some file systems find out only here that they are full
+	}
+	if err = errors.Join(err, f.Close()); err != nil {
+		return errors.Join(err, removeFile(temp))
+	}
+	return nil
+}
+
+// fill has a file of makeRoom hold data and nothing else.
+func fill(temp string, data []byte) error {
+	f, err := os.OpenFile(temp, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(data)
+	if err == nil {
+		err = f.Truncate(int64(len(data)))
+	}
+	if err == nil {
+		err = f.Sync()
+	}
+	return errors.Join(err, f.Close())
+}
+
+// syncDir makes a rename or a removal in the directory of path durable. Windows
+// cannot sync a directory and does not need it.
+func syncDir(path string) error {
+	if runtime.GOOS == "windows" {
+		return nil
+	}
+	d, err := os.Open(filepath.Dir(path))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
