@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"syscall"
 
 	"leadstream/config"
 	"leadstream/connector"
@@ -18,7 +19,7 @@ import (
 // The exit codes are part of the public surface. 130 is untilSignal's.
 const (
 	exitDone        = 0
-	exitUnexpected  = 1
+	exitUnexpected  = 1 // also a crash, see crashWithOne
 	exitUsage       = 2 // usage or configuration
 	exitConsent     = 3 // consent needed
 	exitFenced      = 4 // fenced in spite of holding the work
@@ -69,7 +70,9 @@ func exitCode(err error) int {
 		return exitUsage
 	case retired(err), occupied(err):
 		return exitUsage
-	case is[*kafka.UnreachableError](err), is[*oauth.AnswerError](err), is[*linkedin.TransportError](err), is[*linkedin.AnswerError](err), is[*linkedin.BudgetError](err), is[net.Error](err):
+	case taken(err):
+		return exitUnexpected
+	case is[*kafka.UnreachableError](err), is[*oauth.AnswerError](err), is[*linkedin.TransportError](err), is[*linkedin.AnswerError](err), is[*linkedin.BudgetError](err), overNetwork(err):
 		return exitUnreachable
 	case outOfOrder(err):
 		return exitUnreachable
@@ -83,10 +86,29 @@ func is[E error](err error) bool {
 	return ok
 }
 
-// occupied reports whether an address to serve on cannot be had.
+// occupied reports whether an address to serve on cannot be had on this machine.
 func occupied(err error) bool {
 	refused, ok := errors.AsType[*net.OpError](err)
-	return ok && refused.Op == "listen"
+	return ok && refused.Op == "listen" && !errors.Is(refused, syscall.EADDRINUSE)
+}
+
+// taken reports whether another program serves on an address. That may pass, so
+// that it is no setting which forbids a restart.
+func taken(err error) bool {
+	refused, ok := errors.AsType[*net.OpError](err)
+	return ok && refused.Op == "listen" && errors.Is(refused, syscall.EADDRINUSE)
+}
+
+// overNetwork reports whether it is an error of the network. The operating system's
+// error numbers say of themselves that they are, whatever they are about, such as
+// a full disk.
+func overNetwork(err error) bool {
+	failed, ok := errors.AsType[net.Error](err)
+	if !ok {
+		return false
+	}
+	_, number := failed.(syscall.Errno)
+	return !number
 }
 
 // outOfOrder reports whether LinkedIn or the registry answered that it cannot

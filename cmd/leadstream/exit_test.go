@@ -3,7 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
+	"os"
+	"syscall"
 	"testing"
 
 	"leadstream/config"
@@ -41,7 +44,10 @@ func TestExitCodeFollowsFromTheErrorsType(t *testing.T) {
 		{"LinkedIn refuses", &linkedin.APIError{Status: 403}, 1},
 		{"LinkedIn's version is retired", &linkedin.APIError{Status: 426}, 2},
 		{"registry out of order", &schema.RegistryError{Status: 500}, 5},
-		{"http.listen taken", &net.OpError{Op: "listen", Err: odd}, 2},
+		{"http.listen of another machine", &net.OpError{Op: "listen", Err: odd}, 2},
+		{"http.listen taken, which may pass", &net.OpError{Op: "listen", Err: os.NewSyscallError("bind", syscall.EADDRINUSE)}, 1},
+		{"a full disk behind standard output", &fs.PathError{Op: "write", Path: "/dev/stdout", Err: syscall.ENOSPC}, 1},
+		{"a refused connection", &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.ECONNREFUSED)}, 5},
 		{"network", &net.OpError{Op: "dial", Err: odd}, 5},
 		{"differences", exitWith(exitDifferences, nil), 6},
 		{"the command's own code counts", exitWith(exitDifferences, &net.OpError{Op: "dial", Err: odd}), 6},

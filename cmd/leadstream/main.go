@@ -11,6 +11,7 @@ import (
 
 func main() {
 	leaveNoCore()
+	crashWithOne()
 	signals := make(chan os.Signal, 2) // room for both that count
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	ctx, stop := untilSignal(context.Background(), signals, os.Exit)

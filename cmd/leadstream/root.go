@@ -74,7 +74,7 @@ Settings come from flags, else from LEADSTREAM_ variables, else from a YAML
 file, else they are the defaults; "leadstream config" shows all of them and
 where each came from.
 
-Exit codes: 0 done, 1 unexpected, 2 usage or configuration, 3 consent needed,
+Exit codes: 0 done, 1 unexpected or a crash, 2 usage or configuration, 3 consent needed,
 4 fenced by a program that uses the same transactional id, 5 something it
 depends on cannot be reached, 6 differences were found.`,
 		Args:          noArgs,
