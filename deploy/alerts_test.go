@@ -197,7 +197,8 @@ var scenarios = map[string]struct{ fires, quiet string }{
 		"leadstream_webhook_requests_total" + at(`outcome="challenge"`) + " 0+0.01x400\nprocess_start_time_seconds" + at("") + " -60000x400",
 	},
 	"LeadstreamNotificationsRefused": {
-		"leadstream_webhook_requests_total" + at(`outcome="forged"`) + " 0+1x60\nleadstream_webhook_requests_total" + at(`outcome="accepted"`) + " 7x60",
+		"leadstream_webhook_requests_total" + at(`outcome="forged"`) + " 0+1x60\nleadstream_webhook_requests_total" + at(`outcome="accepted"`) + " 7x60\n" +
+			"leadstream_webhook_requests_total" + at(`outcome="other_signature"`) + " 0x60",
 		"leadstream_webhook_requests_total" + at(`outcome="forged"`) + " 0+1x60\nleadstream_webhook_requests_total" + at(`outcome="accepted"`) + " 0+1x60",
 	},
 	"LeadstreamNotificationsFail": {

@@ -13,6 +13,7 @@ import (
 	"net/http/httputil"
 	"net/url"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -326,5 +327,40 @@ func TestADeletedLeadStaysAway(t *testing.T) {
 		if slices.ContainsFunc(made[:5], func(s submission) bool { return s.ID == r.Key }) && r.Value != nil {
 			t.Errorf("deleted lead %s is in the topic that was made anew", r.Key)
 		}
+	}
+}
+
+// LinkedIn signs in another form than it documents: everything is refused, and a
+// person is told which setting takes it.
+func TestNotificationsInAnotherFormOfSignatureAreNotRefusedInSilence(t *testing.T) {
+	t.Parallel()
+	w, b := pushed(t, options{simulate: []string{"--leads", "5", "--organizations", "1"}})
+	w.linkedin.post("/sim/switches", object{"signatureOfBody": true, "localWebhooks": true, "webhookRetry": "500ms"})
+	c := b.hook(w, "strict")
+	c.awaitActive(30 * time.Second)
+	w.subscribed(1)
+	w.linkedin.submit(object{"count": 3})
+	c.says(20*time.Second, `"level":"error"`, "another form", "`webhook.signature` to any")
+	eventually(t, 10*time.Second, func() error {
+		r, err := c.ready()
+		if err != nil || r.status != http.StatusServiceUnavailable || len(r.Degraded) != 1 || !strings.Contains(r.Degraded[0].Todo, "`webhook.signature`") {
+			return fmt.Errorf("/readyz?strict=1 = %d %+v (%v)", r.status, r.Degraded, err)
+		}
+		return nil
+	})
+	if n := strings.Count(c.text(), "in another form than LinkedIn documents"); n != 1 {
+		t.Errorf("it was said %d times, want once", n)
+	}
+	if code, _ := c.stop(); code != 0 {
+		t.Errorf("exit %d, want 0", code)
+	}
+	w.settings["LEADSTREAM_WEBHOOK_SIGNATURE"] = "any"
+	b.mu.Lock()
+	b.targets = nil
+	b.mu.Unlock()
+	c = b.hook(w, "any")
+	w.await(30 * time.Second) // LinkedIn repeats them
+	if r, err := c.ready(); err != nil || r.status != http.StatusOK {
+		t.Errorf("/readyz?strict=1 = %d %+v (%v)", r.status, r.Degraded, err)
 	}
 }

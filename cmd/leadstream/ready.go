@@ -75,6 +75,7 @@ func (v *viewer) ready() web.Readiness {
 	if consent {
 		r.Degraded = append(r.Degraded, d)
 	}
+	r.Degraded = append(r.Degraded, v.refusedNotifications()...)
 	r.Degraded = append(r.Degraded, roles(st)...)
 	r.Degraded = append(r.Degraded, v.unread(st, consent)...)
 	r.Degraded = append(r.Degraded, suspended(st)...)
@@ -110,6 +111,18 @@ func (v *viewer) away(ctx context.Context) []web.Degradation {
 			Todo: "see that it runs and that `registry.url` names it"})
 	}
 	return list
+}
+
+// refusedNotifications says that what LinkedIn notifies of is thrown away.
+func (v *viewer) refusedNotifications() []web.Degradation {
+	if v.receiver == nil {
+		return nil
+	}
+	t, thrown := v.receiver.Trouble()
+	if !thrown {
+		return nil
+	}
+	return []web.Degradation{{Part: "notifications", Reason: t.Reason, Todo: t.Todo}}
 }
 
 // givenUp is how long after it last met that Kafka or the registry is away a piece of

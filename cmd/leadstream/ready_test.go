@@ -2,8 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/hmac"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -15,8 +20,10 @@ import (
 	"leadstream/connector"
 	"leadstream/internal/delivery"
 	"leadstream/internal/kafka"
+	"leadstream/internal/lead"
 	"leadstream/internal/oauth"
 	"leadstream/internal/web"
+	"leadstream/internal/webhook"
 )
 
 // idleViewer is a viewer of a process that does nothing, for which Kafka and the
@@ -187,6 +194,30 @@ func TestNotReadyBeforeKafkaWasReached(t *testing.T) {
 	v.reached.Store(false)
 	if r := v.ready(); r.Ready || parts(r.Degraded) != "kafka" {
 		t.Errorf("ready %t, degraded %+v", r.Ready, r.Degraded)
+	}
+}
+
+// With webhook.signature as it is by default, and a LinkedIn that signs in the other
+// form that was seen.
+func TestNotificationsThatAreAllRefusedAreDegraded(t *testing.T) {
+	v := idleViewer(t, nil, nil)
+	var err error
+	v.receiver, err = webhook.New(webhook.Options{Secret: "s", Handle: func(context.Context, lead.Notification) error { return nil }})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := parts(v.ready().Degraded); strings.Contains(got, "notifications") {
+		t.Errorf("degraded before any came: %s", got)
+	}
+	body := `{"type":"LEAD_ACTION"}`
+	mac := hmac.New(sha256.New, []byte("s"))
+	mac.Write([]byte(body))
+	r := httptest.NewRequest(http.MethodPost, webhook.Path, strings.NewReader(body))
+	r.Header.Set("X-LI-Signature", hex.EncodeToString(mac.Sum(nil)))
+	v.receiver.ServeHTTP(httptest.NewRecorder(), r)
+	ready := v.ready()
+	if !ready.Ready || parts(ready.Degraded) != "notifications" || !strings.Contains(ready.Degraded[0].Todo, "`webhook.signature`") {
+		t.Errorf("ready %t, degraded %+v; want the setting named", ready.Ready, ready.Degraded)
 	}
 }
 

@@ -82,12 +82,16 @@ func (s *system) operate(ctx context.Context, base connector.Options) error {
 	work := s.newConnector(base)
 	beat = s.newHeartbeat(work.Resume)
 	s.metrics.MustRegister(newConnectionMetrics(beat.Pulse))
+	var err error
+	if s.receiver, err = s.newReceiver(work); err != nil {
+		return err
+	}
 	log.Info("starting", zap.String("name", c.Name), zap.Strings("brokers", c.Kafka.Brokers), zap.String("version", readBuild().Version))
 	group, ctx := errgroup.WithContext(ctx)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	group.Go(func() error { return s.serve(ctx, work, beat) })
-	group.Go(func() error { return s.receive(ctx, work) })
+	group.Go(func() error { return s.receive(ctx) })
 	group.Go(func() error {
 		beat.Run(ctx)
 		return nil

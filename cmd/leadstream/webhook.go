@@ -36,21 +36,30 @@ func webhookURL(configured string) string {
 	return u.String()
 }
 
-// receive serves the webhook, on a listener of its own, until ctx ends.
-func (s *system) receive(ctx context.Context, work *connector.Connector) error {
+// newReceiver is the webhook of the configuration, nil without one.
+func (s *system) newReceiver(work *connector.Connector) (*webhook.Receiver, error) {
 	c := s.config
 	if c.Webhook.Listen == "" {
-		return nil
+		return nil, nil
 	}
 	receiver, err := webhook.New(webhook.Options{
 		Secret: c.LinkedIn.ClientSecret.Reveal(), AnySignature: c.Webhook.Signature == "any",
 		Handle: work.Notify, Registerer: s.metrics, Log: s.log.Named("webhook"),
 	})
 	if err != nil {
-		return fmt.Errorf("setting up the webhook: %w", err)
+		return nil, fmt.Errorf("setting up the webhook: %w", err)
+	}
+	return receiver, nil
+}
+
+// receive serves the webhook, on a listener of its own, until ctx ends.
+func (s *system) receive(ctx context.Context) error {
+	c := s.config
+	if s.receiver == nil {
+		return nil
 	}
 	mux := http.NewServeMux()
-	mux.Handle(webhook.Path, receiver)
+	mux.Handle(webhook.Path, s.receiver)
 	listener, err := web.NewListener("webhook.listen", c.Webhook.Listen, mux, s.log.Named("webhook"))
 	if err != nil {
 		return exitWith(exitUsage, err)

@@ -16,6 +16,7 @@ import (
 	"leadstream/internal/kafka"
 	"leadstream/internal/linkedin"
 	"leadstream/internal/oauth"
+	"leadstream/internal/webhook"
 	"leadstream/schema"
 )
 
@@ -34,6 +35,7 @@ type system struct {
 	tokens   oauth.Store
 	session  *oauth.Session
 	linkedin *linkedin.Client
+	receiver *webhook.Receiver // of a connector that runs; nil without a webhook
 	// reached: Kafka has answered since the start.
 	reached atomic.Bool
 }

@@ -243,7 +243,7 @@ type Readiness struct {
 
 // Degradation is one thing that does not work.
 type Degradation struct {
-	Part string `json:"part"` // kafka, registry, consent, role, form, source
+	Part string `json:"part"` // kafka, registry, consent, notifications, role, form, source
 	// Reason says what is amiss: with organizations by URN and forms by id.
 	Reason string `json:"reason"`
 	Todo   string `json:"todo,omitzero"`

@@ -42,7 +42,7 @@ func read(body []byte) (lead.Notification, error) {
 		return lead.Notification{}, fmt.Errorf("it is not the JSON of a notification: %w", shape(err))
 	}
 	if w.Type != typeLeadAction || w.Action != lead.Created && w.Action != lead.Deleted {
-		return lead.Notification{}, errOther
+		return lead.Notification{}, fmt.Errorf("%w: type %.40q, leadAction %.40q", errOther, w.Type, w.Action)
 	}
 	n := lead.Notification{Action: w.Action, ResponseID: strings.TrimPrefix(w.Response, responseURN)}
 	if n.ResponseID == "" || len(n.ResponseID) > maxID || strings.HasPrefix(n.ResponseID, "urn:") {

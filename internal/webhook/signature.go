@@ -24,20 +24,28 @@ func sign(secret string, parts ...string) string {
 // app's secret. Source: LinkedIn, webhook validation.
 func ChallengeResponse(secret, code string) string { return sign(secret, code) }
 
-// genuine reports, in a time that says nothing, whether a delivery with this
-// X-LI-Signature is LinkedIn's. lenient also takes what integrators have seen
-// instead of the documented form: a value with the prefix in front, and an HMAC
-// over the body alone.
-func genuine(secret, signature string, body []byte, lenient bool) bool {
+// authenticity is what a signature says of a delivery.
+type authenticity int
+
+const (
+	forged     authenticity = iota // not LinkedIn's
+	unusual                        // LinkedIn's, in a form that is not documented but was seen by integrators
+	documented                     // LinkedIn's, as it documents
+)
+
+// authenticate tells, in a time that says nothing, whether a delivery with this
+// X-LI-Signature is LinkedIn's. The unusual forms are a value with the prefix in front,
+// and an HMAC over the body alone.
+func authenticate(secret, signature string, body []byte) authenticity {
 	want := sign(secret, prefix, string(body))
 	if hmac.Equal([]byte(signature), []byte(want)) {
-		return true
-	}
-	if !lenient {
-		return false
+		return documented
 	}
 	signature = strings.TrimPrefix(signature, prefix)
-	documented := hmac.Equal([]byte(signature), []byte(want))
+	prefixed := hmac.Equal([]byte(signature), []byte(want))
 	bare := hmac.Equal([]byte(signature), []byte(sign(secret, string(body))))
-	return documented || bare
+	if prefixed || bare {
+		return unusual
+	}
+	return forged
 }

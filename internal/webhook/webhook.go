@@ -39,8 +39,10 @@ const (
 	staleAfter = 7 * 24 * time.Hour
 	// aheadMost is how far ahead of our clock LinkedIn's may be.
 	aheadMost = time.Hour
-	// warnEvery separates the log lines about refused deliveries.
+	// warnEvery separates the log lines about refused deliveries, and sayEvery those
+	// that say what a person must do or know.
 	warnEvery = time.Minute
+	sayEvery  = time.Hour
 )
 
 // Options say how a Receiver works.
@@ -67,6 +69,8 @@ type Receiver struct {
 	recent   *recent
 	outcomes *prometheus.CounterVec
 	warned   *occasion
+	said     *occasion
+	fate     fate
 }
 
 // The outcomes of a request.
@@ -76,6 +80,7 @@ const (
 	outcomeDuplicate = "duplicate" // carried out before
 	outcomeIgnored   = "ignored"   // about something else
 	outcomeForged    = "forged"
+	outcomeUnusual   = "other_signature" // LinkedIn's, in a form that is not taken
 	outcomeStale     = "stale"
 	outcomeMalformed = "malformed"
 	outcomeFailed    = "failed" // LinkedIn is to send it again
@@ -92,13 +97,14 @@ func New(o Options) (*Receiver, error) {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	r := &Receiver{opts: o, log: o.Log, recent: newRecent(recentSize), warned: &occasion{every: warnEvery, now: o.Now},
+	r := &Receiver{opts: o, log: o.Log, recent: newRecent(recentSize), fate: fate{now: o.Now},
+		warned: &occasion{every: warnEvery, now: o.Now}, said: &occasion{every: sayEvery, now: o.Now},
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "leadstream_webhook_requests_total",
-			Help: "Requests to the webhook, by outcome: challenge, accepted, duplicate, ignored, forged, stale, malformed, or failed, which LinkedIn repeats.",
+			Help: "Requests to the webhook, by outcome: challenge, accepted, duplicate, ignored, forged, other_signature, stale, malformed, or failed, which LinkedIn repeats.",
 		}, []string{"outcome"})}
 	for _, outcome := range []string{outcomeChallenge, outcomeAccepted, outcomeDuplicate, outcomeIgnored,
-		outcomeForged, outcomeStale, outcomeMalformed, outcomeFailed} {
+		outcomeForged, outcomeUnusual, outcomeStale, outcomeMalformed, outcomeFailed} {
 		r.outcomes.WithLabelValues(outcome)
 	}
 	if o.Registerer != nil {
@@ -160,22 +166,9 @@ func (r *Receiver) deliver(w http.ResponseWriter, req *http.Request) (outcome st
 		r.refuse(outcomeMalformed, fmt.Errorf("its body could not be read, or is longer than %d bytes", maxBody))
 		return outcomeMalformed, http.StatusRequestEntityTooLarge
 	}
-	if !genuine(r.opts.Secret, req.Header.Get("X-LI-Signature"), body, r.opts.AnySignature) {
-		r.refuse(outcomeForged, errors.New("its X-LI-Signature is not what linkedin.client_secret gives"))
-		return outcomeForged, http.StatusUnauthorized
-	}
-	n, err := read(body)
-	switch age := r.opts.Now().Sub(n.OccurredAt); {
-	case errors.Is(err, errOther):
-		return outcomeIgnored, http.StatusOK
-	case err != nil:
-		r.refuse(outcomeMalformed, err)
-		return outcomeMalformed, http.StatusBadRequest
-	case age > staleAfter || age < -aheadMost:
-		r.refuse(outcomeStale, fmt.Errorf("it is about %s, which is not within %s before our clock", lead.Stamp(n.OccurredAt), staleAfter))
-		return outcomeStale, http.StatusBadRequest
-	case r.recent.has(n):
-		return outcomeDuplicate, http.StatusOK
+	n, outcome, status := r.judge(body, authenticate(r.opts.Secret, req.Header.Get("X-LI-Signature"), body))
+	if outcome != outcomeAccepted {
+		return outcome, status
 	}
 	ctx, cancel := context.WithTimeout(req.Context(), handleTime)
 	defer cancel()
@@ -191,9 +184,62 @@ func (r *Receiver) deliver(w http.ResponseWriter, req *http.Request) (outcome st
 	return outcomeAccepted, http.StatusOK
 }
 
+// judge says what a delivery is. What LinkedIn signed and is thrown away all the same
+// is trouble, since it may be so with all that come.
+func (r *Receiver) judge(body []byte, its authenticity) (n lead.Notification, outcome string, status int) {
+	n, err := read(body)
+	other := errors.Is(err, errOther)
+	switch age := r.opts.Now().Sub(n.OccurredAt); {
+	// A challenge has us sign letters and digits: only what can be read is LinkedIn's for certain.
+	case its == unusual && !r.opts.AnySignature && (err == nil || other):
+		r.unusual()
+		return n, outcomeUnusual, http.StatusUnauthorized
+	case its == forged, its == unusual && !r.opts.AnySignature:
+		r.refuse(outcomeForged, errors.New("its X-LI-Signature is not what linkedin.client_secret gives"))
+		return n, outcomeForged, http.StatusUnauthorized
+	case other:
+		r.ignore(err)
+		return n, outcomeIgnored, http.StatusOK
+	case err != nil:
+		r.refuse(outcomeMalformed, err)
+		r.fate.thrown(Trouble{"a notification of LinkedIn could not be read: " + err.Error(), "polls find new leads, deletions are not seen; see whether a newer release reads it"})
+		return n, outcomeMalformed, http.StatusBadRequest
+	case age > staleAfter || age < -aheadMost:
+		r.refuse(outcomeStale, fmt.Errorf("it is about %s, which is not within %s before our clock", lead.Stamp(n.OccurredAt), staleAfter))
+		r.fate.thrown(Trouble{"a notification of LinkedIn was refused because of its time, " + lead.Stamp(n.OccurredAt), "set the clock of this machine right, if it is not"})
+		return n, outcomeStale, http.StatusBadRequest
+	}
+	if r.fate.taken() {
+		r.log.Info("LinkedIn's notifications are taken again")
+	}
+	if r.recent.has(n) {
+		return n, outcomeDuplicate, http.StatusOK
+	}
+	return n, outcomeAccepted, http.StatusOK
+}
+
+// unusual says that LinkedIn signs in a form that is not taken.
+func (r *Receiver) unusual() {
+	t := Trouble{"LinkedIn signs its notifications in another form than it documents, and they are refused", "set `webhook.signature` to any, and restart"}
+	r.fate.thrown(t)
+	if times, say := r.said.come(outcomeUnusual); say {
+		r.log.Error("LinkedIn's notifications are refused: they are signed with the app's secret, in another form than LinkedIn documents",
+			zap.Int("times", times), zap.String("todo", t.Todo))
+	}
+}
+
+// ignore tells of what LinkedIn delivers and is no notification of a lead that came
+// or went: not loud, for the app may have other uses, and not silent, for it may be
+// all that comes.
+func (r *Receiver) ignore(why error) {
+	if times, say := r.said.come(outcomeIgnored); say {
+		r.log.Info("deliveries to the webhook that are not about leads are ignored", zap.Int("times", times), zap.Error(why))
+	}
+}
+
 // remedies are what to do about a kind of request that was refused.
 var remedies = map[string]string{
-	outcomeForged:    "nothing, if a stranger sent it; if it was LinkedIn, compare linkedin.client_secret with the app's Auth page, and see webhook.signature",
+	outcomeForged:    "nothing, if a stranger sent it; if it was LinkedIn, compare linkedin.client_secret with the app's Auth page",
 	outcomeStale:     "nothing; if it comes often, compare this machine's clock",
 	outcomeMalformed: "nothing, if a stranger sent it; else report it",
 }

@@ -1,0 +1,55 @@
+package webhook
+
+import (
+	"sync"
+	"time"
+)
+
+// Trouble is why notifications that LinkedIn signed are thrown away.
+type Trouble struct {
+	Reason string // without what a notification holds
+	Todo   string // what to do
+}
+
+// troubleLife is how long after the last notification that was thrown away that
+// is told, when none comes that is taken: some installations get one a day.
+const troubleLife = 24 * time.Hour
+
+// fate is what became of the last notification that LinkedIn signed. Strangers do
+// not change it. Safe for concurrent use.
+type fate struct {
+	now func() time.Time
+
+	mu      sync.Mutex
+	trouble Trouble // zero when it was taken
+	at      time.Time
+}
+
+// thrown notes that a notification was thrown away.
+func (f *fate) thrown(t Trouble) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	f.trouble, f.at = t, f.now()
+}
+
+// taken notes that a notification was taken, and reports whether that is news.
+func (f *fate) taken() (news bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	news = f.trouble != Trouble{}
+	f.trouble = Trouble{}
+	return news
+}
+
+func (f *fate) is() (Trouble, bool) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if (f.trouble == Trouble{}) || f.now().Sub(f.at) > troubleLife {
+		return Trouble{}, false
+	}
+	return f.trouble, true
+}
+
+// Trouble is why the last notification that LinkedIn signed was thrown away; false
+// when it was taken, or when none came.
+func (r *Receiver) Trouble() (Trouble, bool) { return r.fate.is() }
