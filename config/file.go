@@ -9,6 +9,8 @@ import (
 	"os"
 	"regexp"
 	"strings"
+	"syscall"
+	"time"
 
 	"go.yaml.in/yaml/v3"
 )
@@ -31,12 +33,16 @@ func fileLayer(path string, p *problems) (layer, error) {
 }
 
 func readBounded(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK, 0) // to open a pipe does not wait for who writes to it
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close() // read only: nothing to lose
-	text, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	var from io.Reader = f
+	if info, err := f.Stat(); err == nil && info.Mode()&(fs.ModeNamedPipe|fs.ModeCharDevice) != 0 {
+		from = &pipe{f, path}
+	}
+	text, err := io.ReadAll(io.LimitReader(from, maxFile+1))
 	if err != nil {
 		return nil, err
 	}
@@ -44,6 +50,33 @@ func readBounded(path string) ([]byte, error) {
 		return nil, &fs.PathError{Op: "read", Path: path, Err: fmt.Errorf("larger than %d bytes", maxFile)}
 	}
 	return text, nil
+}
+
+// pipeWait is how long a pipe may say nothing.
+var pipeWait = 10 * time.Second
+
+// pipe reads what somebody else is still writing, as of a shell's <(command), and
+// does not wait for ever for who never writes.
+type pipe struct {
+	*os.File
+	path string
+}
+
+func (p *pipe) Read(b []byte) (int, error) {
+	for end := time.Now().Add(pipeWait); ; {
+		_ = p.SetReadDeadline(end) // what has no deadline is read as it comes
+		n, err := p.File.Read(b)
+		switch {
+		case n > 0:
+			p.path = "" // somebody writes: the end of it is the end
+		case errors.Is(err, os.ErrDeadlineExceeded), errors.Is(err, io.EOF) && p.path != "" && !time.Now().Before(end):
+			return 0, &fs.PathError{Op: "read", Path: p.Name(), Err: fmt.Errorf("it is a pipe to which nobody writes; waited %s", pipeWait)}
+		case errors.Is(err, io.EOF) && p.path != "": // nobody has opened it for writing yet
+			time.Sleep(10 * time.Millisecond)
+			continue
+		}
+		return n, err
+	}
 }
 
 // parseFile turns the text of a file into a layer.

@@ -126,7 +126,7 @@ func resolve(l layer) (*Config, problems) {
 }
 
 // readSecret reads the file that a twin names. One line break at its end is
-// not part of the secret.
+// not part of the secret, and a second one is a mistake (parseSecret).
 func readSecret(s *setting, twin raw, p *problems) (raw, bool) {
 	if twin.shape != scalar || !isPath(twin.text) {
 		p.add(s.FileTwin, "", "must be a path", twin.where)
@@ -137,7 +137,10 @@ func readSecret(s *setting, twin raw, p *problems) (raw, bool) {
 		p.add(s.FileTwin, twin.text, err.Error(), twin.where)
 		return raw{}, false
 	}
-	secret := strings.TrimSuffix(strings.TrimSuffix(string(text), "\n"), "\r")
+	secret, ended := strings.CutSuffix(string(text), "\n")
+	if ended {
+		secret = strings.TrimSuffix(secret, "\r")
+	}
 	if secret == "" {
 		p.add(s.FileTwin, twin.text, "the file is empty", twin.where)
 		return raw{}, false

@@ -8,6 +8,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 )
 
 // parse reads a raw value as the setting's type and checks its bounds. The
@@ -51,6 +53,9 @@ func (s *setting) checkText(text string) string {
 	if text != strings.TrimSpace(text) || strings.ContainsAny(text, "\r\n\x00") {
 		return "must not hold line breaks nor begin or end with blanks"
 	}
+	if found := unseen(text); found != "" {
+		return "must be plain text, and " + found
+	}
 	if one, ok := s.tag.Lookup("oneof"); ok {
 		if !slices.Contains(strings.Fields(one), text) {
 			return "must be " + s.Bound + didYouMean(text, strings.Fields(one))
@@ -73,7 +78,31 @@ func (s *setting) parseSecret(text string) (value reflect.Value, reason string) 
 	if text == "" {
 		return value, "must not be empty"
 	}
+	if found := unseen(text); found != "" {
+		return value, found + "; it would be taken for a part of the secret"
+	}
 	return reflect.ValueOf(NewSecret(text)), ""
+}
+
+// unseen says what a text holds that nobody sees, and that came along by mistake when
+// it was copied, saved or mounted; empty when there is nothing. It never quotes.
+func unseen(text string) string {
+	notSeen := func(r rune) bool { return unicode.IsSpace(r) || unicode.Is(unicode.Cf, r) }
+	first, _ := utf8.DecodeRuneInString(text)
+	last, _ := utf8.DecodeLastRuneInString(text)
+	switch {
+	case !utf8.ValidString(text):
+		return "it is not UTF-8, perhaps UTF-16: save it as UTF-8"
+	case strings.ContainsRune(text, '\ufeff'):
+		return "it holds a byte order mark (U+FEFF): save it without"
+	case strings.ContainsAny(text, "\r\n\u0085\u2028\u2029"):
+		return "it holds a line break, besides the one that may end a file"
+	case strings.ContainsFunc(text, unicode.IsControl):
+		return "it holds a NUL or another control character"
+	case text != "" && (notSeen(first) || notSeen(last)):
+		return "it begins or ends with a blank, or with a character of no width"
+	}
+	return ""
 }
 
 func (s *setting) parseDuration(text string) (value reflect.Value, reason string) {
