@@ -106,8 +106,10 @@ type Schema struct {
 
 // HTTP is the listener for people, probes and Prometheus.
 type HTTP struct {
-	Listen   string `key:"listen" default:"127.0.0.1:8480" rule:"listen" doc:"Health, metrics, status page and OAuth callback."`
-	Password Secret `key:"password" doc:"For the page, /api and /oauth. Without it these are served on loopback only, and beyond loopback just /healthz, /readyz and /metrics."`
+	Listen string `key:"listen" default:"127.0.0.1:8480" rule:"listen" doc:"Health, metrics, status page and OAuth callback."`
+	// Hosts are the names by which it may be asked in addition to those that always count.
+	Hosts    []string `key:"hosts" rule:"host" shows:"none" doc:"Further names by which it may be asked, besides addresses, localhost, the machine's name and the host of linkedin.redirect_url."`
+	Password Secret   `key:"password" doc:"For the page, /api and /oauth. Without it these are served on loopback only, and beyond loopback just /healthz, /readyz and /metrics."`
 }
 
 // Webhook is the listener for LinkedIn's notifications; off without an address.

@@ -8,7 +8,7 @@ func TestEveryKeyCanComeFromTheEnvironment(t *testing.T) {
 		"kafka.tls.ca_file": "ca.pem", "kafka.tls.cert_file": "c.pem", "kafka.tls.key_file": "k.pem", "kafka.tls.server_name": "kafka",
 		"kafka.sasl.mechanism": "PLAIN", "kafka.sasl.username": "me", "kafka.topic_config": "retention.ms=1,cleanup.policy=compact,delete",
 		"registry.url": "https://registry.example.com", "registry.username": "me", "registry.ca_file": "ca.pem",
-		"webhook.listen": ":8443", "webhook.url": "https://hooks.example.com",
+		"http.hosts": "leads.example.com,vm7.example.com:8480", "webhook.listen": ":8443", "webhook.url": "https://hooks.example.com",
 	}
 	var environ []string
 	for _, k := range Keys() {

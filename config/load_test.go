@@ -163,6 +163,7 @@ func TestDefaultsAreThoseOfTheDocumentation(t *testing.T) {
 		"registry.ca_file":         "",
 		"schema.multiple_choice":   "array",
 		"http.listen":              "127.0.0.1:8480",
+		"http.hosts":               "",
 		"http.password":            "",
 		"webhook.listen":           "",
 		"webhook.signature":        "documented",

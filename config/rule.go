@@ -32,6 +32,7 @@ var (
 	topicName    = regexp.MustCompile(`^[a-zA-Z0-9._-]+$`)
 	apiVersion   = regexp.MustCompile(`^20\d{2}(0[1-9]|1[0-2])$`)
 	scopeName    = regexp.MustCompile(`^[a-z0-9_.:]+$`)
+	hostName     = regexp.MustCompile(`^[A-Za-z0-9]([A-Za-z0-9_.-]*[A-Za-z0-9])?$`)
 	topicSetting = regexp.MustCompile(`^[a-z0-9]+(\.[a-z0-9]+)+$`)
 )
 
@@ -52,6 +53,7 @@ var rules = map[string]rule{
 	"url":          {func(s string) bool { return isURL(s, "http", "https") }, "an http or https URL without user, query and fragment"},
 	"webhook":      {func(s string) bool { return isRedirect(s) && isURL(s, "http", "https") }, "an https URL, or http with localhost, without user, query and fragment"},
 	"redirect":     {isRedirect, "an https URL, or http with localhost, without fragment"},
+	"host":         {isHost, "names of hosts, as leads.example.com"},
 	"hostport":     {func(s string) bool { return isAddress(s, 1) }, "host:port"},
 	"listen":       {func(s string) bool { return isListen(s) }, "address:port, as 127.0.0.1:8480 or :8480"},
 	"path":         {isPath, "a path"},
@@ -101,6 +103,18 @@ func isAddress(s string, lowest int) bool {
 
 // isListen allows no host (every interface) and port 0 (any that is free).
 func isListen(s string) bool { return isAddress(s, 0) }
+
+// isHost takes the name of a host, with or without a port.
+func isHost(s string) bool {
+	name := s
+	if host, port, err := net.SplitHostPort(s); err == nil {
+		if n, err := strconv.Atoi(port); err != nil || n < 1 || n > 65535 {
+			return false
+		}
+		name = host
+	}
+	return hostName.MatchString(name)
+}
 
 func isPath(s string) bool { return s != "" && !strings.ContainsRune(s, 0) }
 

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -22,6 +24,7 @@ func (s *system) serve(ctx context.Context, work *connector.Connector, beat *oau
 	consent := &webConsent{session: s.session, beat: beat}
 	defer consent.looks.Wait()
 	server, err := web.New(web.Options{
+		Installation: s.config.Name, Hosts: s.hosts(),
 		Listen: s.config.HTTP.Listen, Password: s.config.HTTP.Password.Reveal(),
 		RedirectURL: s.config.LinkedIn.RedirectURL, AuthURL: s.config.LinkedIn.AuthURL,
 		View: v.view, Ready: v.ready,
@@ -35,6 +38,16 @@ func (s *system) serve(ctx context.Context, work *connector.Connector, beat *oau
 	group.Go(func() error { return server.Run(ctx) })
 	group.Go(func() error { return v.run(ctx) })
 	return group.Wait()
+}
+
+// hosts are the names by which the HTTP server may be asked: those of the
+// configuration, and this machine's.
+func (s *system) hosts() []string {
+	names := slices.Clone(s.config.HTTP.Hosts)
+	if own, err := os.Hostname(); err == nil {
+		names = append(names, own)
+	}
+	return names
 }
 
 // lookPatience is how long a browser waits for the heartbeat to see what has

@@ -145,7 +145,10 @@ func fileStore(path, passphrase string) (*FileStore, *observer.ObservedLogs) {
 // A plain file is encrypted once, when there was none before, and that is said;
 // from then on a plain one is none of ours, also for processes that start later.
 func TestAPlainFileIsTakenOnlyWhereNoneWasEverEncrypted(t *testing.T) {
-	put := func(t *testing.T, path string, tok Token) { t.Helper(); writeRaw(t, path, string(sealedWith(t, tok, ""))) }
+	put := func(t *testing.T, path string, tok Token) {
+		t.Helper()
+		writeRaw(t, path, string(sealedWith(t, tok, "")))
+	}
 	t.Run("from before the passphrase", func(t *testing.T) {
 		path := tokenFile(t)
 		put(t, path, sample())

@@ -7,10 +7,13 @@ import (
 	"net/url"
 	"slices"
 	"strings"
+
+	"go.uber.org/zap"
 )
 
-// probes are served to whoever reaches the port: an orchestrator and Prometheus
-// ask by address, by service name and without a password.
+// probes are served to whoever reaches the port, without a password: an orchestrator
+// and Prometheus ask by address or by service name. Whether the process is alive is
+// told under any name, as load balancers may ask by the name of what they serve.
 var probes = map[string]bool{"/healthz": true, "/readyz": true, "/metrics": true}
 
 // forwarding are headers by which a proxy says that the request is not its own, and
@@ -25,7 +28,8 @@ var (
 // Host header and the password who may come in at all.
 func (s *Server) guard(next http.Handler) http.Handler {
 	changes := http.NewCrossOriginProtection()
-	changes.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+	changes.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		s.strange.Warn("a request that another site made a browser send was refused", zap.String("path", clip(r.URL.Path)), zap.String("origin", clip(r.Header.Get("Origin"))))
 		s.refuse(w, http.StatusForbidden, "This request came from another site and was refused.",
 			"Open the status page itself and try again there.")
 	}))
@@ -34,11 +38,13 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		s.protect(w.Header())
 		local := fromHere(r)
 		probe := probes[r.URL.Path]
-		switch {
-		case probe && (!local || ofCluster(hostname(r.Host))):
+		switch host := hostname(r.Host); {
+		case probe && (host == "" || ofNobody(host)), r.URL.Path == "/healthz" && !local:
 		case !s.knows(r.Host, local):
+			s.strange.Warn("a request by a name that is not known for this server was refused: if it is meant, set http.hosts",
+				zap.String("host", clip(host)), zap.String("path", clip(r.URL.Path)))
 			s.refuse(w, http.StatusMisdirectedRequest, "This server is not known under the name it was asked by.",
-				"Ask it by its address, or by the host of linkedin.redirect_url.")
+				"Ask it by its address, or by the host of linkedin.redirect_url, or name it in http.hosts.")
 			return
 		case !probe && s.opts.Password == "" && !s.private(r, local):
 			s.refuse(w, http.StatusForbidden, "Without a password this is served on the machine itself only.",
@@ -139,11 +145,21 @@ func passedOn(r *http.Request) bool {
 	return false
 }
 
-// ofCluster tells the names of services under Kubernetes, by which a proxy in the
-// pod passes on what asks for the probes. Nobody can register them, so no page of a
-// stranger has them.
-func ofCluster(host string) bool {
-	return host != "" && !strings.Contains(host, ".") || strings.HasSuffix(host, ".svc") || strings.HasSuffix(host, ".svc.cluster.local")
+// ofNobody tells names that nobody can register, so that no page of a stranger has
+// them: those without a dot, as of services under Docker, of services under Kubernetes, and
+// those that ICANN keeps for private use (.internal, resolution 2024.07.29.06).
+func ofNobody(host string) bool {
+	return host != "" && !strings.Contains(host, ".") || strings.HasSuffix(host, ".svc") || strings.HasSuffix(host, ".svc.cluster.local") ||
+		strings.HasSuffix(host, ".internal")
+}
+
+// clip is what a log shows of what a stranger sent.
+func clip(text string) string {
+	const most = 100
+	if r := []rune(text); len(r) > most {
+		return string(r[:most]) + "…"
+	}
+	return text
 }
 
 // isLocalhost tells the names that always mean this machine (RFC 6761, 6.3).

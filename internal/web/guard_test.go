@@ -53,7 +53,7 @@ func TestWithoutPasswordOnlyTheMachineItselfSeesMoreThanTheProbes(t *testing.T) 
 		{"status through a proxy at home", "/api/status", from(near, "localhost:8480", "X-Forwarded-Proto", "https"), 403},
 		{"page through Istio's sidecar, which tells nothing", "/", from("127.0.0.6:40000", "localhost:8480"), 403},
 		{"metrics by service name through a sidecar", "/metrics", from("127.0.0.6:40000", "leadstream.default.svc:8480"), 200},
-		{"metrics by another name through Istio's sidecar", "/metrics", from("127.0.0.6:40000", "leadstream.cluster.example.com"), 200},
+		{"metrics by another name through Istio's sidecar", "/metrics", from("127.0.0.6:40000", "leadstream.cluster.example.com"), 421},
 		{"alive by service name through a proxy at home", "/healthz", from(near, "leadstream.default.svc:8480"), 200},
 		{"ready by service name through a proxy at home", "/readyz", from(near, "leadstream.default.svc.cluster.local:8480", "X-Forwarded-For", "192.0.2.7"), 200},
 		{"metrics by short service name through a proxy at home", "/metrics", from(near, "leadstream:8480"), 200},
@@ -104,6 +104,43 @@ func TestAProxyThatSaysNothingIsKnownByItsProtocol(t *testing.T) {
 		if w := get(t, s, path, old); w.Code != want {
 			t.Errorf("GET %s = %d, want %d", path, w.Code, want)
 		}
+	}
+}
+
+// A page that had its own name point at this server, wherever that listens, must
+// read no probe that tells anything. Who asks for the probes in earnest does so by an
+// address, by a name that nobody can register, or by one that the server was given.
+func TestProbesAreNotReadUnderForeignNames(t *testing.T) {
+	core, logs := observer.New(zap.WarnLevel)
+	s := newTestServer(t, func(o *Options) {
+		o.RedirectURL, o.Hosts, o.Log = "https://leads.example.com/oauth/callback", []string{"vm7.example.com"}, zap.New(core)
+	})
+	for host, known := range map[string]bool{
+		"198.51.100.1:8480": true, "10.0.3.7": true, "[2001:db8::1]:8480": true, // the kubelet's and Prometheus's way
+		"leadstream:8480": true, "leadstream.default.svc": true, "leadstream.default.svc.cluster.local:8480": true, "10-0-3-7.leadstream.default.svc.cluster.local.": true,
+		"host.docker.internal:8480": true, "vm7.us-central1-a.c.project.internal": true,
+		"leads.example.com": true, "vm7.example.com:8480": true, "VM7.example.com": true,
+		"":                 true, // HTTP/1.0, as of a load balancer
+		"evil.example.net": false, "evil.example.net:8480": false, "leadstream.evil.example.net": false, "svc.example.net": false, "leadstream.svc.example.net": false,
+		"internal.example.net": false, "localhost.example.net": false, "198.51.100.1.nip.io": false, "localhost.:8480": true,
+	} {
+		for _, remote := range []string{"192.0.2.7:40000", "127.0.0.1:40000", "127.0.0.6:40000"} {
+			for _, path := range []string{"/metrics", "/readyz", "/readyz?strict=1"} {
+				w := get(t, s, path, from(remote, host))
+				if got := w.Code != http.StatusMisdirectedRequest; got != known {
+					t.Errorf("%s from %s, Host %q: %d, want known %v", path, remote, host, w.Code, known)
+				}
+				if !known && (strings.Contains(w.Body.String(), "leadstream_") || !strings.Contains(w.Body.String(), "http.hosts")) {
+					t.Errorf("%s, Host %q: %s", path, host, w.Body)
+				}
+			}
+		}
+		if w := get(t, s, "/healthz", from("192.0.2.7:40000", host)); w.Code != http.StatusOK {
+			t.Errorf("/healthz, Host %q: %d, want 200", host, w.Code)
+		}
+	}
+	if n := logs.FilterMessageSnippet("http.hosts").Len(); n == 0 || n > strangeLines {
+		t.Errorf("it was said %d times, want some and no more than %d a minute", n, strangeLines)
 	}
 }
 

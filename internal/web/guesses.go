@@ -1,24 +1,35 @@
 package web
 
 import (
+	"context"
 	"net/http"
 	"net/netip"
 	"strings"
 	"sync"
 	"time"
 
-	"golang.org/x/time/rate"
+	"leadstream/internal/fault"
 )
 
-// Wrong passwords that are answered: five at once from one guesser and then one
-// in twelve seconds; twenty at once from all strangers and then one a second. A
-// password of eight random letters and digits stands that for ever.
-const (
-	guessesPerGuesser = 5
-	guessesInAll      = 20
-	guessEvery        = 12 * time.Second
-	anyGuessEvery     = time.Second
+// limit is how often a wrong password may be tried: so many at once, and then one in
+// every so often, for which it is waited in line.
+type limit struct {
+	atOnce float64
+	every  time.Duration
+}
+
+// A guesser by himself, and all strangers together. Whoever knows the password
+// waits in the same line as who guesses: it moves fast enough that a guess each second
+// does not hold him up, and slowly enough that a password of eight random letters and digits
+// stands it for thousands of years.
+var (
+	perGuesser = limit{5, 500 * time.Millisecond}
+	inAll      = limit{20, 100 * time.Millisecond}
 )
+
+// longestLine is how long a guess waits for its turn; who would wait longer is
+// sent away.
+const longestLine = 5 * time.Second
 
 // guesser is who tries a password.
 type guesser struct {
@@ -30,63 +41,88 @@ type guesser struct {
 }
 
 // guesses limits how often a wrong password may be tried. Right ones cost
-// nothing, but while a guesser is limited they are refused as well, else the
-// limit would limit nothing. Safe for concurrent use.
+// nothing, but wait for their turn as well, else the limit would limit nothing.
+// Safe for concurrent use.
 type guesses struct {
+	now  func() time.Time
+	wait func(context.Context, time.Duration) error
+
 	mu  sync.Mutex
-	all *rate.Limiter            // of strangers
-	of  map[string]*rate.Limiter // of those who guessed wrong of late
+	all line            // of strangers
+	of  map[string]line // of those who guessed wrong of late
 }
 
-func newGuesses() *guesses {
-	return &guesses{all: rate.NewLimiter(rate.Every(anyGuessEvery), guessesInAll), of: map[string]*rate.Limiter{}}
+func newGuesses(now func() time.Time) *guesses {
+	return &guesses{now: now, wait: fault.Sleep, of: map[string]line{}}
 }
 
-// try asks right, unless from has guessed wrong too often: then wait is how
-// long until it may try again, above 0.
-func (g *guesses) try(from guesser, now time.Time, right func() bool) (ok bool, wait time.Duration) {
-	g.mu.Lock()
-	defer g.mu.Unlock()
-	mine, guessed := g.of[from.id]
-	if !guessed {
-		mine = rate.NewLimiter(rate.Every(guessEvery), guessesPerGuesser)
-	}
-	wait = untilNext(mine, now)
-	if !from.known {
-		wait = max(wait, untilNext(g.all, now))
-	}
-	if wait > 0 {
+// line is how many guesses were made that time has not taken back yet.
+type line struct {
+	guesses float64
+	at      time.Time
+}
+
+// as is the line at a later time.
+func (l line) as(now time.Time, by limit) line {
+	passed := max(now.Sub(l.at), 0)
+	return line{max(l.guesses-float64(passed)/float64(by.every), 0), now}
+}
+
+// turn is how long one more has to wait.
+func (l line) turn(by limit) time.Duration {
+	return time.Duration(max(l.guesses+1-by.atOnce, 0) * float64(by.every))
+}
+
+// try asks right when it is from's turn. Where that is too far off it does not: then
+// wait is how long until it may try again, above 0.
+func (g *guesses) try(ctx context.Context, from guesser, right func() bool) (ok bool, wait time.Duration) {
+	if wait = g.queue(from); wait > longestLine || wait > 0 && g.wait(ctx, wait) != nil {
 		return false, wait
 	}
-	if right() {
-		return true, 0
+	if !right() {
+		return false, 0
 	}
-	mine.AllowN(now, 1)
-	if !from.known {
-		g.all.AllowN(now, 1)
-	}
-	g.forget(now)
-	g.of[from.id] = mine
-	return false, 0
+	g.add(from, -1)
+	return true, 0
 }
 
-// forget drops the guessers that have all their guesses back. As wrong guesses come
-// no faster than all allows, and known browsers are few, so is what remains.
-func (g *guesses) forget(now time.Time) {
-	for key, l := range g.of {
-		if l.TokensAt(now) >= guessesPerGuesser {
-			delete(g.of, key)
+// queue has from wait for its turn, unless that is too far off.
+func (g *guesses) queue(from guesser) time.Duration {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	now := g.now()
+	wait := g.of[from.id].as(now, perGuesser).turn(perGuesser)
+	if !from.known {
+		wait = max(wait, g.all.as(now, inAll).turn(inAll))
+	}
+	if wait <= longestLine {
+		g.addLocked(from, 1, now)
+	}
+	return wait
+}
+
+func (g *guesses) add(from guesser, n float64) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.addLocked(from, n, g.now())
+}
+
+func (g *guesses) addLocked(from guesser, n float64, now time.Time) {
+	for id, l := range g.of { // those who have all their guesses back are forgotten
+		if l.as(now, perGuesser).guesses == 0 {
+			delete(g.of, id)
 		}
 	}
-}
-
-// untilNext is how long until l allows one more, 0 when it does now.
-func untilNext(l *rate.Limiter, now time.Time) time.Duration {
-	missing := 1 - l.TokensAt(now)
-	if missing <= 0 {
-		return 0
+	mine := g.of[from.id].as(now, perGuesser)
+	if mine.guesses = max(mine.guesses+n, 0); mine.guesses > 0 {
+		g.of[from.id] = mine
+	} else {
+		delete(g.of, from.id)
 	}
-	return max(time.Duration(missing/float64(l.Limit())*float64(time.Second)), time.Millisecond)
+	if !from.known {
+		g.all = g.all.as(now, inAll)
+		g.all.guesses = max(g.all.guesses+n, 0)
+	}
 }
 
 // network is what one person commands: an IPv4 address, an IPv6 /64.

@@ -36,7 +36,7 @@ func (s *Server) member(next string, h http.HandlerFunc) http.HandlerFunc {
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
 		if _, password, ok := r.BasicAuth(); ok {
-			right, wait := s.guesses.try(s.guesser(r), s.now(), func() bool { return s.sessions.right(password) })
+			right, wait := s.guesses.try(r.Context(), s.guesser(r), func() bool { return s.sessions.right(password) })
 			if right {
 				h(w, r)
 				return
@@ -108,7 +108,7 @@ func (s *Server) loggedIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	page := loginPage{frame: s.frame("Log in", ""), Next: known(r.PostForm.Get("next"))}
-	right, wait := s.guesses.try(s.guesser(r), s.now(), func() bool { return s.sessions.right(r.PostForm.Get("password")) })
+	right, wait := s.guesses.try(r.Context(), s.guesser(r), func() bool { return s.sessions.right(r.PostForm.Get("password")) })
 	switch {
 	case wait > 0:
 		page.Wait = seconds(wait)
@@ -148,8 +148,11 @@ func (s *Server) welcome(w http.ResponseWriter, r *http.Request) error {
 	return nil
 }
 
-// logout ends the browser's session.
+// logout ends the session, also for whoever has a copy of the cookie.
 func (s *Server) logout(w http.ResponseWriter, r *http.Request) {
+	if cookie, err := r.Cookie(s.cookieName("session")); err == nil && s.sessions != nil {
+		s.sessions.end(cookie.Value, s.now())
+	}
 	s.setCookie(w, r, "session", "", -1)
 	redirect(w, "./")
 }

@@ -1,11 +1,13 @@
 package web
 
 import (
+	"context"
+	"errors"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -134,8 +136,9 @@ func TestSessionCookieIsForThisServerAlone(t *testing.T) {
 	}
 }
 
-func TestSessionsAreSharedByPasswordAlone(t *testing.T) {
-	one, other, changed := newSessions(secret, 2), newSessions(secret, 2), newSessions("another", 2)
+func TestSessionsAreSharedWithinAnInstallationAlone(t *testing.T) {
+	one, other := newSessions("marketing", secret, 2, noon), newSessions("marketing", secret, 2, noon)
+	changed, elsewhere := newSessions("marketing", "another", 2, noon), newSessions("sales", secret, 2, noon)
 	session, err := one.issue(noon)
 	if err != nil {
 		t.Fatal(err)
@@ -146,6 +149,16 @@ func TestSessionsAreSharedByPasswordAlone(t *testing.T) {
 	if err := changed.check(session, noon); err == nil {
 		t.Error("the session outlives a change of the password")
 	}
+	if err := elsewhere.check(session, noon); err == nil {
+		t.Error("the session opens another installation with the same password")
+	}
+	browser, err := one.browser.issue(noon)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if other.browser.check(browser, noon) != nil || elsewhere.browser.check(browser, noon) == nil {
+		t.Error("a known browser is not known to its installation alone")
+	}
 	for i := range session {
 		forged := []byte(session)
 		forged[i] ^= 1
@@ -153,18 +166,48 @@ func TestSessionsAreSharedByPasswordAlone(t *testing.T) {
 			t.Errorf("a session with byte %d changed is accepted", i)
 		}
 	}
-	for _, s := range []string{"", "x", session + "A", session[:len(session)-1], strings.Repeat("A", len(session))} {
+	for _, s := range []string{"", "x", session + "A", session[:len(session)-1], session[:9] + "\n" + session[9:], strings.Repeat("A", len(session))} {
 		if err := one.check(s, noon); err == nil {
 			t.Errorf("session %.20q is accepted", s)
 		}
 	}
 }
 
-func TestLogoutEndsTheSessionInTheBrowser(t *testing.T) {
+// A copy of the cookie, from a shared machine or a backup of a browser, opens nothing
+// after a logout: neither here nor after a restart, when nobody knows any more
+// which sessions were ended.
+func TestLogoutEndsTheSessionForWhoeverHasACopy(t *testing.T) {
 	now := noon
-	w := ask(t, locked(t, &now), http.MethodPost, "/logout", nil)
+	s := locked(t, &now)
+	mine, theirs := logIn(t, s, "192.0.2.7:1", secret, ""), logIn(t, s, "192.0.2.8:1", secret, "")
+	now = now.Add(time.Hour)
+	w := ask(t, s, http.MethodPost, "/logout", with(mine))
 	if c := w.Result().Cookies()[0]; w.Code != http.StatusSeeOther || c.MaxAge >= 0 || c.Value != "" {
 		t.Errorf("logout = %d with cookie %v, want 303 and the cookie removed", w.Code, c)
+	}
+	for _, path := range []string{"/", "/api/status", "/oauth/login", "/oauth/disconnect"} {
+		if got := get(t, s, path, with(mine)).Code; got == http.StatusOK {
+			t.Errorf("GET %s with a copy of the session = %d", path, got)
+		}
+	}
+	if got := get(t, s, "/", with(theirs)).Code; got != http.StatusOK {
+		t.Errorf("the session of somebody else gives %d, want 200", got)
+	}
+	restarted := locked(t, &now)
+	for name, session := range map[string]*httptest.ResponseRecorder{"ended": mine, "not ended": theirs} {
+		if got := get(t, restarted, "/", with(session)).Code; got == http.StatusOK {
+			t.Errorf("after a restart a session that was %s before gives %d", name, got)
+		}
+	}
+	if got := get(t, restarted, "/", with(logIn(t, restarted, "192.0.2.7:1", secret, ""))).Code; got != http.StatusOK {
+		t.Errorf("after a restart a new session gives %d, want 200", got)
+	}
+	// What was ended is forgotten when it would have ended by itself.
+	now = now.Add(sessionLife)
+	ask(t, s, http.MethodPost, "/logout", with(logIn(t, s, "192.0.2.7:1", secret, "")))
+	ask(t, s, http.MethodPost, "/logout", func(r *http.Request) { r.AddCookie(&http.Cookie{Name: s.cookieName("session"), Value: "forged"}) })
+	if n := len(s.sessions.ended); n != 1 {
+		t.Errorf("%d ended sessions are remembered, want the one that could still be used", n)
 	}
 }
 
@@ -174,7 +217,7 @@ func TestProgramsLogInByBasicAuthentication(t *testing.T) {
 	basic := func(password string) func(*http.Request) {
 		return func(r *http.Request) { r.SetBasicAuth("monitor", password) }
 	}
-	for range 3 * guessesPerGuesser { // right ones are not limited
+	for range 100 { // right ones are not limited
 		if w := get(t, s, "/api/status", basic(secret)); w.Code != http.StatusOK {
 			t.Fatalf("the right password = %d, want 200", w.Code)
 		}
@@ -183,7 +226,7 @@ func TestProgramsLogInByBasicAuthentication(t *testing.T) {
 	if w.Code != http.StatusUnauthorized || !strings.HasPrefix(w.Header().Get("WWW-Authenticate"), "Basic ") {
 		t.Errorf("a wrong password = %d %q, want 401 that asks for Basic", w.Code, w.Header().Get("WWW-Authenticate"))
 	}
-	for range guessesPerGuesser {
+	for range ofOne {
 		w = get(t, s, "/api/status", basic("wrong"))
 	}
 	if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") == "" {
@@ -191,24 +234,66 @@ func TestProgramsLogInByBasicAuthentication(t *testing.T) {
 	}
 }
 
+// As many wrong passwords are answered that come at the same moment: those that need
+// not wait, and those that do.
+var (
+	ofOne = answeredAtOnce(perGuesser)
+	ofAll = answeredAtOnce(inAll)
+)
+
+func answeredAtOnce(l limit) int { return int(l.atOnce) + int(longestLine/l.every) }
+
 func TestGuessingIsSlow(t *testing.T) {
 	now := noon
 	s := locked(t, &now)
-	for i := range guessesPerGuesser {
+	waited := time.Duration(0)
+	s.guesses.wait = func(_ context.Context, d time.Duration) error {
+		waited, now = waited+d, now.Add(d)
+		return nil
+	}
+	const guesses = 1000
+	for i := range guesses {
+		if w := logIn(t, s, "192.0.2.7:1", "wrong", ""); w.Code != http.StatusUnauthorized {
+			t.Fatalf("wrong password %d = %d, want 401", i+1, w.Code)
+		}
+	}
+	if least := (guesses - time.Duration(perGuesser.atOnce)) * perGuesser.every; waited < least {
+		t.Errorf("a thousand guesses took %v, want %v", waited, least)
+	}
+}
+
+func TestGuessesThatWouldWaitTooLongAreNotLookedAt(t *testing.T) {
+	now := noon
+	s := locked(t, &now)
+	for i := range ofOne {
 		if w := logIn(t, s, "192.0.2.7:1", "wrong", ""); w.Code != http.StatusUnauthorized {
 			t.Fatalf("wrong password %d = %d, want 401", i+1, w.Code)
 		}
 	}
 	w := logIn(t, s, "192.0.2.7:2", secret, "")
-	if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "12" {
-		t.Errorf("the next guess = %d, Retry-After %q, want 429 and 12", w.Code, w.Header().Get("Retry-After"))
+	if w.Code != http.StatusTooManyRequests || w.Header().Get("Retry-After") != "6" {
+		t.Errorf("the next guess = %d, Retry-After %q, want 429 and 6", w.Code, w.Header().Get("Retry-After"))
 	}
 	if w := logIn(t, s, "198.51.100.9:1", secret, ""); w.Code != http.StatusSeeOther {
 		t.Errorf("somebody else meanwhile = %d, want 303", w.Code)
 	}
-	now = now.Add(guessEvery)
+	now = now.Add(perGuesser.every)
 	if w := logIn(t, s, "192.0.2.7:3", secret, ""); w.Code != http.StatusSeeOther {
 		t.Errorf("after the wait = %d, want 303", w.Code)
+	}
+}
+
+func TestWhoGoesAwayInTheLineIsNotLookedAt(t *testing.T) {
+	now := noon
+	s := locked(t, &now)
+	gone := errors.New("gone")
+	s.guesses.wait = func(context.Context, time.Duration) error { return gone }
+	g, looked := guesser{id: "a"}, 0
+	for range 100 {
+		s.guesses.try(t.Context(), g, func() bool { looked++; return false })
+	}
+	if looked != int(perGuesser.atOnce) {
+		t.Errorf("%d guesses were looked at, want the %v that need not wait", looked, perGuesser.atOnce)
 	}
 }
 
@@ -216,19 +301,62 @@ func TestGuessingFromManyAddressesIsSlowToo(t *testing.T) {
 	now := noon
 	s := locked(t, &now)
 	refused := 0
-	for i := range 10 * guessesInAll {
+	for i := range 10 * ofAll {
 		remote := "[2001:db8:0:" + string(rune('a'+i%6)) + string(rune('0'+i%10)) + "::1]:1"
 		if logIn(t, s, remote, "wrong", "").Code == http.StatusTooManyRequests {
 			refused++
 		}
 	}
-	if answered := 10*guessesInAll - refused; answered > guessesInAll {
-		t.Errorf("%d guesses were answered at once, want at most %d", answered, guessesInAll)
+	if answered := 10*ofAll - refused; answered > ofAll {
+		t.Errorf("%d guesses were answered at once, want at most %d", answered, ofAll)
 	}
 	now = now.Add(time.Hour)
 	logIn(t, s, "192.0.2.7:1", "wrong", "")
 	if n := len(s.guesses.of); n != 1 {
 		t.Errorf("%d addresses are remembered an hour later, want 1", n)
+	}
+}
+
+// Somebody guesses, each second and for an hour, under the same address or under a new
+// one each time. Whoever knows the password is let in within seconds, with whatever
+// he comes, and so is the monitor that sends it each time.
+func TestAGuesserEachSecondLocksOutNobodyWhoKnowsThePassword(t *testing.T) {
+	basic := func(s *Server, remote, password string) int {
+		return get(t, s, "/api/status", func(r *http.Request) {
+			from(remote, "198.51.100.1:8480")(r)
+			r.SetBasicAuth("monitor", password)
+		}).Code
+	}
+	form := func(s *Server, remote, password string) int { return logIn(t, s, remote, password, "").Code }
+	for name, guess := range map[string]func(s *Server, i int){
+		"the same address":           func(s *Server, _ int) { form(s, "192.0.2.7:1", "guess") },
+		"the same address, by Basic": func(s *Server, _ int) { basic(s, "192.0.2.7:1", "guess") },
+		"another address each time":  func(s *Server, i int) { form(s, fmt.Sprintf("203.0.%d.%d:1", i/250, i%250), "guess") },
+		"twice a second from everywhere": func(s *Server, i int) {
+			form(s, fmt.Sprintf("203.0.%d.%d:1", i/250, i%250), "guess")
+			form(s, "192.0.2.7:1", "guess")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			now := noon
+			s := locked(t, &now)
+			var waited time.Duration // by the one who asks
+			s.guesses.wait = func(_ context.Context, d time.Duration) error { waited += d; return nil }
+			for i := range 3600 {
+				guess(s, i)
+				now = now.Add(300 * time.Millisecond)
+				waited = 0
+				for _, knows := range []int{form(s, "192.0.2.7:1", secret) - http.StatusSeeOther, basic(s, "192.0.2.7:1", secret) - http.StatusOK, basic(s, "192.0.2.9:1", secret) - http.StatusOK} {
+					if knows != 0 {
+						t.Fatalf("after %d guesses the right password is refused", i+1)
+					}
+				}
+				if waited > 3*time.Second {
+					t.Fatalf("after %d guesses the right password waits for %v", i+1, waited)
+				}
+				now = now.Add(700 * time.Millisecond)
+			}
+		})
 	}
 }
 
@@ -280,7 +408,7 @@ func TestOneGuesserBehindAProxyDoesNotLockOutTheOthers(t *testing.T) {
 					t.Fatalf("the right password = %d after %v of somebody else's guesses", w.Code, now.Sub(noon))
 				}
 			}
-			if most := guessesPerGuesser + int(now.Sub(noon)/guessEvery) + 1; answered > most {
+			if most := ofOne + int(now.Sub(noon)/perGuesser.every) + 1; answered > most {
 				t.Errorf("%d guesses of one guesser were answered, want at most %d", answered, most)
 			}
 		})
@@ -296,20 +424,20 @@ func TestNobodyGuessesFasterForWhatHeSaysHeIs(t *testing.T) {
 	})
 	known := behind(t, s, "", secret, nil)
 	answered := func(try func(i int) int) (n int) {
-		for i := range 10 * guessesInAll {
+		for i := range 10 * ofAll {
 			if try(i) == http.StatusUnauthorized {
 				n++
 			}
 		}
 		return n
 	}
-	if n := answered(func(i int) int { return behind(t, s, "198.51.100."+strconv.Itoa(i), "guess", nil).Code }); n != guessesInAll {
-		t.Errorf("under 200 names %d guesses are answered at once, want %d", n, guessesInAll)
+	if n := answered(func(i int) int { return behind(t, s, fmt.Sprintf("198.51.%d.%d", i/250, i%250), "guess", nil).Code }); n != ofAll {
+		t.Errorf("under 700 names %d guesses are answered at once, want %d", n, ofAll)
 	}
-	if n := answered(func(int) int { return behind(t, s, "", "guess", known).Code }); n != guessesPerGuesser {
-		t.Errorf("from a known browser %d guesses are answered at once, want %d", n, guessesPerGuesser)
+	if n := answered(func(int) int { return behind(t, s, "", "guess", known).Code }); n != ofOne {
+		t.Errorf("from a known browser %d guesses are answered at once, want %d", n, ofOne)
 	}
-	if n := answered(func(i int) int { return logIn(t, s, "203.0.113."+strconv.Itoa(i)+":1", "guess", "").Code }); n != 0 {
+	if n := answered(func(i int) int { return logIn(t, s, fmt.Sprintf("203.0.%d.%d:1", i/250, i%250), "guess", "").Code }); n != 0 {
 		t.Errorf("%d more are answered from elsewhere, want none", n)
 	}
 	session := known.Result().Cookies()[0]
@@ -324,8 +452,8 @@ func TestNobodyGuessesFasterForWhatHeSaysHeIs(t *testing.T) {
 func TestOneIPv6NetworkIsOneGuesser(t *testing.T) {
 	now := noon
 	s := locked(t, &now)
-	for i := range guessesPerGuesser {
-		logIn(t, s, "[2001:db8::"+string(rune('1'+i))+"]:1", "wrong", "")
+	for i := range ofOne {
+		logIn(t, s, fmt.Sprintf("[2001:db8::%d]:1", i+1), "wrong", "")
 	}
 	if w := logIn(t, s, "[2001:db8::ffff]:1", "wrong", ""); w.Code != http.StatusTooManyRequests {
 		t.Errorf("another address of the network = %d, want 429", w.Code)

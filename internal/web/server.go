@@ -32,6 +32,8 @@ const maxBody = 8 << 10
 type Options struct {
 	// Listen is host:port; port 0 takes a free one, see Addr.
 	Listen string
+	// Installation is the `name`: a login at one installation is none at another.
+	Installation string
 	// Password protects the page, /api and /oauth. Without one they are served
 	// on loopback only.
 	Password string
@@ -78,10 +80,11 @@ func New(o Options) (*Server, error) {
 	if o.View == nil || o.Ready == nil || o.Metrics == nil || o.Log == nil {
 		return nil, errors.New("making the HTTP server: View, Ready, Metrics and Log are required")
 	}
-	s := &Server{opts: o, log: o.Log, strange: seldom(o.Log), now: o.Now, hosts: map[string]bool{}, guesses: newGuesses()}
+	s := &Server{opts: o, log: o.Log, strange: seldom(o.Log), now: o.Now, hosts: map[string]bool{}}
 	if s.now == nil {
 		s.now = time.Now
 	}
+	s.guesses = newGuesses(s.now)
 	var err error
 	if s.redirect, err = absolute("linkedin.redirect_url", o.RedirectURL); err != nil {
 		return nil, err
@@ -98,7 +101,7 @@ func New(o Options) (*Server, error) {
 		s.hosts[strings.ToLower(name)] = name != ""
 	}
 	if o.Password != "" {
-		s.sessions = newSessions(o.Password, keyRounds)
+		s.sessions = newSessions(o.Installation, o.Password, keyRounds, s.now())
 	}
 	if s.Listener, err = NewListener("http.listen", o.Listen, s.routes(), o.Log); err != nil {
 		return nil, err
