@@ -53,6 +53,7 @@ func TestAnswersFindTheirColumns(t *testing.T) {
 		version int
 		answers []lead.Answer
 		given   []lead.ConsentAnswer
+		faults  []lead.Fault
 		want    map[string]any // what differs from a lead without answers
 		joined  map[string]any // the same in joined mode, where it differs
 	}{
@@ -116,6 +117,19 @@ func TestAnswersFindTheirColumns(t *testing.T) {
 		{name: "consent given twice", version: 3, given: []lead.ConsentAnswer{{ConsentID: 7}, {ConsentID: 7, Accepted: true}},
 			want: map[string]any{"hidden_utm": "third", "consent_7": false, "field_errors": map[string]any{"consent_7": whyTwice},
 				"unmapped": map[string]any{"consent_7": map[string]any{"accepted": true}}}},
+		{name: "consent that cannot be read", version: 3, given: []lead.ConsentAnswer{{ConsentID: 7, Problem: "accepted is a string", Raw: []byte(`{"accepted":"yes"}`)}, {ConsentID: 0, Accepted: true}, {ConsentID: 4, Problem: "accepted is missing"}},
+			want: map[string]any{"hidden_utm": "third", "consent_0": true, "field_errors": map[string]any{"consent_7": "accepted is a string", "consent_4": "accepted is missing"},
+				"unmapped": map[string]any{"consent_7": map[string]any{"accepted": "yes"}, "consent_4": nil}}},
+		{name: "consent that can be read the second time", version: 3, given: []lead.ConsentAnswer{{ConsentID: 7, Problem: "accepted is null", Raw: []byte(`{`)}, {ConsentID: 7, Accepted: true}},
+			want: map[string]any{"hidden_utm": "third", "consent_7": true, "field_errors": map[string]any{"consent_7": "accepted is null"},
+				"unmapped": map[string]any{"consent_7": "{"}}},
+		{name: "consent of which only that it is broken is known", version: 3, given: []lead.ConsentAnswer{{ConsentID: 0, Accepted: true}},
+			faults: []lead.Fault{{Field: "formResponse.consentResponses[1]", Problem: "consentId is missing"}},
+			want: map[string]any{"hidden_utm": "third", "consent_0": true,
+				"field_errors": map[string]any{"consent_7": "formResponse.consentResponses[1] consentId is missing"}}},
+		{name: "consents that are no list", version: 3, faults: []lead.Fault{{Field: "formResponse.consentResponses", Problem: "is a string"}},
+			want: map[string]any{"hidden_utm": "third", "field_errors": map[string]any{
+				"consent_0": "formResponse.consentResponses is a string", "consent_7": "formResponse.consentResponses is a string"}}},
 		{name: "text that is not UTF-8", version: 3, answers: []lead.Answer{words(1, "a\xffb")},
 			want: map[string]any{"hidden_utm": "third", "words": "a\uFFFDb", "field_errors": map[string]any{"words": whyNotUTF8}}},
 	} {
@@ -123,7 +137,7 @@ func TestAnswersFindTheirColumns(t *testing.T) {
 			t.Run(test.name+", "+string(mode), func(t *testing.T) {
 				f := fieldsOf(t, mode, v1, v3)
 				r := blank(test.version)
-				r.Answers, r.Consents = test.answers, test.given
+				r.Answers, r.Consents, r.Faults = test.answers, test.given, test.faults
 				decoded, faults := encode(t, f, r)
 				want := map[string]any{"unmapped": nil, "field_errors": nil}
 				for _, name := range names(f) {

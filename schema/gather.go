@@ -27,6 +27,9 @@ var pathColumns = map[string]string{
 	"associatedEntity": "event", "testLead": "test_lead",
 }
 
+// pathConsents is where the consents stand.
+const pathConsents = "formResponse.consentResponses"
+
 // gather finds the column of every answer and notes what has none or cannot
 // be read.
 func (s *scratch) gather(c *Codec, r *lead.Response) {
@@ -35,7 +38,9 @@ func (s *scratch) gather(c *Codec, r *lead.Response) {
 		if name, ok := pathColumns[first]; ok {
 			f.Field = name
 		}
-		s.fault(f.Field, f.Problem)
+		if !strings.HasPrefix(f.Field, pathConsents) {
+			s.fault(f.Field, f.Problem)
+		}
 	}
 	s.checkFixed(r)
 	for i := range r.Answers {
@@ -44,6 +49,7 @@ func (s *scratch) gather(c *Codec, r *lead.Response) {
 	for i := range r.Consents {
 		s.consent(c, r, i)
 	}
+	s.lostConsents(c, r)
 	if len(c.hidden) > 0 && !c.known.has(r.Form.Version) {
 		for _, i := range c.hidden {
 			if _, ok := c.columns[i].at(r.Form.Version); !ok {
@@ -108,14 +114,42 @@ func (s *scratch) consent(c *Codec, r *lead.Response, i int) {
 	given := r.Consents[i]
 	at, ok := c.consent(given.ConsentID)
 	switch {
+	case !ok && given.Problem != "":
+		s.fault("consent_"+strconv.FormatInt(given.ConsentID, 10), given.Problem)
 	case !ok:
+	case given.Problem != "":
+		s.fault(c.columns[at].name, given.Problem)
 	case s.from[at] != 0:
 		s.fault(c.columns[at].name, whyTwice)
 	default:
 		s.from[at] = int32(i + 1)
 		return
 	}
-	s.unmapped = append(s.unmapped, stray{"consent_", given.ConsentID, []byte(`{"accepted":` + strconv.FormatBool(given.Accepted) + `}`)})
+	said := rawJSON(given.Raw)
+	if given.Problem == "" {
+		said = []byte(`{"accepted":` + strconv.FormatBool(given.Accepted) + `}`)
+	}
+	s.unmapped = append(s.unmapped, stray{"consent_", given.ConsentID, said})
+}
+
+// lostConsents notes what cannot be read of the consents without saying of which: it
+// may be of any that is null, and so it stands under each of those.
+func (s *scratch) lostConsents(c *Codec, r *lead.Response) {
+	for _, f := range r.Faults {
+		if !strings.HasPrefix(f.Field, pathConsents) {
+			continue
+		}
+		told := false
+		for _, consent := range c.consents {
+			if s.from[consent.at] == 0 {
+				s.fault(c.columns[consent.at].name, f.Field+" "+f.Problem)
+				told = true
+			}
+		}
+		if !told {
+			s.fault(f.Field, f.Problem)
+		}
+	}
 }
 
 // fault notes why a column is not what was sent; the first reason counts.
@@ -192,11 +226,16 @@ func answerJSON(a *lead.Answer) []byte {
 		return append(out, ']', '}', '}')
 	case lead.UnknownAnswer:
 	}
-	if len(a.Raw) == 0 {
+	return rawJSON(a.Raw)
+}
+
+// rawJSON is what LinkedIn sent, as JSON whatever it was.
+func rawJSON(sent []byte) []byte {
+	if len(sent) == 0 {
 		return []byte("null")
 	}
-	if raw := wellFormedBytes(a.Raw); json.Valid(raw) {
+	if raw := wellFormedBytes(sent); json.Valid(raw) {
 		return raw
 	}
-	return appendJSONString(nil, string(a.Raw))
+	return appendJSONString(nil, string(sent))
 }

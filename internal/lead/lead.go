@@ -202,6 +202,10 @@ const (
 type ConsentAnswer struct {
 	ConsentID int64
 	Accepted  bool
+	// Problem is why Accepted could not be read; empty when it could. It never
+	// quotes the value. Raw is then the whole as LinkedIn sent it.
+	Problem string
+	Raw     []byte
 }
 
 // Fault is a part of a response that could not be read.

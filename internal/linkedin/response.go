@@ -417,10 +417,14 @@ func (d *responses) consentList(r *reader, out *lead.Response) {
 			r.skip()
 			continue
 		}
+		start := r.start()
 		c, problem := decodeConsent(r)
-		if problem != "" {
+		if problem != "" { // of which consent is not known
 			addFault(out, fmt.Sprintf("%s[%d]", fieldConsents, i), problem)
 			continue
+		}
+		if c.Problem != "" {
+			c.Raw = r.since(start)
 		}
 		d.consents, from = roomFor(d.consents, from)
 		d.consents = append(d.consents, c)
@@ -428,6 +432,8 @@ func (d *responses) consentList(r *reader, out *lead.Response) {
 	out.Consents = d.consents[from:len(d.consents):len(d.consents)]
 }
 
+// decodeConsent reads one consent. The problem is one of the whole, or of its id; one of
+// the answer is c's own.
 func decodeConsent(r *reader) (c lead.ConsentAnswer, problem string) {
 	if k := r.kind(); k != jsontext.KindBeginObject {
 		r.skip()
@@ -452,7 +458,7 @@ func decodeConsent(r *reader) (c lead.ConsentAnswer, problem string) {
 	case id != "":
 		return c, "consentId " + id
 	case accepted != "":
-		return c, "accepted " + accepted
+		c.Problem = "accepted " + accepted
 	}
 	return c, ""
 }

@@ -171,7 +171,7 @@ func TestABrokenPartHidesNoOther(t *testing.T) {
 		{"consents a text", map[string]string{"formResponse": `{"answers":[],"consentResponses":"s3cret"}`},
 			[]lead.Fault{{Field: "formResponse.consentResponses", Problem: "is a string"}}},
 		{"one broken consent", map[string]string{"formResponse": `{"answers":[],"consentResponses":[{"consentId":0,"accepted":true},{"consentId":1,"accepted":"s3cret"},7,{"accepted":true}]}`},
-			[]lead.Fault{{Field: "formResponse.consentResponses[1]", Problem: "accepted is a string"},
+			[]lead.Fault{
 				{Field: "formResponse.consentResponses[2]", Problem: "is a number"},
 				{Field: "formResponse.consentResponses[3]", Problem: "consentId is missing"}}},
 		{"unknown members", map[string]string{"leadMetadata": `{"a":[1,{"b":null}]}`, "new": `"x"`}, nil},
@@ -186,6 +186,18 @@ func TestABrokenPartHidesNoOther(t *testing.T) {
 				t.Errorf("faults = %+v, want %+v", got.Faults, tt.want)
 			}
 		})
+	}
+}
+
+// TestAConsentThatCannotBeReadKeepsItsNumber, by which it is told in its column.
+func TestAConsentThatCannotBeReadKeepsItsNumber(t *testing.T) {
+	got := decodeOne(t, elementWith(map[string]string{"formResponse": `{"answers":[],"consentResponses":[{"accepted":"s3cret","consentId":1},{"consentId":2},{"consentId":3,"accepted":false}]}`}))
+	want := []lead.ConsentAnswer{
+		{ConsentID: 1, Problem: "accepted is a string", Raw: []byte(`{"accepted":"s3cret","consentId":1}`)},
+		{ConsentID: 2, Problem: "accepted is missing", Raw: []byte(`{"consentId":2}`)}, {ConsentID: 3},
+	}
+	if !reflect.DeepEqual(got.Consents, want) || got.Faults != nil {
+		t.Errorf("consents = %+v, faults %+v; want %+v", got.Consents, got.Faults, want)
 	}
 }
 
