@@ -8,6 +8,8 @@ import (
 	"time"
 
 	"go.uber.org/zap"
+
+	"leadstream/internal/fault"
 )
 
 // AuthorizeURL is the address of LinkedIn's consent page, with a state of its
@@ -85,9 +87,12 @@ func (s *Session) reserve(ctx context.Context) (release func(), err error) {
 }
 
 // unstored notes whether tokens can be stored, and gives err. That somebody else
-// has the store for the moment says nothing.
+// has the store for the moment says nothing, nor that it is away: a person is asked
+// for where one is needed, which a disk of ours always takes.
 func (s *Session) unstored(err error) error {
-	if errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrSuperseded) {
+	file := (*FileError)(nil)
+	passing := err != nil && fault.KindOf(err) == fault.Retry && !errors.As(err, &file)
+	if passing || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrSuperseded) {
 		return err
 	}
 	s.mu.Lock()

@@ -40,6 +40,9 @@ const (
 	// runs to its end even when the caller gives up, since LinkedIn may have
 	// replaced the refresh token already.
 	exchangeTime = 20 * time.Second
+	// reserveTime bounds the part of it that is spent on making sure that what
+	// LinkedIn gives can be stored.
+	reserveTime = 5 * time.Second
 	// CloseTime is the longest that Close waits: for a token that LinkedIn is
 	// asked about before it is exchanged. What stops the program must give it
 	// more time than that, or a renewed token may be lost.
@@ -205,12 +208,24 @@ func (s *Session) ring(ctx context.Context) {
 	}
 }
 
-// Close waits until no exchange with LinkedIn is under way, so that a token
-// that was just replaced is not lost with the process. It takes CloseTime at
-// most. The Session stays usable.
+// Close waits until no exchange with LinkedIn is under way, and tries once more to
+// store what could not be stored, so that a token that was just replaced is not lost with
+// the process. It takes CloseTime at most. The Session stays usable.
 func (s *Session) Close() {
+	ctx, cancel := context.WithTimeout(context.Background(), CloseTime)
+	defer cancel()
 	s.replacing.wait()
 	s.renewing.wait()
+	s.mu.Lock()
+	left := s.pending
+	s.mu.Unlock()
+	if left.IsZero() {
+		return
+	}
+	if _, err := s.keep(ctx, left); err != nil {
+		s.log.Error("the token that LinkedIn gave last could not be stored and ends with the process: "+
+			"if LinkedIn has taken the one before back, a new consent is needed", zap.Error(err))
+	}
 }
 
 func (s *Session) introspectURL() string {

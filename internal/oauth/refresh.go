@@ -17,7 +17,7 @@ import (
 func (s *Session) refresh(ctx context.Context, old Token) (Token, error) {
 	for {
 		t, err := s.renewing.do(ctx, func(ctx context.Context) (Token, error) {
-			ctx, cancel := context.WithTimeout(ctx, lockWait+exchangeTime)
+			ctx, cancel := context.WithTimeout(ctx, exchangeTime)
 			defer cancel()
 			t, err := s.refreshOnce(ctx, old)
 			if err != nil {
@@ -65,7 +65,9 @@ func (s *Session) renewAndKeep(ctx context.Context, old Token) (Token, error) {
 	if s.opts.ReadOnly {
 		return Token{}, ErrNotRenewed
 	}
-	release, err := s.reserve(ctx)
+	reserving, cancel := context.WithTimeout(ctx, reserveTime)
+	defer cancel()
+	release, err := s.reserve(reserving)
 	if err != nil {
 		return Token{}, err
 	}

@@ -168,6 +168,30 @@ func TestRefusalWithAReasonOfItsOwnIsToldAtOnce(t *testing.T) {
 	}
 }
 
+// The process ends before a pair that LinkedIn gave could be stored: it is tried once
+// more, and what is lost is told.
+func TestWhatCouldNotBeStoredIsTriedOnceMoreAtTheEnd(t *testing.T) {
+	for _, mended := range []bool{true, false} {
+		w := newWorld(t, nil)
+		w.connect()
+		w.clock.Add(61 * day)
+		w.store.set(func(m *memory) { m.saveErr = errors.New("away") })
+		if _, err := w.AccessToken(t.Context()); err == nil {
+			t.Fatal("the renewed token was used before it was durable")
+		}
+		if mended {
+			w.store.set(func(m *memory) { m.saveErr = nil })
+		}
+		w.Close()
+		if got := w.store.token().Refresh == w.linkedin.refresh; got != mended {
+			t.Errorf("stored at the end: %v, want %v", got, mended)
+		}
+		if told := strings.Contains(w.log.String(), "could not be stored and ends with the process"); told == mended {
+			t.Errorf("told of a loss: %v, want %v", told, !mended)
+		}
+	}
+}
+
 // A token that the API refused was renewed and could not be stored, and then turns
 // out to be good: LinkedIn takes only the new refresh token, which a restart must not
 // lose, and the old pair is not due for weeks.

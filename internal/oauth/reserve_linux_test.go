@@ -246,26 +246,34 @@ func TestATokenThatCouldNotBeStoredIsToldLongBefore(t *testing.T) {
 
 // The same for records, where it takes a record to know.
 func TestARecordIsTriedBeforeLinkedInIsAsked(t *testing.T) {
-	l := newLogbook()
-	w := newWorld(t, func(o *Options) { o.Store = recordStore(l) })
-	if err := w.opts.Store.Save(t.Context(), w.connect()); err != nil {
-		t.Fatal(err)
-	}
-	readOnly := errors.New("no permission to write")
-	l.set(func() { l.putErr = readOnly })
-	w.clock.Add(61 * day)
-	if _, err := w.AccessToken(t.Context()); !errors.Is(err, readOnly) {
-		t.Errorf("AccessToken = %v", err)
-	}
-	if _, err := w.Complete(t.Context(), url.Values{"state": {w.states.issue(w.clock.Now(), "")}, "code": {code}}); !errors.Is(err, readOnly) {
-		t.Errorf("Complete = %v", err)
-	}
-	if n := w.linkedin.count(tokenPath); n != 0 {
-		t.Errorf("LinkedIn was asked %d times", n)
-	}
-	l.set(func() { l.putErr = nil })
-	if got, err := w.AccessToken(t.Context()); err != nil || got != planted+"-access-2" {
-		t.Errorf("AccessToken afterwards = %q, %v", got, err)
+	for kind, needsPerson := range map[fault.Kind]bool{fault.Pause: true, fault.Suspend: true, fault.Retry: false} {
+		l := newLogbook()
+		b := newBeating(t, func(o *Options) { o.Store = recordStore(l) })
+		tok := b.connect()
+		if err := b.Session.opts.Store.Save(t.Context(), tok); err != nil {
+			t.Fatal(err)
+		}
+		refused := fault.As(kind, errors.New("the topic takes nothing"))
+		l.set(func() { l.putErr = refused })
+		b.clock.Add(61 * day)
+		b.linkedin.says(tok, "expired")
+		if _, err := b.AccessToken(t.Context()); !errors.Is(err, refused) || !errors.Is(err, ErrCannotStore) {
+			t.Errorf("AccessToken = %v", err)
+		}
+		if _, err := b.Complete(t.Context(), url.Values{"state": {b.states.issue(b.clock.Now(), "")}, "code": {code}}); !errors.Is(err, refused) {
+			t.Errorf("Complete = %v", err)
+		}
+		if n := b.linkedin.count(tokenPath); n != 0 {
+			t.Errorf("LinkedIn was asked %d times", n)
+		}
+		// Kafka that is away comes back by itself, and the token is renewed then.
+		if p := b.after(t, time.Minute); p.Usable == needsPerson {
+			t.Errorf("%v: Pulse = %+v, want that a person is needed: %v", kind, p.Status, needsPerson)
+		}
+		l.set(func() { l.putErr = nil })
+		if got, err := b.AccessToken(t.Context()); err != nil || got != planted+"-access-2" {
+			t.Errorf("AccessToken afterwards = %q, %v", got, err)
+		}
 	}
 }
 
