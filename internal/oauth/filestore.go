@@ -72,7 +72,8 @@ func (e *FileError) Fault() fault.Kind {
 // link stays one: what it names is the file. Changes happen under a lock on
 // <file>.lock, so that `auth login` beside a running connector is safe. The lock
 // file stays behind until a logout and says whether the tokens were ever kept
-// encrypted: from then on a plain file is none of ours.
+// encrypted: from then on, and once a process with a passphrase has looked, a plain
+// file is none of ours.
 type FileStore struct {
 	path, passphrase, installation string
 	log                            *zap.Logger
@@ -82,7 +83,7 @@ type FileStore struct {
 	info     fs.FileInfo         // of the file that token was read from
 	token    Token
 	plain    bool // it was not encrypted there
-	crypted  bool // an encrypted file was seen here
+	settled  bool // what was there at first was seen: from then on a plain file is none of ours
 	marked   bool // the lock file was told so, or that was tried
 	reserved bool // this process holds the lock for a Save that is to come
 }
@@ -138,7 +139,7 @@ func (s *FileStore) Load(ctx context.Context) (Token, error) {
 func (s *FileStore) load() (Token, error) {
 	f, err := openRegular(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
-		s.info, s.token = nil, Token{}
+		s.info, s.token, s.settled = nil, Token{}, true
 		return Token{}, fmt.Errorf("token file %s: %w", s.path, ErrNoToken)
 	}
 	if err != nil {
@@ -163,16 +164,15 @@ func (s *FileStore) load() (Token, error) {
 	if err != nil {
 		return Token{}, s.fileError(err)
 	}
-	s.info, s.token, s.plain = info, t, !sealed(data)
-	s.crypted = s.crypted || !s.plain
+	s.info, s.token, s.plain, s.settled = info, t, !sealed(data), true
 	return t, nil
 }
 
 // open reads what stands in the file. With a passphrase a plain token is taken
-// only while none was ever kept encrypted there.
+// only when this process finds it there at first, and none was ever kept encrypted.
 func (s *FileStore) open(data []byte) (Token, error) {
 	passphrase := s.passphrase
-	if passphrase != "" && !sealed(data) && !s.crypted && !markedEncrypted(realPath(s.path)+lockSuffix) {
+	if passphrase != "" && !sealed(data) && !s.settled && !markedEncrypted(realPath(s.path)+lockSuffix) {
 		passphrase = ""
 	}
 	t, err := Unseal(data, passphrase)
@@ -279,7 +279,6 @@ func (s *FileStore) write(t Token) error {
 	if err := replaceFile(path, data, s.reserved); err != nil {
 		return s.fileError(err)
 	}
-	s.crypted = s.crypted || s.passphrase != ""
 	return nil
 }
 
@@ -298,7 +297,7 @@ func (s *FileStore) Delete(ctx context.Context) error {
 		return err
 	}
 	defer unlock()
-	s.info, s.token, s.crypted, s.marked = nil, Token{}, false, false
+	s.info, s.token, s.marked = nil, Token{}, false
 	path := realPath(s.path)
 	err = errors.Join(removeFile(path), removeFile(path+tempSuffix))
 	if err == nil && runtime.GOOS != "windows" { // which removes no file that is open
@@ -352,7 +351,7 @@ func (s *FileStore) fileError(err error) error {
 	case errors.Is(err, ErrPassphraseMissing):
 		e.Remedy = "set token.passphrase, or remove the file with " + again
 	case errors.Is(err, ErrPlain):
-		e.Remedy = "an encrypted one was kept there before, so something else has put it there, perhaps `leadstream auth login` without the passphrase: remove it with " + again
+		e.Remedy = "it was not there to be encrypted when this process began, or an encrypted one was kept there before: something else has put it there, perhaps `leadstream auth login` without the passphrase; remove it with " + again
 	case errors.Is(err, ErrNewer):
 		e.Remedy = "run that release, or remove it with " + again
 	case errors.Is(err, ErrCorrupt):

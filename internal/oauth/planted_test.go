@@ -215,6 +215,17 @@ func TestAPlainFileIsTakenOnlyWhereNoneWasEverEncrypted(t *testing.T) {
 			}
 		})
 	}
+	t.Run("where there was none when it began", func(t *testing.T) {
+		path := tokenFile(t)
+		running, _ := fileStore(path, passphrase)
+		if _, err := running.Load(t.Context()); !errors.Is(err, ErrNoToken) {
+			t.Fatal(err)
+		}
+		put(t, path, intruders())
+		if got, err := running.Load(t.Context()); !errors.Is(err, ErrPlain) {
+			t.Errorf("Load = %v, %v; want ErrPlain", got, err)
+		}
+	})
 	t.Run("while it runs, with the lock file gone as well", func(t *testing.T) {
 		path := tokenFile(t)
 		if err := NewFileStore(path, passphrase).Save(t.Context(), sample()); err != nil {
