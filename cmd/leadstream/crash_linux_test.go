@@ -10,6 +10,7 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
+	"runtime"
 	"runtime/debug"
 	"strings"
 	"sync"
@@ -45,6 +46,9 @@ func serveAndCrash() {
 }
 
 func endless(n int) int {
+	if n < 0 {
+		return n
+	}
 	var frame [4096]byte
 	frame[n%len(frame)] = 1
 	return endless(n+1) + int(frame[7])
@@ -65,6 +69,7 @@ func exhaust() {
 	var held [][]byte
 	for {
 		held = append(held, bytes.Repeat([]byte{1}, 64<<20))
+		runtime.KeepAlive(held)
 	}
 }
 

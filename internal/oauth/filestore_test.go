@@ -436,10 +436,10 @@ func TestTheLockAdmitsOneAtATimeAlsoWhileLogoutsRemoveIt(t *testing.T) {
 				if n := inside.Add(1); n != 1 {
 					t.Errorf("%d hold the lock", n)
 				}
+				inside.Add(-1) // the removal is the last that is done under the lock
 				if err := removeFile(path + lockSuffix); err != nil {
 					t.Error(err)
 				}
-				inside.Add(-1)
 				unlock()
 			}
 		})

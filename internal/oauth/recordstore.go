@@ -76,8 +76,9 @@ func (e *RemovedError) Error() string {
 func (e *RemovedError) Is(target error) bool { return target == ErrNoToken }
 
 // RecordStore keeps the token in Records, always encrypted. Nothing is ever
-// written over: each pair has a record of its own, whose key tells its age, and
-// whoever reads takes the newest by Token.Supersedes. So the late renewal of an
+// written over, but by the same pair with what came of renewing it: each pair has a
+// record of its own, whose key tells its age, and whoever reads takes the newest by
+// Token.Supersedes. So the late renewal of an
 // older consent, however late it is written, neither replaces a newer consent
 // nor brings back one that was removed.
 //
