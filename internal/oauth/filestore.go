@@ -131,8 +131,8 @@ func (s *FileStore) Load(ctx context.Context) (Token, error) {
 		return Token{}, fmt.Errorf("encrypting what was stored before token.passphrase was set: %w", err)
 	}
 	s.log.Warn("the LinkedIn tokens were stored without encryption and are encrypted from here on; "+
-		"if token.passphrase was not set just now, somebody else has put them there: run `leadstream auth logout` and log in again",
-		zap.String("file", s.path), zap.Object("token", t))
+		"if token.passphrase was not set just now, somebody else has put them there",
+		zap.String("file", s.path), zap.Object("token", t), zap.String("todo", "nothing if that is so; else run `leadstream auth logout` and log in again"))
 	return t, nil
 }
 
@@ -177,8 +177,8 @@ func (s *FileStore) open(data []byte) (Token, error) {
 	}
 	t, err := Unseal(data, passphrase)
 	if err == nil && t.belongsTo(s.installation) != nil && !t.Equal(s.token) {
-		s.log.Warn("the token file holds a consent that another installation began, and whichever consents next does so for both: "+
-			"give each a token.file of its own unless that is meant", zap.String("file", s.path), zap.String("installation", t.Installation))
+		s.log.Warn("the token file holds a consent that another installation began, and whichever consents next does so for both",
+			zap.String("file", s.path), zap.String("installation", t.Installation), zap.String("todo", "give each a token.file of its own, unless that is meant"))
 	}
 	return t, err
 }

@@ -239,7 +239,8 @@ func (h *Heartbeat) tryStore(ctx context.Context) {
 	cannot := h.session.cannotStore() != nil
 	switch {
 	case cannot && !h.cannotKeep:
-		h.log.Error("LinkedIn's tokens could not be stored where they are kept: none is renewed and no consent is taken until that is mended", zap.Error(err))
+		h.log.Error("LinkedIn's tokens could not be stored where they are kept: none is renewed and no consent is taken until that is mended",
+			zap.Error(err), todoField(fault.TodoOf(err)))
 	case !cannot && h.cannotKeep:
 		h.log.Info("LinkedIn's tokens can be stored again")
 	}

@@ -224,7 +224,8 @@ func (s *Session) Close() {
 	}
 	if _, err := s.keep(ctx, left); err != nil {
 		s.log.Error("the token that LinkedIn gave last could not be stored and ends with the process: "+
-			"if LinkedIn has taken the one before back, a new consent is needed", zap.Error(err))
+			"if LinkedIn has taken the one before back, a new consent is needed", zap.Error(err),
+			zap.String("todo", "see that the tokens can be stored, then `leadstream auth status`"))
 	}
 }
 

@@ -258,12 +258,12 @@ func (s *RecordStore) passOver(have shelf) bool {
 	if err == nil || errors.Is(err, ErrPassphrase) || errors.Is(err, ErrPassphraseMissing) || errors.Is(err, ErrNewer) {
 		return false
 	}
-	err = &RecordError{Key: key, Err: err}
+	bad := &RecordError{Key: key, Err: err}
 	if s.strange == nil {
 		s.strange = map[string]strange{}
 	}
-	s.strange[key] = strange{have.values[key], err}
-	s.log.Error("a record of LinkedIn tokens that this installation did not write is passed over", zap.Error(err))
+	s.strange[key] = strange{have.values[key], bad}
+	s.log.Error("a record of LinkedIn tokens that this installation did not write is passed over", zap.Error(bad), zap.String("todo", bad.Todo()))
 	return true
 }
 

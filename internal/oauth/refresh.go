@@ -152,7 +152,8 @@ func (s *Session) noteRefusal(ctx context.Context, t Token) {
 	t.Refused = Refusal{At: s.refused.at, Reason: s.refused.err.Reason, Detail: s.refused.err.Detail}
 	s.mu.Unlock()
 	if err := s.opts.Store.Save(ctx, t); err != nil && !errors.Is(err, ErrSuperseded) {
-		s.log.Warn("LinkedIn's refusal to renew the token could not be kept with it", zap.Error(err))
+		s.log.Warn("LinkedIn's refusal to renew the token could not be kept with it", zap.Error(err),
+			zap.String("todo", "consent again, which is needed in any case; see that the tokens can be stored"))
 	}
 }
 

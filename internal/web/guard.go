@@ -29,7 +29,8 @@ var (
 func (s *Server) guard(next http.Handler) http.Handler {
 	changes := http.NewCrossOriginProtection()
 	changes.SetDenyHandler(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		s.strange.Warn("a request that another site made a browser send was refused", zap.String("path", clip(r.URL.Path)), zap.String("origin", clip(r.Header.Get("Origin"))))
+		s.strange.Warn("a request that another site made a browser send was refused", zap.String("path", clip(r.URL.Path)), zap.String("origin", clip(r.Header.Get("Origin"))),
+			zap.String("todo", "nothing; if it was sent from the status page, see that the proxy before it leaves Host and Origin as they are"))
 		s.refuse(w, http.StatusForbidden, "This request came from another site and was refused.",
 			"Open the status page itself and try again there.")
 	}))
@@ -41,8 +42,8 @@ func (s *Server) guard(next http.Handler) http.Handler {
 		switch host := hostname(r.Host); {
 		case probe && (host == "" || ofNobody(host)), r.URL.Path == "/healthz" && !local:
 		case !s.knows(r.Host, local):
-			s.strange.Warn("a request by a name that is not known for this server was refused: if it is meant, set http.hosts",
-				zap.String("host", clip(host)), zap.String("path", clip(r.URL.Path)))
+			s.strange.Warn("a request by a name that is not known for this server was refused",
+				zap.String("host", clip(host)), zap.String("path", clip(r.URL.Path)), zap.String("todo", "if the name is this server's, list it in http.hosts; else nothing"))
 			s.refuse(w, http.StatusMisdirectedRequest, "This server is not known under the name it was asked by.",
 				"Ask it by its address, or by the host of linkedin.redirect_url, or name it in http.hosts.")
 			return
