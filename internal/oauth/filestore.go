@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -78,6 +79,7 @@ type FileStore struct {
 	path, passphrase, installation string
 	log                            *zap.Logger
 	looksOnly                      bool // Load changes nothing
+	rehearsed                      atomic.Bool
 
 	turn     *semaphore.Weighted // of one caller at a time; guards what follows
 	info     fs.FileInfo         // of the file that token was read from
@@ -204,8 +206,13 @@ func (s *FileStore) noteEncryption(ctx context.Context) {
 	}
 }
 
-// Reserve takes the lock and makes the file that a Save will put in place.
+// Reserve takes the lock, puts a copy of the file in its place as a Save would, and
+// makes the next one that will be put there.
 func (s *FileStore) Reserve(ctx context.Context) (release func(), err error) {
+	return s.reserve(ctx, true)
+}
+
+func (s *FileStore) reserve(ctx context.Context, rehearse bool) (release func(), err error) {
 	unlock, err := s.takeLock(ctx)
 	if err != nil {
 		return nil, err
@@ -215,8 +222,15 @@ func (s *FileStore) Reserve(ctx context.Context) (release func(), err error) {
 		return nil, s.fileError(err)
 	}
 	defer s.turn.Release(1)
-	temp := realPath(s.path) + tempSuffix
-	if err := makeRoom(temp); err != nil {
+	path := realPath(s.path)
+	temp := path + tempSuffix
+	err = makeRoom(temp)
+	if err == nil && rehearse {
+		if err = copyInPlace(path); err == nil {
+			err = makeRoom(temp)
+		}
+	}
+	if err != nil {
 		unlock()
 		return nil, s.fileError(err)
 	}
@@ -232,10 +246,13 @@ func (s *FileStore) Reserve(ctx context.Context) (release func(), err error) {
 	}, nil
 }
 
-// Try finds out whether a Save would work, by all of it but the last step.
+// Try finds out whether a Save would work: the first time by all of it, with what is
+// there already, then by all but the last step, which would be news to everybody who
+// looks at the file.
 func (s *FileStore) Try(ctx context.Context) error {
-	release, err := s.Reserve(ctx)
+	release, err := s.reserve(ctx, !s.rehearsed.Load())
 	if err == nil {
+		s.rehearsed.Store(true)
 		release()
 	}
 	return err

@@ -41,6 +41,20 @@ var obstacles = []obstacle{
 		remove: func(t *testing.T, path string) { chmod(t, filepath.Dir(path), 0o700) },
 	},
 	{
+		name: "a file that is mounted by itself", cause: syscall.EBUSY,
+		put: func(t *testing.T, path string) {
+			if err := syscall.Mount(path, path, "", syscall.MS_BIND, ""); err != nil {
+				t.Skipf("a file cannot be mounted: %v", err)
+			}
+			t.Cleanup(func() { _ = syscall.Unmount(path, 0) }) // where that was not done
+		},
+		remove: func(t *testing.T, path string) {
+			if err := syscall.Unmount(path, 0); err != nil {
+				t.Fatal(err)
+			}
+		},
+	},
+	{
 		name: "a full disk", cause: syscall.ENOSPC, seen: true,
 		put: func(t *testing.T, path string) {
 			writeRaw(t, filepath.Join(filepath.Dir(path), "filler"), strings.Repeat("x", smallDisk-16<<10))
