@@ -62,6 +62,7 @@ func launch(t testing.TB, dir, name string, env map[string]string, stdin io.Read
 	p.cmd = exec.Command(args[0], args[1:]...)
 	p.cmd.Dir, p.cmd.Env = dir, environment(env)
 	p.cmd.Stdin, p.cmd.Stdout, p.cmd.Stderr = stdin, files[0], files[1]
+	p.cmd.WaitDelay = 5 * time.Second // for what is typed into it and never ends
 	p.cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGKILL}
 	if err := p.cmd.Start(); err != nil {
 		t.Fatalf("starting %s: %v", name, err)
