@@ -88,6 +88,26 @@ func (w *world) register(subject, schema string) (id int) {
 	return got.ID
 }
 
+// versions are those of a subject.
+func (w *world) versions(subject string) []int {
+	w.t.Helper()
+	var numbers []int
+	w.ask("/subjects/"+subject+"/versions", &numbers)
+	return numbers
+}
+
+// ask asks the registry.
+func (w *world) ask(path string, answer any) {
+	w.t.Helper()
+	b, err := get(w.registry + path)
+	if err == nil {
+		err = json.Unmarshal(b, answer)
+	}
+	if err != nil {
+		w.t.Fatal(err)
+	}
+}
+
 const registryJSON = "application/vnd.schemaregistry.v1+json"
 
 // compatibility sets the level of a subject.

@@ -45,9 +45,10 @@ type submission struct {
 		ConsentID int  `json:"consentId"`
 		Accepted  bool `json:"accepted"`
 	} `json:"consents"`
-	Malformed string `json:"malformed"`
-	Deleted   bool   `json:"deleted"` // the member has left the event
-	DeletedAt int64  `json:"deletedAt"`
+	Malformed  string `json:"malformed"`
+	Deleted    bool   `json:"deleted"` // the member has left the event
+	DeletedAt  int64  `json:"deletedAt"`
+	Superseded bool   `json:"superseded"` // the same id was submitted again later
 }
 
 // identity is a lead's: id and time of submission.

@@ -52,23 +52,23 @@ func TestRecordAnInstallation(t *testing.T) {
 
 // scenario makes the installations.
 type scenario struct {
-	t        *testing.T
-	logs     string // directory
-	start    time.Time
-	direct   *linkedin // without the proxy
-	proxy    *proxy
-	made     []controlLine // requests that made LinkedIn's world, but for its leads
-	all      []*world
-	versions map[string]int // of forms, beyond the first
-	*world                  // the installation called whole
-	gone     []submission   // deleted by hand after the first days
-	left     time.Time
+	t       *testing.T
+	logs    string // directory
+	start   time.Time
+	direct  *linkedin // without the proxy
+	proxy   *proxy
+	made    []controlLine // requests that made LinkedIn's world, but for its leads
+	all     []*world
+	revised map[string]int // how often a form was
+	*world                 // the installation called whole
+	gone    []submission   // deleted by hand after the first days
+	left    time.Time
 }
 
 const thirtyYears = "262800h"
 
 func newScenario(t *testing.T) *scenario {
-	s := &scenario{t: t, logs: logDirectory(t), start: time.Now(), versions: map[string]int{}}
+	s := &scenario{t: t, logs: logDirectory(t), start: time.Now(), revised: map[string]int{}}
 	s.direct = startLinkedIn(t, s.logs, false, "--organizations", "0", "--events", "0", "--forms", "0", "--leads", "0")
 	// Tokens that outlive the recording: an encrypted one cannot be shifted.
 	s.direct.post("/sim/switches", object{"accessLife": thirtyYears, "refreshLife": thirtyYears})

@@ -4,6 +4,7 @@ package e2e
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"encoding/json"
 	"errors"
@@ -302,7 +303,7 @@ func (s *scenario) readPartition(r *recording, t *topicLine, partition int) {
 }
 
 func linesOf(batch protocol.RecordReader) (lines []recordLine, err error) {
-	producer, control := int64(0), false
+	producer, control := int64(-1), false
 	switch b := batch.(type) {
 	case *protocol.ControlBatch:
 		producer, control = b.ProducerID, true
@@ -342,40 +343,30 @@ func linesOf(batch protocol.RecordReader) (lines []recordLine, err error) {
 
 func (s *scenario) readRegistry(r *recording) {
 	s.t.Helper()
+	type config struct {
+		CompatibilityLevel string `json:"compatibilityLevel"`
+	}
 	var subjects []string
+	var usual config
 	s.ask("/subjects", &subjects)
+	s.ask("/config", &usual)
 	for _, subject := range subjects {
-		var versions []int
-		s.ask("/subjects/"+subject+"/versions", &versions)
-		var config struct {
-			CompatibilityLevel string `json:"compatibilityLevel"`
-		}
+		level := usual
 		if b, err := get(s.registry + "/config/" + subject); err == nil { // 404: it has none
-			if err := json.Unmarshal(b, &config); err != nil {
+			if err := json.Unmarshal(b, &level); err != nil {
 				s.t.Fatal(err)
 			}
 		}
-		for _, version := range versions {
-			line := schemaLine{Compatibility: config.CompatibilityLevel}
+		if level == usual {
+			level.CompatibilityLevel = ""
+		}
+		for _, version := range s.versions(subject) {
+			line := schemaLine{Compatibility: level.CompatibilityLevel}
 			s.ask("/subjects/"+subject+"/versions/"+strconv.Itoa(version), &line)
 			r.Schemas = append(r.Schemas, line)
 		}
 	}
 	slices.SortFunc(r.Schemas, func(a, b schemaLine) int {
-		if a.ID != b.ID {
-			return a.ID - b.ID
-		}
-		return strings.Compare(a.Subject, b.Subject)
+		return cmp.Or(strings.Compare(a.Subject, b.Subject), a.Version-b.Version)
 	})
-}
-
-func (s *scenario) ask(path string, answer any) {
-	s.t.Helper()
-	b, err := get(s.registry + path)
-	if err == nil {
-		err = json.Unmarshal(b, answer)
-	}
-	if err != nil {
-		s.t.Fatal(err)
-	}
 }

@@ -92,8 +92,8 @@ func formVersion(form, owner string, version int) object {
 // changed gives a form of Alpenblick's its next version.
 func (s *scenario) changed(form string) {
 	s.t.Helper()
-	s.versions[form]++
-	s.control("/sim/forms", formVersion(form, alpenblick, 1+s.versions[form]))
+	s.revised[form]++
+	s.control("/sim/forms", formVersion(form, alpenblick, 1+s.revised[form]))
 }
 
 // control makes a request to the simulator and remembers it.

@@ -29,7 +29,7 @@ type recording struct {
 	Left    time.Time // when the last process was killed
 	Topics  []topicLine
 	Records []recordLine // by topic and partition, in the order of their offsets
-	Schemas []schemaLine // in the order of their ids
+	Schemas []schemaLine // by subject and version
 	// LinkedIn are the requests to the simulator's control API that make its world.
 	LinkedIn []controlLine
 	Files    map[string]octets
@@ -47,9 +47,9 @@ type recordLine struct {
 	Topic     string      `json:"topic"`
 	Partition int         `json:"partition"`
 	Offset    int64       `json:"offset"`
-	Time      int64       `json:"time"`               // epoch milliseconds
-	Producer  int64       `json:"producer,omitempty"` // of the transaction; 0 outside of any
-	End       string      `json:"end,omitempty"`      // commit or abort; then there is no record
+	Time      int64       `json:"time"`          // epoch milliseconds
+	Producer  int64       `json:"producer"`      // of the transaction; -1 outside of any
+	End       string      `json:"end,omitempty"` // commit or abort; then there is no record
 	Key       octets      `json:"key"`
 	Value     octets      `json:"value"`
 	Headers   [][2]string `json:"headers,omitempty"`
@@ -279,7 +279,7 @@ func (r *recording) open() []recordLine {
 		pending := map[int][]recordLine{} // by partition
 		for _, line := range r.Records {
 			switch {
-			case line.Topic != t.Topic || line.Producer == 0:
+			case line.Topic != t.Topic || line.Producer < 0:
 			case line.End != "":
 				pending[line.Partition] = nil
 			default:

@@ -14,11 +14,14 @@ import sys
 import threading
 import time
 
-from confluent_kafka import Consumer, IsolationLevel, KafkaError, KafkaException, Producer, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 
 # Of a broker's "not yet" a client need not wait a tenth of a second.
 CLIENT = {"linger.ms": 0, "retry.backoff.ms": 5, "retry.backoff.max.ms": 50, "message.timeout.ms": 30000}
+
+# What a broker may say of a topic that was just made.
+JUST_MADE = (KafkaError.NOT_LEADER_FOR_PARTITION, KafkaError.UNKNOWN_TOPIC_OR_PART, KafkaError.LEADER_NOT_AVAILABLE)
 
 
 def octets(value):
@@ -45,13 +48,14 @@ class Partition:
         for _ in range(self.first):  # what was removed, whatever it was
             self.put(self.plain, {"key": "removed", "value": "", "time": self.lines[0]["time"] if self.lines else 0, "offset": self.next})
         begun, transactions = None, None
-        for at, line in enumerate(self.lines):
-            if not line.get("producer"):
+        last = {line["producer"]: line["offset"] for line in self.lines if line.get("end")}
+        for line in self.lines:
+            if line["producer"] < 0:
                 self.settle()
                 self.put(self.plain, line)
                 continue
-            if not any(other.get("end") and other["producer"] == line["producer"] for other in self.lines[at:]):
-                self.open.append(line)  # the last of the partition, or its offset will not fit
+            if line["offset"] > last.get(line["producer"], -1):
+                self.open.append(line)  # has no end: the last of the partition, or its offset will not fit
                 continue
             if transactions is None:
                 transactions = transactional(self.brokers, f"restored-{self.topic}-{self.number}")
@@ -79,8 +83,12 @@ class Partition:
         partition = TopicPartition(self.topic, self.number)
         while True:
             asked = self.admin.list_offsets({partition: OffsetSpec.latest()}, isolation_level=IsolationLevel.READ_UNCOMMITTED)
-            if asked[partition].result(30).offset >= self.next:
-                return
+            try:
+                if asked[partition].result(30).offset >= self.next:
+                    return
+            except KafkaException as failure:
+                if failure.args[0].code() not in JUST_MADE:
+                    raise
             time.sleep(0.005)
 
     def put(self, producer, line):

@@ -22,10 +22,11 @@ import (
 // their own, and the distances between them mean something.
 //
 // Only the times change, each in its own spelling: the rest stays byte for byte
-// what the release has written. By whole seconds, so that none gets more digits.
+// what the release has written. It is by whole seconds, so that none gets more digits.
 // Tokens stay as they are, encrypted ones cannot but: they were given for thirty
 // years.
 func (r *recording) shift(by time.Duration) error {
+	by = by.Truncate(time.Second)
 	s := shifting{by: by, days: days(r.Left.Add(by)) - days(r.Left)}
 	r.Left = r.Left.Add(by)
 	for i := range r.Records {

@@ -78,6 +78,23 @@ func TestLivesOfTokensAreSetPerIssue(t *testing.T) {
 	}
 }
 
+// A client that kept its tokens goes on with them in another run of the simulator.
+func TestTokensOfAnotherRunAreIssuedAgain(t *testing.T) {
+	c := emptyWorld(t, Config{})
+	token := c.issue(`{"accessToken":"AQX-kept","refreshToken":"AQW-kept","accessLife":"90s"}`)
+	if token.AccessToken != "AQX-kept" || token.RefreshToken != "AQW-kept" || token.ExpiresIn != 90 {
+		t.Errorf("token = %+v, want those that were asked for", token)
+	}
+	c.wantStatus(ownRoles, http.StatusOK)
+	if state := c.introspect(token.AccessToken); state.Status != "active" {
+		t.Errorf("introspection says %q, want active", state.Status)
+	}
+	renewed := c.wantRefresh("with the one that was kept", token.RefreshToken, 200)
+	if other := c.issue(`{}`); other.AccessToken == token.AccessToken || other.AccessToken == renewed.AccessToken {
+		t.Errorf("token = %+v, want another one", other)
+	}
+}
+
 func TestLivesOfTokensAreSetBySwitch(t *testing.T) {
 	c := emptyWorld(t, Config{AccessLife: 30 * day})
 	if token := c.login("r_events"); token.ExpiresIn != 30*86400 {

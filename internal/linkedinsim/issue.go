@@ -27,6 +27,10 @@ type TokenSpec struct {
 	// 0 is as long as others do.
 	AccessLife  time.Duration `json:"accessLife,omitempty"`
 	RefreshLife time.Duration `json:"refreshLife,omitempty"`
+	// AccessToken and RefreshToken are the tokens to issue, as another run of the
+	// simulator gave them; empty is new ones.
+	AccessToken  string `json:"accessToken,omitempty"`
+	RefreshToken string `json:"refreshToken,omitempty"`
 }
 
 // IssueTokens consents on the member's behalf and returns the tokens, as if the
@@ -51,7 +55,21 @@ func (a *auth) consented(spec TokenSpec) Token {
 	}
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	return a.issue(a.grant(spec.Scopes), a.world.clock.now(), nil, lives{spec.AccessLife, spec.RefreshLife})
+	issued := a.issue(a.grant(spec.Scopes), a.world.clock.now(), nil, lives{spec.AccessLife, spec.RefreshLife})
+	a.rename(&issued.AccessToken, spec.AccessToken)
+	a.rename(&issued.RefreshToken, spec.RefreshToken)
+	return issued
+}
+
+// rename gives a token that was just issued another value, unless that is empty.
+func (a *auth) rename(value *string, to string) {
+	t := a.tokens[*value]
+	if to == "" || t == nil {
+		return
+	}
+	delete(a.tokens, *value)
+	t.value, *value = to, to
+	a.tokens[to] = t
 }
 
 // lives is how long tokens live.
