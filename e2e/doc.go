@@ -10,4 +10,7 @@
 // e2e/requirements.txt installed). LEADSTREAM_TEST_BINARY names a leadstream
 // that is built already. With LEADSTREAM_TEST_LOGS set to a directory, the logs
 // of all processes are kept there.
+//
+// What earlier releases left is in testdata/recordings; the tag record builds what
+// records the next one.
 package e2e

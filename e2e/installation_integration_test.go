@@ -67,9 +67,6 @@ func installation(t testing.TB, dir, name, kafka, registry string, l *linkedin) 
 // subject is a form's in the registry.
 func (w *world) subject(form string) string { return w.prefix + form + "-value" }
 
-// formOf is the form whose leads a topic holds.
-func (w *world) formOf(topic string) string { return strings.TrimPrefix(topic, w.prefix) }
-
 // register writes a schema into the registry and gives what it got.
 func (w *world) register(subject, schema string) (id int) {
 	w.t.Helper()

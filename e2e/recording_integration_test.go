@@ -8,6 +8,7 @@ import (
 	"compress/gzip"
 	"encoding/hex"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -272,25 +273,88 @@ func (r *recording) ends(topic string) []int64 {
 	return ends
 }
 
-// open are the records of the transaction that the kill has left open.
-func (r *recording) open() []recordLine {
-	var open []recordLine
-	for _, t := range r.Topics {
-		pending := map[int][]recordLine{} // by partition
-		for _, line := range r.Records {
-			switch {
-			case line.Topic != t.Topic || line.Producer < 0:
-			case line.End != "":
-				pending[line.Partition] = nil
-			default:
-				pending[line.Partition] = append(pending[line.Partition], line)
+// split tells the records that consumers saw from those of the transaction that the
+// kill has left open. What was aborted is neither.
+func (r *recording) split() (committed, open []recordLine) {
+	pending := map[string][]recordLine{} // by partition, of the transaction under way
+	for _, line := range r.Records {
+		at := fmt.Sprint(line.Topic, line.Partition)
+		switch {
+		case line.Producer < 0:
+			committed = append(committed, line)
+		case line.End == "":
+			pending[at] = append(pending[at], line)
+		default:
+			if line.End == "commit" {
+				committed = append(committed, pending[at]...)
 			}
-		}
-		for _, lines := range pending {
-			open = append(open, lines...)
+			pending[at] = nil
 		}
 	}
-	return open
+	for _, lines := range pending {
+		open = append(open, lines...)
+	}
+	return committed, open
+}
+
+// progress are the checkpoints of an installation by their keys.
+func (r *recording) progress(name string) map[string]string {
+	committed, _ := r.split()
+	progress := map[string]string{}
+	for _, line := range committed {
+		if line.Topic != name+".checkpoints" {
+			continue
+		}
+		if progress[string(line.Key)] = string(line.Value); line.Value == nil {
+			delete(progress, string(line.Key))
+		}
+	}
+	return progress
+}
+
+// complete is an error that names what a recording lacks of all that an upgrade is to
+// be tried with.
+func (r *recording) complete() error {
+	_, open := r.split()
+	p, of := r.progress(whole), func(urn string) string { return "urn:li:organization:" + urn + "/EVENT" }
+	var replay struct {
+		From, To time.Time
+		Next     map[string]time.Time
+	}
+	var buried struct{ Next []int64 }
+	err := errors.Join(json.Unmarshal([]byte(p["replay/"+everyone]), &replay), json.Unmarshal([]byte(p["deletions"]), &buried))
+	if err != nil {
+		return fmt.Errorf("replay and deletions: %w", err)
+	}
+	half := 0
+	for _, next := range replay.Next {
+		if next.After(replay.From) && next.Before(replay.To) {
+			half++
+		}
+	}
+	inKafka := slices.ContainsFunc(r.Records, func(l recordLine) bool {
+		return l.Topic == inTopic+".checkpoints" && strings.HasPrefix(string(l.Key), "token/")
+	})
+	var missing []error
+	for what, there := range map[string]bool{
+		"a backfill half done":                   strings.Contains(p["source/"+of(nordwind)], `"kind":"backfill"`),
+		"an outage that is half caught up with":  strings.Contains(p["source/"+of(alpenblick)], `"kind":"catch_up"`),
+		"what a form is owed":                    p["debt/"+of(alpenblick)+"/"+webinar] != "",
+		"what a form is owed by a replay":        strings.Contains(p["debt/"+of(alpenblick)+"/"+workshop], `"explicit":true`),
+		"a replay half done":                     half > 0,
+		"deletions half carried out":             len(buried.Next) == 1 && buried.Next[0] > 0 && buried.Next[0] < r.ends(whole + ".deletions")[0],
+		"records that were removed from a topic": slices.ContainsFunc(r.Topics, func(t topicLine) bool { return slices.Max(t.First) > 0 }),
+		"a transaction left open, with leads":    slices.ContainsFunc(open, func(l recordLine) bool { return kind(l.Topic) == "" }),
+		"a transaction that was aborted":         slices.ContainsFunc(r.Records, func(l recordLine) bool { return l.End == "abort" }),
+		"tokens in Kafka":                        inKafka,
+		"an encrypted token file":                bytes.HasPrefix(r.Files["token."+whole], []byte("age-encryption.org/")),
+		"a token file that is not encrypted":     bytes.Contains(r.Files["token."+inPlain], []byte(`"refresh_token"`)),
+	} {
+		if !there {
+			missing = append(missing, fmt.Errorf("the recording lacks %s", what))
+		}
+	}
+	return errors.Join(missing...)
 }
 
 // kind is what a topic of an installation is for, empty for leads.

@@ -4,7 +4,6 @@ package e2e
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -279,36 +278,16 @@ func (s *restored) deadLettersAreTheSame(w *world) {
 // know takes out of the recording what the comparison needs: the records that
 // consumers saw, which leads were deleted, and what the replay is of.
 func (s *restored) know() error {
-	pending := map[string][]recordLine{} // by partition, of the transaction under way
-	for _, line := range s.r.Records {
-		at := fmt.Sprint(line.Topic, line.Partition)
-		switch {
-		case line.Producer < 0:
-			s.committed = append(s.committed, line)
-		case line.End == "":
-			pending[at] = append(pending[at], line)
-		default:
-			if line.End == "commit" {
-				s.committed = append(s.committed, pending[at]...)
-			}
-			pending[at] = nil
-		}
+	if err := s.r.complete(); err != nil {
+		return err
 	}
+	s.committed, _ = s.r.split()
 	s.deleted = map[string]bool{}
 	for _, line := range s.committed {
-		switch {
-		case line.Topic == whole+".deletions":
+		tombstone := kind(line.Topic) == "" && strings.HasPrefix(line.Topic, whole+".") && line.Value == nil
+		if tombstone || line.Topic == whole+".deletions" {
 			s.deleted[string(line.Key)] = true
-		case kind(line.Topic) == "" && strings.HasPrefix(line.Topic, whole+".") && line.Value == nil:
-			s.deleted[string(line.Key)] = true
-		case line.Topic == whole+".checkpoints" && string(line.Key) == "replay/"+everyone:
-			if err := json.Unmarshal(line.Value, &s.replay); err != nil {
-				return err
-			}
 		}
 	}
-	if s.replay.To.IsZero() || len(s.deleted) < 7 {
-		return errors.New("the recording lacks the replay in mode all, or deletions")
-	}
-	return nil
+	return json.Unmarshal([]byte(s.r.progress(whole)["replay/"+everyone]), &s.replay)
 }
