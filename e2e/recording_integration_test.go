@@ -182,7 +182,7 @@ func readLines(path string, take func(line []byte) error) error {
 	lines := bufio.NewReader(unpacked)
 	for n := 1; ; n++ {
 		line, err := lines.ReadBytes('\n')
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			return nil
 		}
 		if err == nil {
