@@ -41,7 +41,7 @@ var replayed = []string{"--replay-from", "360d", "--replay-to", "300d", "--repla
 func installation(t testing.TB, dir, name, kafka, registry string, l *linkedin) *world {
 	t.Helper()
 	dir = filepath.Join(dir, name) // of its own: processes of one name share their logs
-	if err := os.Mkdir(dir, 0o755); err != nil {
+	if err := os.MkdirAll(dir, 0o755); err != nil {
 		t.Fatal(err)
 	}
 	w := &world{t: t, dir: dir, name: name, prefix: name + ".leads.", brokers: kafka, registry: registry, linkedin: l}

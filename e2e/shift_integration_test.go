@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// shift moves everything in the recording to another time, as if the release had
-// been killed by so much later: record times, headers, checkpoints, the time of
-// submission of every lead in Kafka and at LinkedIn, events.
+// shift moves everything in the recording in time, as if the release had been killed
+// at that moment: record times, headers, checkpoints, the time of submission of every
+// lead in Kafka and at LinkedIn, events.
 //
 // Without that a recording would age: LinkedIn keeps leads for 365 days, so do
 // the topics, and a replay's window is bounded by the same. A clock that is put
@@ -25,8 +25,8 @@ import (
 // what the release has written. It is by whole seconds, so that none gets more digits.
 // Tokens stay as they are, encrypted ones cannot but: they were given for thirty
 // years.
-func (r *recording) shift(by time.Duration) error {
-	by = by.Truncate(time.Second)
+func (r *recording) shift(to time.Time) error {
+	by := to.Sub(r.Left).Truncate(time.Second)
 	s := shifting{by: by, days: days(r.Left.Add(by)) - days(r.Left)}
 	r.Left = r.Left.Add(by)
 	for i := range r.Records {
@@ -183,7 +183,7 @@ func TestAShiftedRecordingDiffersInItsTimesAlone(t *testing.T) {
 		{Topic: "n.deadletters", Time: shifted, Key: octets("id-1@2026-12-02T01:00:05.000Z"), Value: octets(`{"submittedAt":1796173205000,"id":1796162400000}`)},
 	}
 	r.Records = before
-	if err := r.shift(by); err != nil {
+	if err := r.shift(r.Left.Add(by)); err != nil {
 		t.Fatal(err)
 	}
 	for i := range want {

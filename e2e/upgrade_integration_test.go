@@ -37,7 +37,7 @@ func TestAnInstallationOfAnEarlierReleaseIsTakenOver(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := r.shift(time.Until(r.Left) - outageLength); err != nil {
+			if err := r.shift(time.Now().Add(-outageLength)); err != nil {
 				t.Fatal(err)
 			}
 			s := restore(t, r)
