@@ -23,7 +23,7 @@ var recordInto = flag.String("into", "", "`DIRECTORY` below "+recordings+" for t
 
 // TestRecordAnInstallation has the release that LEADSTREAM_TEST_BINARY names make an
 // installation with everything in it that an upgrade meets, kills it, and records
-// what it left. What stands where is decided by what is held back and waited for, not
+// what it left. What stands where is decided by what is stalled and waited for, not
 // by how fast things happen.
 func TestRecordAnInstallation(t *testing.T) {
 	if os.Getenv("LEADSTREAM_TEST_BINARY") == "" {
@@ -102,8 +102,8 @@ func (s *scenario) small(name string) {
 func (s *scenario) firstDays() {
 	s.register(s.subject(webinar), `"string"`)
 	// Slices are of 1, 1, 4, 4, 16, 16, 64 and 64 days while they hold little; the last
-	// of these begins 259 days ago. It is held back until the end.
-	backfill := s.proxy.hold(s.t, nordwind, s.ago(260), s.ago(258))
+	// of these begins 259 days ago. It is stalled until the end.
+	backfill := s.proxy.stall(s.t, nordwind, s.ago(260), s.ago(258))
 	s.consent()
 	c := s.run()
 	c.says(60*time.Second, "backlog range done", alpenblick)
@@ -190,10 +190,10 @@ func (s *scenario) outage() {
 // when the process is killed in the middle of a transaction. Nothing has carried out
 // the deletions yet that were recorded meanwhile.
 func (s *scenario) lastDay() {
-	catchUp := s.proxy.hold(s.t, alpenblick, time.Now().Add(-3*time.Hour), time.Now().Add(-time.Hour))
-	replays := []*held{ // its slices are of 1, 1, 4, 4, 16 and 16 days
-		s.proxy.hold(s.t, alpenblick, s.ago(335), s.ago(333)),
-		s.proxy.hold(s.t, nordwind, s.ago(335), s.ago(333)),
+	catchUp := s.proxy.stall(s.t, alpenblick, time.Now().Add(-3*time.Hour), time.Now().Add(-time.Hour))
+	replays := []*stall{ // its slices are of 1, 1, 4, 4, 16 and 16 days
+		s.proxy.stall(s.t, alpenblick, s.ago(335), s.ago(333)),
+		s.proxy.stall(s.t, nordwind, s.ago(335), s.ago(333)),
 	}
 	c := s.run(replayed...)
 	catchUp.await()
@@ -201,12 +201,12 @@ func (s *scenario) lastDay() {
 	case <-replays[0].met:
 	case <-replays[1].met:
 	case <-time.After(30 * time.Second):
-		s.t.Fatal("the replay did not come to what is held back")
+		s.t.Fatal("the replay did not come to what is stalled")
 	}
 	s.replayStands()
-	caughtUp := time.Now().Add(-3 * time.Hour)
+	firstHalf := time.Now().Add(-150 * time.Minute)
 	s.arrived(s.world, func(l *submission) bool {
-		return l.FormID == conference && time.UnixMilli(l.SubmittedAt).Before(caughtUp.Add(30*time.Minute))
+		return l.FormID == conference && time.UnixMilli(l.SubmittedAt).Before(firstHalf)
 	})
 	live := s.submit(conference, 0, 4, time.Now(), time.Now())
 	s.lead(object{"form": conference, "count": 3, "age": "20s", "visibleAfter": "1h"})
@@ -218,7 +218,7 @@ func (s *scenario) lastDay() {
 	s.left = time.Now()
 }
 
-// replayStands waits until what comes before the slice that is held back was
+// replayStands waits until what comes before the slice that is stalled was
 // replayed, of whichever organization was first.
 func (s *scenario) replayStands() {
 	s.t.Helper()

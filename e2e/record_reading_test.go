@@ -27,20 +27,20 @@ import (
 	"github.com/segmentio/kafka-go/protocol"
 )
 
-// proxy stands between the connectors and LinkedIn. It holds requests for leads
-// back, and remembers the tokens that were given.
+// proxy stands between the connectors and LinkedIn. It stalls requests for leads, and
+// remembers the tokens that were given.
 type proxy struct {
 	*httptest.Server
 
 	mu     sync.Mutex
-	holds  []*held
+	stalls []*stall
 	tokens []controlLine
 }
 
-// held are the requests for an organization's leads whose window begins between two
+// stall are the requests for an organization's leads whose window begins between two
 // moments and does not reach into the last half hour, as that of every poll does. They
 // get no answer.
-type held struct {
+type stall struct {
 	t        testing.TB
 	owner    string
 	from, to time.Time     // where the windows begin
@@ -57,8 +57,8 @@ func newProxy(t testing.TB, target string) *proxy {
 	forward := httputil.NewSingleHostReverseProxy(to)
 	forward.ModifyResponse = p.remember
 	p.Server = httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-		if h := p.holding(r); h != nil {
-			h.once.Do(func() { close(h.met) })
+		if s := p.stalled(r); s != nil {
+			s.once.Do(func() { close(s.met) })
 			<-r.Context().Done()
 			return
 		}
@@ -71,27 +71,27 @@ func newProxy(t testing.TB, target string) *proxy {
 	return p
 }
 
-func (p *proxy) hold(t testing.TB, owner string, from, to time.Time) *held {
-	h := &held{t: t, owner: owner, from: from, to: to, met: make(chan struct{})}
+func (p *proxy) stall(t testing.TB, owner string, from, to time.Time) *stall {
+	s := &stall{t: t, owner: owner, from: from, to: to, met: make(chan struct{})}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.holds = append(p.holds, h)
-	return h
+	p.stalls = append(p.stalls, s)
+	return s
 }
 
-// await waits until a request was held back.
-func (h *held) await() {
-	h.t.Helper()
+// await waits until a request was stalled.
+func (s *stall) await() {
+	s.t.Helper()
 	select {
-	case <-h.met:
+	case <-s.met:
 	case <-time.After(60 * time.Second):
-		h.t.Fatalf("no request for leads of %s came whose window begins between %s and %s", h.owner, h.from, h.to)
+		s.t.Fatalf("no request for leads of %s came whose window begins between %s and %s", s.owner, s.from, s.to)
 	}
 }
 
 var window = regexp.MustCompile(`start:(\d+),end:(\d+)`)
 
-func (p *proxy) holding(r *http.Request) *held {
+func (p *proxy) stalled(r *http.Request) *stall {
 	query, err := url.PathUnescape(r.URL.RawQuery)
 	bounds := window.FindStringSubmatch(query)
 	if err != nil || bounds == nil {
@@ -103,13 +103,13 @@ func (p *proxy) holding(r *http.Request) *held {
 	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	i := slices.IndexFunc(p.holds, func(h *held) bool {
-		return strings.Contains(query, h.owner) && !moment(bounds[1]).Before(h.from) && moment(bounds[1]).Before(h.to) && time.Since(moment(bounds[2])) > 30*time.Minute
+	i := slices.IndexFunc(p.stalls, func(s *stall) bool {
+		return strings.Contains(query, s.owner) && !moment(bounds[1]).Before(s.from) && moment(bounds[1]).Before(s.to) && time.Since(moment(bounds[2])) > 30*time.Minute
 	})
 	if i < 0 {
 		return nil
 	}
-	return p.holds[i]
+	return p.stalls[i]
 }
 
 // remember keeps the tokens of an answer, as requests that have them issued again.

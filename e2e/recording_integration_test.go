@@ -321,8 +321,8 @@ func (r *recording) complete() error {
 		From, To time.Time
 		Next     map[string]time.Time
 	}
-	var buried struct{ Next []int64 }
-	err := errors.Join(json.Unmarshal([]byte(p["replay/"+everyone]), &replay), json.Unmarshal([]byte(p["deletions"]), &buried))
+	var deletions struct{ Next []int64 }
+	err := errors.Join(json.Unmarshal([]byte(p["replay/"+everyone]), &replay), json.Unmarshal([]byte(p["deletions"]), &deletions))
 	if err != nil {
 		return fmt.Errorf("replay and deletions: %w", err)
 	}
@@ -339,10 +339,10 @@ func (r *recording) complete() error {
 	for what, there := range map[string]bool{
 		"a backfill half done":                   strings.Contains(p["source/"+of(nordwind)], `"kind":"backfill"`),
 		"an outage that is half caught up with":  strings.Contains(p["source/"+of(alpenblick)], `"kind":"catch_up"`),
-		"what a form is owed":                    p["debt/"+of(alpenblick)+"/"+webinar] != "",
-		"what a form is owed by a replay":        strings.Contains(p["debt/"+of(alpenblick)+"/"+workshop], `"explicit":true`),
+		"deferred leads of a suspended form":     p["debt/"+of(alpenblick)+"/"+webinar] != "",
+		"deferred leads that a replay asked for": strings.Contains(p["debt/"+of(alpenblick)+"/"+workshop], `"explicit":true`),
 		"a replay half done":                     half > 0,
-		"deletions half carried out":             len(buried.Next) == 1 && buried.Next[0] > 0 && buried.Next[0] < r.ends(whole + ".deletions")[0],
+		"deletions half carried out":             len(deletions.Next) == 1 && deletions.Next[0] > 0 && deletions.Next[0] < r.ends(whole + ".deletions")[0],
 		"records that were removed from a topic": slices.ContainsFunc(r.Topics, func(t topicLine) bool { return slices.Max(t.First) > 0 }),
 		"a transaction left open, with leads":    slices.ContainsFunc(open, func(l recordLine) bool { return kind(l.Topic) == "" }),
 		"a transaction that was aborted":         slices.ContainsFunc(r.Records, func(l recordLine) bool { return l.End == "abort" }),

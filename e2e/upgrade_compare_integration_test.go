@@ -171,7 +171,7 @@ func (s *restored) fresh(records []record) int {
 }
 
 // nothingIsLeft looks at the progress: the backfill, the outage, the replay, the
-// deletions and the debts are done with.
+// deletions and the deferred leads are done with.
 func (s *restored) nothingIsLeft(w *world) {
 	s.t.Helper()
 	listed := w.command("checkpoints", "list", "-o", "json")
@@ -249,8 +249,8 @@ func (s *restored) columnsAreTheSame(w *world) {
 		}
 	}
 	for subject, version := range recorded {
-		mended := subject == w.subject(webinar) || subject == w.subject(workshop)
-		if got := w.versions(subject); !mended && len(got) != version {
+		recovered := subject == w.subject(webinar) || subject == w.subject(workshop)
+		if got := w.versions(subject); !recovered && len(got) != version {
 			s.t.Errorf("%s has the versions %v, want %d of them", subject, got, version)
 		}
 	}

@@ -17,7 +17,7 @@ const outageLength = 10 * time.Minute
 
 // TestAnInstallationOfAnEarlierReleaseIsTakenOver: what an earlier release has left
 // when it was killed is gone on with, without a person and without a setting: its
-// tokens, its progress, its deletions, its suspended forms and what these are owed.
+// tokens, its progress, its deletions, its suspended forms and their deferred leads.
 // No lead is lost or repeated, and no column gets another name.
 //
 // What it left was recorded (testdata/recordings/README.md) and is put back here,
