@@ -106,7 +106,7 @@ func TestAConsentOutlastsACheckpointTopicThatTakesNothing(t *testing.T) {
 	w.grant(kafka.ResourceTypeTransactionalID, w.name, kafka.PatternTypeLiteral, kafka.ACLOperationTypeWrite)
 	w.linkedin.post("/sim/switches", object{"refreshAnswer": "rotated"})
 	shown := func(p *program) int { return strings.Count(p.results(), "Open this address") } // by all runs so far
-	eventually(t, 30*time.Second, func() error { // until every broker knows what was granted
+	eventually(t, 30*time.Second, func() error {                                             // until every broker knows what was granted
 		if p := w.command("auth", "login", "--paste"); shown(p) == 0 {
 			return fmt.Errorf("auth login: %s", lastLines(p.text(), 1))
 		}
