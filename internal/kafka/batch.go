@@ -39,6 +39,7 @@ const (
 	atProducerID  = 43
 	atCount       = 57
 	codecMask     = 0x07
+	codecSnappy   = 2
 	codecZstd     = 4
 	logAppendTime = 1 << 3
 	transactional = 1 << 4

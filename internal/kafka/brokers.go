@@ -6,12 +6,11 @@ import (
 	"net"
 	"slices"
 	"strconv"
-	"sync"
 
 	"github.com/segmentio/kafka-go/protocol"
-	"github.com/segmentio/kafka-go/protocol/apiversions"
 	"github.com/segmentio/kafka-go/protocol/metadata"
 	"github.com/twmb/franz-go/pkg/kversion"
+	"golang.org/x/sync/errgroup"
 )
 
 // Broker is one broker of the cluster, as the cluster advertises it.
@@ -38,6 +37,9 @@ var required = []struct {
 	{protocol.AddPartitionsToTxn, 0}, {protocol.EndTxn, 0}, {protocol.DescribeConfigs, 0},
 }
 
+// askedAtOnce bounds the connections made at once to brokers that a cluster names.
+const askedAtOnce = 16
+
 // Brokers are the brokers of the cluster, by id. Each is asked at the address
 // that the cluster advertises, which may be another than the configured ones
 // and out of reach.
@@ -57,28 +59,32 @@ func (c *Cluster) Brokers(ctx context.Context) ([]Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	var asking sync.WaitGroup
+	var asking errgroup.Group
+	asking.SetLimit(askedAtOnce)
 	for i := range brokers {
-		asking.Go(func() { c.meet(ctx, &brokers[i]) })
+		asking.Go(func() error {
+			c.meet(ctx, &brokers[i])
+			return nil
+		})
 	}
-	asking.Wait()
+	_ = asking.Wait() // each broker has its own error
 	slices.SortFunc(brokers, func(a, b Broker) int { return cmp.Compare(a.ID, b.ID) })
 	return brokers, nil
 }
 
 // meet asks a broker what it serves.
 func (c *Cluster) meet(ctx context.Context, b *Broker) {
-	msg, err := c.pool.exchange(ctx, b.Address, new(apiversions.Request))
-	if err == nil && msg.(*apiversions.Response).ErrorCode != 0 {
-		err = &codeError{op: "asking for the broker's versions", code: Code(msg.(*apiversions.Response).ErrorCode)}
+	msg, err := c.pool.exchange(ctx, b.Address, &versionsRequest{clientID: c.pool.dialer.clientID})
+	if err == nil && msg.(*versionsResponse).code != 0 {
+		err = &codeError{op: "asking for the broker's versions", code: msg.(*versionsResponse).code}
 	}
 	if err != nil {
 		b.Err = settled("reaching broker "+strconv.Itoa(b.ID), err)
 		return
 	}
 	var served kversion.Versions
-	for _, k := range msg.(*apiversions.Response).ApiKeys {
-		served.SetMaxKeyVersion(k.ApiKey, k.MaxVersion)
+	for _, r := range msg.(*versionsResponse).served {
+		served.SetMaxKeyVersion(int16(r.key), r.highest)
 	}
 	b.Version = served.VersionGuess()
 	for _, r := range required {

@@ -11,7 +11,6 @@ import (
 	"sync"
 	"time"
 
-	kafkago "github.com/segmentio/kafka-go"
 	"github.com/segmentio/kafka-go/protocol"
 	"github.com/segmentio/kafka-go/protocol/metadata"
 	"go.uber.org/zap"
@@ -33,10 +32,9 @@ type Config struct {
 // and is idle on the wire unless a method is running. It is safe for
 // concurrent use.
 type Cluster struct {
-	seeds  []string
-	pool   *pool
-	dialer *kafkago.Dialer // for the consumer group, which dials by itself
-	log    *zap.Logger
+	seeds []string
+	pool  *pool
+	log   *zap.Logger
 
 	mu           sync.Mutex
 	brokers      map[int32]string // id to host:port
@@ -79,10 +77,6 @@ func New(cfg Config) (*Cluster, error) {
 		if c.pool.dialer.mechanism, err = cfg.SASL.mechanism(); err != nil {
 			return nil, err
 		}
-	}
-	c.dialer = &kafkago.Dialer{
-		ClientID: cfg.ClientID, Timeout: dialTimeout,
-		TLS: c.pool.dialer.tls, SASLMechanism: c.pool.dialer.mechanism,
 	}
 	return c, nil
 }

@@ -12,7 +12,6 @@ import (
 	"time"
 
 	"github.com/segmentio/kafka-go/protocol"
-	"github.com/segmentio/kafka-go/protocol/apiversions"
 	"github.com/segmentio/kafka-go/protocol/saslauthenticate"
 	"github.com/segmentio/kafka-go/protocol/saslhandshake"
 	"github.com/segmentio/kafka-go/sasl"
@@ -49,6 +48,7 @@ type pool struct {
 
 type conn struct {
 	*protocol.Conn
+	guard  *guard // what it reads from and writes to
 	usedAt time.Time
 }
 
@@ -172,9 +172,10 @@ func (d *dialer) prepare(ctx context.Context, raw net.Conn, addr string) (*conn,
 		}
 		raw = secured
 	}
-	c := &conn{Conn: protocol.NewConn(raw, d.clientID)}
+	g := newGuard(raw)
+	c := &conn{Conn: protocol.NewConn(g, d.clientID), guard: g}
 	if err := negotiate(c); err != nil {
-		return nil, tlsRefused(addr, err) // TLS 1.3 brings a refused certificate here
+		return nil, tlsRefused(addr, silent(err)) // TLS 1.3 brings a refused certificate here
 	}
 	if d.mechanism != nil {
 		if err := d.authenticate(ctx, c, addr); err != nil {
@@ -207,18 +208,17 @@ func (d *dialer) handshake(ctx context.Context, raw net.Conn, addr string) (net.
 // negotiate asks for the broker's versions and settles on the newest of each
 // request that both sides know.
 func negotiate(c *conn) error {
-	msg, err := c.RoundTrip(new(apiversions.Request))
+	msg, err := c.RoundTrip(&versionsRequest{})
 	if err != nil {
 		return err
 	}
-	res := msg.(*apiversions.Response)
-	if res.ErrorCode != 0 {
-		return &codeError{op: "asking for the broker's versions", code: Code(res.ErrorCode)}
+	res := msg.(*versionsResponse)
+	if res.code != 0 {
+		return &codeError{op: "asking for the broker's versions", code: res.code}
 	}
-	versions := make(map[protocol.ApiKey]int16, len(res.ApiKeys))
-	for _, r := range res.ApiKeys {
-		key := protocol.ApiKey(r.ApiKey)
-		versions[key] = key.SelectVersion(r.MinVersion, r.MaxVersion)
+	versions := make(map[protocol.ApiKey]int16, len(res.served))
+	for _, r := range res.served {
+		versions[r.key] = r.key.SelectVersion(r.lowest, r.highest)
 	}
 	c.SetVersions(versions)
 	return nil
@@ -236,7 +236,7 @@ func (d *dialer) authenticate(ctx context.Context, c *conn, addr string) error {
 	if code := Code(shake.ErrorCode); code != 0 {
 		slices.Sort(shake.Mechanisms)
 		return refused(&codeError{op: "offering " + d.mechanism.Name(), code: code},
-			"the listener offers "+strings.Join(shake.Mechanisms, ", "))
+			"the listener offers "+theirWords(strings.Join(shake.Mechanisms, ", ")))
 	}
 	session, state, err := d.mechanism.Start(ctx)
 	if err != nil {
@@ -250,6 +250,9 @@ func (d *dialer) authenticate(ctx context.Context, c *conn, addr string) error {
 		res := msg.(*saslauthenticate.Response)
 		if code := Code(res.ErrorCode); code != 0 {
 			return refused(&codeError{op: "logging in by " + d.mechanism.Name(), code: code}, "check the user name and password of kafka.sasl")
+		}
+		if tooCostly(res.AuthBytes) {
+			return refused(errTooCostly, "no broker of Kafka asks for that: is it the right one?")
 		}
 		if done, state, err = session.Next(ctx, res.AuthBytes); err != nil {
 			return refused(err, "the broker did not prove that it knows the password")

@@ -173,7 +173,7 @@ func (e *TopicError) Error() string {
 		text += ": " + e.Code.String()
 	}
 	if e.Reason != "" {
-		text += ": " + e.Reason
+		text += ": " + theirWords(e.Reason)
 	}
 	if e.Err != nil {
 		text += ": " + e.Err.Error()
@@ -204,7 +204,7 @@ type RefusedError struct {
 func (e *RefusedError) Error() string {
 	text := fmt.Sprintf("%s: kafka refuses with %v", e.Op, e.Code)
 	if e.Reason != "" {
-		text += ": " + e.Reason
+		text += ": " + theirWords(e.Reason)
 	}
 	return text
 }

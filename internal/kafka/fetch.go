@@ -15,7 +15,7 @@ const (
 	// whole even if it is larger.
 	fetchBytes = 4 << 20
 	// fetchLimit guards the memory against an answer that is not one.
-	fetchLimit = fetchBytes + maxDecompressed
+	fetchLimit = fetchBytes + maxBatch
 )
 
 // fetchRequest asks for the records of one partition, without filter: also

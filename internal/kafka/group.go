@@ -80,7 +80,7 @@ func (c *Cluster) RunMember(ctx context.Context, cfg GroupConfig, work func(cont
 		return stopped(ctx, err)
 	}
 	group, err := kafkago.NewConsumerGroup(kafkago.ConsumerGroupConfig{
-		ID: cfg.ID, Brokers: c.addresses(), Dialer: m.conns.dialer(c.dialer), Topics: []string{cfg.Topic},
+		ID: cfg.ID, Brokers: c.addresses(), Dialer: m.conns.dialer(&c.pool.dialer), Topics: []string{cfg.Topic},
 		GroupBalancers:    []kafkago.GroupBalancer{&m.claim},
 		HeartbeatInterval: m.cfg.Heartbeat, SessionTimeout: m.cfg.Session, RebalanceTimeout: m.cfg.Session,
 		JoinGroupBackoff: m.cfg.Heartbeat, Timeout: groupTimeout,
@@ -173,24 +173,37 @@ type groupConns struct {
 	cut  bool
 }
 
-func (g *groupConns) dialer(like *kafkago.Dialer) *kafkago.Dialer {
-	d := *like
-	d.DialFunc = func(ctx context.Context, network, addr string) (net.Conn, error) {
-		conn, err := new(net.Dialer).DialContext(ctx, network, addr)
+// dialer gives the group connections that are encrypted, logged in and guarded like
+// all others: kafka-go's own would believe whatever a broker answers to it.
+func (g *groupConns) dialer(like *dialer) *kafkago.Dialer {
+	return &kafkago.Dialer{ClientID: like.clientID, Timeout: dialTimeout, DialFunc: func(ctx context.Context, network, addr string) (net.Conn, error) {
+		conn, err := like.connect(ctx, network, addr)
 		if err != nil {
 			return nil, err
 		}
-		g.mu.Lock()
-		defer g.mu.Unlock()
-		if g.cut {
-			_ = conn.Close()
-			return nil, net.ErrClosed
+		tracked, err := g.track(conn)
+		if err != nil {
+			return nil, err
 		}
-		tracked := &groupConn{Conn: conn, of: g}
-		g.open = append(g.open, tracked)
-		return tracked, nil
+		ready, err := like.prepare(ctx, tracked, addr)
+		if err != nil {
+			_ = tracked.Close() // the first error is the one to report
+			return nil, err
+		}
+		return ready.guard, nil
+	}}
+}
+
+func (g *groupConns) track(conn net.Conn) (net.Conn, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.cut {
+		_ = conn.Close()
+		return nil, net.ErrClosed
 	}
-	return &d
+	tracked := &groupConn{Conn: conn, of: g}
+	g.open = append(g.open, tracked)
+	return tracked, nil
 }
 
 func (g *groupConns) close() {

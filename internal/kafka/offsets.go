@@ -63,7 +63,7 @@ func (c *Cluster) offsetsAt(ctx context.Context, topic string, millis int64) ([]
 	}
 	offsets := make([]int64, len(meta.leaders))
 	err = c.listOffsets(ctx, topics, millis, readUncommitted, func(tp TopicPartition, offset int64, refused error) error {
-		if refused == nil && tp.Partition < len(offsets) {
+		if refused == nil && tp.Partition >= 0 && tp.Partition < len(offsets) {
 			offsets[tp.Partition] = offset
 		}
 		return refused

@@ -91,6 +91,9 @@ func (p *Producer) lay(ctx context.Context, pl *plan, tp TopicPartition, chosen 
 	sequence := p.next[tp]
 	for round := 0; len(chosen) > 0; round++ {
 		n := fitting(msgs, chosen, p.limit(tp.Topic))
+		if size := batchOverhead + recordBound(&msgs[chosen[0]]); size > maxBatch { // what nobody here reads back is not written
+			return tooLarge(tp.Topic, size, maxBatch, int(chosen[0]))
+		}
 		s := share{tp: tp, round: round, chosen: chosen[:n], sequence: sequence, from: len(p.arena), offset: -1}
 		p.arena = p.encoder.appendBatch(p.arena, stamp{p.pid, p.epoch, sequence}, msgs, s.chosen, now)
 		s.to = len(p.arena)
@@ -121,7 +124,7 @@ func fitting(msgs []Message, chosen []int32, limit int) int {
 
 func (p *Producer) limit(topic string) int {
 	if limit, ok := p.limits[topic]; ok {
-		return limit
+		return min(limit, maxBatch)
 	}
 	return defaultMaxMessage
 }
@@ -178,7 +181,10 @@ func (p *Producer) shrink(ctx context.Context, s *share) error {
 
 func tooLarge(topic string, size, limit, index int) error {
 	reason := "the record takes " + strconv.Itoa(size) + " bytes"
-	if limit > 0 {
+	switch {
+	case limit == maxBatch:
+		reason += ", leadstream writes and reads " + strconv.Itoa(limit) + " at most"
+	case limit > 0:
 		reason += ", the topic's max.message.bytes is " + strconv.Itoa(limit)
 	}
 	return &TopicError{Topic: topic, Code: codeMessageTooLarge, Reason: reason, Index: index}

@@ -12,8 +12,17 @@ import (
 var errAnswer = errors.New("what came is not an answer")
 
 // rawCorrelation is the id of every request that is written here: a connection
-// carries one request at a time, so that any is unique.
-const rawCorrelation = 1
+// carries one request at a time, so that any is unique. kafka-go counts from 1, so
+// that a guard tells by it what is decoded here.
+const rawCorrelation = -1
+
+// tooLargeError is an answer that is larger than any may be. The rest of it is
+// still on its way, so that the connection is of no more use.
+type tooLargeError struct{ size, limit int }
+
+func (e *tooLargeError) Error() string {
+	return fmt.Sprintf("the answer takes %d bytes, more than %d", e.size, e.limit)
+}
 
 // rawRequest begins a request that kafka-go does not encode, with room for size
 // bytes behind the header.
@@ -21,7 +30,8 @@ func rawRequest(key protocol.ApiKey, version int16, clientID string, size int) [
 	out := make([]byte, 4, 16+len(clientID)+size)
 	out = binary.BigEndian.AppendUint16(out, uint16(key))
 	out = binary.BigEndian.AppendUint16(out, uint16(version))
-	out = binary.BigEndian.AppendUint32(out, rawCorrelation)
+	correlation := int32(rawCorrelation)
+	out = binary.BigEndian.AppendUint32(out, uint32(correlation))
 	return appendText(out, clientID)
 }
 
@@ -36,14 +46,19 @@ func exchangeRaw(rw io.ReadWriter, request, buffer []byte, limit int) (answer, g
 	if _, err := rw.Write(request); err != nil {
 		return nil, buffer, err
 	}
-	var size [4]byte
-	if _, err := io.ReadFull(rw, size[:]); err != nil {
-		return nil, buffer, err
+	var head [headBytes]byte
+	got, err := io.ReadFull(rw, head[:])
+	if err != nil {
+		return nil, buffer, notKafka(head[:got], err)
 	}
-	n := int(int32(binary.BigEndian.Uint32(size[:])))
-	if n < 4 || n > limit {
-		return nil, buffer, fmt.Errorf("%w: size %d", errAnswer, n)
+	n, correlation := readHead(head[:])
+	switch {
+	case n < headBytes-4 || correlation != rawCorrelation:
+		return nil, buffer, notKafka(head[:], nil)
+	case n > limit:
+		return nil, buffer, &tooLargeError{n, limit}
 	}
+	n -= headBytes - 4
 	if cap(buffer) < n {
 		buffer = make([]byte, n)
 	}
@@ -51,22 +66,22 @@ func exchangeRaw(rw io.ReadWriter, request, buffer []byte, limit int) (answer, g
 	if _, err := io.ReadFull(rw, answer); err != nil {
 		return nil, buffer, err
 	}
-	if got := binary.BigEndian.Uint32(answer); got != rawCorrelation {
-		return nil, buffer, fmt.Errorf("%w: correlation id %d instead of %d", errAnswer, got, rawCorrelation)
-	}
-	return answer[4:], buffer, nil
+	return answer, buffer, nil
 }
 
-// fields reads the fixed-size parts of an answer; after the first that does
-// not fit, bad is set and all further ones are zero.
+// fields reads the parts of an answer; after the first that does not fit, bad is
+// set and all further ones are zero.
 type fields struct {
-	data []byte
-	bad  bool
+	data    []byte
+	bad     bool
+	claimed int // bytes that a decoder will allocate for what was read
 }
+
+func (f *fields) fail() { f.bad, f.data = true, nil }
 
 func (f *fields) take(n int) []byte {
 	if n < 0 || n > len(f.data) {
-		f.bad, f.data = true, nil
+		f.fail()
 		return nil
 	}
 	b := f.data[:n:n]
@@ -97,7 +112,7 @@ func (f *fields) count() int {
 	}
 	n := int(int32(binary.BigEndian.Uint32(b)))
 	if n > len(f.data) {
-		f.bad, f.data = true, nil
+		f.fail()
 		return 0
 	}
 	return max(n, 0)
@@ -108,7 +123,7 @@ func (f *fields) count() int {
 func (f *fields) compact() int {
 	n, size := binary.Uvarint(f.data)
 	if size <= 0 || f.take(size) == nil || n > uint64(len(f.data))+1 {
-		f.bad, f.data = true, nil
+		f.fail()
 		return 0
 	}
 	return max(int(n)-1, 0)

@@ -24,16 +24,22 @@ type From struct {
 }
 
 // CorruptError: a partition holds bytes that are not a record batch, or one
-// that was refused. Its kind is Suspend: reading it again gives the same.
+// that is not read for what it takes. Its kind is Suspend: reading it again gives
+// the same.
 type CorruptError struct {
 	Topic     string
 	Partition int
-	Offset    int64 // from which was read
+	Offset    int64 // of the batch
 	Err       error
 }
 
 func (e *CorruptError) Error() string {
-	return fmt.Sprintf("reading topic %q, partition %d, offset %d: %v", e.Topic, e.Partition, e.Offset, e.Err)
+	return fmt.Sprintf("reading topic %q, partition %d, offset %d: %v; %s", e.Topic, e.Partition, e.Offset, e.Err, e.Todo())
+}
+
+// Todo is what a person can do about it.
+func (e *CorruptError) Todo() string {
+	return fmt.Sprintf("see who else writes to the topic; kafka-delete-records takes away what stands there, with all that stands before it, up to offset %d of partition %d", e.Offset+1, e.Partition)
 }
 
 func (e *CorruptError) Unwrap() error { return e.Err }
@@ -51,7 +57,8 @@ func (e *CorruptError) Fault() fault.Kind { return fault.Suspend }
 // it.
 //
 // The records of one open transaction per producer are kept in memory, as
-// compressed as they are in the topic. Errors: ErrTopicMissing, *TopicError
+// compressed as they are in the topic; what is much is read a second time once it is
+// committed. Errors: ErrTopicMissing, *TopicError
 // without the permission to read, *CorruptError, *UnreachableError; an error
 // of fn ends the read and is returned as it is. It may be called for several
 // topics at once.
@@ -101,6 +108,7 @@ type reader struct {
 	at      *partitionReader    // the partition being read
 	buffer  []byte              // of fetch answers
 	spare   [][]byte            // memory of batches that were kept, to be used again
+	only    *int64              // the producer whose committed batches are read, where not everybody's are
 }
 
 // keep copies bytes out of the buffer of fetch answers.
@@ -151,6 +159,7 @@ type partitionReader struct {
 	from      int64 // records below it are not asked for
 	end       int64 // the high watermark when the read began
 	open      map[int64][]batch
+	kept      int // bytes of them
 	idle      int // answers in a row without a batch though some are to come
 }
 
@@ -164,6 +173,9 @@ func (p *partitionReader) step(ctx context.Context) error {
 		clientID: p.cluster.pool.dialer.clientID, topic: p.topic,
 		partition: int32(p.partition), offset: p.next, buffer: p.buffer,
 	})
+	if _, large := errors.AsType[*tooLargeError](err); large {
+		return &CorruptError{Topic: p.topic, Partition: p.partition, Offset: p.next, Err: errOversize}
+	}
 	if err != nil {
 		p.cluster.forget(p.topic)
 		return err
@@ -177,7 +189,7 @@ func (p *partitionReader) step(ctx context.Context) error {
 		return err
 	}
 	before := p.next
-	if err := p.take(res.records); err != nil {
+	if err := p.take(ctx, res.records); err != nil {
 		return err
 	}
 	if p.next > before {
@@ -209,7 +221,7 @@ func (p *partitionReader) catchUp(ctx context.Context) error {
 }
 
 // take handles the batches of one answer.
-func (p *partitionReader) take(data []byte) error {
+func (p *partitionReader) take(ctx context.Context, data []byte) error {
 	for p.next < p.end {
 		b, rest, err := nextBatch(data)
 		if errors.Is(err, io.EOF) {
@@ -219,11 +231,16 @@ func (p *partitionReader) take(data []byte) error {
 			p.next = p.end // what stood before it is gone; itself it came after the call
 			return nil
 		}
+		at := p.next
 		if err == nil {
-			err = p.batch(&b)
+			at = b.base
+			err = p.batch(ctx, &b)
 		}
-		if errors.Is(err, errMalformed) {
-			return &CorruptError{Topic: p.topic, Partition: p.partition, Offset: p.next, Err: err}
+		if _, told := errors.AsType[*CorruptError](err); told {
+			return err
+		}
+		if errors.Is(err, errMalformed) || errors.Is(err, errOversize) || errors.Is(err, errHeaders) {
+			return &CorruptError{Topic: p.topic, Partition: p.partition, Offset: at, Err: err}
 		}
 		if err != nil {
 			return err
@@ -235,39 +252,96 @@ func (p *partitionReader) take(data []byte) error {
 }
 
 // batch delivers, keeps or drops the records of one batch.
-func (p *partitionReader) batch(b *batch) error {
+func (p *partitionReader) batch(ctx context.Context, b *batch) error {
 	switch {
 	case b.last < p.from:
+		return nil
+	case p.only != nil:
+		if *p.only == b.producerID && b.transactional() && !b.control() {
+			return p.deliver(b)
+		}
 		return nil
 	case b.control():
 		committed, ok, err := p.decoder.committed(b)
 		if err != nil || !ok {
 			return err
 		}
-		return p.close(b.producerID, committed)
+		return p.close(ctx, b, committed)
 	case b.transactional():
-		held := *b
-		held.payload = p.keep(b.payload)
-		p.open[b.producerID] = append(p.open[b.producerID], held)
+		p.hold(b)
 		return nil
 	default:
 		return p.deliver(b)
 	}
 }
 
-// close delivers or drops what was kept of a transaction whose marker came.
-func (p *partitionReader) close(producerID int64, committed bool) error {
-	held := p.open[producerID]
-	delete(p.open, producerID)
-	for i := range held {
-		if committed {
-			if err := p.deliver(&held[i]); err != nil {
-				return err
-			}
+const (
+	// maxKept bounds what is kept of open transactions. Ours are half of it at most.
+	maxKept = 16 << 20
+	// keptOverhead is about what keeping a batch takes beside its payload.
+	keptOverhead = 200
+)
+
+// hold keeps a batch of an open transaction. Of a producer of which too much would
+// be kept only the place is: what it has written since is read again if it commits.
+func (p *partitionReader) hold(b *batch) {
+	open := p.open[b.producerID]
+	size := len(b.payload) + keptOverhead
+	switch {
+	case len(open) > 0 && open[0].unkept:
+		return
+	case p.fn == nil, p.kept+size > maxKept:
+		first := *b
+		if len(open) > 0 {
+			first = open[0]
 		}
-		p.spare = append(p.spare, held[i].payload)
+		p.release(open)
+		first.payload, first.unkept = nil, true
+		open = []batch{first}
+	default:
+		held := *b
+		held.payload = p.keep(b.payload)
+		p.kept += size
+		open = append(open, held)
+	}
+	p.open[b.producerID] = open
+}
+
+// release gives the memory of kept batches back.
+func (p *partitionReader) release(held []batch) {
+	for i := range held {
+		if !held[i].unkept {
+			p.kept -= len(held[i].payload) + keptOverhead
+			p.spare = append(p.spare, held[i].payload)
+		}
+	}
+}
+
+// close delivers or drops what was kept of a transaction whose marker came.
+func (p *partitionReader) close(ctx context.Context, marker *batch, committed bool) error {
+	held := p.open[marker.producerID]
+	delete(p.open, marker.producerID)
+	defer p.release(held)
+	if !committed || len(held) == 0 || p.fn == nil {
+		return nil
+	}
+	if held[0].unkept {
+		return p.again(ctx, held[0].base, marker)
+	}
+	for i := range held {
+		if err := p.deliver(&held[i]); err != nil {
+			return err
+		}
 	}
 	return nil
+}
+
+// again delivers what the producer of a commit marker has written since an offset.
+func (p *partitionReader) again(ctx context.Context, since int64, marker *batch) error {
+	r := &reader{cluster: p.cluster, topic: p.topic, decoder: p.decoder, fn: p.fn, only: &marker.producerID}
+	p.spare = nil // its memory is needed now
+	_, err := r.partition(ctx, p.partition, since, marker.base)
+	return err
 }
 
 // undecided reports whether something at or before an offset that was read waits

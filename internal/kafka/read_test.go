@@ -191,7 +191,7 @@ func TestReadNamesWhatIsCorrupt(t *testing.T) {
 	good := encode(t, stamp{}, samples["one"]...)[4:]
 	good[len(good)-1] ^= 1
 	p := &partitionReader{reader: &reader{topic: "a", decoder: d, fn: func(*Record) error { return nil }}, partition: 2, next: 5, end: 9}
-	err := p.take(good)
+	err := p.take(t.Context(), good)
 	corrupt, ok := errors.AsType[*CorruptError](err)
 	if !ok || corrupt.Topic != "a" || corrupt.Partition != 2 || corrupt.Offset != 5 || fault.KindOf(err) != fault.Suspend {
 		t.Errorf("take = %v, want *CorruptError at a-2, offset 5", err)

@@ -6,12 +6,21 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"reflect"
 	"strings"
 	"sync"
 	"testing"
 
+	"github.com/segmentio/kafka-go/protocol"
+	"github.com/segmentio/kafka-go/protocol/createacls"
+
 	"leadstream/internal/realstack"
 )
+
+// Only tests grant permissions.
+func init() {
+	answers[protocol.CreateAcls] = answer{reflect.TypeFor[createacls.Response](), shortAnswer}
+}
 
 // The broker that the tests share. Tests that kill a broker or need another
 // configuration start their own.

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"bytes"
+	"cmp"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"io"
 	"time"
 
+	"github.com/klauspost/compress/snappy/xerial"
 	"github.com/klauspost/compress/zstd"
 	"github.com/segmentio/kafka-go/compress"
 )
@@ -25,11 +27,19 @@ type Record struct {
 	Headers   []Header
 }
 
-// maxDecompressed bounds what one batch may unpack to. Batches are a megabyte
-// or so by default; text compresses to a tenth of its size.
-const maxDecompressed = 256 << 20
+// maxBatch bounds a record batch, also once it is unpacked: what is written is cut
+// to it, and what is larger is not read. Batches are a megabyte or so by default, and
+// anybody who may write to a topic can make a few kilobytes that unpack to gigabytes.
+const maxBatch = 16 << 20
 
-var errMalformed = errors.New("the record batch is malformed")
+// maxHeaders bounds those of a record: each may be of no length, and takes memory.
+const maxHeaders = 10_000
+
+var (
+	errMalformed = errors.New("the record batch is malformed")
+	errOversize  = fmt.Errorf("the record batch is larger than leadstream reads, %d MiB once it is unpacked", maxBatch>>20)
+	errHeaders   = fmt.Errorf("a record has more than %d headers", maxHeaders)
+)
 
 // batch is one record batch of a fetch answer; it shares the answer's memory.
 type batch struct {
@@ -40,6 +50,7 @@ type batch struct {
 	producerID int64
 	count      int
 	payload    []byte // the records, perhaps compressed
+	unkept     bool   // payload is not there, nor are the batches that follow it in its transaction
 }
 
 func (b *batch) transactional() bool { return b.attributes&transactional != 0 }
@@ -92,8 +103,8 @@ type decoder struct {
 }
 
 func newDecoder() (*decoder, error) {
-	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
-		zstd.WithDecoderMaxMemory(maxDecompressed))
+	// Whatever its window: it is unpacked into one piece, which may not grow.
+	z, err := zstd.NewReader(nil, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecodeAllCapLimit(true))
 	if err != nil {
 		return nil, err
 	}
@@ -137,39 +148,81 @@ func (d *decoder) committed(b *batch) (committed, ok bool, err error) {
 	return committed, ok, err
 }
 
+// unpack gives the records of a batch as they were before compression.
 func (d *decoder) unpack(b *batch) ([]byte, error) {
-	switch codec := b.attributes & codecMask; {
-	case codec == 0:
+	if b.attributes&codecMask == 0 {
 		return b.payload, nil
-	case codec == codecZstd:
-		out, err := d.zstd.DecodeAll(b.payload, d.unpacked[:0])
-		if err != nil {
-			return nil, fmt.Errorf("%w: %w", errMalformed, err)
+	}
+	for size := max(cap(d.unpacked), unpackFirst); ; size = min(4*size, maxBatch) {
+		if cap(d.unpacked) < size {
+			d.unpacked = make([]byte, 0, size)
 		}
-		d.unpacked = out
-		return out, nil
-	case int(codec) < len(compress.Codecs):
-		return d.unpackWith(compress.Codecs[codec], b.payload)
-	default:
-		return nil, fmt.Errorf("%w: unknown compression %d", errMalformed, codec)
+		out, err := d.unpackInto(d.unpacked[:0], b)
+		switch {
+		case err == nil:
+			return out, nil
+		case !errors.Is(err, errOversize):
+			return nil, fmt.Errorf("%w: %w", errMalformed, err)
+		case size >= maxBatch:
+			return nil, errOversize
+		}
 	}
 }
 
-func (d *decoder) unpackWith(codec compress.Codec, payload []byte) ([]byte, error) {
+// unpackInto unpacks into the capacity of into; errOversize when it does not suffice.
+func (d *decoder) unpackInto(into []byte, b *batch) (out []byte, err error) {
+	switch codec := b.attributes & codecMask; {
+	case codec == codecZstd:
+		out, err = d.zstd.DecodeAll(b.payload, into)
+		// The decoder has no error of its own for a stream that does not tell its size
+		// and needs more: it stops within a block of the end.
+		if errors.Is(err, zstd.ErrDecoderSizeExceeded) || err != nil && cap(into)-len(out) <= zstdBlock {
+			err = errOversize
+		}
+		return out, err
+	case codec == codecSnappy:
+		out, err = xerial.DecodeCapped(into, b.payload)
+		if errors.Is(err, xerial.ErrDstTooSmall) {
+			err = errOversize
+		}
+		return out, err
+	case int(codec) < len(compress.Codecs):
+		return readInto(into, compress.Codecs[codec], b.payload)
+	default:
+		return nil, fmt.Errorf("unknown compression %d", codec)
+	}
+}
+
+// zstdBlock is the most that a block of zstd unpacks to. Source: RFC 8878.
+const zstdBlock = 128 << 10
+
+// unpackFirst is what is tried first; a batch as written by default fits.
+const unpackFirst = 1<<20 + 64<<10
+
+// readInto unpacks payload into the capacity of into.
+func readInto(into []byte, codec compress.Codec, payload []byte) (out []byte, err error) {
 	r := codec.NewReader(bytes.NewReader(payload))
-	into := bytes.NewBuffer(d.unpacked[:0])
-	n, err := into.ReadFrom(io.LimitReader(r, maxDecompressed+1))
-	if closed := r.Close(); err == nil {
-		err = closed
+	defer func() {
+		if closed := r.Close(); err == nil {
+			err = closed
+		}
+	}()
+	for {
+		if len(into) == cap(into) {
+			if n, err := io.CopyN(io.Discard, r, 1); n > 0 || !errors.Is(err, io.EOF) {
+				return nil, cmp.Or(err, errOversize)
+			}
+			return into, nil
+		}
+		n, err := r.Read(into[len(into):cap(into)])
+		into = into[:len(into)+n]
+		switch {
+		case errors.Is(err, io.EOF):
+			return into, nil
+		case err != nil:
+			return nil, err
+		}
 	}
-	if err == nil && n > maxDecompressed {
-		err = fmt.Errorf("unpacks to more than %d bytes", maxDecompressed)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("%w: %w", errMalformed, err)
-	}
-	d.unpacked = into.Bytes()
-	return d.unpacked, nil
 }
 
 // record reads one record into r and returns what follows it.
@@ -185,11 +238,18 @@ func (d *decoder) record(b *batch, data []byte, r *Record) ([]byte, error) {
 		millis = b.maxTime
 	}
 	r.Offset = b.base + body.varint()
-	r.Time = time.UnixMilli(millis).UTC()
+	if r.Offset < b.base || r.Offset > b.last {
+		return nil, errMalformed
+	}
+	r.Time = time.UnixMilli(min(max(millis, earliestTime), latestTime)).UTC()
 	r.Key = body.bytes()
 	r.Value = body.bytes()
 	d.headers = d.headers[:0]
-	for n := body.varint(); n > 0 && !body.bad; n-- {
+	n := body.varint()
+	if n > maxHeaders {
+		return nil, errHeaders
+	}
+	for ; n > 0 && !body.bad; n-- {
 		key := body.bytes()
 		value := body.bytes()
 		d.headers = append(d.headers, Header{Key: d.name(key), Value: value})
@@ -201,14 +261,18 @@ func (d *decoder) record(b *batch, data []byte, r *Record) ([]byte, error) {
 	return in.data, nil
 }
 
+// earliestTime and latestTime are the first and the last millisecond of the years 1
+// to 9999, beyond which a time is no text any more.
+const earliestTime, latestTime = -62_135_596_800_000, 253_402_300_799_999
+
 // name is key as a string. The few names that a topic's headers have are kept;
-// the bound keeps a topic with a new name on each record from growing it.
+// the bounds keep a topic with a new or a long name on each record from growing it.
 func (d *decoder) name(key []byte) string {
 	if s, ok := d.names[string(key)]; ok {
 		return s
 	}
 	s := string(key)
-	if len(d.names) < 100 {
+	if len(d.names) < 100 && len(s) <= 100 {
 		d.names[s] = s
 	}
 	return s

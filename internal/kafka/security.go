@@ -8,6 +8,8 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
+	"strings"
 	"syscall"
 
 	"github.com/segmentio/kafka-go/sasl"
@@ -78,6 +80,24 @@ func (s *SASL) scram(algorithm scram.Algorithm) (sasl.Mechanism, error) {
 	return mechanism, nil
 }
 
+// maxIterations bounds how often SCRAM has the password hashed, which takes a second
+// for so many. Kafka stores 16,384 at most.
+const maxIterations = 1_000_000
+
+var errTooCostly = fmt.Errorf("the broker asks for more than %d iterations of the password's hash", maxIterations)
+
+// tooCostly reports whether a challenge of SCRAM asks for more work than any
+// password is worth. Source of its form, r=…,s=…,i=N: RFC 5802.
+func tooCostly(challenge []byte) bool {
+	for part := range strings.SplitSeq(string(challenge), ",") {
+		if count, ok := strings.CutPrefix(part, "i="); ok {
+			n, err := strconv.Atoi(count)
+			return err != nil || n > maxIterations
+		}
+	}
+	return false
+}
+
 // tlsRefused turns a failed TLS handshake into an AuthenticationError where
 // certificates are the matter; anything else is a connection that failed.
 func tlsRefused(broker string, err error) error {
@@ -99,16 +119,24 @@ func tlsRefused(broker string, err error) error {
 // the listener and ours disagree on. Once any connection has worked there is
 // nothing to guess: the broker is gone.
 func (e *transportError) hint() string {
+	if stranger, ok := errors.AsType[*notKafkaError](e.err); ok {
+		return stranger.hint()
+	}
 	if !e.first {
 		return ""
 	}
-	if _, ok := errors.AsType[tls.RecordHeaderError](e.err); ok {
+	if plain, ok := errors.AsType[tls.RecordHeaderError](e.err); ok {
+		if stranger, ok := errors.AsType[*notKafkaError](notKafka(plain.RecordHeader[:], e.err)); ok {
+			return "the listener does not speak TLS but " + stranger.speaks + ": " + stranger.hint()
+		}
 		return "the listener does not speak TLS: check kafka.tls and the port"
 	}
-	if errors.Is(e.err, io.EOF) || errors.Is(e.err, io.ErrUnexpectedEOF) || errors.Is(e.err, syscall.ECONNRESET) {
+	switch {
+	case errors.Is(e.err, errSilent):
+		return "check that kafka.brokers names a Kafka listener, and that kafka.tls is what it expects"
+	case errors.Is(e.err, io.EOF), errors.Is(e.err, io.ErrUnexpectedEOF), errors.Is(e.err, syscall.ECONNRESET):
 		return "the broker hung up on the first connection: check that kafka.tls and kafka.sasl are what this listener expects"
-	}
-	if errors.Is(e.err, syscall.ECONNREFUSED) {
+	case errors.Is(e.err, syscall.ECONNREFUSED):
 		return "nothing listens there: check kafka.brokers"
 	}
 	return ""
