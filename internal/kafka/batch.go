@@ -37,6 +37,8 @@ const (
 	atFirstTime   = 27
 	atMaxTime     = 35
 	atProducerID  = 43
+	atEpoch       = 51
+	atSequence    = 53
 	atCount       = 57
 	codecMask     = 0x07
 	codecSnappy   = 2

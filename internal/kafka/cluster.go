@@ -41,7 +41,8 @@ type Cluster struct {
 	controller   int32
 	topics       map[string]topicMeta
 	coordinators map[coordinatorKey]int32
-	commits      map[string]producerEpoch // see lastCommitted
+	commits      map[string]producerEpoch   // see lastCommitted
+	opened       map[string]openTransaction // see lastOpen
 }
 
 // New checks the configuration and reads its certificate files. It does not
@@ -63,6 +64,7 @@ func New(cfg Config) (*Cluster, error) {
 		topics:       map[string]topicMeta{},
 		coordinators: map[coordinatorKey]int32{},
 		commits:      map[string]producerEpoch{},
+		opened:       map[string]openTransaction{},
 	}
 	if c.log == nil {
 		c.log = zap.NewNop()

@@ -36,17 +36,16 @@ func (p *Producer) endHanging(ctx context.Context, topics []string) ([]TopicPart
 	if !p.live {
 		return nil, p.lost("looking for hanging transactions", 0, errors.New("not initialised since"))
 	}
-	hanging, err := p.hanging(ctx, topics)
+	hanging, seen, err := p.hanging(ctx, topics)
 	if err != nil {
 		return nil, err
 	}
 	ends := map[bool][]TopicPartition{}
-	for _, tp := range hanging {
-		committed, ours := p.ended[tp]
-		if !ours {
-			committed = p.inherited
-		}
-		ends[committed] = append(ends[committed], tp)
+	var marked []TopicPartition
+	for _, h := range hanging {
+		committed := p.endedAs(h)
+		ends[committed] = append(ends[committed], h.TopicPartition)
+		marked = append(marked, h.TopicPartition)
 	}
 	for committed, partitions := range ends {
 		for part := range slices.Chunk(partitions, MaxPartitions) {
@@ -55,7 +54,13 @@ func (p *Producer) endHanging(ctx context.Context, topics []string) ([]TopicPart
 			}
 		}
 	}
-	return hanging, p.awaitMarks(ctx, hanging)
+	if err := p.awaitMarks(ctx, marked); err != nil {
+		return marked, err
+	}
+	for _, tp := range seen {
+		delete(p.committed, tp)
+	}
+	return marked, nil
 }
 
 // awaitMarks waits until the partitions have their markers, as they are read next.
@@ -66,13 +71,13 @@ func (p *Producer) awaitMarks(ctx context.Context, marked []TopicPartition) erro
 	topics := topicsIn(marked)
 	pause := fault.NewBackoff(time.Millisecond, 100*time.Millisecond)
 	for began := time.Now(); ; {
-		switch left, err := p.hanging(ctx, topics); {
+		switch left, _, err := p.hanging(ctx, topics); {
 		case err != nil:
 			return err
 		case len(left) == 0:
 			return nil
 		case time.Since(began) > openWithin:
-			return &UnreachableError{Op: "ending hanging transactions", Err: fmt.Errorf("the marker of %v does not show", left[0])}
+			return &UnreachableError{Op: "ending hanging transactions", Err: fmt.Errorf("the marker of %v does not show", left[0].TopicPartition)}
 		}
 		if pause.Wait(ctx, 0) != nil {
 			return fmt.Errorf("ending hanging transactions: %w", context.Cause(ctx))
@@ -108,57 +113,71 @@ func (p *Producer) mark(ctx context.Context, partitions []TopicPartition, commit
 // errMarked is the cause of an abort that is what was wanted.
 var errMarked = errors.New("aborted as it was before")
 
-// hanging are the partitions in which something of this producer id is open.
-// Nothing is under way while it looks, and a transaction that was ended a moment
-// ago may still get its marker: another one takes no harm there.
-func (p *Producer) hanging(ctx context.Context, topics []string) ([]TopicPartition, error) {
+// hung is where something of this producer id has no end: from the record of that
+// epoch and sequence number on.
+type hung struct {
+	TopicPartition
+	epoch    int16
+	sequence int32
+}
+
+// hanging are the partitions in which something of this producer id is open; seen are
+// those that could be looked at. Nothing is under way while it looks, and a
+// transaction that was ended a moment ago may still get its marker: another one takes
+// no harm there.
+func (p *Producer) hanging(ctx context.Context, topics []string) (found []hung, seen []TopicPartition, err error) {
 	var undecided map[TopicPartition]Offsets
-	err := p.cluster.persist(ctx, "looking for hanging transactions", func(ctx context.Context) (err error) {
-		undecided, err = p.cluster.undecided(ctx, topics)
+	err = p.cluster.persist(ctx, "looking for hanging transactions", func(ctx context.Context) (err error) {
+		undecided, seen, err = p.cluster.undecided(ctx, topics)
 		return err
 	})
 	if err != nil || len(undecided) == 0 {
-		return nil, err
+		return nil, seen, err
 	}
 	d, err := newDecoder()
 	if err != nil {
-		return nil, fmt.Errorf("preparing to look for hanging transactions: %w", err)
+		return nil, nil, fmt.Errorf("preparing to look for hanging transactions: %w", err)
 	}
 	defer d.zstd.Close()
-	var found []TopicPartition
 	for tp, o := range undecided {
 		r := &reader{cluster: p.cluster, topic: tp.Topic, decoder: d}
 		open, err := r.partition(ctx, tp.Partition, o.First, o.End)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
-		if len(open[p.pid]) > 0 {
-			found = append(found, tp)
+		if ours := open[p.pid]; len(ours) > 0 {
+			found = append(found, hung{tp, ours[0].epoch, ours[0].sequence})
 		}
 	}
-	slices.SortFunc(found, func(a, b TopicPartition) int {
+	slices.SortFunc(found, func(a, b hung) int {
 		return cmp.Or(cmp.Compare(a.Topic, b.Topic), cmp.Compare(a.Partition, b.Partition))
 	})
-	return found, nil
+	return found, seen, nil
 }
 
 // undecided are the partitions of the topics whose last stable offset, First, is
-// below their high watermark, End: some transaction there has no end. It takes two
-// requests per broker, however many the topics are.
-func (c *Cluster) undecided(ctx context.Context, topics []string) (map[TopicPartition]Offsets, error) {
+// below their high watermark, End: some transaction there has no end. seen are all
+// that could be looked at. It takes two requests per broker, however many the topics
+// are.
+func (c *Cluster) undecided(ctx context.Context, topics []string) (undecided map[TopicPartition]Offsets, seen []TopicPartition, err error) {
 	stable, err := c.latestOf(ctx, topics, readCommitted)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	ends, err := c.latestOf(ctx, topics, readUncommitted)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	undecided := map[TopicPartition]Offsets{}
+	undecided = map[TopicPartition]Offsets{}
 	for tp, first := range stable {
-		if end, ok := ends[tp]; ok && first < end {
+		end, ok := ends[tp]
+		if !ok {
+			continue
+		}
+		seen = append(seen, tp)
+		if first < end {
 			undecided[tp] = Offsets{First: first, End: end}
 		}
 	}
-	return undecided, nil
+	return undecided, seen, nil
 }

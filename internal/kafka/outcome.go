@@ -21,22 +21,23 @@ const answerLimit = 4 << 20
 // InitProducerId, which is answered only after that, is repeated. What the
 // coordinator forgot because of an InitProducerId of ours is remembered. False
 // stands for an id without a transaction as well, and for a Kafka that cannot be
-// asked.
-func (p *Producer) outcome(ctx context.Context) (committed bool, err error) {
+// asked. open are the partitions of one that was under way when it was first asked
+// for, which InitProducerId aborts, else nil.
+func (p *Producer) outcome(ctx context.Context) (committed bool, open map[TopicPartition]struct{}, err error) {
 	msg, err := p.ask(ctx, &outcomeRequest{clientID: p.cluster.pool.dialer.clientID, id: p.id},
 		func(m protocol.Message) Code { return m.(*outcomeResponse).code })
 	if err != nil {
-		return false, err
+		return false, nil, err
 	}
 	switch res := msg.(*outcomeResponse); {
 	case res.code == 0:
-		return p.cluster.lastCommitted(p.id, res), nil
+		return p.cluster.lastCommitted(p.id, res), p.cluster.lastOpen(p.id, res), nil
 	case res.code == codeTxnIDAuthorization:
-		return false, p.permission()
+		return false, nil, p.permission()
 	case res.code.retriable():
-		return false, &codeError{op: "asking for the last transaction of " + p.id, code: res.code}
+		return false, nil, &codeError{op: "asking for the last transaction of " + p.id, code: res.code}
 	default:
-		return false, nil // no such id, or a broker that does not answer this
+		return false, nil, nil // no such id, or a broker that does not answer this
 	}
 }
 
@@ -64,6 +65,38 @@ func (c *Cluster) lastCommitted(id string, said *outcomeResponse) bool {
 	return true
 }
 
+// openTransaction is one that was under way when a coordinator was asked.
+type openTransaction struct {
+	producerEpoch
+	partitions map[TopicPartition]struct{}
+}
+
+// lastOpen takes in what a coordinator said, and gives the partitions of the last
+// transaction of the id where that was under way, also when it was aborted because of
+// an InitProducerId of ours since, which moves the epoch on by two.
+func (c *Cluster) lastOpen(id string, said *outcomeResponse) map[TopicPartition]struct{} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	known, remembered := c.opened[id]
+	step := said.epoch - known.epoch
+	switch said.state {
+	case "Ongoing", "PrepareEpochFence", "PrepareAbort":
+		if !remembered || said.pid != known.pid || step < 0 || step > 1 {
+			known = openTransaction{said.producerEpoch, said.partitions}
+		}
+		c.opened[id] = known
+	case "CompleteAbort", "Empty":
+		if !remembered || said.pid != known.pid || step < 0 || step > 2 {
+			delete(c.opened, id)
+			return nil
+		}
+	default:
+		delete(c.opened, id)
+		return nil
+	}
+	return known.partitions
+}
+
 // producerEpoch is an epoch of a producer id.
 type producerEpoch struct {
 	pid   int64
@@ -82,6 +115,7 @@ type outcomeResponse struct {
 	code  Code
 	state string
 	producerEpoch
+	partitions map[TopicPartition]struct{} // of a transaction that is under way
 }
 
 func (*outcomeRequest) ApiKey() protocol.ApiKey  { return describeTransactions }
@@ -130,6 +164,14 @@ func decodeOutcome(data []byte) (*outcomeResponse, error) {
 	res.epoch = in.int16()
 	if in.bad {
 		return nil, fmt.Errorf("%w to DescribeTransactions", errAnswer)
+	}
+	res.partitions = map[TopicPartition]struct{}{}
+	for range in.compact() {
+		topic := string(in.take(in.compact()))
+		for range in.compact() {
+			res.partitions[TopicPartition{topic, int(in.int32())}] = struct{}{}
+		}
+		skipTags(&in)
 	}
 	return res, nil
 }

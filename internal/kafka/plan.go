@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"slices"
 	"strconv"
 	"time"
 
@@ -32,6 +33,8 @@ type plan struct {
 	shares     []share
 	rounds     int
 	partitions []TopicPartition // each once
+	written    []Written        // what its manifest names first
+	manifest   bool             // it holds one
 }
 
 // plan routes the messages and encodes their batches. No transaction is open
@@ -43,13 +46,24 @@ func (p *Producer) plan(ctx context.Context, msgs []Message) (*plan, error) {
 	}
 	chosen := make(map[TopicPartition][]int32)
 	pl := &plan{}
-	for i := range msgs {
+	route := func(i int) {
 		m := &msgs[i]
 		tp := TopicPartition{m.Topic, partitionOf(m.Key, len(topics[m.Topic].leaders))}
 		if _, met := chosen[tp]; !met {
 			pl.partitions = append(pl.partitions, tp)
 		}
 		chosen[tp] = append(chosen[tp], int32(i))
+	}
+	for i := range msgs {
+		route(i)
+	}
+	if pl.written, pl.manifest = p.writes(chosen); pl.manifest {
+		record, err := p.manifest(pl.written)
+		if err != nil {
+			return nil, err
+		}
+		msgs = append(slices.Clip(msgs), record)
+		route(len(msgs) - 1)
 	}
 	p.arena = p.arena[:0]
 	now := time.Now()
@@ -64,6 +78,10 @@ func (p *Producer) plan(ctx context.Context, msgs []Message) (*plan, error) {
 func (p *Producer) topicsOf(ctx context.Context, msgs []Message) (map[string]topicMeta, error) {
 	var names []string
 	met := map[string]bool{}
+	if p.manifests != nil {
+		met[p.manifests.topic] = true
+		names = append(names, p.manifests.topic)
+	}
 	for i := range msgs {
 		if name := msgs[i].Topic; !met[name] {
 			met[name] = true

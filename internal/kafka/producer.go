@@ -29,8 +29,14 @@ type Producer struct {
 	// a commit, and inherited how that of the epoch before did: see EndHanging.
 	ended     map[TopicPartition]bool
 	inherited bool
-	unshown   map[TopicPartition]unshown // what may have no marker yet
-	limits    map[string]int             // max.message.bytes where it had to be asked for
+	// inheritedOpen is, where the transaction of the epoch before was under way when
+	// this one began, what it wrote to; else nil. What hangs elsewhere is older.
+	inheritedOpen map[TopicPartition]struct{}
+	unshown       map[TopicPartition]unshown // what may have no marker yet
+	manifests     *manifests                 // nil: none are kept
+	// committed is what was committed and was not seen to be ended yet.
+	committed map[TopicPartition]Written
+	limits    map[string]int // max.message.bytes where it had to be asked for
 	encoder   *encoder
 	arena     []byte // encoded batches of the transaction under way
 }
@@ -63,13 +69,14 @@ func (p *Producer) Init(ctx context.Context) error {
 		return err
 	}
 	p.next, p.ended, p.unshown = map[TopicPartition]int32{}, map[TopicPartition]bool{}, map[TopicPartition]unshown{}
+	p.manifests, p.committed = nil, map[TopicPartition]Written{}
 	p.live = true
 	return nil
 }
 
 func (p *Producer) init(ctx context.Context) error {
 	// Asked first: InitProducerId makes the coordinator forget it.
-	committed, err := p.outcome(ctx)
+	committed, open, err := p.outcome(ctx)
 	if err != nil {
 		return err
 	}
@@ -83,7 +90,7 @@ func (p *Producer) init(ctx context.Context) error {
 	res := msg.(*initproducerid.Response)
 	switch code := Code(res.ErrorCode); {
 	case code == 0:
-		p.pid, p.epoch, p.inherited = res.ProducerID, res.ProducerEpoch, committed
+		p.pid, p.epoch, p.inherited, p.inheritedOpen = res.ProducerID, res.ProducerEpoch, committed, open
 		return nil
 	case code == codeTxnIDAuthorization:
 		return p.permission()

@@ -96,6 +96,13 @@ func (f *fields) int16() int16 {
 	return 0
 }
 
+func (f *fields) int32() int32 {
+	if b := f.take(4); b != nil {
+		return int32(binary.BigEndian.Uint32(b))
+	}
+	return 0
+}
+
 func (f *fields) int64() int64 {
 	if b := f.take(8); b != nil {
 		return int64(binary.BigEndian.Uint64(b))

@@ -48,6 +48,8 @@ type batch struct {
 	firstTime  int64 // epoch milliseconds; so is maxTime
 	maxTime    int64
 	producerID int64
+	epoch      int16 // of the producer
+	sequence   int32 // of the first record as written
 	count      int
 	payload    []byte // the records, perhaps compressed
 	unkept     bool   // payload is not there, nor are the batches that follow it in its transaction
@@ -83,6 +85,8 @@ func nextBatch(data []byte) (b batch, rest []byte, err error) {
 		firstTime:  int64(be.Uint64(data[atFirstTime:])),
 		maxTime:    int64(be.Uint64(data[atMaxTime:])),
 		producerID: int64(be.Uint64(data[atProducerID:])),
+		epoch:      int16(be.Uint16(data[atEpoch:])),
+		sequence:   int32(be.Uint32(data[atSequence:])),
 		count:      int(int32(be.Uint32(data[atCount:]))),
 		payload:    data[batchOverhead:],
 	}

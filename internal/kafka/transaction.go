@@ -56,6 +56,9 @@ func (p *Producer) Commit(ctx context.Context, msgs []Message) (map[TopicPartiti
 	defer p.tidy()
 	for {
 		offsets, err := p.transact(ctx, msgs)
+		if refused, ok := errors.AsType[*TopicError](err); ok && refused.Index >= len(msgs) {
+			refused.Index = -1 // the manifest, which the caller knows nothing of
+		}
 		refused, ok := errors.AsType[*batchTooLarge](err)
 		if !ok {
 			return offsets, err
@@ -138,8 +141,16 @@ func (t *transaction) close(committed bool) {
 		t.ended[tp] = committed
 	}
 	for i := range t.plan.shares { // rounds in turn
-		if s := &t.plan.shares[i]; s.offset >= 0 {
+		s := &t.plan.shares[i]
+		delete(t.committed, s.tp) // what was there before was seen to be ended
+		if s.offset >= 0 {
 			t.unshown[s.tp] = unshown{s.offset, time.Now()}
+		}
+	}
+	if m := t.manifests; m != nil && committed {
+		m.begun = m.begun || t.plan.manifest
+		for _, w := range t.plan.written {
+			t.committed[TopicPartition{w.Topic, w.Partition}] = w
 		}
 	}
 }

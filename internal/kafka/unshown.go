@@ -60,6 +60,7 @@ func (p *Producer) see(ctx context.Context, partitions []TopicPartition) error {
 	for _, tp := range partitions {
 		if w, ok := p.unshown[tp]; ok && stable[tp] > w.last {
 			delete(p.unshown, tp)
+			delete(p.committed, tp)
 		}
 	}
 	return nil
@@ -78,7 +79,7 @@ func (p *Producer) settleOverdue(ctx context.Context) error {
 	if len(late) == 0 {
 		return nil
 	}
-	if _, err := p.cluster.undecided(ctx, topicsIn(late)); err != nil {
+	if _, _, err := p.cluster.undecided(ctx, topicsIn(late)); err != nil {
 		return nil //nolint:nilerr // not now
 	}
 	err := p.endUnshown(ctx, late)
