@@ -248,12 +248,10 @@ func (c *Connector) open(ctx context.Context) (*epoch, error) {
 	var store *delivery.Store
 	since := c.opts.Now().UTC()
 	err := c.persist(ctx, "", "opening the store", func(ctx context.Context) (err error) {
-		store = c.opts.Store()
+		store = c.opts.Store().As(c.opts.Process)
 		store.TellTimeBy(c.opts.LinkedIn.Now)
-		if state, err = store.Open(ctx); err != nil {
-			return err
-		}
-		return c.sign(ctx, store, since)
+		state, err = store.Open(ctx)
+		return err
 	})
 	if err != nil {
 		return nil, err

@@ -440,3 +440,37 @@ func TestACheckpointTopicRemovedWhileRunningIsAFirstStart(t *testing.T) {
 	w.catchUp(e)
 	w.expectIDs(formID, "old", "new")
 }
+
+// TestWhatWasOwedOutlivesATopicThatTheTokenStoreMadeAnew: the checkpoint topic is
+// deleted under the connector, and the token store makes it again before the next
+// commit, which succeeds. What a suspended form was owed stands in neither.
+func TestWhatWasOwedOutlivesATopicThatTheTokenStoreMadeAnew(t *testing.T) {
+	w := newWorld(t)
+	w.opts.Backfill = 24 * time.Hour
+	e := w.start()
+	w.linkedin.submit("before", w.now().Add(time.Second))
+	w.tick(e, time.Minute)
+	e.forms.suspend(formID, errors.New("its schema is not compatible"))
+	for i := range 5 {
+		w.linkedin.submit(fmt.Sprint("owed", i), w.now().Add(time.Second))
+		w.tick(e, time.Minute)
+	}
+	w.expectIDs(formID, "before")
+	if err := w.cluster.DeleteTopics(t.Context(), []string{"leadstream.checkpoints"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := delivery.NewTokens(w.store).Put(t.Context(), "a/b", []byte("sealed")); err != nil {
+		t.Fatal(err)
+	}
+	w.linkedin.submit("after", w.now().Add(time.Second))
+	w.linkedin.clock = w.linkedin.clock.Add(time.Minute)
+	if err := e.poll(t.Context(), src); !endsEpoch(err) {
+		t.Fatalf("poll = %v, want the end of the epoch", err)
+	}
+	for range 2 { // also where the process is killed before it has caught up
+		e = w.start()
+		w.tick(e, time.Minute)
+	}
+	w.catchUp(e)
+	w.expectIDs(formID, "before", "owed0", "owed1", "owed2", "owed3", "owed4", "after")
+}

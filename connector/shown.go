@@ -2,12 +2,10 @@ package connector
 
 import (
 	"context"
-	"fmt"
 	"maps"
 	"reflect"
 	"slices"
 	"strings"
-	"time"
 
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/delivery"
@@ -27,22 +25,6 @@ type shown struct {
 
 func newShown(state delivery.State) shown {
 	return shown{hours: state.Hours, owners: state.Organizations}
-}
-
-// sign names this process as the one that began the newest epoch.
-func (c *Connector) sign(ctx context.Context, store *delivery.Store, since time.Time) error {
-	if c.opts.Process == "" {
-		return nil
-	}
-	err := store.Publish(func(p *delivery.Publication) error {
-		return p.Commit(ctx, delivery.Batch{Records: map[string]any{
-			checkpoint.ProcessKey: checkpoint.Process{ID: c.opts.Process, Since: since},
-		}})
-	})
-	if err != nil {
-		return fmt.Errorf("recording which process works: %w", err)
-	}
-	return nil
 }
 
 // accompany adds to a transaction what people are shown; what it returns is

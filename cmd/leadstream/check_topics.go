@@ -36,8 +36,8 @@ func (k *checker) topics(ctx context.Context) {
 		k.fail("checkpoints", k.alterCommand(checkpoints, "cleanup.policy=compact"),
 			&delivery.PolicyError{Topic: checkpoints, Policy: info.Configs["cleanup.policy"]})
 	case info.Partitions != 1:
-		k.failf("checkpoints", "delete the topic and let the next start make it: nothing is repeated (docs/guarantees.md)",
-			"topic %s has %d partitions instead of 1, by which one process at a time is given the work", checkpoints, info.Partitions)
+		wrong := &delivery.PartitionsError{Topic: checkpoints, Partitions: info.Partitions}
+		k.failf("checkpoints", wrong.Todo(), "topic %s has %d partitions instead of 1, by which one process at a time is given the work", checkpoints, info.Partitions)
 	case k.state.Sources != nil:
 		k.pass("checkpoints", "topic %s is compacted and its records of %d sources can be read", checkpoints, len(k.state.Sources))
 	}
@@ -46,6 +46,9 @@ func (k *checker) topics(ctx context.Context) {
 		k.fail("deletions", k.alterCommand(deletions, "cleanup.policy=compact"), &delivery.PolicyError{Topic: deletions, Policy: info.Configs["cleanup.policy"]})
 	}
 	r := &risks{}
+	if info, ok := found[deletions]; ok && info.Partitions != 1 {
+		r.add(deletions, "leave it as it is, and write what lifts a deletion to the partition of its entry", fmt.Sprintf("%d partitions instead of 1: an entry that lifts a deletion and stands in another partition is lost once Kafka compacts it", info.Partitions))
+	}
 	for _, name := range slices.Sorted(slices.Values(names)) {
 		if info, ok := found[name]; ok {
 			k.risky(r, name, info, name == checkpoints || name == deadLetters || name == deletions)

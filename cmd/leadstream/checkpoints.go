@@ -42,8 +42,9 @@ replay/… of a replay, debt/… what a suspended form is owed, form/… and top
 what is known of a form and its topic, requests the API calls of today,
 deletions how far deletions were carried out, push/… what a standby was last
 told of, and token/… the tokens of token.store kafka, of which nothing is shown;
-hours, organizations and process are for the status page. With prefixes only the
-records whose keys begin so.`,
+hours and organizations are for the status page. process says which process began
+to work last, and that the records count; transaction what was written last. With
+prefixes only the records whose keys begin so.`,
 		RunE: func(cmd *cobra.Command, prefixes []string) error { return a.listCheckpoints(cmd.Context(), prefixes) },
 	}
 	a.addOutput(list)
@@ -136,15 +137,39 @@ func (a *app) setCheckpoint(ctx context.Context, key, text string) error {
 	if err != nil {
 		return err
 	}
-	c, cluster, _, err := a.checkpoints(ctx)
+	c, cluster, records, err := a.checkpoints(ctx)
 	if err != nil {
 		return err
 	}
 	defer cluster.Close()
-	if err := writeCheckpoints(ctx, c, cluster, map[string][]byte{key: value}); err != nil {
+	set := map[string][]byte{key: value}
+	if err := begin(set, records); err != nil {
+		return err
+	}
+	if err := writeCheckpoints(ctx, c, cluster, set); err != nil {
 		return err
 	}
 	return a.print("Written: " + key + ".\n")
+}
+
+// begin adds to what is written into a topic without progress the record by which the
+// next start knows that it counts. What stands in a topic that lacks it does not, and
+// must not come to count so.
+func begin(set, records map[string][]byte) error {
+	if _, begun := records[checkpoint.ProcessKey]; begun {
+		return nil
+	}
+	if len(delivery.Orphans(records)) > 0 {
+		return usageErrorf("the topic was deleted and made anew, so that its progress does not count: start the connector once, or remove what is there with leadstream checkpoints reset --all")
+	}
+	value, err := checkpoint.Encode(checkpoint.Process{ID: processID(), Since: time.Now().UTC()})
+	set[checkpoint.ProcessKey] = value
+	return err
+}
+
+// ownRecord tells the records by which a start knows what it may rely on.
+func ownRecord(key string) bool {
+	return key == checkpoint.ProcessKey || key == checkpoint.TransactionKey
 }
 
 // checkpointValue checks a record as the next start will read it, and writes it
@@ -196,6 +221,9 @@ func (a *app) resetCheckpoints(ctx context.Context, keys []string, all bool) err
 		if isToken(key) {
 			return usageErrorf("record %q holds tokens, not progress: leadstream auth logout removes them", key)
 		}
+		if !all && ownRecord(key) {
+			return usageErrorf("record %q is no progress: by it a start knows that the others count; --all removes it with them", key)
+		}
 		if _, ok := records[key]; !ok {
 			return usageErrorf("there is no record %q; see leadstream checkpoints list", key)
 		}
@@ -214,6 +242,9 @@ func (a *app) resetCheckpoints(ctx context.Context, keys []string, all bool) err
 // initialising the producer fences a connector that is just starting.
 func writeCheckpoints(ctx context.Context, c *config.Config, cluster *kafka.Cluster, records map[string][]byte) error {
 	if err := refuseWhileRunning(ctx, cluster, c.Name); err != nil {
+		return err
+	}
+	if err := delivery.Inspect(ctx, delivery.Options{Cluster: cluster, Name: c.Name}); err != nil {
 		return err
 	}
 	producer := cluster.NewProducer(c.Name, transactionTimeout)

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"leadstream/internal/checkpoint"
+	"leadstream/internal/kafka"
 	"leadstream/internal/linkedinsim"
 )
 
@@ -47,5 +48,60 @@ func TestCheckpointsSetTakesWhatItListsAndNothingThatStopsTheNextStart(t *testin
 	}
 	if got := s.run(t.Context(), nil, "run", "--once"); got.code != 0 {
 		t.Errorf("the next start: exit code %d:\n%s", got.code, got.stderr)
+	}
+}
+
+// keysOf are the keys of the checkpoint topic.
+func (s *stack) keysOf() (keys []string) {
+	s.t.Helper()
+	var rows []checkpointRow
+	list := s.run(s.t.Context(), nil, "checkpoints", "list", "-o", "json")
+	if err := json.Unmarshal([]byte(list.stdout), &rows); err != nil {
+		s.t.Fatalf("checkpoints list: %v\n%s%s", err, list.stdout, list.stderr)
+	}
+	for _, row := range rows {
+		keys = append(keys, row.Key)
+	}
+	return keys
+}
+
+// TestProgressThatIsSetCounts, also in a topic that was emptied, whose next start
+// would otherwise be a first one.
+func TestProgressThatIsSetCounts(t *testing.T) {
+	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
+	expect := func(code int, says string, args ...string) {
+		t.Helper()
+		if got := s.run(t.Context(), nil, args...); got.code != code || !strings.Contains(got.stdout+got.stderr, says) {
+			t.Errorf("%v: exit code %d, want %d with %q\n%s%s", args, got.code, code, says, got.stdout, got.stderr)
+		}
+	}
+	expect(exitDone, "", "run", "--once")
+	expect(exitUsage, "is no progress", "checkpoints", "reset", "process")
+	expect(exitDone, "", "checkpoints", "reset", "--all")
+	expect(exitDone, "Written", "checkpoints", "set", "replay/done", `{"version":1,"from":"2026-11-01T00:00:00Z","to":"2026-11-02T00:00:00Z","mode":"missing","created":"2026-11-02T00:00:00Z","next":{"urn:li:organization:1/EVENT":"2026-11-02T00:00:00Z"}}`)
+	expect(exitDone, "", "run", "--once")
+	if keys := s.keysOf(); !slices.Contains(keys, "replay/done") {
+		t.Errorf("what was set does not count: %v", keys)
+	}
+}
+
+// TestACheckpointTopicOfThreePartitionsIsRefusedByWhoeverNeedsIt, with what to do.
+func TestACheckpointTopicOfThreePartitionsIsRefusedByWhoeverNeedsIt(t *testing.T) {
+	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
+	made, err := s.cluster().CreateTopics(t.Context(), []kafka.TopicSpec{{Name: "leadstream.checkpoints", Partitions: 3, Configs: map[string]string{"cleanup.policy": "compact"}}})
+	if err != nil || made["leadstream.checkpoints"] != nil {
+		t.Fatal(made, err)
+	}
+	for _, args := range [][]string{
+		{"run", "--once"}, {"run"}, {"checkpoints", "set", "source/urn:li:organization:1/EVENT", `{"version":1,"live":"2026-11-01T00:00:00Z"}`},
+	} {
+		got := s.run(t.Context(), nil, args...)
+		if got.code != exitUsage || !strings.Contains(got.stderr, "topic leadstream.checkpoints has 3 partitions") || !strings.Contains(got.stderr, "delete the topic") {
+			t.Errorf("%v: exit code %d, want 2, the topic and what to do\n%s", args, got.code, got.stderr)
+		}
+	}
+	code, findings := s.check(ready)
+	if f := find(t, findings, "checkpoints"); code != exitDifferences || f.Result != resultFail || !strings.Contains(f.Text, "3 partitions") || !strings.Contains(f.Todo, "delete the topic") {
+		t.Errorf("check: exit code %d, %+v", code, f)
 	}
 }

@@ -38,6 +38,7 @@ const (
 
 	KindHours         = "hours"         // hours: Hours
 	KindProcess       = "process"       // process: Process
+	KindTransaction   = "transaction"   // transaction: Transaction
 	KindOrganizations = "organizations" // organizations: Organizations
 	KindToken         = "token"         // token/<what package oauth names it>: Token
 )
@@ -48,6 +49,7 @@ const (
 	DeletionsKey     = KindDeletions
 	HoursKey         = KindHours
 	ProcessKey       = KindProcess
+	TransactionKey   = KindTransaction
 	OrganizationsKey = KindOrganizations
 )
 
@@ -194,6 +196,9 @@ type Topic struct {
 	// EndOffset is a lower bound of the sum of the partitions' end offsets. A
 	// topic that ends before it is not the topic it was.
 	EndOffset int64 `json:"end_offset"`
+	// Made is how many partitions the topic had when this installation made it: while it
+	// has as many, each key is in one of them alone. 0 where somebody else made it.
+	Made int `json:"made_with,omitempty"`
 	// Horizon, when set, is the moment before which the topic is not sure to
 	// remember what was published to it.
 	Horizon time.Time `json:"horizon,omitzero"`
@@ -236,6 +241,24 @@ type Deletions struct {
 type Mark struct {
 	Offset int64     `json:"offset"`
 	Time   time.Time `json:"time,omitzero"`
+}
+
+// Transaction is what the last transaction wrote that holds such a record, and what
+// those before it wrote that was not seen to be ended: see kafka.Manifest.
+type Transaction struct {
+	Producer int64     `json:"producer"`
+	Epoch    int16     `json:"epoch"`
+	Written  []Written `json:"written,omitempty"`
+}
+
+// Written is what a transaction wrote to a partition, by the sequence numbers that
+// Kafka knows its records by.
+type Written struct {
+	Topic     string `json:"topic"`
+	Partition int    `json:"partition"`
+	Epoch     int16  `json:"epoch"`
+	First     int32  `json:"first"`
+	Last      int32  `json:"last"`
 }
 
 // Push is what LinkedIn told a process that stands by, for the one that works: a

@@ -36,6 +36,7 @@ func records() map[string]any {
 			}},
 		"parts": &Topic{Topic: "linkedin.leads.7", Leads: 5, LastLead: next, EndOffset: 9,
 			Partitions: []Partition{{First: 3, End: 9, LastLead: t0}, {}}},
+		"made":     &Topic{Topic: "linkedin.leads.7", Leads: 5, EndOffset: 9, Made: 3, Seen: t0},
 		"requests": &Requests{Counters: []byte(`{"day":"2026-11-01"}`)},
 		"hours":    &Hours{First: t0, Leads: []int64{12, 0, 7}},
 		"process":  &Process{ID: "leads-7c9d-x2k4p", Since: next},
@@ -44,9 +45,11 @@ func records() map[string]any {
 			{URN: "urn:li:organization:9000124", Name: "Nordwind Analytics", Roles: []string{"ANALYST"}, Problem: "ANALYST does not read event leads"}}},
 		"deletions": &Deletions{Next: []int64{41}}, // as it was before there were marks
 		"marked":    &Deletions{Next: []int64{41}, Marks: []Mark{{40, t0}}},
-		"push":      &Push{Created: []Pushed{{Response: "8f0c2b9e-41d7-4c55-9e0b-6a1d2f3c4b5a-6", At: t0}}},
-		"token":     &Token{Sealed: []byte("age-encryption.org/v1\n…")},
-		"removed":   &Token{},
+		"transaction": &Transaction{Producer: 4000, Epoch: 7, Written: []Written{
+			{"linkedin.leads.7", 0, 7, 120, 131}, {"linkedin.leads.8", 2, 6, 0, 0}}},
+		"push":    &Push{Created: []Pushed{{Response: "8f0c2b9e-41d7-4c55-9e0b-6a1d2f3c4b5a-6", At: t0}}},
+		"token":   &Token{Sealed: []byte("age-encryption.org/v1\n…")},
+		"removed": &Token{},
 	}
 }
 

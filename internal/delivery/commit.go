@@ -106,7 +106,7 @@ func (p *Publication) Commit(ctx context.Context, b Batch) error {
 	if err != nil {
 		return err
 	}
-	written, err := s.opts.Producer.Commit(ctx, msgs)
+	written, err := s.write(ctx, msgs)
 	if err != nil {
 		return s.refusal(fmt.Errorf("committing %s: %w", b, err))
 	}

@@ -22,11 +22,12 @@ const HeaderForm = "leadstream.form"
 type Notices struct {
 	opts Options
 
-	mu     sync.Mutex
-	reader *kafka.Follower
-	read   time.Time // when the deletions were read last
-	known  ledger    // what the topic said then
-	said   ledger    // what was written to it since
+	mu      sync.Mutex
+	ensured time.Time // when their topic was looked at last
+	reader  *kafka.Follower
+	read    time.Time // when the deletions were read last
+	known   ledger    // what the topic said then
+	said    ledger    // what was written to it since
 
 	gathering sync.Mutex
 	gathered  map[lead.Source]*gathered
@@ -82,6 +83,12 @@ const knownFor = time.Second
 func (n *Notices) Delete(ctx context.Context, d Deletion) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
+	if now := n.opts.Now(); now.Sub(n.ensured) >= inspectEvery {
+		if err := n.Ensure(ctx); err != nil {
+			return err // what is written there might be forgotten
+		}
+		n.ensured = now
+	}
 	if time.Since(n.read) > knownFor {
 		if err := n.refresh(ctx); err != nil {
 			return err

@@ -8,7 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"leadstream/internal/checkpoint"
 	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
 )
@@ -54,12 +53,11 @@ func TestACheckpointTopicThatRefusesItsRecordsWaitsForAPerson(t *testing.T) {
 	if err = errors.Join(err, made[CheckpointTopic(w.opts.Name)]); err != nil {
 		t.Fatal(err)
 	}
-	s, _ := w.epoch()
-	err = s.Publish(func(p *Publication) error {
-		return p.Commit(t.Context(), Batch{Records: map[string]any{checkpoint.SourceKey(src): checkpoint.Progress{Live: w.now}}})
-	})
+	o := w.opts
+	o.Producer = w.cluster.NewProducer(o.Name, 15*time.Second)
+	_, err = New(o).Open(t.Context())
 	if fault.KindOf(err) != fault.Pause {
-		t.Errorf("Commit = %v of kind %v, want pause", err, fault.KindOf(err))
+		t.Errorf("Open = %v of kind %v, want pause", err, fault.KindOf(err))
 	}
 }
 

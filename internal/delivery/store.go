@@ -13,7 +13,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -59,8 +58,9 @@ type Options struct {
 // Store is the Kafka side of one producer epoch. Its methods are safe for
 // concurrent use; publications happen one after another.
 type Store struct {
-	opts  Options
-	clock func() (time.Time, bool) // LinkedIn's
+	opts    Options
+	process string                   // see As
+	clock   func() (time.Time, bool) // LinkedIn's
 
 	mu        sync.Mutex
 	topics    map[string]*topicState // by topic name
@@ -74,6 +74,8 @@ type Store struct {
 	buried    checkpoint.Deletions // how far they have been carried out
 	dead      map[string]struct{}  // keys of the dead letters, nil until asked for
 	recreated []*TopicRecreatedError
+	last      int64     // offset of the last commit to the checkpoint topic
+	inspected time.Time // when the internal topics were looked at
 
 	viewMu sync.Mutex
 	view   map[string]checkpoint.Topic // copies for readers that must not wait
@@ -96,9 +98,15 @@ func New(o Options) *Store {
 	return &Store{
 		opts: o, topics: map[string]*topicState{}, view: map[string]checkpoint.Topic{},
 		lanes: map[*Lane]struct{}{}, kept: map[*Lane]int{}, deletions: newLedger(), graves: map[string]grave{}, scouted: map[string]*scout{},
-		refusals: map[string]Refusal{},
-		deleted:  o.Cluster.Follower(DeletionsTopic(o.Name)).Exact(),
+		refusals: map[string]Refusal{}, last: -1,
+		deleted: o.Cluster.Follower(DeletionsTopic(o.Name)).Exact(),
 	}
+}
+
+// As names the process whose epoch it is, before Open.
+func (s *Store) As(process string) *Store {
+	s.process = process
+	return s
 }
 
 // TellTimeBy has the times of submissions compared with LinkedIn's clock, of which
@@ -138,6 +146,8 @@ type State struct {
 	Requests checkpoint.Requests
 	// Deletions is how far those of the topic of deletions have been carried out.
 	Deletions checkpoint.Deletions
+	// Transaction is what was written last, nil when that is not recorded.
+	Transaction *checkpoint.Transaction
 
 	// What is for people alone.
 	Hours         checkpoint.Hours
@@ -150,21 +160,6 @@ type DebtID struct {
 	Source lead.Source
 	Form   string
 }
-
-// PolicyError says that Kafka would delete what an internal topic must remember.
-type PolicyError struct{ Topic, Policy string }
-
-func (e *PolicyError) Error() string {
-	return fmt.Sprintf("topic %s has cleanup.policy=%s, it must be compact, or Kafka deletes what must not be forgotten; %s", e.Topic, e.Policy, e.Todo())
-}
-
-// Todo is what to do about it, read by fault.TodoOf.
-func (e *PolicyError) Todo() string {
-	return fmt.Sprintf("run `kafka-configs --alter --entity-type topics --entity-name %s --add-config cleanup.policy=compact`, then start leadstream again", e.Topic)
-}
-
-// Fault makes it fatal.
-func (e *PolicyError) Fault() fault.Kind { return fault.Fatal }
 
 // ownTopic gives an error about one of the installation's own topics the kind
 // that it has there. Without them nothing goes on: what elsewhere suspends a form
@@ -196,18 +191,24 @@ func (s *Store) Open(ctx context.Context) (State, error) {
 }
 
 func (s *Store) open(ctx context.Context) (State, error) {
+	since := s.opts.Now().UTC()
 	if err := s.opts.Producer.Init(ctx); err != nil {
 		return State{}, fmt.Errorf("starting the transactional producer: %w", err)
 	}
 	if err := EnsureInternal(ctx, s.opts); err != nil {
 		return State{}, err
 	}
-	state, looked, err := s.readState(ctx)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.inspected = s.opts.Now()
+	state, err := s.begin(ctx, since)
 	if err != nil {
 		return State{}, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	looked, err := s.endEarlier(ctx, state)
+	if err != nil {
+		return State{}, err
+	}
 	if len(state.Deletions.Next) > 0 {
 		s.deleted.Expect()
 	}
@@ -221,16 +222,70 @@ func (s *Store) open(ctx context.Context) (State, error) {
 	return state, nil
 }
 
-// readState reads the progress, after what the process before us left without an
-// end is ended: its records would be missing, and our first transaction would end
-// them its own way. looked is false where one of the lead topics cannot be looked
-// at: it keeps no other waiting, and each is looked at before its next use.
-func (s *Store) readState(ctx context.Context) (state State, looked bool, err error) {
-	if err := s.endHanging(ctx, []string{CheckpointTopic(s.opts.Name), DeadLetterTopic(s.opts.Name)}); err != nil {
-		return State{}, false, fmt.Errorf("ending the last transaction in the internal topics: %w", err)
+// begin reads the progress, after what the process before us left without an end in
+// its topic is ended: its records would be missing. Before anything else is written it
+// records which process works. A topic without that record is none that an epoch
+// began with: somebody else made it anew, and what stands in it but for the tokens is
+// what an epoch wrote that did not notice at once. It lacks all that was written
+// before, so that it counts for nothing and is removed, in the same transaction.
+func (s *Store) begin(ctx context.Context, since time.Time) (State, error) {
+	name := CheckpointTopic(s.opts.Name)
+	if err := s.endHanging(ctx, []string{name}); err != nil {
+		return State{}, fmt.Errorf("ending the last transaction in topic %s: %w", name, err)
 	}
-	if state, err = existingState(ctx, s.opts.Cluster, s.opts.Name); err != nil {
-		return State{}, false, err
+	latest, err := readCheckpoints(ctx, s.opts.Cluster, s.opts.Name) // it exists: that a broker does not know it is no first start
+	if err != nil {
+		return State{}, err
+	}
+	state, err := stateOf(latest)
+	if err != nil {
+		return State{}, err
+	}
+	records := map[string]any{checkpoint.ProcessKey: checkpoint.Process{ID: s.process, Since: since}}
+	if orphans := Orphans(latest); len(orphans) > 0 {
+		s.opts.Log.Warn("the checkpoint topic was made anew by somebody else: the progress in it lacks what was written before and does not count; this is a first start, which repeats nothing that the topics hold",
+			zap.String("topic", name), zap.Int("records", len(orphans)))
+		for _, key := range orphans {
+			records[key] = nil
+		}
+		if state, err = stateOf(nil); err != nil {
+			return State{}, err
+		}
+	}
+	s.opts.Producer.KeepManifests(name, manifestOf(state.Transaction), s.manifestMessage)
+	msgs, err := s.recordMessages(nil, records)
+	if err != nil {
+		return State{}, err
+	}
+	if _, err := s.write(ctx, msgs); err != nil {
+		return State{}, s.refusal(fmt.Errorf("recording which process works: %w", err))
+	}
+	return state, nil
+}
+
+// Orphans are the keys of progress in a checkpoint topic that no epoch began with,
+// given the latest value of each key; none where one did. Tokens are no progress,
+// nor are notifications that are passed on.
+func Orphans[V any](latest map[string]V) []string {
+	if _, begun := latest[checkpoint.ProcessKey]; begun {
+		return nil
+	}
+	var orphans []string
+	for key := range latest {
+		if kind, _, _ := strings.Cut(key, "/"); kind != checkpoint.KindToken && kind != checkpoint.KindPush {
+			orphans = append(orphans, key)
+		}
+	}
+	return orphans
+}
+
+// endEarlier ends what earlier processes left without an end in the topics of dead
+// letters and leads: our first transaction there would end it its own way. looked is
+// false where one of the lead topics cannot be looked at: it keeps no other waiting,
+// and each is looked at before its next use.
+func (s *Store) endEarlier(ctx context.Context, state State) (looked bool, err error) {
+	if err := s.endHanging(ctx, []string{s.DeadLetterTopic()}); err != nil {
+		return false, fmt.Errorf("ending the last transaction in topic %s: %w", s.DeadLetterTopic(), err)
 	}
 	topics := make([]string, 0, len(state.Topics))
 	for form := range state.Topics {
@@ -238,39 +293,13 @@ func (s *Store) readState(ctx context.Context) (state State, looked bool, err er
 	}
 	switch err := s.endHanging(ctx, topics); {
 	case err == nil:
-		return state, true, nil
+		return true, nil
 	case ctx.Err() != nil, errors.Is(err, kafka.ErrEpochLost):
-		return State{}, false, fmt.Errorf("ending the last transaction in the lead topics: %w", err)
+		return false, fmt.Errorf("ending the last transaction in the lead topics: %w", err)
 	default:
 		s.opts.Log.Warn("a lead topic cannot be looked at for a transaction without an end; each is before its next use", zap.Error(err), zap.String("todo", "nothing: who cannot use the topic says so then"))
-		return state, false, nil
+		return false, nil
 	}
-}
-
-// EnsureInternal makes the checkpoint and dead letter topics exist and refuses
-// a checkpoint topic that is not compacted.
-func EnsureInternal(ctx context.Context, o Options) error {
-	cp, dl := CheckpointTopic(o.Name), DeadLetterTopic(o.Name)
-	found, err := o.Cluster.DescribeTopics(ctx, []string{cp, dl}, "cleanup.policy")
-	if err != nil {
-		return fmt.Errorf("describing topics %s and %s: %w", cp, dl, err)
-	}
-	missing := slices.DeleteFunc(InternalTopics(o), func(spec kafka.TopicSpec) bool { _, ok := found[spec.Name]; return ok })
-	if len(missing) > 0 {
-		created, err := o.Cluster.CreateTopics(ctx, missing)
-		if err != nil {
-			return fmt.Errorf("creating the topics %s and %s: %w", cp, dl, err)
-		}
-		for name, err := range created {
-			if err != nil && !errors.Is(err, kafka.ErrTopicExists) {
-				return fmt.Errorf("creating topic %s: %w", name, err)
-			}
-		}
-	}
-	if info, ok := found[cp]; ok && info.Configs["cleanup.policy"] != "compact" {
-		return &PolicyError{Topic: cp, Policy: info.Configs["cleanup.policy"]}
-	}
-	return nil
 }
 
 // ReadState reads the checkpoint topic to its end. A topic that does not exist
@@ -287,16 +316,6 @@ func ReadState(ctx context.Context, c *kafka.Cluster, name string) (State, error
 type stored struct {
 	value []byte
 	at    time.Time
-}
-
-// existingState is ReadState of a topic that is known to exist: that a broker does
-// not know it is an error, and no first start.
-func existingState(ctx context.Context, c *kafka.Cluster, name string) (State, error) {
-	latest, err := readCheckpoints(ctx, c, name)
-	if err != nil {
-		return State{}, err
-	}
-	return stateOf(latest)
 }
 
 // stateOf is what the records say.
@@ -379,6 +398,9 @@ func (s *State) enter(key string, value []byte) error {
 		return checkpoint.Decode(key, value, &s.Process)
 	case checkpoint.KindOrganizations:
 		return checkpoint.Decode(key, value, &s.Organizations)
+	case checkpoint.KindTransaction:
+		s.Transaction = &checkpoint.Transaction{}
+		return checkpoint.Decode(key, value, s.Transaction)
 	}
 	return nil
 }

@@ -129,7 +129,7 @@ func (s *Store) recordTopics(ctx context.Context, changed map[string]any) error 
 	if err != nil {
 		return err
 	}
-	if _, err := s.opts.Producer.Commit(ctx, msgs); err != nil {
+	if _, err := s.write(ctx, msgs); err != nil {
 		for _, t := range s.topics {
 			t.ready = t.ready && !t.changed
 		}

@@ -19,16 +19,16 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// oneAnswer is a connection on which this comes, whatever is asked.
-type oneAnswer struct{ io.Reader }
+// scripted is a connection on which this comes, whatever is asked.
+type scripted struct{ io.Reader }
 
-func (oneAnswer) Write(b []byte) (int, error)      { return len(b), nil }
-func (oneAnswer) Close() error                     { return nil }
-func (oneAnswer) LocalAddr() net.Addr              { return &net.TCPAddr{} }
-func (oneAnswer) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
-func (oneAnswer) SetDeadline(time.Time) error      { return nil }
-func (oneAnswer) SetReadDeadline(time.Time) error  { return nil }
-func (oneAnswer) SetWriteDeadline(time.Time) error { return nil }
+func (scripted) Write(b []byte) (int, error)      { return len(b), nil }
+func (scripted) Close() error                     { return nil }
+func (scripted) LocalAddr() net.Addr              { return &net.TCPAddr{} }
+func (scripted) RemoteAddr() net.Addr             { return &net.TCPAddr{} }
+func (scripted) SetDeadline(time.Time) error      { return nil }
+func (scripted) SetReadDeadline(time.Time) error  { return nil }
+func (scripted) SetWriteDeadline(time.Time) error { return nil }
 
 // allocated is how many bytes fn allocates.
 func allocated(fn func()) uint64 {
@@ -120,14 +120,14 @@ func holdsRecords(t reflect.Type) bool {
 
 func TestEveryAnswerOfABrokerPassesTheGuardAsItIs(t *testing.T) {
 	eachAnswer(t, func(t *testing.T, r *anyRequest, answer []byte) {
-		want, err := r.exchange(oneAnswer{bytes.NewReader(answer)})
+		want, err := r.exchange(scripted{bytes.NewReader(answer)})
 		if err != nil {
 			t.Fatal(err)
 		}
 		if r.key == protocol.SyncGroup || r.key == protocol.SaslHandshake && r.version == 0 {
 			return // what stands in its assignment here is none; what would follow is no request
 		}
-		got, err := r.exchange(newGuard(oneAnswer{bytes.NewReader(answer)}))
+		got, err := r.exchange(newGuard(scripted{bytes.NewReader(answer)}))
 		if err != nil || !reflect.DeepEqual(got, want) {
 			t.Errorf("behind the guard it is %+v, %v; want %+v", got, err, want)
 		}
@@ -155,7 +155,7 @@ func TestNoAnswerOfABrokerCostsMoreThanItIsLong(t *testing.T) {
 		n := allocated(func() {
 			for _, data := range hostile {
 				binary.BigEndian.PutUint32(data, uint32(len(data)-4))
-				_, _ = r.exchange(newGuard(oneAnswer{bytes.NewReader(data)})) // must not panic
+				_, _ = r.exchange(newGuard(scripted{bytes.NewReader(data)})) // must not panic
 			}
 		})
 		if most := uint64(len(hostile)) * 100 << 10; n > most {
@@ -171,7 +171,7 @@ func TestAnAnswerThatClaimsMoreThanMayBeIsRefusedBeforeItComes(t *testing.T) {
 			data := slices.Clone(answer)
 			binary.BigEndian.PutUint32(data, size)
 			n := allocated(func() {
-				if _, err := r.exchange(newGuard(oneAnswer{bytes.NewReader(data)})); err == nil {
+				if _, err := r.exchange(newGuard(scripted{bytes.NewReader(data)})); err == nil {
 					t.Errorf("an answer that claims %d bytes is taken", size)
 				}
 			})
@@ -259,9 +259,9 @@ func TestNobodyHasABrokerMakeTopics(t *testing.T) {
 	}
 }
 
-// FuzzNegotiate: whatever the other end answers to the first request is an error
+// FuzzFirstAnswer: whatever the other end answers to the first request is an error
 // or a broker's answer, never a panic, and costs little memory.
-func FuzzNegotiate(f *testing.F) {
+func FuzzFirstAnswer(f *testing.F) {
 	f.Add([]byte("\xff\xff\xff\xff"))
 	f.Add([]byte("\x00\x00\x00\x0a\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00"))
 	f.Add([]byte("\x00\x00\x00\x10\xff\xff\xff\xff\x00\x00\x00\x00\x00\x01\x00\x12\x00\x00\x00\x04"))
@@ -271,7 +271,7 @@ func FuzzNegotiate(f *testing.F) {
 	f.Add([]byte("\x15\x03\x03\x00\x02\x02\x46"))
 	f.Fuzz(func(t *testing.T, answer []byte) {
 		for name, end := range map[string]net.Conn{
-			"plain": oneAnswer{bytes.NewReader(answer)}, "guarded": newGuard(oneAnswer{bytes.NewReader(answer)}),
+			"plain": scripted{bytes.NewReader(answer)}, "guarded": newGuard(scripted{bytes.NewReader(answer)}),
 		} {
 			n := allocated(func() { _ = negotiate(&conn{Conn: protocol.NewConn(end, "fuzz")}) })
 			if n > 1<<20 {
@@ -290,7 +290,7 @@ func FuzzAnswers(f *testing.F) {
 		key := keys[int(kind)%len(keys)]
 		span := int(key.MaxVersion()-key.MinVersion()) + 1
 		r := &anyRequest{key, key.MinVersion() + int16(int(version)%span)}
-		n := allocated(func() { _, _ = r.exchange(newGuard(oneAnswer{bytes.NewReader(answer)})) })
+		n := allocated(func() { _, _ = r.exchange(newGuard(scripted{bytes.NewReader(answer)})) })
 		if most := uint64(1<<20 + 100*len(answer)); n > most {
 			t.Fatalf("%s v%d: %d bytes for an answer of %d", r.key, r.version, n, len(answer))
 		}

@@ -51,12 +51,12 @@ func coordinator(f *kfake.Cluster, p *Producer, state string, partitions ...Topi
 	})
 }
 
-// TestACommitWithoutAMarkerOutlivesAProcessKilledInItsNextTransaction: the marker of
+// TestACommitWhoseMarkerWasLostOutlivesAKillInTheNextTransaction: the marker of
 // an acknowledged transaction is lost in "lead". The next one does not write to
 // "lead", so that it waits for nothing, and the process is killed in it. The next
 // process is told of a transaction under way, which is aborted: what hangs in "lead"
 // is none of it.
-func TestACommitWithoutAMarkerOutlivesAProcessKilledInItsNextTransaction(t *testing.T) {
+func TestACommitWhoseMarkerWasLostOutlivesAKillInTheNextTransaction(t *testing.T) {
 	for name, under := range map[string][]TopicPartition{"in another topic": {{"other", 0}}, "before it wrote": nil} {
 		t.Run(name, func(t *testing.T) {
 			c, f := fake(t)

@@ -1,0 +1,130 @@
+package delivery
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"leadstream/internal/fault"
+	"leadstream/internal/kafka"
+)
+
+// PolicyError says that Kafka would delete what an internal topic must remember.
+type PolicyError struct{ Topic, Policy string }
+
+func (e *PolicyError) Error() string {
+	return fmt.Sprintf("topic %s has cleanup.policy=%s, it must be compact, or Kafka deletes what must not be forgotten; %s", e.Topic, e.Policy, e.Todo())
+}
+
+// Todo is what to do about it, read by fault.TodoOf.
+func (e *PolicyError) Todo() string {
+	return fmt.Sprintf("run `kafka-configs --alter --entity-type topics --entity-name %s --add-config cleanup.policy=compact`, then start leadstream again", e.Topic)
+}
+
+// Fault makes it fatal.
+func (e *PolicyError) Fault() fault.Kind { return fault.Fatal }
+
+// PartitionsError says that the checkpoint topic has more partitions than one: the
+// records of a key are in order within one alone, and by it one process is given the
+// work.
+type PartitionsError struct {
+	Topic      string
+	Partitions int
+}
+
+func (e *PartitionsError) Error() string {
+	return fmt.Sprintf("topic %s has %d partitions, it must have 1, within which alone Kafka keeps its records in order: %s", e.Topic, e.Partitions, e.Todo())
+}
+
+// Todo is what a person can do about it.
+func (e *PartitionsError) Todo() string {
+	return "partitions cannot be taken away, so delete the topic and start again, which makes it anew: that is a first start, and repeats nothing (with token.store kafka it needs a new consent: leadstream auth login)"
+}
+
+// Fault makes it fatal.
+func (e *PartitionsError) Fault() fault.Kind { return fault.Fatal }
+
+// EnsureInternal makes the checkpoint and dead letter topics exist and refuses
+// a checkpoint topic that would lose what it is for.
+func EnsureInternal(ctx context.Context, o Options) error {
+	found, err := inspect(ctx, o)
+	if err != nil {
+		return err
+	}
+	missing := slices.DeleteFunc(InternalTopics(o), func(spec kafka.TopicSpec) bool { _, ok := found[spec.Name]; return ok })
+	if len(missing) == 0 {
+		return nil
+	}
+	created, err := o.Cluster.CreateTopics(ctx, missing)
+	if err != nil {
+		return fmt.Errorf("creating the topics %s and %s: %w", CheckpointTopic(o.Name), DeadLetterTopic(o.Name), err)
+	}
+	raced := false
+	for name, err := range created {
+		if errors.Is(err, kafka.ErrTopicExists) {
+			raced = true
+		} else if err != nil {
+			return fmt.Errorf("creating topic %s: %w", name, err)
+		}
+	}
+	if raced { // whoever was faster may have made it in another way
+		_, err = inspect(ctx, o)
+	}
+	return err
+}
+
+// Inspect is a *PolicyError or a *PartitionsError where the checkpoint topic exists and
+// would lose what it is for.
+func Inspect(ctx context.Context, o Options) error {
+	_, err := inspect(ctx, o)
+	return err
+}
+
+func inspect(ctx context.Context, o Options) (map[string]kafka.TopicInfo, error) {
+	cp, dl := CheckpointTopic(o.Name), DeadLetterTopic(o.Name)
+	found, err := o.Cluster.DescribeTopics(ctx, []string{cp, dl}, "cleanup.policy")
+	if err != nil {
+		return nil, fmt.Errorf("describing topics %s and %s: %w", cp, dl, err)
+	}
+	info, ok := found[cp]
+	switch policy := info.Configs["cleanup.policy"]; {
+	case ok && policy != "compact":
+		return nil, &PolicyError{Topic: cp, Policy: policy}
+	case ok && info.Partitions != 1:
+		return nil, &PartitionsError{Topic: cp, Partitions: info.Partitions}
+	}
+	return found, nil
+}
+
+// inspectEvery is how often the internal topics are looked at by whoever writes to
+// them: what somebody sets in one of them takes what is in it only later.
+const inspectEvery = time.Minute
+
+// write commits messages, all that an epoch writes. That the checkpoint topic is
+// another one than it began with, because it was deleted and somebody made it anew,
+// shows when a commit stands where one stood before: the epoch ends then, and the next
+// one knows from the topic that it lacks progress (see begin).
+func (s *Store) write(ctx context.Context, msgs []kafka.Message) (map[kafka.TopicPartition]int64, error) {
+	if now := s.opts.Now(); now.Sub(s.inspected) >= inspectEvery {
+		err := Inspect(ctx, s.opts)
+		if fault.KindOf(err) == fault.Fatal {
+			return nil, err
+		}
+		s.inspected = now // what cannot be looked at now is not waited for
+	}
+	written, err := s.opts.Producer.Commit(ctx, msgs)
+	if err != nil {
+		return nil, err
+	}
+	name := CheckpointTopic(s.opts.Name)
+	if last, ok := written[kafka.TopicPartition{Topic: name}]; ok {
+		if last <= s.last {
+			return nil, &kafka.EpochLostError{TransactionalID: s.opts.Name, Op: "writing to " + name,
+				Err: fmt.Errorf("topic %s was deleted and made anew: it ends at offset %d, where it ended at %d before", name, last, s.last)}
+		}
+		s.last = last
+	}
+	return written, nil
+}
