@@ -64,10 +64,15 @@ running. Ends with 6 when some could not be published.`,
 
 // readDeadLetters is what the dead letter topic holds, oldest first.
 func readDeadLetters(ctx context.Context, cluster *kafka.Cluster, name string) ([]deadLetter, error) {
-	latest := map[string]deadLetter{}
+	type place struct {
+		key       string
+		partition int
+	}
+	latest := map[place]deadLetter{} // in each partition a tombstone ends it
 	err := cluster.Read(ctx, delivery.DeadLetterTopic(name), kafka.From{}, func(r *kafka.Record) error {
+		at := place{string(r.Key), r.Partition}
 		if r.Value == nil {
-			delete(latest, string(r.Key))
+			delete(latest, at)
 			return nil
 		}
 		d := deadLetter{Key: string(r.Key), Time: r.Time.UTC(), Bytes: len(r.Value), element: slices.Clone(r.Value)}
@@ -85,13 +90,19 @@ func readDeadLetters(ctx context.Context, cluster *kafka.Cluster, name string) (
 				d.Message = string(h.Value)
 			}
 		}
-		latest[d.Key] = d
+		latest[at] = d
 		return nil
 	})
 	if err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
 		return nil, fmt.Errorf("reading the dead letters: %w", err)
 	}
-	return slices.SortedFunc(maps.Values(latest), func(x, y deadLetter) int { return x.Time.Compare(y.Time) }), nil
+	letters := slices.SortedFunc(maps.Values(latest), func(x, y deadLetter) int { return x.Time.Compare(y.Time) })
+	seen := map[string]bool{} // one may stand in several partitions of a topic that was given more
+	return slices.DeleteFunc(letters, func(d deadLetter) bool {
+		again := seen[d.Key]
+		seen[d.Key] = true
+		return again
+	}), nil
 }
 
 func (a *app) listDeadLetters(ctx context.Context) error {

@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"iter"
 	"maps"
 	"slices"
 	"strings"
@@ -38,11 +39,12 @@ func (s *Store) FollowDeletions(ctx context.Context) (pending int, err error) {
 			delete(fresh, topic) // a topic that refuses its tombstones is not read over and over
 		}
 	}
+	made := s.madeWith(fresh)
 	s.mu.Unlock()
 	if err != nil {
 		return pending, ownTopic(err)
 	}
-	scouts := s.scouts(ctx, fresh)
+	scouts := s.scouts(ctx, fresh, made)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	maps.Copy(s.scouted, scouts)
@@ -61,9 +63,17 @@ func (s *Store) UnreadableDeletion() error {
 // that were carried out before are known from then on, the others are graves. At
 // the beginning of an epoch saved is how far the one before has come.
 func (s *Store) readDeletions(ctx context.Context, saved *checkpoint.Deletions) error {
-	var fresh []deletionEntry
+	fresh := entries{}
+	var marked []bool // by partition: the mark is there
+	if saved != nil {
+		marked = make([]bool, len(saved.Next))
+	}
 	anew, err := s.deleted.Next(ctx, func(r *kafka.Record) error {
-		fresh = append(fresh, readDeletion(r))
+		if r.Partition < len(marked) && r.Partition < len(saved.Marks) {
+			m := saved.Marks[r.Partition]
+			marked[r.Partition] = marked[r.Partition] || r.Offset == m.Offset && r.Time.Equal(m.Time)
+		}
+		fresh.add(readDeletion(r))
 		return nil
 	})
 	if err != nil {
@@ -75,31 +85,24 @@ func (s *Store) readDeletions(ctx context.Context, saved *checkpoint.Deletions) 
 		s.deletions.clear()
 	}
 	if saved != nil {
-		s.buried = believed(*saved, fresh)
+		s.buried = believed(*saved, marked)
 	}
-	for _, e := range fresh {
+	fresh.inOrder(func(e deletionEntry) {
 		s.deletions.enter(e)
 		if e.partition >= len(s.buried.Next) || e.offset >= s.buried.Next[e.partition] {
 			s.dig(e)
 		}
-	}
+	})
 	return nil
 }
 
 // believed is what the record of progress says of the topic that was read: nothing
 // of a partition that lacks its mark. That was made anew while nobody followed it,
 // or compaction took the mark; either way what is done already is found done.
-func believed(saved checkpoint.Deletions, read []deletionEntry) checkpoint.Deletions {
-	there := make([]bool, len(saved.Next))
-	for _, e := range read {
-		if e.partition < min(len(there), len(saved.Marks)) {
-			m := saved.Marks[e.partition]
-			there[e.partition] = there[e.partition] || e.offset == m.Offset && e.time.Equal(m.Time)
-		}
-	}
+func believed(saved checkpoint.Deletions, marked []bool) checkpoint.Deletions {
 	saved.Next = slices.Clone(saved.Next)
 	for partition := range saved.Next {
-		if !there[partition] {
+		if !marked[partition] {
 			saved.Next[partition] = 0
 		}
 	}
@@ -108,6 +111,9 @@ func believed(saved checkpoint.Deletions, read []deletionEntry) checkpoint.Delet
 
 // dig makes a grave of a deletion. Of several of one lead the newest counts.
 func (s *Store) dig(e deletionEntry) {
+	if e.anew {
+		delete(s.graves, e.ID)
+	}
 	known, ok := s.graves[e.ID]
 	switch {
 	case e.lifted:
@@ -186,12 +192,13 @@ func (p *Publication) buryDeadLetters(ctx context.Context) error {
 	return nil
 }
 
-// buryIn carries out the deletions of one topic.
+// buryIn carries out the deletions of one topic, and says of how many leads.
 func (p *Publication) buryIn(ctx context.Context, topic string, graves []grave) (int, error) {
 	s := p.store
 	looked := s.scouted[topic]
 	if looked == nil {
-		looked = s.scouts(ctx, map[string][]grave{topic: graves})[topic]
+		graves := map[string][]grave{topic: graves}
+		looked = s.scouts(ctx, graves, s.madeWith(graves))[topic]
 		s.scouted[topic] = looked
 	}
 	open, err := looked.unburied(ctx, graves)
@@ -199,7 +206,7 @@ func (p *Publication) buryIn(ctx context.Context, topic string, graves []grave) 
 		looked.err = err // to be looked at anew, while others may publish
 		return 0, err
 	}
-	for part := range slices.Chunk(open, MaxLeads) {
+	for part := range tombstonesAtOnce(open) {
 		if err := p.Commit(ctx, Batch{Deletions: part}); err != nil {
 			if errors.Is(err, kafka.ErrTopicMissing) {
 				delete(s.scouted, topic) // removed since it was looked at
@@ -207,8 +214,36 @@ func (p *Publication) buryIn(ctx context.Context, topic string, graves []grave) 
 			return 0, err
 		}
 	}
-	return len(open), nil
+	ids := map[string]struct{}{}
+	for _, d := range open {
+		ids[d.ID] = struct{}{}
+	}
+	return len(ids), nil
 }
+
+// tombstonesAtOnce cuts tombstones, in order of partitions, into transactions.
+func tombstonesAtOnce(open []Deletion) iter.Seq[[]Deletion] {
+	return func(yield func([]Deletion) bool) {
+		for len(open) > 0 {
+			n, partitions, at := 0, 0, -1
+			for ; n < min(len(open), MaxLeads); n++ {
+				if *open[n].Partition != at {
+					if partitions++; partitions > maxPartitions {
+						break
+					}
+					at = *open[n].Partition
+				}
+			}
+			if !yield(open[:n]) {
+				return
+			}
+			open = open[n:]
+		}
+	}
+}
+
+// maxPartitions leaves room for the internal topics in a transaction.
+const maxPartitions = kafka.MaxPartitions - 2
 
 // moveBuried records that all graves but those left are carried out.
 func (p *Publication) moveBuried(ctx context.Context, left []grave) error {
@@ -236,7 +271,7 @@ func (p *Publication) moveBuried(ctx context.Context, left []grave) error {
 
 // tombstone is the record of a deletion in a lead topic.
 func (s *Store) tombstone(d Deletion, now time.Time) kafka.Message {
-	return kafka.Message{Topic: s.TopicName(d.Form), Key: []byte(d.ID), Time: later(now, d.At), Headers: []kafka.Header{
+	return kafka.Message{Topic: s.TopicName(d.Form), Key: []byte(d.ID), Partition: d.Partition, Time: later(now, d.At), Headers: []kafka.Header{
 		{Key: HeaderDeletedAt, Value: lead.AppendStamp(nil, d.At)},
 		{Key: HeaderName, Value: []byte(s.opts.Name)},
 	}}

@@ -88,9 +88,11 @@ func (p *Publication) Commit(ctx context.Context, b Batch) error {
 	for _, d := range b.DeadLetters {
 		msgs = append(msgs, s.deadMessage(d))
 	}
-	for _, key := range b.Resolved {
-		msgs = append(msgs, kafka.Message{Topic: s.DeadLetterTopic(), Key: []byte(key), Time: s.opts.Now()})
+	resolved, err := s.resolved(ctx, b.Resolved)
+	if err != nil {
+		return err
 	}
+	msgs = append(msgs, resolved...)
 	for _, d := range b.Deletions {
 		msgs = append(msgs, s.tombstone(d, s.opts.Now()))
 	}
@@ -102,8 +104,7 @@ func (p *Publication) Commit(ctx context.Context, b Batch) error {
 	for key, v := range b.Records {
 		records[key] = v
 	}
-	msgs, err := s.recordMessages(msgs, records)
-	if err != nil {
+	if msgs, err = s.recordMessages(msgs, records); err != nil {
 		return err
 	}
 	written, err := s.write(ctx, msgs)
@@ -219,7 +220,7 @@ func (s *Store) committed(b *Batch, topics map[string]checkpoint.Topic, written 
 		return
 	}
 	for i := range b.DeadLetters {
-		s.dead[b.DeadLetters[i].Key()] = struct{}{}
+		s.dead[b.DeadLetters[i].Key()] = nil // where it belongs
 	}
 	for _, key := range b.Resolved {
 		delete(s.dead, key)
@@ -284,12 +285,15 @@ func (s *Store) readDeadLetters(ctx context.Context) error {
 	if s.dead != nil {
 		return nil
 	}
-	dead := map[string]struct{}{}
+	dead := map[string][]int{}
 	err := s.opts.Cluster.Read(ctx, s.DeadLetterTopic(), kafka.From{}, func(r *kafka.Record) error {
-		if r.Value == nil {
-			delete(dead, string(r.Key))
-		} else {
-			dead[string(r.Key)] = struct{}{}
+		key := string(r.Key)
+		places := slices.DeleteFunc(dead[key], func(partition int) bool { return partition == r.Partition })
+		if r.Value != nil {
+			places = append(places, r.Partition)
+		}
+		if dead[key] = places; len(places) == 0 {
+			delete(dead, key)
 		}
 		return nil
 	})
@@ -298,6 +302,31 @@ func (s *Store) readDeadLetters(ctx context.Context) error {
 	}
 	s.dead = dead
 	return nil
+}
+
+// resolved are the tombstones of dead letters: where each belongs, and wherever else it
+// stands in a topic that was given more partitions since.
+func (s *Store) resolved(ctx context.Context, keys []string) ([]kafka.Message, error) {
+	if len(keys) == 0 {
+		return nil, nil
+	}
+	if err := s.readDeadLetters(ctx); err != nil {
+		return nil, err
+	}
+	found, err := s.opts.Cluster.DescribeTopics(ctx, []string{s.DeadLetterTopic()})
+	if err != nil {
+		return nil, forPerson(fmt.Errorf("describing topic %s: %w", s.DeadLetterTopic(), err))
+	}
+	partitions := max(found[s.DeadLetterTopic()].Partitions, 1)
+	var msgs []kafka.Message
+	for _, key := range keys {
+		places := append([]int{kafka.PartitionOf([]byte(key), partitions)}, s.dead[key]...)
+		slices.Sort(places)
+		for _, partition := range slices.Compact(places) {
+			msgs = append(msgs, kafka.Message{Topic: s.DeadLetterTopic(), Key: []byte(key), Partition: &partition, Time: s.opts.Now()})
+		}
+	}
+	return msgs, nil
 }
 
 // Topics is the state of the lead topics by name, as of the last commits. It

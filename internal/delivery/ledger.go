@@ -15,6 +15,8 @@ type Deletion struct {
 	ID   string // of the response
 	Form string // id; empty when it is not known
 	At   time.Time
+	// Partition is that of the topic which a tombstone is for, nil where the id belongs.
+	Partition *int
 }
 
 // UnreadableDeletionError says that an entry of the deletions does not say when
@@ -58,6 +60,7 @@ type deletionEntry struct {
 	time       time.Time // of the record
 	lifted     bool      // the deletion is taken back
 	unreadable bool      // when it was is not known
+	anew       bool      // what was said of the id before does not count, whatever this says
 }
 
 func readDeletion(r *kafka.Record) deletionEntry {
@@ -94,7 +97,7 @@ func (l *ledger) clear() {
 // the time of the record, like one with a tombstone by hand; whatever the next
 // entry of the same id says counts instead.
 func (l *ledger) enter(e deletionEntry) {
-	if _, doubtful := l.unreadable[e.ID]; doubtful || e.lifted {
+	if _, doubtful := l.unreadable[e.ID]; doubtful || e.lifted || e.anew {
 		delete(l.unreadable, e.ID)
 		delete(l.at, e.ID)
 	}

@@ -58,7 +58,7 @@ func newCounter() *counter {
 }
 
 func (n *counter) take(r *kafka.Record) {
-	key := maphash.Bytes(n.seed, r.Key)
+	key := maphash.Comparable(n.seed, entryPlace{string(r.Key), r.Partition}) // in each a tombstone ends it
 	if r.Value == nil {
 		delete(n.letters, key)
 		return

@@ -115,9 +115,9 @@ func (n *Notices) Delete(ctx context.Context, d Deletion) error {
 // refresh reads the deletions that other processes have recorded.
 func (n *Notices) refresh(ctx context.Context) error {
 	begun := time.Now()
-	var fresh []deletionEntry
+	fresh := entries{}
 	anew, err := n.reader.Next(ctx, func(r *kafka.Record) error {
-		fresh = append(fresh, readDeletion(r))
+		fresh.add(readDeletion(r))
 		return nil
 	})
 	if err != nil {
@@ -126,9 +126,7 @@ func (n *Notices) refresh(ctx context.Context) error {
 	if anew {
 		n.known.clear()
 	}
-	for _, e := range fresh {
-		n.known.enter(e)
-	}
+	fresh.inOrder(n.known.enter)
 	n.said.clear() // it stands there, if the topic is still the same
 	n.read = begun
 	return nil

@@ -1,6 +1,7 @@
 package delivery
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -21,13 +22,17 @@ type scout struct {
 	store  *Store
 	topic  string
 	reader *kafka.Follower // nil: the topic does not exist
-	said   map[string]stamp
-	asked  map[string]time.Time // id to the deletion
-	err    error
+	// partitions is how many the topic has; mixed says that a key may stand in others
+	// than where it belongs now, for there were not always as many.
+	partitions int
+	mixed      bool
+	said       map[string]map[int]stamp // id to what each partition says of it
+	asked      map[string]time.Time     // id to the deletion
+	err        error
 }
 
 func newScout(s *Store, topic string, graves []grave) *scout {
-	c := &scout{store: s, topic: topic, said: map[string]stamp{}, asked: map[string]time.Time{}}
+	c := &scout{store: s, topic: topic, said: map[string]map[int]stamp{}, asked: map[string]time.Time{}}
 	for _, g := range graves {
 		c.asked[g.ID] = g.At
 	}
@@ -56,9 +61,21 @@ func (s *Store) byTopic() map[string][]grave {
 	return topics
 }
 
+// madeWith is how many partitions the topics of the graves had when we made them, 0
+// where somebody else did.
+func (s *Store) madeWith(graves map[string][]grave) map[string]int {
+	made := make(map[string]int, len(graves))
+	for topic := range graves {
+		if t := s.topics[topic]; t != nil {
+			made[topic] = t.Made
+		}
+	}
+	return made
+}
+
 // scouts look at the topics of the graves. What cannot be read is told by the
 // scout. It needs no mutex.
-func (s *Store) scouts(ctx context.Context, graves map[string][]grave) map[string]*scout {
+func (s *Store) scouts(ctx context.Context, graves map[string][]grave, made map[string]int) map[string]*scout {
 	scouts := make(map[string]*scout, len(graves))
 	var names []string
 	for topic := range graves {
@@ -86,6 +103,8 @@ func (s *Store) scouts(ctx context.Context, graves map[string][]grave) map[strin
 		case err != nil && !there:
 			c.err = err
 		default:
+			c.partitions = max(found[topic].Partitions, 1)
+			c.mixed = c.partitions > 1 && c.partitions != made[topic]
 			c.err = c.begin(ctx, graves[topic])
 		}
 	}
@@ -93,16 +112,20 @@ func (s *Store) scouts(ctx context.Context, graves map[string][]grave) map[strin
 }
 
 // begin reads the topic from the oldest of the deletions on: whatever was submitted
-// or deleted since then stands behind that moment.
+// or deleted since then stands behind that moment. The partition of a key is where it
+// belongs. Where it may stand in others as well the topic is read whole, to find it.
 func (c *scout) begin(ctx context.Context, graves []grave) error {
+	c.reader = c.store.opts.Cluster.Follower(c.topic)
+	c.reader.Expect()
+	if c.mixed {
+		return c.read(ctx)
+	}
 	oldest := graves[0].At
 	for _, g := range graves {
 		if g.At.Before(oldest) {
 			oldest = g.At
 		}
 	}
-	c.reader = c.store.opts.Cluster.Follower(c.topic)
-	c.reader.Expect()
 	if err := c.reader.Since(ctx, oldest.Add(-clockMargin)); err != nil {
 		return fmt.Errorf("finding what topic %s holds since %s: %w", c.topic, oldest.UTC().Format(time.RFC3339), err)
 	}
@@ -111,11 +134,11 @@ func (c *scout) begin(ctx context.Context, graves []grave) error {
 
 // read takes in what came since the last call.
 func (c *scout) read(ctx context.Context) error {
-	fresh := map[string]stamp{}
+	fresh := map[string]map[int]stamp{}
 	anew, err := c.reader.Next(ctx, func(r *kafka.Record) error {
 		e, ok, err := c.store.entryOf(r)
 		if _, asked := c.asked[string(r.Key)]; ok && asked {
-			fresh[string(r.Key)] = max(fresh[string(r.Key)], e.at)
+			note(fresh, string(r.Key), r.Partition, e.at)
 		}
 		return err
 	})
@@ -125,15 +148,26 @@ func (c *scout) read(ctx context.Context) error {
 	if anew {
 		clear(c.said)
 	}
-	for id, at := range fresh {
-		c.said[id] = max(c.said[id], at)
+	for id, places := range fresh {
+		for partition, at := range places {
+			note(c.said, id, partition, at)
+		}
 	}
 	return nil
 }
 
-// unburied are the deletions that the topic needs a tombstone for: it has neither
-// one already nor a later submission of the response, which a tombstone behind it
-// would take away.
+// note keeps the latest that a partition says of an id.
+func note(said map[string]map[int]stamp, id string, partition int, at stamp) {
+	if said[id] == nil {
+		said[id] = map[int]stamp{}
+	}
+	said[id][partition] = max(said[id][partition], at)
+}
+
+// unburied are the deletions that the topic needs a tombstone for, each with the
+// partition: where the id belongs, and wherever else it stands. There is neither one
+// already nor a later submission of the response, which a tombstone behind it would
+// take away.
 func (c *scout) unburied(ctx context.Context, graves []grave) ([]Deletion, error) {
 	err := c.err
 	if err == nil && c.reader != nil {
@@ -152,10 +186,26 @@ func (c *scout) unburied(ctx context.Context, graves []grave) ([]Deletion, error
 	}
 	var open []Deletion
 	for _, g := range graves {
-		if said, ok := c.said[g.ID]; !ok || said < deleted(g.At.UnixMilli()) {
-			open = append(open, g.Deletion)
+		home := kafka.PartitionOf([]byte(g.ID), c.partitions)
+		places := c.said[g.ID]
+		if _, there := places[home]; !there {
+			open = append(open, g.in(home))
+		}
+		for partition, said := range places {
+			if said < deleted(g.At.UnixMilli()) {
+				open = append(open, g.in(partition))
+			}
 		}
 	}
-	slices.SortFunc(open, func(a, b Deletion) int { return strings.Compare(a.ID, b.ID) })
+	slices.SortFunc(open, func(a, b Deletion) int {
+		return cmp.Or(cmp.Compare(*a.Partition, *b.Partition), strings.Compare(a.ID, b.ID))
+	})
 	return open, nil
+}
+
+// in is the deletion with the partition of its tombstone.
+func (g grave) in(partition int) Deletion {
+	d := g.Deletion
+	d.Partition = &partition
+	return d
 }

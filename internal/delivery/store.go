@@ -72,7 +72,7 @@ type Store struct {
 	scouted   map[string]*scout    // by topic: what they say of the graves
 	refusals  map[string]Refusal   // by topics that did not take their tombstones
 	buried    checkpoint.Deletions // how far they have been carried out
-	dead      map[string]struct{}  // keys of the dead letters, nil until asked for
+	dead      map[string][]int     // keys of the dead letters to where they stand, nil until asked for
 	recreated []*TopicRecreatedError
 	last      int64     // offset of the last commit to the checkpoint topic
 	inspected time.Time // when the internal topics were looked at

@@ -193,6 +193,9 @@ func (s *Store) learn(ctx context.Context, name string, found map[string]kafka.T
 		}
 	} else {
 		s.lost(t)
+		if t.Made != t.partitions {
+			t.Made, t.changed = t.partitions, true
+		}
 	}
 	t.ready = true
 	s.topics[name] = t

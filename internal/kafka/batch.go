@@ -22,6 +22,8 @@ type Message struct {
 	Value   []byte
 	Headers []Header
 	Time    time.Time // record time, in milliseconds; zero: when it is encoded
+	// Partition is where it goes, nil where its key belongs.
+	Partition *int
 }
 
 // Layout of a record batch, magic 2. Source: Apache Kafka, "Record Batch".

@@ -46,16 +46,21 @@ func (p *Producer) plan(ctx context.Context, msgs []Message) (*plan, error) {
 	}
 	chosen := make(map[TopicPartition][]int32)
 	pl := &plan{}
-	route := func(i int) {
-		m := &msgs[i]
-		tp := TopicPartition{m.Topic, partitionOf(m.Key, len(topics[m.Topic].leaders))}
+	route := func(i int) error {
+		tp, err := p.routed(&msgs[i], topics)
+		if err != nil {
+			return err
+		}
 		if _, met := chosen[tp]; !met {
 			pl.partitions = append(pl.partitions, tp)
 		}
 		chosen[tp] = append(chosen[tp], int32(i))
+		return nil
 	}
 	for i := range msgs {
-		route(i)
+		if err := route(i); err != nil {
+			return nil, err
+		}
 	}
 	if pl.written, pl.manifest = p.writes(chosen); pl.manifest {
 		record, err := p.manifest(pl.written)
@@ -63,7 +68,9 @@ func (p *Producer) plan(ctx context.Context, msgs []Message) (*plan, error) {
 			return nil, err
 		}
 		msgs = append(slices.Clip(msgs), record)
-		route(len(msgs) - 1)
+		if err := route(len(msgs) - 1); err != nil {
+			return nil, err
+		}
 	}
 	p.arena = p.arena[:0]
 	now := time.Now()
@@ -73,6 +80,20 @@ func (p *Producer) plan(ctx context.Context, msgs []Message) (*plan, error) {
 		}
 	}
 	return pl, nil
+}
+
+// routed is the partition of a message. One that the topic lacks, though it was read
+// there, belonged to another topic of that name.
+func (p *Producer) routed(m *Message, topics map[string]topicMeta) (TopicPartition, error) {
+	n := len(topics[m.Topic].leaders)
+	if m.Partition == nil {
+		return TopicPartition{m.Topic, partitionOf(m.Key, n)}, nil
+	}
+	if at := *m.Partition; at >= 0 && at < n {
+		return TopicPartition{m.Topic, at}, nil
+	}
+	p.cluster.forget(m.Topic)
+	return TopicPartition{}, &TopicError{Topic: m.Topic, Index: -1, Err: ErrTopicMissing}
 }
 
 func (p *Producer) topicsOf(ctx context.Context, msgs []Message) (map[string]topicMeta, error) {
@@ -207,6 +228,9 @@ func tooLarge(topic string, size, limit, index int) error {
 	}
 	return &TopicError{Topic: topic, Code: codeMessageTooLarge, Reason: reason, Index: index}
 }
+
+// PartitionOf is the partition where a key belongs in a topic that has so many.
+func PartitionOf(key []byte, partitions int) int { return partitionOf(key, partitions) }
 
 // partitionOf is the partition that the Java client would choose.
 func partitionOf(key []byte, partitions int) int {
