@@ -240,7 +240,8 @@ func (s *Store) ShrinkDeadLetters() bool {
 }
 
 // NewDeadLetters drops the dead letters that the topic has already, so that an
-// element that is read on every poll is written once, and those of deleted leads.
+// element that is read on every poll is written once, and those of leads that are
+// deleted, or published by now.
 func (p *Publication) NewDeadLetters(ctx context.Context, letters []DeadLetter) ([]DeadLetter, error) {
 	s := p.store
 	if len(letters) > 0 {
@@ -249,7 +250,7 @@ func (p *Publication) NewDeadLetters(ctx context.Context, letters []DeadLetter) 
 		}
 	}
 	seen := map[string]bool{}
-	return slices.DeleteFunc(letters, func(d DeadLetter) bool {
+	return s.withoutPublished(ctx, slices.DeleteFunc(letters, func(d DeadLetter) bool {
 		if d.ID != "" && !d.SubmittedAt.IsZero() && s.deletions.since(d.ID, d.SubmittedAt.UnixMilli()) {
 			return true
 		}
@@ -258,7 +259,7 @@ func (p *Publication) NewDeadLetters(ctx context.Context, letters []DeadLetter) 
 		again := known || seen[key]
 		seen[key] = true
 		return again
-	}), nil
+	}))
 }
 
 // ResolvedBy are the keys of the dead letters that these leads put an end to: what

@@ -74,8 +74,9 @@ type Store struct {
 	buried    checkpoint.Deletions // how far they have been carried out
 	dead      map[string][]int     // keys of the dead letters to where they stand, nil until asked for
 	recreated []*TopicRecreatedError
-	last      int64     // offset of the last commit to the checkpoint topic
-	inspected time.Time // when the internal topics were looked at
+	published map[string]struct{} // keys of dead letters whose leads were found in their topics
+	last      int64               // offset of the last commit to the checkpoint topic
+	inspected time.Time           // when the internal topics were looked at
 
 	viewMu sync.Mutex
 	view   map[string]checkpoint.Topic // copies for readers that must not wait
@@ -98,7 +99,7 @@ func New(o Options) *Store {
 	return &Store{
 		opts: o, topics: map[string]*topicState{}, view: map[string]checkpoint.Topic{},
 		lanes: map[*Lane]struct{}{}, kept: map[*Lane]int{}, deletions: newLedger(), graves: map[string]grave{}, scouted: map[string]*scout{},
-		refusals: map[string]Refusal{}, last: -1,
+		refusals: map[string]Refusal{}, published: map[string]struct{}{}, last: -1,
 		deleted: o.Cluster.Follower(DeletionsTopic(o.Name)).Exact(),
 	}
 }
