@@ -72,7 +72,9 @@ type Kafka struct {
 	// ReplicationFactor is -1 for the broker's default, as in Kafka's protocol.
 	ReplicationFactor int               `key:"replication_factor" default:"-1" min:"1" max:"1000" also:"-1" shows:"broker default" doc:"Replicas of the topics that leadstream creates; -1 is the broker's default."`
 	TopicConfig       map[string]string `key:"topic_config" rule:"topic_config" doc:"Further settings of the lead topics that leadstream creates, by Kafka's names."`
-	AdoptTopics       bool              `key:"adopt_topics" default:"false" doc:"Publish to a topic that holds another installation's leads."`
+	// InternalTopicConfig never holds cleanup.policy: progress depends on it.
+	InternalTopicConfig map[string]string `key:"internal_topic_config" rule:"internal_topic_config" doc:"Further settings of the topics that leadstream creates for itself, by Kafka's names."`
+	AdoptTopics         bool              `key:"adopt_topics" default:"false" doc:"Publish to a topic that holds another installation's leads."`
 }
 
 // TLS secures the connections to Kafka.

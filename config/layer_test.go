@@ -7,7 +7,8 @@ func TestEveryKeyCanComeFromTheEnvironment(t *testing.T) {
 		"linkedin.client_id": "my-app", "linkedin.organizations": "1, urn:li:organization:2", "kafka.tls.enabled": "true",
 		"kafka.tls.ca_file": "ca.pem", "kafka.tls.cert_file": "c.pem", "kafka.tls.key_file": "k.pem", "kafka.tls.server_name": "kafka",
 		"kafka.sasl.mechanism": "PLAIN", "kafka.sasl.username": "me", "kafka.topic_config": "retention.ms=1,cleanup.policy=compact,delete",
-		"registry.url": "https://registry.example.com", "registry.username": "me", "registry.ca_file": "ca.pem",
+		"kafka.internal_topic_config": "segment.ms=3600000",
+		"registry.url":                "https://registry.example.com", "registry.username": "me", "registry.ca_file": "ca.pem",
 		"http.hosts": "leads.example.com,vm7.example.com:8480", "webhook.listen": ":8443", "webhook.url": "https://hooks.example.com",
 	}
 	var environ []string

@@ -50,13 +50,15 @@ var rules = map[string]rule{
 	"scope":        {scopeName.MatchString, "names of scopes"},
 	"organization": {func(s string) bool { return organizationURN(s) != "" }, "numbers or URNs, as urn:li:organization:2414183"},
 	"topic_config": {topicSetting.MatchString, "Kafka's names, as retention.ms: 604800000"},
-	"url":          {func(s string) bool { return isURL(s, "http", "https") }, "an http or https URL without user, query and fragment"},
-	"webhook":      {func(s string) bool { return isRedirect(s) && isURL(s, "http", "https") }, "an https URL, or http with localhost, without user, query and fragment"},
-	"redirect":     {isRedirect, "an https URL, or http with localhost, without fragment"},
-	"host":         {isHost, "names of hosts, as leads.example.com"},
-	"hostport":     {func(s string) bool { return isAddress(s, 1) }, "host:port"},
-	"listen":       {func(s string) bool { return isListen(s) }, "address:port, as 127.0.0.1:8480 or :8480"},
-	"path":         {isPath, "a path"},
+	"internal_topic_config": {func(s string) bool { return topicSetting.MatchString(s) && s != "cleanup.policy" },
+		"Kafka's names, as segment.ms: 3600000, but for cleanup.policy"},
+	"url":      {func(s string) bool { return isURL(s, "http", "https") }, "an http or https URL without user, query and fragment"},
+	"webhook":  {func(s string) bool { return isRedirect(s) && isURL(s, "http", "https") }, "an https URL, or http with localhost, without user, query and fragment"},
+	"redirect": {isRedirect, "an https URL, or http with localhost, without fragment"},
+	"host":     {isHost, "names of hosts, as leads.example.com"},
+	"hostport": {func(s string) bool { return isAddress(s, 1) }, "host:port"},
+	"listen":   {func(s string) bool { return isListen(s) }, "address:port, as 127.0.0.1:8480 or :8480"},
+	"path":     {isPath, "a path"},
 }
 
 // organizationURN is the URN of an organization given by id or URN, empty

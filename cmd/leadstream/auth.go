@@ -224,7 +224,8 @@ func logoutText(place string, token oauth.Token) string {
 // by token.store kafka alone.
 func newTokenStore(c *config.Config, cluster *kafka.Cluster, log *zap.Logger) oauth.Store {
 	if c.Token.Store == "kafka" {
-		records := delivery.NewTokens(delivery.Options{Cluster: cluster, Name: c.Name, ReplicationFactor: c.Kafka.ReplicationFactor})
+		records := delivery.NewTokens(delivery.Options{Cluster: cluster, Name: c.Name,
+			ReplicationFactor: c.Kafka.ReplicationFactor, InternalTopicConfig: c.Kafka.InternalTopicConfig})
 		return oauth.NewRecordStore(records, c.Token.Passphrase.Reveal(), log.Named("oauth")).For(c.Name)
 	}
 	return oauth.NewFileStore(c.Token.File, c.Token.Passphrase.Reveal()).For(c.Name, log.Named("oauth"))

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -11,6 +12,7 @@ import (
 
 	"leadstream/config"
 	"leadstream/internal/delivery"
+	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
 )
 
@@ -120,7 +122,11 @@ func (k *checker) permissions(ctx context.Context) []kafka.AuthorizationError {
 			"whether the topics may be written to cannot be told before Write on the transactional id is granted")
 	}
 	for _, r := range found.Refused {
-		k.fail("kafka topics", "look at kafka.replication_factor, kafka.partitions and kafka.topic_config", fmt.Errorf("a topic like this cannot be made: %w", r))
+		todo := cmp.Or(fault.TodoOf(r), "look at kafka.replication_factor and kafka.partitions")
+		k.fail("kafka topics", todo, fmt.Errorf("a topic like this cannot be made: %w", r))
+	}
+	for _, setting := range slices.Sorted(maps.Keys(found.LeftOut)) {
+		k.warn("kafka topics", "have the cluster allow it, or see docs/operations.md for what it is for", "the cluster refuses %s (%s): topics are made without it", setting, found.LeftOut[setting])
 	}
 	if len(found.Missing) == 0 {
 		k.pass("kafka permissions", "all there: topics %s and %s*, group %s, transactional id %s",

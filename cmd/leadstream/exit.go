@@ -65,7 +65,7 @@ func exitCode(err error) int {
 	case errors.Is(err, kafka.ErrFenced):
 		return exitFenced
 	case is[*config.InvalidError](err), is[*oauth.AppRefusedError](err), is[*oauth.FileError](err), is[*oauth.RecordError](err),
-		is[*kafka.AuthenticationError](err), is[*kafka.AuthorizationError](err), is[*schema.AuthError](err),
+		is[*kafka.AuthenticationError](err), is[*kafka.AuthorizationError](err), is[*kafka.SettingError](err), is[*schema.AuthError](err),
 		is[*delivery.PolicyError](err), is[*delivery.PartitionsError](err), is[*delivery.ForeignTopicError](err), is[*delivery.UnreadableDeletionError](err), is[*connector.ReplayWindowError](err):
 		return exitUsage
 	case retired(err), occupied(err):

@@ -145,7 +145,7 @@ func (s *system) storeOptions() delivery.Options {
 	return delivery.Options{
 		Cluster: s.cluster, Producer: s.cluster.NewProducer(s.config.Name, transactionTimeout),
 		Name: s.config.Name, Prefix: k.TopicPrefix, Partitions: k.Partitions, ReplicationFactor: k.ReplicationFactor,
-		TopicConfig: k.TopicConfig, Adopt: k.AdoptTopics, Lookback: s.config.Poll.Lookback, Log: s.log.Named("delivery"),
+		TopicConfig: k.TopicConfig, InternalTopicConfig: k.InternalTopicConfig, Adopt: k.AdoptTopics, Lookback: s.config.Poll.Lookback, Log: s.log.Named("delivery"),
 	}
 }
 

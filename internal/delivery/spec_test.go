@@ -1,9 +1,12 @@
 package delivery
 
 import (
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kerr"
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
 
 	"leadstream/internal/embedded"
@@ -114,4 +117,48 @@ func TestEveryTopicOutlivesTheEndOfABroker(t *testing.T) {
 			t.Errorf("%s: %d replicas, %v; want 3 and min.insync.replicas=2", name, info.ReplicationFactor, info.Configs)
 		}
 	}
+}
+
+// TestInternalTopicConfigIsForInternalTopicsAlone, and none but cleanup.policy of ours is
+// insisted on.
+func TestInternalTopicConfigIsForInternalTopicsAlone(t *testing.T) {
+	o := Options{Name: "leadstream", InternalTopicConfig: map[string]string{"segment.ms": "1", "max.message.bytes": "2"}, TopicConfig: map[string]string{"retention.ms": "3"}}
+	for _, spec := range append(InternalTopics(o), DeletionTopic(o), LeadTopic(o, topic)) {
+		internal := spec.Name != topic
+		if got := spec.Configs["segment.ms"] == "1" && spec.Configs["max.message.bytes"] == "2"; got != internal {
+			t.Errorf("%s: %v", spec.Name, spec.Configs)
+		}
+		for key := range spec.Configs {
+			given := map[bool]string{true: "kafka.internal_topic_config", false: "kafka.topic_config"}[internal]
+			if spec.Given[key] != "" && spec.Given[key] != given || spec.Optional[key] != (spec.Given[key] == "" && key != "cleanup.policy") {
+				t.Errorf("%s: %s is given by %q and optional: %v", spec.Name, key, spec.Given[key], spec.Optional[key])
+			}
+		}
+	}
+}
+
+// TestATopicIsTrustedNoLongerThanTheClusterKeepsIt: what it refuses of the settings of a
+// lead topic is not taken for granted.
+func TestATopicIsTrustedNoLongerThanTheClusterKeepsIt(t *testing.T) {
+	w, broker := newTwistedWorld(t)
+	broker.ControlKey(int16(kmsg.CreateTopics), func(req kmsg.Request) (kmsg.Response, error, bool) {
+		broker.KeepControl()
+		res := req.ResponseKind().(*kmsg.CreateTopicsResponse)
+		for _, asked := range req.(*kmsg.CreateTopicsRequest).Topics {
+			if asked.Topic == topic && slices.ContainsFunc(asked.Configs, func(c kmsg.CreateTopicsRequestTopicConfig) bool { return c.Name == "retention.ms" }) {
+				one := kmsg.NewCreateTopicsResponseTopic()
+				one.Topic, one.ErrorCode = asked.Topic, kerr.PolicyViolation.Code
+				res.Topics = append(res.Topics, one)
+			}
+		}
+		return res, nil, len(res.Topics) > 0
+	})
+	s, _ := w.epoch()
+	if refused, err := s.EnsureTopics(t.Context(), []string{formID}); err != nil || len(refused) > 0 {
+		t.Fatal(refused, err)
+	}
+	if got := s.topics[topic].retention; got != 7*24*time.Hour { // a broker's default
+		t.Errorf("the topic is trusted for %v, want 7 days", got)
+	}
+	publish(t, s, "", response("a", w.now)) // and is used
 }

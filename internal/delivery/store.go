@@ -36,14 +36,15 @@ type Options struct {
 	Cluster  *kafka.Cluster
 	Producer *kafka.Producer
 	Name     string // of the installation
-	// Prefix, Partitions, ReplicationFactor (-1: the broker's default) and
-	// TopicConfig shape the topics it creates.
-	Prefix            string
-	Partitions        int
-	ReplicationFactor int
-	TopicConfig       map[string]string
-	Adopt             bool // publish to topics that hold another installation's leads
-	Lookback          time.Duration
+	// Prefix, Partitions, ReplicationFactor (-1: the broker's default), TopicConfig and
+	// InternalTopicConfig shape the topics it creates.
+	Prefix              string
+	Partitions          int
+	ReplicationFactor   int
+	TopicConfig         map[string]string
+	InternalTopicConfig map[string]string
+	Adopt               bool // publish to topics that hold another installation's leads
+	Lookback            time.Duration
 	// MaxHeld bounds the ids that a lane keeps in memory, about 22 bytes each; 0 is 2,200,000.
 	MaxHeld int
 	// MaxDeadLetter bounds the value of a dead letter in bytes; 0 is 512 KiB.

@@ -43,8 +43,8 @@ func (m mark) is(r *kafka.Record) bool {
 	return r.Offset == m.offset && r.Time.Equal(m.at) && string(r.Key) == m.key
 }
 
-// NewTokens makes Tokens with the Cluster, Name and ReplicationFactor of o; the
-// rest of it does not matter. Nothing is read yet.
+// NewTokens makes Tokens with the Cluster, Name, ReplicationFactor and
+// InternalTopicConfig of o; the rest of it does not matter. Nothing is read yet.
 func NewTokens(o Options) *Tokens {
 	if o.Now == nil {
 		o.Now = time.Now

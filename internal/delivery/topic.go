@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"strconv"
 	"strings"
 	"time"
@@ -157,6 +158,20 @@ func (s *Store) create(ctx context.Context, names []string, found map[string]kaf
 	if err != nil {
 		return nil, fmt.Errorf("creating %d lead topics: %w", len(specs), err)
 	}
+	if len(s.opts.Cluster.RefusedSettings()) == 0 {
+		return created, nil
+	}
+	var made []string // without some settings: what they have instead is the cluster's to say
+	for name, err := range created {
+		if err == nil {
+			made = append(made, name)
+		}
+	}
+	actual, err := s.opts.Cluster.DescribeTopics(ctx, made, "retention.ms", "cleanup.policy")
+	if err != nil {
+		return nil, fmt.Errorf("describing %d lead topics: %w", len(made), err)
+	}
+	maps.Copy(found, actual)
 	return created, nil
 }
 

@@ -34,6 +34,11 @@ type TopicSpec struct {
 	// that, whoever decides how many, unless Configs have it; 0: the broker's.
 	MinInSync int
 	Configs   map[string]string
+	// Optional are the keys of Configs without which the topic is made where the cluster
+	// refuses them.
+	Optional map[string]bool
+	// Given is by key of Configs where a person set it, for errors.
+	Given map[string]string
 }
 
 // TopicInfo describes a topic that exists.
@@ -46,18 +51,13 @@ type TopicInfo struct {
 // CreateTopics creates topics and waits until those it created can be written
 // to. For each name it says nil, ErrTopicExists or a *TopicError with the
 // broker's reason; the second result is for failures of the whole call, after
-// which some topics may have been created.
+// which some topics may have been created. Optional settings that the cluster refuses
+// are left out, each with a warning; the error of one that is not holds a
+// *SettingError.
 func (c *Cluster) CreateTopics(ctx context.Context, specs []TopicSpec) (map[string]error, error) {
 	results := make(map[string]error, len(specs))
 	for chunk := range slices.Chunk(specs, topicsPerRequest) {
-		err := c.persist(ctx, "creating topics", func(ctx context.Context) error {
-			sized, err := c.withMinInSync(ctx, chunk)
-			if err != nil {
-				return err
-			}
-			return c.create(ctx, sized, results)
-		})
-		if err != nil {
+		if err := c.createFitting(ctx, chunk, results); err != nil {
 			return results, err
 		}
 	}
@@ -68,6 +68,46 @@ func (c *Cluster) CreateTopics(ctx context.Context, specs []TopicSpec) (map[stri
 		}
 	}
 	return results, c.awaitTopics(ctx, created)
+}
+
+// createFitting creates topics with what of their settings the cluster takes.
+func (c *Cluster) createFitting(ctx context.Context, specs []TopicSpec, results map[string]error) error {
+	const rounds = 3 // how many replicas a topic gets, and so one more setting, is told only for one that can be made
+	for round := range rounds {
+		var sized []TopicSpec
+		err := c.persist(ctx, "creating topics", func(ctx context.Context) (err error) {
+			if sized, err = c.withMinInSync(ctx, specs); err != nil {
+				return err
+			}
+			return c.create(ctx, sized, results)
+		})
+		if err != nil || round == rounds-1 {
+			return err
+		}
+		specs = nil
+		for _, s := range sized {
+			refusal := results[s.Name]
+			if !refusedForSettings(refusal) {
+				continue
+			}
+			if s = c.trimmed(s); len(s.Configs) > 0 {
+				refusal = c.findRefused(ctx, s, refusal)
+			}
+			if _, final := errors.AsType[*TopicError](refusal); final {
+				results[s.Name] = refusal
+				continue
+			}
+			if refusal != nil {
+				return refusal
+			}
+			delete(results, s.Name)
+			specs = append(specs, s)
+		}
+		if len(specs) == 0 {
+			return nil
+		}
+	}
+	return nil
 }
 
 // create sends one request for the topics that have no result yet. A topic
@@ -106,7 +146,7 @@ func (s TopicSpec) request() createtopics.RequestTopic {
 	if s.ReplicationFactor > 0 {
 		topic.ReplicationFactor = int16(s.ReplicationFactor)
 	}
-	for key, value := range s.sized(s.ReplicationFactor).Configs {
+	for key, value := range s.Configs {
 		topic.Configs = append(topic.Configs, createtopics.RequestConfig{Name: key, Value: value})
 	}
 	return topic

@@ -43,6 +43,7 @@ type Cluster struct {
 	coordinators map[coordinatorKey]int32
 	commits      map[string]producerEpoch   // see lastCommitted
 	opened       map[string]openTransaction // see lastOpen
+	refused      map[string]string          // see RefusedSettings
 }
 
 // New checks the configuration and reads its certificate files. It does not
@@ -65,6 +66,7 @@ func New(cfg Config) (*Cluster, error) {
 		coordinators: map[coordinatorKey]int32{},
 		commits:      map[string]producerEpoch{},
 		opened:       map[string]openTransaction{},
+		refused:      map[string]string{},
 	}
 	if c.log == nil {
 		c.log = zap.NewNop()

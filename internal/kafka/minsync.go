@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"maps"
+	"slices"
 	"strconv"
 
 	"github.com/segmentio/kafka-go/protocol/createtopics"
@@ -21,6 +22,11 @@ func (s TopicSpec) sized(replicas int) TopicSpec {
 	}
 	configs[keyMinInSync] = strconv.Itoa(s.MinInSync)
 	s.Configs = configs
+	s.Optional = maps.Clone(s.Optional)
+	if s.Optional == nil {
+		s.Optional = map[string]bool{}
+	}
+	s.Optional[keyMinInSync] = true
 	return s
 }
 
@@ -37,7 +43,7 @@ func (c *Cluster) withMinInSync(ctx context.Context, specs []TopicSpec) ([]Topic
 	req := &createtopics.Request{TimeoutMs: int32(adminTimeout.Milliseconds()), ValidateOnly: true}
 	for _, s := range specs {
 		if s.MinInSync > 0 && s.ReplicationFactor <= 0 {
-			req.Topics = append(req.Topics, s.sized(s.MinInSync+1).request())
+			req.Topics = append(req.Topics, c.trimmed(s.sized(s.MinInSync+1)).request())
 		}
 	}
 	replicas := map[string]int{}
@@ -48,15 +54,32 @@ func (c *Cluster) withMinInSync(ctx context.Context, specs []TopicSpec) ([]Topic
 		}
 		for _, t := range msg.(*createtopics.Response).Topics {
 			// What is refused here the creation is refused too, and says so.
-			if code := Code(t.ErrorCode); code.retriable() {
+			code := Code(t.ErrorCode)
+			if code.retriable() {
 				return nil, &codeError{op: "validating the creation of topic " + t.Name, code: code, reason: t.ErrorMessage}
 			}
-			replicas[t.Name] = int(t.ReplicationFactor)
+			if replicas[t.Name] = int(t.ReplicationFactor); code != codeInvalidConfig && code != codePolicyViolation {
+				continue
+			}
+			at := slices.IndexFunc(specs, func(s TopicSpec) bool { return s.Name == t.Name })
+			if at < 0 {
+				continue
+			}
+			n, refused, err := c.validate(ctx, c.trimmed(specs[at])) // perhaps for this setting
+			if err != nil {
+				return nil, err
+			}
+			if refused == nil {
+				replicas[t.Name] = n
+			}
 		}
 	}
 	sized := make([]TopicSpec, len(specs))
 	for i, s := range specs {
-		sized[i] = s.sized(replicas[s.Name])
+		if s.ReplicationFactor > 0 {
+			replicas[s.Name] = s.ReplicationFactor
+		}
+		sized[i] = c.trimmed(s.sized(replicas[s.Name]))
 	}
 	return sized, nil
 }

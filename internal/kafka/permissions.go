@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"context"
+	"errors"
 	"math"
 	"slices"
 
@@ -36,6 +37,9 @@ type Permissions struct {
 	// Refused are the topics that could not be created although it is allowed,
 	// with the broker's reason.
 	Refused []*TopicError
+	// LeftOut are the settings, as key=value, that topics would be created without
+	// because the cluster refuses them, to its reasons.
+	LeftOut map[string]string
 }
 
 // Permissions finds out what we are allowed to do, without doing it: a broker
@@ -177,9 +181,11 @@ func (c *Cluster) askAdd(ctx context.Context, a Access, p *Permissions) error {
 func (c *Cluster) askCreate(ctx context.Context, a Access, p *Permissions) error {
 	specs := append(slices.Clone(a.Create), a.Absent)
 	for chunk := range slices.Chunk(specs, topicsPerRequest) {
+		sized := make([]TopicSpec, len(chunk))
 		req := &createtopics.Request{TimeoutMs: int32(adminTimeout.Milliseconds()), ValidateOnly: true}
-		for _, s := range chunk {
-			req.Topics = append(req.Topics, s.request())
+		for i, s := range chunk {
+			sized[i] = c.trimmed(s.sized(s.ReplicationFactor))
+			req.Topics = append(req.Topics, sized[i].request())
 		}
 		msg, err := c.askController(ctx, req)
 		if err != nil {
@@ -193,10 +199,34 @@ func (c *Cluster) askCreate(ctx context.Context, a Access, p *Permissions) error
 			case code.retriable():
 				return &codeError{op: "validating the creation of topic " + t.Name, code: code, reason: t.ErrorMessage}
 			default:
-				p.Refused = append(p.Refused, &TopicError{Topic: t.Name, Code: code, Reason: t.ErrorMessage, Index: -1})
+				if err := c.askWithout(ctx, sized, createResult(t.Name, code, t.ErrorMessage), p); err != nil {
+					return err
+				}
 			}
 		}
 	}
+	p.LeftOut = c.RefusedSettings()
+	return nil
+}
+
+// askWithout notes a topic that cannot be created, unless it can be without its
+// optional settings.
+func (c *Cluster) askWithout(ctx context.Context, specs []TopicSpec, refusal error, p *Permissions) error {
+	refused, ok := errors.AsType[*TopicError](refusal)
+	if !ok {
+		return refusal
+	}
+	at := slices.IndexFunc(specs, func(s TopicSpec) bool { return s.Name == refused.Topic })
+	if at >= 0 && refusedForSettings(refusal) && len(specs[at].Configs) > 0 {
+		err := c.findRefused(ctx, specs[at], refusal)
+		if err == nil {
+			return nil
+		}
+		if refused, ok = errors.AsType[*TopicError](err); !ok {
+			return err
+		}
+	}
+	p.Refused = append(p.Refused, refused)
 	return nil
 }
 
