@@ -62,6 +62,10 @@ running. Ends with 6 when some could not be published.`,
 	return cmd
 }
 
+// mostElement is more than a dead letter takes that leadstream writes; of a larger one,
+// which is somebody else's, the element is not kept.
+const mostElement = 1 << 20
+
 // readDeadLetters is what the dead letter topic holds, oldest first.
 func readDeadLetters(ctx context.Context, cluster *kafka.Cluster, name string) ([]deadLetter, error) {
 	type place struct {
@@ -75,7 +79,10 @@ func readDeadLetters(ctx context.Context, cluster *kafka.Cluster, name string) (
 			delete(latest, at)
 			return nil
 		}
-		d := deadLetter{Key: string(r.Key), Time: r.Time.UTC(), Bytes: len(r.Value), element: slices.Clone(r.Value)}
+		d := deadLetter{Key: string(r.Key), Time: r.Time.UTC(), Bytes: len(r.Value)}
+		if len(r.Value) <= mostElement {
+			d.element = slices.Clone(r.Value)
+		}
 		for _, h := range r.Headers {
 			switch h.Key {
 			case delivery.HeaderErrorTopic:

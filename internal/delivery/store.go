@@ -318,7 +318,12 @@ func ReadState(ctx context.Context, c *kafka.Cluster, name string) (State, error
 type stored struct {
 	value []byte
 	at    time.Time
+	large bool // value tells of one that is not kept
 }
+
+// maxRecord is more than any record takes that leadstream writes: a batch of a topic as
+// it is made holds a megabyte.
+const maxRecord = 4 << 20
 
 // stateOf is what the records say.
 func stateOf(latest map[string]stored) (State, error) {
@@ -328,6 +333,9 @@ func stateOf(latest map[string]stored) (State, error) {
 	}
 	for key, r := range latest {
 		if err := state.enter(key, r.value); err != nil {
+			if unreadable, ok := errors.AsType[*checkpoint.UnreadableError](err); ok && r.large {
+				unreadable.Err = errors.New(string(r.value))
+			}
 			return State{}, err
 		}
 		if src, ok := checkpoint.ParseSourceKey(key); ok {
@@ -354,10 +362,13 @@ func ReadCheckpoints(ctx context.Context, c *kafka.Cluster, name string) (map[st
 func readCheckpoints(ctx context.Context, c *kafka.Cluster, name string) (map[string]stored, error) {
 	latest := map[string]stored{}
 	err := c.Read(ctx, CheckpointTopic(name), kafka.From{}, func(r *kafka.Record) error {
-		if r.Value == nil {
-			delete(latest, string(r.Key))
-		} else {
-			latest[string(r.Key)] = stored{append([]byte(nil), r.Value...), r.Time.UTC()}
+		switch key := string(r.Key); {
+		case r.Value == nil:
+			delete(latest, key)
+		case len(r.Value) > maxRecord:
+			latest[key] = stored{fmt.Appendf(nil, "its value takes %d bytes, more than any record of leadstream", len(r.Value)), r.Time.UTC(), true}
+		default:
+			latest[key] = stored{append([]byte(nil), r.Value...), r.Time.UTC(), false}
 		}
 		return nil
 	})

@@ -250,6 +250,9 @@ func (c *Cluster) describeConfigs(ctx context.Context, names, keys []string, inf
 		case codeTopicAuthorization:
 			return &TopicError{Topic: r.ResourceName, Code: code, Index: -1, Err: topicPermission(r.ResourceName, "DescribeConfigs")}
 		default:
+			if !code.retriable() {
+				return &TopicError{Topic: r.ResourceName, Code: code, Reason: r.ErrorMessage, Index: -1}
+			}
 			return &codeError{op: "reading the configuration of topic " + r.ResourceName, code: code, reason: r.ErrorMessage}
 		}
 		info := infos[r.ResourceName]

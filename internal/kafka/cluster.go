@@ -114,7 +114,8 @@ func (c *Cluster) addresses() []string {
 }
 
 // askAny sends req to the first broker that answers. When none does, the error
-// is the last one, or the refusal to let us in if there was one.
+// is the last one, or the refusal to let us in if there was one, or that something
+// else than a broker was met.
 func (c *Cluster) askAny(ctx context.Context, req protocol.Message) (protocol.Message, error) {
 	var last error
 	for _, addr := range c.addresses() {
@@ -125,11 +126,22 @@ func (c *Cluster) askAny(ctx context.Context, req protocol.Message) (protocol.Me
 		if ctx.Err() != nil {
 			return nil, err
 		}
-		if _, refused := errors.AsType[*AuthenticationError](last); !refused {
+		if last == nil || telling(err) >= telling(last) {
 			last = err
 		}
 	}
 	return nil, last
+}
+
+// telling ranks errors by how likely they are what a person has to mend.
+func telling(err error) int {
+	if _, refused := errors.AsType[*AuthenticationError](err); refused {
+		return 2
+	}
+	if _, stranger := errors.AsType[*notKafkaError](err); stranger {
+		return 1
+	}
+	return 0
 }
 
 // askBroker sends req to one broker by its id.

@@ -11,6 +11,7 @@ import (
 type Code int16
 
 const (
+	codeUnknownServerError     Code = -1
 	codeOffsetOutOfRange       Code = 1
 	codeCorruptMessage         Code = 2
 	codeUnknownTopic           Code = 3
@@ -86,6 +87,19 @@ func (c Code) retriable() bool {
 		return true
 	default:
 		return false
+	}
+}
+
+// hint is what to look at when a code that may pass does not; empty when its name says
+// enough.
+func (c Code) hint() string {
+	switch c {
+	case codeNoCoordinator:
+		return "Kafka has no coordinator to offer: see that its own topics __transaction_state and __consumer_offsets can be made, for which it needs as many brokers as transaction.state.log.replication.factor and offsets.topic.replication.factor"
+	case codeNotEnoughReplicas, codeNotEnoughAfterAppend:
+		return "fewer replicas are in sync than the topic's min.insync.replicas: bring brokers back, or lower it"
+	default:
+		return ""
 	}
 }
 

@@ -80,6 +80,25 @@ func (e *FencedError) Unwrap() error        { return e.Err }
 // Fault is Fatal: going on would fight over the transactional id for ever.
 func (e *FencedError) Fault() fault.Kind { return fault.Fatal }
 
+// GroupRefusedError: the consumer group does not take this process, for a reason that
+// time does not mend. It is tried again all the same; its kind is Pause.
+type GroupRefusedError struct {
+	Group string
+	What  string // a person can do about it
+	Err   error
+}
+
+func (e *GroupRefusedError) Error() string {
+	return fmt.Sprintf("the consumer group %q does not take this process: %v; %s", e.Group, e.Err, e.What)
+}
+
+// Todo is what a person can do about it.
+func (e *GroupRefusedError) Todo() string  { return e.What }
+func (e *GroupRefusedError) Unwrap() error { return e.Err }
+
+// Fault is Pause.
+func (e *GroupRefusedError) Fault() fault.Kind { return fault.Pause }
+
 // UnreachableError: the brokers, or the part of them that was needed, did not
 // answer in time. Its kind is Retry.
 type UnreachableError struct {
@@ -193,8 +212,9 @@ func (e *TopicError) Fault() fault.Kind {
 
 // RefusedError: the broker answered with a code that no repetition changes and
 // that no other type here describes. Its kind is Fatal for a transaction
-// timeout above the broker's bound, which only another configuration mends,
-// else Retry.
+// timeout above the broker's bound, which only another configuration mends, Retry
+// for an error of the broker's own that it has no name for, else Pause: a person has
+// to look.
 type RefusedError struct {
 	Op     string
 	Code   Code
@@ -209,13 +229,20 @@ func (e *RefusedError) Error() string {
 	return text
 }
 
-// Fault is Fatal for code 50, else Retry.
+// Fault is Fatal for code 50, Retry for -1, else Pause.
 func (e *RefusedError) Fault() fault.Kind {
-	if e.Code == codeInvalidTxnTimeout {
+	switch e.Code {
+	case codeInvalidTxnTimeout:
 		return fault.Fatal
+	case codeUnknownServerError:
+		return fault.Retry
+	default:
+		return fault.Pause
 	}
-	return fault.Retry
 }
+
+// About is what was refused, for fault.Trouble.
+func (e *RefusedError) About() string { return e.Op + " " + e.Code.String() }
 
 // codeError is an answer on its way to one of the types above.
 type codeError struct {
@@ -260,7 +287,7 @@ func settled(op string, err error) error {
 	}
 	if answer, ok := errors.AsType[*codeError](err); ok {
 		if answer.code.retriable() {
-			return &UnreachableError{Op: op, Err: err}
+			return &UnreachableError{Op: op, Hint: answer.code.hint(), Err: err}
 		}
 		return &RefusedError{Op: op, Code: answer.code, Reason: answer.reason}
 	}

@@ -158,19 +158,41 @@ func (m *member) unreached(err error) {
 	if m.failures++; m.failures != silentAfter {
 		return
 	}
-	if _, known := errors.AsType[*UnreachableError](err); !known {
+	if todo := refusedByGroup(err); todo != "" {
+		err = &GroupRefusedError{Group: m.cfg.ID, What: todo, Err: err}
+	} else if _, known := errors.AsType[*UnreachableError](err); !known {
 		err = &UnreachableError{Op: "reaching the consumer group", Err: err}
 	}
 	m.cfg.OnReach(err)
 }
 
-func sayReach(log *zap.Logger, err error) {
-	if err == nil {
-		log.Info("the consumer group is back")
-		return
+// refusedByGroup is what to do about an answer of the group that time does not mend;
+// empty for any other error.
+func refusedByGroup(err error) string {
+	switch {
+	case errors.Is(err, kafkago.InconsistentGroupProtocol):
+		return "another program is a member of the group: give it, or this installation, another name"
+	case errors.Is(err, kafkago.InvalidGroupId):
+		return "give the installation another name"
+	case errors.Is(err, kafkago.InvalidSessionTimeout):
+		return "let the brokers take a session of 6 s: group.min.session.timeout.ms, group.max.session.timeout.ms"
+	case errors.Is(err, kafkago.GroupMaxSizeReached):
+		return "stop other members of the group, or raise the brokers' group.max.size"
 	}
-	log.Warn("the consumer group is unreachable; trying again until it is back", zap.Error(err),
-		zap.String("todo", "see that the brokers run; it goes on by itself once they answer"))
+	return ""
+}
+
+func sayReach(log *zap.Logger, err error) {
+	refused, ok := errors.AsType[*GroupRefusedError](err)
+	switch {
+	case err == nil:
+		log.Info("the consumer group is back")
+	case ok:
+		log.Error("the consumer group does not take this process; trying again until it does", zap.Error(refused.Err), zap.String("todo", refused.Todo()))
+	default:
+		log.Warn("the consumer group is unreachable; trying again until it is back", zap.Error(err),
+			zap.String("todo", "see that the brokers run; it goes on by itself once they answer"))
+	}
 }
 
 func (m *member) reached() {

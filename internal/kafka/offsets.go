@@ -154,6 +154,9 @@ func (c *Cluster) readRefusal(topic string, code Code, op string) error {
 		return &TopicError{Topic: topic, Code: code, Index: -1, Err: topicPermission(topic, "Read")}
 	default:
 		c.forget(topic)
+		if !code.retriable() {
+			return &TopicError{Topic: topic, Code: code, Reason: "refused while " + op, Index: -1}
+		}
 		return &codeError{op: op + " of topic " + topic, code: code}
 	}
 }

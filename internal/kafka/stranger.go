@@ -42,7 +42,7 @@ func (e *notKafkaError) hint() string {
 
 // greetings are how servers of other protocols begin what they say.
 var greetings = []struct{ begins, speaks string }{
-	{"HTTP/", "HTTP"}, {"\x15\x03", "TLS"}, {"\x16\x03", "TLS"}, {"SSH-", "SSH"},
+	{"HTTP/", "HTTP"}, {"<!DO", "HTTP"}, {"<htm", "HTTP"}, {"\x15\x03", "TLS"}, {"\x16\x03", "TLS"}, {"SSH-", "SSH"},
 	{"220 ", "SMTP or FTP"}, {"220-", "SMTP or FTP"}, {"+OK ", "POP3"}, {"* OK ", "IMAP"}, {"-ERR", "Redis"}, {"RFB ", "VNC"},
 }
 

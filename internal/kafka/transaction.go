@@ -127,7 +127,11 @@ func (p *Producer) carryOut(ctx context.Context, pl *plan) error {
 		err = t.write(ctx)
 	}
 	if errors.Is(err, errTimeUp) {
-		err = &UnreachableError{Op: "writing a transaction", Err: err}
+		late := &UnreachableError{Op: "writing a transaction", Err: err}
+		if answer, ok := errors.AsType[*codeError](err); ok {
+			late.Hint = answer.code.hint()
+		}
+		err = late
 	}
 	if err != nil {
 		return t.giveUp(ctx, err)
