@@ -79,11 +79,7 @@ func TestASettingThatTheClusterRefusesIsLeftOutWhereItCanBe(t *testing.T) {
 	} {
 		for _, code := range []Code{codePolicyViolation, codeInvalidConfig} {
 			t.Run(name+", "+code.String(), func(t *testing.T) {
-				f, err := kfake.NewCluster(kfake.NumBrokers(3))
-				if err != nil {
-					t.Fatal(err)
-				}
-				t.Cleanup(f.Close)
+				_, f := fake(t)
 				log, logs := observed()
 				c := connect(t, Config{Brokers: f.ListenAddrs(), Log: log})
 				policy(f, code, refusing(tt.refused...))
