@@ -10,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"leadstream/internal/kafka"
+	"leadstream/internal/lead"
 	"leadstream/internal/realstack"
 )
 
@@ -128,4 +129,43 @@ func TestRealARecordedDeletionOutlastsItsTombstone(t *testing.T) {
 		expect(t, ask(t, s, s.Lane(""), a, response("a", at), response("b", at)), 0, 1, 0, 1)
 	}
 	expect(t, ask(t, s, s.Lane("replay-1"), a, response("a", at), response("b", at)), 1, 0, 0, 1)
+}
+
+// TestRealADeletedLeadIsGoneOnceCompactionHasWorked from the partition where it was
+// published before there were more of them.
+func TestRealADeletedLeadIsGoneOnceCompactionHasWorked(t *testing.T) {
+	w := newRealWorld(t)
+	w.createCompacted(100 * time.Millisecond)
+	s, _ := w.epoch()
+	at := w.now.Add(-time.Hour)
+	var rs []*lead.Response
+	for i := range 6 {
+		rs = append(rs, response(fmt.Sprint("lead", i), at))
+	}
+	publish(t, s, "", rs...)
+	w.addPartitions(topic, 3)
+	until(t, "the partitions", func() bool {
+		found, err := w.cluster.DescribeTopics(t.Context(), []string{topic})
+		return err == nil && found[topic].Partitions == 3
+	})
+	s, _ = w.epoch()
+	publish(t, s, "replay", rs[:2]...) // also where they belong now
+	for _, r := range rs {
+		w.delete(r.ID, at.Add(time.Minute))
+	}
+	if n := bury(t, s); n != len(rs) {
+		t.Errorf("%d leads are removed, want %d", n, len(rs))
+	}
+	for _, r := range rs {
+		w.compact(r.ID, 0)
+	}
+	if s, _ = w.epoch(); len(w.afterCompaction(topic)) != 20 { // those of compact
+		t.Errorf("the topic holds %v", w.afterCompaction(topic))
+	}
+}
+
+// TestRealACheckpointTopicThatAnotherMadeAnewCountsForNothing, with a broker's own way
+// of deleting and making topics.
+func TestRealACheckpointTopicThatAnotherMadeAnewCountsForNothing(t *testing.T) {
+	anotherMadeAnew(t, newRealWorld(t))
 }
