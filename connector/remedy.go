@@ -77,7 +77,8 @@ func ofRegistry(err error) bool { return is[*schema.RegistryError](err) || is[*s
 func ofKafka(err error) bool {
 	return errors.Is(err, kafka.ErrEpochLost) || is[*kafka.UnreachableError](err) || is[*kafka.AuthenticationError](err) ||
 		is[*kafka.AuthorizationError](err) || is[*kafka.TopicError](err) || is[*kafka.CorruptError](err) ||
-		is[*kafka.RefusedError](err) || is[*delivery.PolicyError](err) || is[*checkpoint.UnreadableError](err) ||
+		is[*kafka.RefusedError](err) || is[*kafka.GroupRefusedError](err) ||
+		is[*delivery.PolicyError](err) || is[*delivery.PartitionsError](err) || is[*checkpoint.UnreadableError](err) ||
 		is[*delivery.UnreadableDeletionError](err)
 }
 
@@ -96,8 +97,6 @@ func remedy(err error) string {
 		return "compare `kafka.sasl` and `kafka.tls` with what the brokers expect"
 	case is[*kafka.UnreachableError](err):
 		return "see that the brokers run and that `kafka.brokers` names them; leadstream goes on by itself once they answer, and loses nothing"
-	case is[*kafka.CorruptError](err):
-		return "the topic holds what is no record: look at it with Kafka's own tools"
 	case errors.Is(err, kafka.ErrEpochLost):
 		return "nothing, if another process has taken over or Kafka was restarted: the work is begun anew"
 	case errors.Is(err, kafka.ErrTopicMissing):

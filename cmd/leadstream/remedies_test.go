@@ -40,6 +40,7 @@ func samples() map[string][]error {
 	return map[string][]error{
 		"checkpoint.UnreadableError":       {&checkpoint.UnreadableError{Key: "k", Err: about}},
 		"delivery.ForeignTopicError":       {&delivery.ForeignTopicError{Topic: "t", Name: "n"}},
+		"delivery.PartitionsError":         {&delivery.PartitionsError{Topic: "t", Partitions: 3}},
 		"delivery.PolicyError":             {&delivery.PolicyError{Topic: "t", Policy: "delete"}},
 		"delivery.TopicRecreatedError":     {&delivery.TopicRecreatedError{Topic: "t", Leads: 3}},
 		"delivery.UnreadableDeletionError": {&delivery.UnreadableDeletionError{Topic: "t", Key: "k"}},
@@ -48,8 +49,9 @@ func samples() map[string][]error {
 		"kafka.CorruptError":               {&kafka.CorruptError{Topic: "t", Err: about}},
 		"kafka.EpochLostError":             {&kafka.EpochLostError{TransactionalID: "i"}},
 		"kafka.FencedError":                nil, // ends the process
+		"kafka.GroupRefusedError":          {&kafka.GroupRefusedError{Group: "g", What: "give it another name", Err: about}},
 		"kafka.RefusedError":               {&kafka.RefusedError{Op: "creating", Code: 40}},
-		"kafka.TopicError":                 {&kafka.TopicError{Topic: "t", Index: -1, Code: 40}, &kafka.TopicError{Topic: "t", Index: -1, Err: kafka.ErrTopicMissing}},
+		"kafka.TopicError":                 {&kafka.TopicError{Topic: "t", Index: -1, Code: 40}, &kafka.TopicError{Topic: "t", Index: -1, Err: kafka.ErrTopicMissing}, &kafka.TopicError{Topic: "t", Index: -1, Code: 44, Err: &kafka.SettingError{Settings: []string{"k=v"}}}},
 		"kafka.UnreachableError":           {&kafka.UnreachableError{Op: "reading", Err: about}},
 		"linkedin.APIError":                refusals,
 		"linkedin.AnswerError":             {&linkedin.AnswerError{Endpoint: "events", Status: 200, Problem: "it is empty"}},

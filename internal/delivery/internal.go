@@ -35,7 +35,7 @@ type PartitionsError struct {
 }
 
 func (e *PartitionsError) Error() string {
-	return fmt.Sprintf("topic %s has %d partitions, it must have 1, within which alone Kafka keeps its records in order: %s", e.Topic, e.Partitions, e.Todo())
+	return fmt.Sprintf("topic %s has %d partitions, it must have 1, within which alone Kafka keeps its records in order; %s", e.Topic, e.Partitions, e.Todo())
 }
 
 // Todo is what a person can do about it.

@@ -7,13 +7,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/twmb/franz-go/pkg/kmsg"
 	"go.uber.org/zap"
 	"go.uber.org/zap/zaptest/observer"
 
-	"github.com/twmb/franz-go/pkg/kgo"
-	"github.com/twmb/franz-go/pkg/kmsg"
-
 	"leadstream/internal/checkpoint"
+	"leadstream/internal/embedded"
 	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
 )
@@ -146,12 +145,7 @@ func (w *world) addPartitions(topic string, count int32) {
 
 func (w *world) request(req kmsg.Request) kmsg.Response {
 	w.t.Helper()
-	client, err := kgo.NewClient(kgo.SeedBrokers(w.brokers...))
-	if err != nil {
-		w.t.Fatal(err)
-	}
-	defer client.Close()
-	res, err := client.Request(w.t.Context(), req)
+	res, err := embedded.Request(w.t.Context(), w.brokers[0], req)
 	if err != nil {
 		w.t.Fatal(err)
 	}

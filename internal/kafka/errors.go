@@ -180,7 +180,7 @@ type TopicError struct {
 	// Index is the message of the Commit that was refused, -1 when the topic
 	// as a whole refuses.
 	Index int
-	Err   error // ErrTopicMissing, ErrTopicExists, an *AuthorizationError, or nil
+	Err   error // ErrTopicMissing, ErrTopicExists, an *AuthorizationError, a *SettingError, or nil
 }
 
 func (e *TopicError) Error() string {
@@ -201,6 +201,9 @@ func (e *TopicError) Error() string {
 }
 
 func (e *TopicError) Unwrap() error { return e.Err }
+
+// Todo is what its cause says, if that does.
+func (e *TopicError) Todo() string { return fault.TodoOf(e.Err) }
 
 // Fault is Reject where one message is at fault, Suspend where the topic is.
 func (e *TopicError) Fault() fault.Kind {

@@ -151,7 +151,8 @@ func (c *Cluster) leaveOut(topic, setting string, refused error) {
 	c.mu.Unlock()
 	if !said {
 		c.log.Warn("the cluster refuses a setting that leadstream gives to its topics; they are made without it",
-			zap.String("setting", setting), zap.String("topic", topic), zap.String("reason", reason))
+			zap.String("setting", setting), zap.String("topic", topic), zap.String("reason", reason),
+			zap.String("todo", "nothing, or set in kafka.topic_config or kafka.internal_topic_config what the cluster takes"))
 	}
 }
 
