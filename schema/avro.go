@@ -29,6 +29,18 @@ const (
 // does not define are metadata and do not touch the encoding.
 func (f *Fields) Schema() string { return f.text(true) }
 
+// Earlier is the schema of the form when it had the first so many of its columns
+// (Len): to a decoder the one that was registered then. It is false where the form
+// never had so many.
+func (f *Fields) Earlier(columns int) (string, bool) {
+	if columns < len(fixed) || columns > f.Len() {
+		return "", false
+	}
+	earlier := *f
+	earlier.columns = f.columns[:columns-len(fixed)]
+	return earlier.Schema(), true
+}
+
 // text is the schema, with or without the properties linkedin.formVersion.
 func (f *Fields) text(stamped bool) string {
 	out := make([]byte, 0, 2048+256*len(f.columns))

@@ -68,6 +68,12 @@ func (c *Codec) consent(id int64) (at int, ok bool) {
 	return c.consents[i].at, true
 }
 
+// Schema is what the codec encodes with: the id that values name, and how many columns
+// it has (Fields.Len).
+func (c *Codec) Schema() (id, columns int) {
+	return int(binary.BigEndian.Uint32(c.header[1:])), len(fixed) + len(c.columns)
+}
+
 // Compile prepares the encoder for leads of the form. The id must be the one
 // under which f.Schema(), as it is now, was registered: records written under
 // the id of an earlier schema could not be decoded. It fails when the schema would not be valid Avro, which

@@ -1,6 +1,7 @@
 package schema
 
 import (
+	"bytes"
 	"context"
 	"encoding/binary"
 	"encoding/json"
@@ -26,8 +27,8 @@ func NewDecoder(r *Registry) *Decoder {
 	return &Decoder{registry: r, schemas: map[int]*avro.Schema{}}
 }
 
-// Decode is the value as a JSON object, its members in alphabetical order.
-// Errors never quote the value.
+// Decode is the value as a JSON object, its members in alphabetical order and with
+// nothing escaped that need not be. Errors never quote the value.
 func (d *Decoder) Decode(ctx context.Context, value []byte) (json.RawMessage, error) {
 	if len(value) < 5 || value[0] != 0 {
 		return nil, fmt.Errorf("decoding a value of %d bytes: not in the Confluent wire format", len(value))
@@ -41,11 +42,13 @@ func (d *Decoder) Decode(ctx context.Context, value []byte) (json.RawMessage, er
 	if rest, err := s.Decode(value[5:], &fields); err != nil || len(rest) > 0 {
 		return nil, fmt.Errorf("decoding a value with schema %d: it does not fit the schema", id)
 	}
-	text, err := json.Marshal(fields)
-	if err != nil {
+	var text bytes.Buffer
+	encoder := json.NewEncoder(&text)
+	encoder.SetEscapeHTML(false)
+	if err := encoder.Encode(fields); err != nil {
 		return nil, fmt.Errorf("decoding a value with schema %d: it cannot be shown as JSON", id)
 	}
-	return text, nil
+	return bytes.TrimSuffix(text.Bytes(), []byte{'\n'}), nil
 }
 
 func (d *Decoder) schema(ctx context.Context, id int) (*avro.Schema, error) {

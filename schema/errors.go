@@ -1,9 +1,12 @@
 package schema
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
+	"net"
 	"net/http"
+	"net/url"
 	"strings"
 
 	"github.com/twmb/franz-go/pkg/sr"
@@ -99,7 +102,8 @@ func (e *RegistryError) Error() string {
 func (e *RegistryError) Unwrap() error { return e.Err }
 
 // Fault implements the classification read by fault.KindOf: Suspend when the
-// registry will never take this schema, else Retry.
+// registry will never take this schema or the subject holds more than a form's
+// can, else Retry.
 //
 // Source: Confluent Schema Registry API reference, error codes 422xx.
 func (e *RegistryError) Fault() fault.Kind {
@@ -107,10 +111,29 @@ func (e *RegistryError) Fault() fault.Kind {
 	case sr.ErrInvalidSchema.Code, sr.ErrInvalidSubject.Code, sr.ErrSchemaTooLarge.Code, sr.ErrInvalidRuleset.Code:
 		return fault.Suspend
 	}
-	if e.Status == http.StatusRequestEntityTooLarge {
+	if e.Status == http.StatusRequestEntityTooLarge || e.oversize() {
 		return fault.Suspend
 	}
 	return fault.Retry
+}
+
+// Todo is what to do where the error itself tells; empty where it depends.
+func (e *RegistryError) Todo() string {
+	switch {
+	case e.oversize() && e.Subject != "":
+		return "see who writes to this subject; delete the versions that no record names, or use another kafka.topic_prefix"
+	case e.Code == sr.ErrOperationNotPermitted.Code:
+		return "let the registry, or the subject, be in mode READWRITE"
+	}
+	if _, redirected := errors.AsType[*redirectError](e.Err); redirected {
+		return "let registry.url be the address that answers itself"
+	}
+	return ""
+}
+
+func (e *RegistryError) oversize() bool {
+	_, ok := errors.AsType[*oversizeError](e.Err)
+	return ok
 }
 
 // fail gives a call's error its type.
@@ -119,8 +142,44 @@ func (r *Registry) fail(op, subject string, err error) error {
 	if status == http.StatusUnauthorized || status == http.StatusForbidden {
 		return &AuthError{Op: op, Subject: subject, URL: r.url, Status: status}
 	}
-	return &RegistryError{Op: op, Subject: subject, URL: r.url, Status: status, Code: code, Err: err}
+	return &RegistryError{Op: op, Subject: subject, URL: r.url, Status: status, Code: code, Err: plainCause(err)}
 }
+
+// plainCause is the cause of a call's error without what the client wraps around
+// it, which is the address once more, and without the words of Go's decoders.
+func plainCause(err error) error {
+	if long, ok := errors.AsType[*oversizeError](err); ok {
+		return long
+	}
+	if late, ok := errors.AsType[net.Error](err); ok && late.Timeout() {
+		return &slowError{late}
+	}
+	if sent, ok := errors.AsType[*url.Error](err); ok {
+		return sent.Err
+	}
+	if kind, ok := errors.AsType[*json.UnmarshalTypeError](err); ok {
+		return &strangeError{kind}
+	}
+	if syntax, ok := errors.AsType[*json.SyntaxError](err); ok {
+		return &strangeError{syntax}
+	}
+	return err
+}
+
+// strangeError says that what answers is no registry.
+type strangeError struct{ err error }
+
+func (e *strangeError) Error() string {
+	return "the answer is not one of a Confluent API: " + fault.Plain(e.err).Error() + "; check registry.url"
+}
+
+func (e *strangeError) Unwrap() error { return e.err }
+
+// slowError says that the answer took too long.
+type slowError struct{ err error }
+
+func (e *slowError) Error() string { return "no answer in time" }
+func (e *slowError) Unwrap() error { return e.err }
 
 // said is what the registry said, for people only and cut for a log line.
 func said(err error) string {

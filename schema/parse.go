@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/hamba/avro/v2"
 
@@ -49,7 +50,7 @@ func Parse(registered ...string) (*Fields, error) {
 	for i, text := range registered {
 		read, err := parseOne(text)
 		if err != nil {
-			return nil, &ForeignError{Version: i + 1, Problem: err.Error()}
+			return nil, &ForeignError{Version: i + 1, Problem: fault.Plain(err).Error()}
 		}
 		if f == nil {
 			f = read
@@ -212,9 +213,22 @@ func (c *column) absorb(old *column) error {
 	return nil
 }
 
+// largeSchema is what is parsed one at a time, in bytes: it takes a hundred times as
+// many for a moment.
+const largeSchema = 128 << 10
+
+var parsing sync.Mutex
+
 // parseRecord parses Avro without hamba's process-wide cache, in which two
 // versions of one record would meet.
 func parseRecord(text string) (*avro.RecordSchema, error) {
+	if len(text) > mostSchema {
+		return nil, &oversizeError{fmt.Sprintf("it has %d bytes, and leadstream reads %d at most", len(text), mostSchema)}
+	}
+	if len(text) > largeSchema {
+		parsing.Lock()
+		defer parsing.Unlock()
+	}
 	parsed, err := avro.ParseWithCache(text, "", &avro.SchemaCache{})
 	if err != nil {
 		return nil, err

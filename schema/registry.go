@@ -57,9 +57,17 @@ type RegisteredSchema struct {
 	Schema  string
 }
 
-// largestAnswer bounds what is read of one answer. A schema of 1,000 fields
-// with long texts has about a megabyte.
-const largestAnswer = 32 << 20
+// What is taken from a registry is bounded, whatever it answers. A schema of 1,000
+// fields with long texts has less than a megabyte, and parsing one takes a hundred
+// times its length for a moment.
+const (
+	mostAnswer     = 4 << 20  // bytes of one answer
+	mostSchema     = 1 << 20  // bytes of one schema
+	mostSubject    = 16 << 20 // bytes of all schemas of one subject
+	mostRegistered = 1_000    // versions of one subject
+	// readingSubject bounds the time that reading all of them may take.
+	readingSubject = 2 * time.Minute
+)
 
 // NewRegistry checks the options; it does not ask the registry anything.
 func NewRegistry(o RegistryOptions) (*Registry, error) {
@@ -75,7 +83,7 @@ func NewRegistry(o RegistryOptions) (*Registry, error) {
 	}
 	transport := &http.Transport{
 		Proxy: http.ProxyFromEnvironment, TLSClientConfig: o.TLS, ForceAttemptHTTP2: true,
-		MaxIdleConnsPerHost: 4, IdleConnTimeout: 90 * time.Second,
+		MaxIdleConnsPerHost: 4, IdleConnTimeout: 90 * time.Second, MaxResponseHeaderBytes: 64 << 10,
 	}
 	client := &http.Client{Transport: bounded{transport}, Timeout: o.Timeout}
 	opts := []sr.ClientOpt{sr.URLs(o.URL), sr.HTTPClient(client), sr.UserAgent("leadstream")}
@@ -132,9 +140,12 @@ func (r *Registry) Ping(ctx context.Context) error {
 
 // Versions are the schemas registered under a subject, oldest first; none,
 // without an error, when there is no such subject. References to other
-// subjects are not followed.
+// subjects are not followed. A subject that holds more than a form's ever could
+// is refused.
 func (r *Registry) Versions(ctx context.Context, subject string) ([]RegisteredSchema, error) {
 	const op = "reading the schemas"
+	ctx, cancel := context.WithTimeout(ctx, readingSubject)
+	defer cancel()
 	numbers, err := r.client.SubjectVersions(ctx, subject)
 	if missing(err) {
 		return nil, nil
@@ -142,16 +153,24 @@ func (r *Registry) Versions(ctx context.Context, subject string) ([]RegisteredSc
 	if err != nil {
 		return nil, r.fail(op, subject, err)
 	}
+	if len(numbers) > mostRegistered {
+		return nil, r.fail(op, subject, &oversizeError{fmt.Sprintf("it has %d versions, and leadstream reads %d at most", len(numbers), mostRegistered)})
+	}
 	slices.Sort(numbers)
 	var out []RegisteredSchema
-	for _, n := range numbers {
+	left := mostSubject
+	for _, n := range slices.Compact(numbers) {
 		s, err := r.client.SchemaByVersion(ctx, subject, n)
 		if missing(err) {
 			continue // deleted meanwhile
 		}
+		if err == nil && len(s.Schema.Schema) > min(mostSchema, left) {
+			err = &oversizeError{fmt.Sprintf("version %d has %d bytes; leadstream reads %d of one version and %d of a subject", n, len(s.Schema.Schema), mostSchema, mostSubject)}
+		}
 		if err != nil {
 			return nil, r.fail(op, subject, err)
 		}
+		left -= len(s.Schema.Schema)
 		out = append(out, RegisteredSchema{ID: s.ID, Version: n, Schema: s.Schema.Schema})
 	}
 	return out, nil
@@ -173,6 +192,9 @@ func (r *Registry) Holds(ctx context.Context, subject string, id int, schema str
 // byID is the schema that an id names.
 func (r *Registry) byID(ctx context.Context, id int) (string, error) {
 	s, err := r.client.SchemaByID(ctx, id)
+	if err == nil && len(s.Schema) > mostSchema {
+		err = &oversizeError{fmt.Sprintf("it has %d bytes, and leadstream reads %d at most", len(s.Schema), mostSchema)}
+	}
 	if err != nil {
 		return "", r.fail(fmt.Sprintf("reading schema id %d", id), "", err)
 	}
@@ -193,24 +215,4 @@ func (r *Registry) Delete(ctx context.Context, subject string, permanent bool) e
 		return r.fail(op, subject, err)
 	}
 	return nil
-}
-
-// bounded is a transport whose answers have an end.
-type bounded struct{ next http.RoundTripper }
-
-// RoundTrip implements http.RoundTripper.
-func (b bounded) RoundTrip(req *http.Request) (*http.Response, error) {
-	resp, err := b.next.RoundTrip(req)
-	if err != nil {
-		return nil, err
-	}
-	resp.Body = http.MaxBytesReader(nil, resp.Body, largestAnswer)
-	return resp, nil
-}
-
-// CloseIdleConnections is what http.Client calls.
-func (b bounded) CloseIdleConnections() {
-	if t, ok := b.next.(*http.Transport); ok {
-		t.CloseIdleConnections()
-	}
 }

@@ -22,7 +22,7 @@ func TestRealRegistry(t *testing.T) {
 		url = ownRegistry(t)
 	}
 	registrySuite(t, url, fmt.Sprintf("integration-%d-", time.Now().UnixNano()),
-		map[string]suite{"taken back": suiteTakenBack})
+		map[string]suite{"taken back": suiteTakenBack, "not restored": suiteNotRestored})
 }
 
 func ownRegistry(t *testing.T) string {

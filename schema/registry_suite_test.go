@@ -3,6 +3,7 @@ package schema
 import (
 	"errors"
 	"maps"
+	"slices"
 	"strings"
 	"testing"
 
@@ -218,5 +219,69 @@ func suiteRebuilt(t *testing.T, r *Registry, _ *sr.Client, subject string) {
 		if ok, err := r.Holds(ctx, subject, test.id, test.schema); ok != test.want || err != nil {
 			t.Errorf("%s: Holds = %v, %v, want %v", name, ok, err, test.want)
 		}
+	}
+}
+
+// suiteRestored is for registries with a mode IMPORT.
+func suiteRestored(t *testing.T, r *Registry, raw *sr.Client, subject string) {
+	ctx := t.Context()
+	_, schemas := grown(t, Array, evolution()...)
+	taken, err := r.Ensure(ctx, subject+"-other", fieldsOf(t, Joined, exampleForm()).Schema())
+	if err != nil {
+		t.Fatal(err)
+	}
+	wanted := []RegisteredSchema{{ID: 4711, Schema: schemas[0]}, {ID: taken.ID, Schema: schemas[1]}, {ID: 4713, Schema: schemas[2]}}
+	restored, err := r.Restore(ctx, subject, wanted)
+	if err != nil || !slices.Equal(restored, []int{4711, 4713}) {
+		t.Fatalf("Restore = %v, %v, want those whose ids were free", restored, err)
+	}
+	for _, want := range wanted {
+		is := Other
+		if want.ID != taken.ID {
+			is = Same
+		}
+		if got, err := r.Names(ctx, want.ID, want.Schema); got != is || err != nil {
+			t.Errorf("Names(%d) = %v, %v, want %v", want.ID, got, err, is)
+		}
+	}
+	if ok, err := r.Holds(ctx, subject, 4713, schemas[2]); !ok || err != nil {
+		t.Errorf("Holds = %v, %v, want the newest in its subject", ok, err)
+	}
+	if mode, err := r.Mode(ctx, subject); mode != "READWRITE" || err != nil {
+		t.Errorf("Mode afterwards = %s, %v", mode, err)
+	}
+	if got := raw.Compatibility(ctx, subject)[0]; got.Err != nil || got.Level != sr.CompatBackwardTransitive {
+		t.Errorf("level = %v, %v, want BACKWARD_TRANSITIVE", got.Level, got.Err)
+	}
+	f := fieldsOf(t, Array, evolution()...)
+	f.Add(form(9, text(78, "Restored before")))
+	if next, err := r.Ensure(ctx, subject, f.Schema()); err != nil || !next.New || next.ID <= 4713 {
+		t.Errorf("Ensure afterwards = %+v, %v, want a new id behind the restored ones", next, err)
+	}
+	if again, err := r.Restore(ctx, subject, wanted); err != nil || again != nil {
+		t.Errorf("Restore of a subject with schemas = %v, %v, want it left alone", again, err)
+	}
+}
+
+// suiteNotRestored is for registries that give ids themselves, whatever the mode.
+func suiteNotRestored(t *testing.T, r *Registry, _ *sr.Client, subject string) {
+	ctx := t.Context()
+	_, schemas := grown(t, Array, evolution()...)
+	schema := schemas[len(schemas)-1]
+	if restored, err := r.Restore(ctx, subject, []RegisteredSchema{{ID: 4710, Schema: schemas[0]}, {ID: 4711, Schema: schema}}); err != nil || len(restored) > 0 {
+		t.Errorf("Restore = %v, %v, want nothing restored", restored, err)
+	}
+	if got, err := r.Names(ctx, 4711, schema); got != Unknown || err != nil {
+		t.Errorf("Names = %v, %v, want an unknown id", got, err)
+	}
+	if mode, err := r.Mode(ctx, subject); mode == "IMPORT" || err != nil {
+		t.Errorf("Mode afterwards = %s, %v", mode, err)
+	}
+	got, err := r.Ensure(ctx, subject, schema)
+	if err != nil || got.ID == 4711 {
+		t.Errorf("Ensure afterwards = %+v, %v, want another id", got, err)
+	}
+	if ok, err := r.Holds(ctx, subject, got.ID, schema); err != nil || !ok {
+		t.Errorf("Holds = %v, %v", ok, err)
 	}
 }

@@ -17,7 +17,6 @@ import (
 	"time"
 
 	"github.com/twmb/franz-go/pkg/kfake"
-	"github.com/twmb/franz-go/pkg/sr/srfake"
 )
 
 // Stack is a running Kafka and registry.
@@ -28,6 +27,7 @@ type Stack struct {
 	RegistryURL string
 
 	kafka    *kfake.Cluster
+	schemas  *Registry
 	registry *http.Server
 	serving  sync.WaitGroup
 	served   error // why serving ended; read after serving is done
@@ -56,12 +56,14 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting the embedded Kafka: %w", err), listener.Close())
 	}
+	schemas := NewRegistry()
 	s := &Stack{
 		Brokers:     kafka.ListenAddrs(),
 		RegistryURL: "http://" + listener.Addr().String(),
 		kafka:       kafka,
+		schemas:     schemas,
 		registry: &http.Server{
-			Handler:           srfake.NewRegistry().Handler(),
+			Handler:           schemas,
 			ReadHeaderTimeout: 10 * time.Second,
 		},
 	}
@@ -81,6 +83,9 @@ func startKafka(o Options) (*kfake.Cluster, error) {
 	}
 	return kfake.NewCluster(options...)
 }
+
+// ForgetSchemas has the registry begin anew, empty, as one that was rebuilt.
+func (s *Stack) ForgetSchemas() { s.schemas.Forget() }
 
 // Close stops both and returns when they are gone, also when it is called
 // again. It is safe for concurrent use.

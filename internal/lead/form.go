@@ -48,7 +48,7 @@ func ParseFormURN(urn string) (FormRef, error) {
 	}
 	version, err := strconv.Atoi(m[2])
 	if err != nil {
-		return FormRef{}, fmt.Errorf("version of lead form %s: %w", m[1], err)
+		return FormRef{}, fmt.Errorf("version %.20q of lead form %s is no number that there can be", m[2], m[1])
 	}
 	return FormRef{ID: m[1], Version: version}, nil
 }
