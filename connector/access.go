@@ -93,6 +93,7 @@ func (e *epoch) noteOrganizations(listed []lead.Organization) (regained bool) {
 	for _, o := range slices.Concat(e.orgs, e.missed) {
 		before[o.URN] = o.Problem
 	}
+	told := e.toldBefore()
 	e.orgs = append([]lead.Organization{}, listed...)
 	for i := range e.orgs {
 		e.orgs[i].Incidental = e.orgs[i].Incidental && !e.readOnce(e.orgs[i].URN)
@@ -101,10 +102,10 @@ func (e *epoch) noteOrganizations(listed []lead.Organization) (regained bool) {
 	for _, o := range slices.Concat(e.orgs, e.missed) {
 		was, known := before[o.URN]
 		switch {
-		case o.Incidental && was != o.Problem:
+		case o.Incidental && was != o.Problem && !told[o.URN]:
 			e.log.Info("organization is left out; that is right unless its leads are wanted", zap.String("owner", o.URN), zap.String("name", o.Name), zap.String("reason", o.Problem))
 		case o.Incidental:
-		case o.Problem == "" && !known:
+		case o.Problem == "" && !known && !told[o.URN]:
 			e.log.Info("organization found", zap.String("owner", o.URN), zap.Strings("roles", o.Roles))
 		case o.Problem == "" && was != "":
 			regained = true
@@ -117,6 +118,16 @@ func (e *epoch) noteOrganizations(listed []lead.Organization) (regained bool) {
 		}
 	}
 	return regained
+}
+
+// toldBefore are the organizations that whoever worked before, this process or
+// another, has found as well: the checkpoint names them. e.mu is held.
+func (e *epoch) toldBefore() map[string]bool {
+	told := map[string]bool{}
+	for _, o := range e.shown.owners.Known {
+		told[o.URN] = true
+	}
+	return told
 }
 
 // accessError says that the member may not read an organization's leads.

@@ -54,11 +54,15 @@ type LinkedIn interface {
 	FormVersion(ctx context.Context, ref lead.FormRef, responseID string) (lead.Form, error)
 }
 
-// Registry is the schema registry.
+// Registry is the schema registry. It has more than three methods because what a
+// registry that was rebuilt has lost takes questions of its own; they share one
+// implementation.
 type Registry interface {
 	Ensure(ctx context.Context, subject, avro string) (schema.Registered, error)
 	Versions(ctx context.Context, subject string) ([]schema.RegisteredSchema, error)
 	Holds(ctx context.Context, subject string, id int, avro string) (bool, error)
+	Names(ctx context.Context, id int, avro string) (schema.Naming, error)
+	Restore(ctx context.Context, subject string, schemas []schema.RegisteredSchema) (restored []int, err error)
 }
 
 // Options say what a Connector does and with what.
@@ -110,9 +114,10 @@ type Connector struct {
 	latencies latencies
 
 	mu      sync.Mutex
-	current *epoch        // nil while standing by
-	last    Status        // of the last epoch, when standing by
-	mended  chan struct{} // closed and replaced by Resume
+	current *epoch            // nil while standing by
+	last    Status            // of the last epoch, when standing by
+	mended  chan struct{}     // closed and replaced by Resume
+	said    map[string]string // what was logged of a thing last, see news
 }
 
 // New makes a connector. It does no I/O.
@@ -124,7 +129,7 @@ func New(o Options) *Connector {
 		o.Metrics = NewMetrics(nil)
 	}
 	c := &Connector{opts: o, ladder: checkpoint.NewLadder(o.Interval, o.Lookback), log: o.Log, troubles: NewTroubles(o.Now, o.Log),
-		mended: make(chan struct{})}
+		mended: make(chan struct{}), said: map[string]string{}}
 	c.troubles.connection = o.Connection
 	c.last.Since = o.Now().UTC()
 	o.Metrics.state.connector.Store(c)
@@ -214,6 +219,7 @@ func (c *Connector) Run(ctx context.Context) error {
 		e.start(ctx, src)
 	}
 	group.Go(func() error { return e.discoverLoop(ctx) })
+	group.Go(func() error { return e.registryLoop(ctx) })
 	group.Go(func() error { return e.debtLoop(ctx) })
 	group.Go(func() error { return e.noticeLoop(ctx) })
 	if c.opts.Subscriber != nil && !c.opts.Once {
@@ -275,7 +281,11 @@ func (c *Connector) open(ctx context.Context) (*epoch, error) {
 	c.current = e
 	c.mu.Unlock()
 	c.opts.Metrics.active.Set(1)
-	c.log.Info("working", zap.Int("sources", len(state.Sources)), zap.Int("forms", len(state.Forms)), zap.Int("debts", len(state.Debts)))
+	backlog := 0
+	for _, p := range state.Sources {
+		backlog += len(p.Backlog)
+	}
+	c.log.Info("working", zap.Int("sources", len(state.Sources)), zap.Int("forms", len(state.Forms)), zap.Int("debts", len(state.Debts)), zap.Int("backlog", backlog))
 	return e, nil
 }
 

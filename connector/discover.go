@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"go.uber.org/zap"
@@ -70,13 +69,8 @@ func (e *epoch) discover(ctx context.Context) (failed []string, err error) {
 	if failed, err = e.discoverOwners(ctx, owners); err != nil {
 		return nil, err
 	}
-	if err = e.forms.verify(ctx); err != nil {
-		if endsEpoch(err) {
-			return nil, err
-		}
-		e.troubles.Note("", askingForSchemas, err)
-	} else {
-		e.troubles.Over(askingForSchemas)
+	if err := e.verifySchemas(ctx); err != nil {
+		return nil, err
 	}
 	e.mu.Lock()
 	e.discovered = true
@@ -141,7 +135,9 @@ func (e *epoch) discoverForms(ctx context.Context, owner string) error {
 		case err == nil:
 			listed = append(listed, f)
 		case fault.RefusalOf(err) == fault.Gone:
-			e.log.Warn("LinkedIn does not show the form of an event", zap.String("form", id), zap.Error(err), todoField(err))
+			if e.news("form "+id, err.Error()) {
+				e.log.Warn("LinkedIn does not show the form of an event", zap.String("form", id), zap.Error(err), todoField(err))
+			}
 		case fault.KindOf(err) == fault.Suspend: // forbidden, or our request is wrong
 			e.forms.refuse(id, owner, err)
 		default:
@@ -154,15 +150,11 @@ func (e *epoch) discoverForms(ctx context.Context, owner string) error {
 	return errors.Join(failed...)
 }
 
-// topicBatch is how many topics are made under one hold of the store.
-const topicBatch = 100
-
 // discovered takes the current versions of an organization's forms: of those on
 // events, and of those known already.
 func (b *formBook) discovered(ctx context.Context, listed []lead.Form, onEvents map[string]bool) error {
-	b.work.Lock()
-	defer b.work.Unlock()
-	var forms []*form
+	versions := map[string][]lead.Form{}
+	var ids []string
 	for _, version := range listed {
 		b.mu.Lock()
 		known := b.forms[version.ID]
@@ -172,24 +164,30 @@ func (b *formBook) discovered(ctx context.Context, listed []lead.Form, onEvents 
 		}
 		f := b.get(version.ID, version.Owner)
 		b.set(f, func() { f.name = version.Name }) // also of one that is suspended before it is prepared
-		if b.suspended(f.id) != nil {
-			continue // mend sees to it
+		if versions[f.id] == nil {
+			ids = append(ids, f.id)
 		}
-		if err := b.meet(ctx, f, nil); err != nil {
+		versions[f.id] = append(versions[f.id], version)
+	}
+	suspended := func(f *form) bool { return f.why != nil } // mend sees to it
+	return b.each(ctx, ids, suspended, func(forms []*form) error {
+		err := b.together(ctx, forms, func(ctx context.Context, f *form) error {
+			if err := b.meet(ctx, f, nil); err != nil {
+				return err
+			}
+			if b.peek(f).fields == nil {
+				return nil // suspended just now
+			}
+			for _, version := range versions[f.id] {
+				b.add(f, version)
+			}
+			return nil
+		})
+		if err != nil {
 			return err
 		}
-		if b.peek(f).fields == nil {
-			continue // suspended just now
-		}
-		b.add(f, version)
-		forms = append(forms, f)
-	}
-	for part := range slices.Chunk(forms, topicBatch) {
-		if err := b.bring(ctx, part); err != nil {
-			return err
-		}
-	}
-	return nil
+		return b.bring(ctx, forms)
+	})
 }
 
 // The states of a form.

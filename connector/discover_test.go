@@ -3,6 +3,7 @@ package connector
 import (
 	"context"
 	"errors"
+	"slices"
 	"testing"
 	"time"
 
@@ -94,5 +95,60 @@ func TestARoleThatIsLostIsAnErrorAlsoWhereNobodyNamedThePage(t *testing.T) {
 	}
 	if w.logs.FilterLevelExact(zap.ErrorLevel).FilterMessageSnippet("organization cannot be read").Len() != 1 {
 		t.Error("a lost role was not said as an error")
+	}
+}
+
+// TestATakeoverSaysWhatIsNewAndNothingElse: how everything stands was said by whoever
+// worked before, and is shown by the status; what needs a person is said by each process.
+func TestATakeoverSaysWhatIsNewAndNothingElse(t *testing.T) {
+	w := newWorld(t)
+	w.addOther()
+	w.linkedin.onEvents = []string{formID, other, "7130000000000000009"}
+	w.linkedin.formDown["7130000000000000009"] = fault.Refuse(fault.Gone, errors.New("404"))
+	w.linkedin.orgs = append(w.linkedin.orgs, lead.Organization{URN: stranger, Roles: []string{"ANALYST"}, Problem: "ANALYST only", Incidental: true},
+		lead.Organization{URN: "urn:li:organization:3", Problem: "no role"})
+	w.opts.Backfill = 24 * time.Hour
+	e := w.start()
+	w.linkedin.submit("a", w.now().Add(time.Second))
+	w.tick(e, time.Minute)
+	if err := e.recordAccess(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.work(t.Context(), src, e.progress[src].Backlog[0]); err != nil { // a part of it is done
+		t.Fatal(err)
+	}
+	said := func(work func()) []string {
+		before := len(w.logs.All())
+		work()
+		var list []string
+		for _, l := range w.logs.All()[before:] {
+			if l.Level >= zap.InfoLevel {
+				list = append(list, l.Message)
+			}
+		}
+		return list
+	}
+	same := e.Connector
+	again := func(c *Connector) func() {
+		return func() {
+			e, err := c.open(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			e.sources[src] = &sourceState{inbox: newInbox()}
+			for range 2 {
+				if _, err := e.discover(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+			}
+			w.tick(e, time.Minute)
+			c.leave()
+		}
+	}
+	if got := said(again(same)); !slices.Equal(got, []string{"working", "no longer working"}) {
+		t.Errorf("a process that takes over again says %q", got)
+	}
+	if got := said(again(New(w.opts))); !slices.Equal(got, []string{"working", "organization cannot be read", "LinkedIn does not show the form of an event", "no longer working"}) {
+		t.Errorf("another process that takes over says %q", got)
 	}
 }

@@ -210,6 +210,7 @@ type world struct {
 	linkedin *fakeLinkedIn
 	cluster  *kafka.Cluster
 	registry *schema.Registry
+	stack    *embedded.Stack
 	opts     Options
 	store    delivery.Options
 	offset   time.Duration // our clock against LinkedIn's
@@ -237,7 +238,7 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	core, logs := observer.New(zap.DebugLevel)
-	w := &world{t: t, cluster: cluster, registry: registry, logs: logs}
+	w := &world{t: t, cluster: cluster, registry: registry, stack: stack, logs: logs}
 	w.linkedin = &fakeLinkedIn{clock: time.Now().UTC().Truncate(time.Millisecond), forms: map[string]map[int]lead.Form{formID: {1: formVersion(1)}},
 		onEvents: []string{formID}, formDown: map[string]error{},
 		orgs: []lead.Organization{{URN: owner, Name: "Sim", Roles: []string{"ADMINISTRATOR"}}}}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"go.uber.org/zap"
@@ -119,11 +121,12 @@ func (b *formBook) bring(ctx context.Context, forms []*form) error {
 	}
 	var open []*form
 	for _, id := range ids {
-		f := b.get(id, "")
 		if why := refused[id]; why != nil {
 			b.suspend(id, why)
 			continue
 		}
+		f := b.get(id, "")
+		b.set(f, func() { f.topic = true })
 		open = append(open, f)
 	}
 	if err := b.save(ctx, open); err != nil {
@@ -137,38 +140,70 @@ func (b *formBook) bring(ctx context.Context, forms []*form) error {
 
 // save commits the fields of the forms that changed.
 func (b *formBook) save(ctx context.Context, forms []*form) error {
-	records := map[string]any{}
-	for _, each := range forms {
-		f := b.peek(each)
-		if f.saved || f.why != nil {
-			continue
-		}
-		fields, err := json.Marshal(f.fields)
-		if err != nil {
-			return fmt.Errorf("encoding the fields of form %s: %w", f.id, err)
-		}
-		record := checkpoint.Form{Fields: fields, Owner: f.owner, Name: f.name}
-		if f.ready {
-			record.SchemaID, record.SchemaVersion = f.schemaID, f.version
-		}
-		records[checkpoint.FormKey(f.id)] = record
-	}
-	if len(records) == 0 {
+	if len(b.unsaved(forms)) == 0 {
 		return nil
 	}
+	var changed []form
 	err := b.epoch.store.Publish(func(p *delivery.Publication) error {
-		return p.Commit(ctx, delivery.Batch{Records: records})
+		changed = b.unsaved(forms) // as they are when nobody else commits: an older one must not follow
+		records := map[string]any{}
+		for i := range changed {
+			record, err := changed[i].record()
+			if err != nil {
+				return err
+			}
+			records[checkpoint.FormKey(changed[i].id)] = record
+		}
+		if err := p.Commit(ctx, delivery.Batch{Records: records}); err != nil {
+			return err
+		}
+		b.mu.Lock()
+		defer b.mu.Unlock()
+		for i := range changed {
+			was, f := &changed[i], b.forms[changed[i].id]
+			if f.fields == was.fields && f.schemaID == was.schemaID && slices.Equal(f.lost, was.lost) {
+				f.saved = true
+			}
+			if f.recorded = 0; was.registered() {
+				f.recorded = was.schemaID
+			}
+		}
+		return nil
 	})
 	if err != nil {
-		return fmt.Errorf("committing the names of %d forms: %w", len(records), err)
-	}
-	for _, f := range forms {
-		if record, ok := records[checkpoint.FormKey(f.id)].(checkpoint.Form); ok {
-			b.set(f, func() { f.saved, f.recorded = true, record.SchemaID })
-		}
+		return fmt.Errorf("committing the names of %d forms: %w", len(changed), err)
 	}
 	return nil
 }
+
+// unsaved are copies of those of the forms whose record is not as they are.
+func (b *formBook) unsaved(forms []*form) []form {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	var changed []form
+	for _, each := range forms {
+		if f := b.forms[each.id]; !f.saved && f.why == nil {
+			changed = append(changed, *f)
+		}
+	}
+	return changed
+}
+
+// record is what the checkpoint keeps of the form.
+func (f *form) record() (checkpoint.Form, error) {
+	fields, err := json.Marshal(f.fields)
+	if err != nil {
+		return checkpoint.Form{}, fmt.Errorf("encoding the fields of form %s: %w", f.id, err)
+	}
+	record := checkpoint.Form{Fields: fields, Owner: f.owner, Name: f.name, Lost: f.lost}
+	if f.registered() {
+		record.SchemaID, record.SchemaVersion = f.schemaID, f.version
+	}
+	return record, nil
+}
+
+// registered reports whether the form's schema id is that of exactly its fields.
+func (f *form) registered() bool { return f.codec != nil && f.text == digest(f.fields.Schema()) }
 
 // lacking are responses, one for each thing, that name a version or a question
 // which their form does not know and which LinkedIn was not asked for lately.
@@ -204,15 +239,22 @@ func (b *formBook) lacking(responses []*lead.Response, asked map[lead.FormRef]bo
 
 // learn fetches what these responses lack, and makes their forms ready again.
 func (b *formBook) learn(ctx context.Context, responses []*lead.Response) error {
-	b.work.Lock()
-	defer b.work.Unlock()
-	var forms []*form
+	of := map[string][]*lead.Response{}
 	for _, r := range responses {
-		f := b.get(r.Form.ID, r.Owner)
-		if err := b.ask(ctx, f, r); err != nil {
+		of[r.Form.ID] = append(of[r.Form.ID], r)
+	}
+	return b.each(ctx, slices.Collect(maps.Keys(of)), nil, func(forms []*form) error {
+		err := b.together(ctx, forms, func(ctx context.Context, f *form) error {
+			for _, r := range of[f.id] {
+				if err := b.ask(ctx, f, r); err != nil {
+					return err
+				}
+			}
+			return nil
+		})
+		if err != nil {
 			return err
 		}
-		forms = append(forms, f)
-	}
-	return b.bring(ctx, forms)
+		return b.bring(ctx, forms)
+	})
 }

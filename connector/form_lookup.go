@@ -24,12 +24,12 @@ func (b *formBook) unready(id string) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if f := b.forms[id]; f != nil {
-		f.ready = false
+		f.ready, f.topic = false, false
 	}
 }
 
 // encode makes the value of a response's record.
-func (b *formBook) encode(r *lead.Response) ([]byte, []lead.Fault, error) {
+func (b *formBook) encode(r *lead.Response) ([]byte, delivery.Schema, []lead.Fault, error) {
 	b.mu.Lock()
 	codec := b.forms[r.Form.ID].codec
 	b.mu.Unlock()
@@ -40,22 +40,11 @@ func (b *formBook) encode(r *lead.Response) ([]byte, []lead.Fault, error) {
 	start := len(b.arena)
 	out, faults, err := codec.Encode(b.arena, r)
 	if err != nil {
-		return nil, nil, err
+		return nil, delivery.Schema{}, nil, err
 	}
 	b.arena = out
-	return out[start:len(out):len(out)], faults, nil
-}
-
-// schemaIDs is the schema that the leads' forms are encoded with.
-func (b *formBook) schemaIDs(leads []delivery.Lead) map[string]int {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	ids := map[string]int{}
-	for i := range leads {
-		id := leads[i].Form.ID
-		ids[id] = b.forms[id].schemaID
-	}
-	return ids
+	id, columns := codec.Schema()
+	return out[start:len(out):len(out)], delivery.Schema{ID: id, Columns: columns}, faults, nil
 }
 
 // ofTopic is the form that a topic belongs to.

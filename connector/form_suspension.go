@@ -124,21 +124,21 @@ func (b *formBook) reread(ctx context.Context, f *form) (reread, error) {
 
 // retry puts a copy that is not suspended in the place of a form, and prepares it.
 func (b *formBook) retry(ctx context.Context, f *form, read reread) error {
-	b.work.Lock()
-	defer b.work.Unlock()
-	now := b.peek(f)
-	trial := &now
-	trial.why, trial.asked, trial.gone = nil, map[int64]time.Time{}, read.current == nil
-	if trial.fields == nil {
-		trial.fields = read.fields
-	}
-	if read.current != nil {
-		b.add(trial, *read.current)
-	}
-	b.mu.Lock()
-	b.forms[f.id] = trial
-	b.mu.Unlock()
-	return b.bring(ctx, []*form{trial})
+	return b.each(ctx, []string{f.id}, nil, func(forms []*form) error {
+		now := b.peek(forms[0])
+		trial := &now
+		trial.why, trial.asked, trial.gone = nil, map[int64]time.Time{}, read.current == nil
+		if trial.fields == nil {
+			trial.fields = read.fields
+		}
+		if read.current != nil {
+			b.add(trial, *read.current)
+		}
+		b.mu.Lock()
+		b.forms[f.id] = trial
+		b.mu.Unlock()
+		return b.bring(ctx, []*form{trial})
+	})
 }
 
 // still keeps a form suspended, with the newest reason.

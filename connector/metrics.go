@@ -108,6 +108,7 @@ func (m *Metrics) transaction(err error) {
 type stateCollector struct {
 	connector                   atomic.Pointer[Connector]
 	lag, success, forms, replay *prometheus.Desc
+	lost                        *prometheus.Desc
 }
 
 func newStateCollector() *stateCollector {
@@ -117,6 +118,8 @@ func newStateCollector() *stateCollector {
 		success: prometheus.NewDesc("leadstream_last_success_timestamp_seconds",
 			"When a source was last polled successfully by this process, Unix time.", []string{"owner", "lead_type"}, nil),
 		forms: prometheus.NewDesc("leadstream_forms", "Forms known, by state: ok, suspended, or gone from LinkedIn.", []string{"state"}, nil),
+		lost: prometheus.NewDesc("leadstream_schemas_lost",
+			"Schema ids that records carry and that the registry does not know, or has given to other schemas.", nil, nil),
 		replay: prometheus.NewDesc("leadstream_replay_progress_ratio",
 			"How much of the replay that was asked for is done, 0 to 1; 1 when none was.", nil, nil),
 	}
@@ -124,7 +127,7 @@ func newStateCollector() *stateCollector {
 
 // Describe implements prometheus.Collector.
 func (s *stateCollector) Describe(descs chan<- *prometheus.Desc) {
-	for _, d := range []*prometheus.Desc{s.lag, s.success, s.forms, s.replay} {
+	for _, d := range []*prometheus.Desc{s.lag, s.success, s.forms, s.lost, s.replay} {
 		descs <- d
 	}
 }
@@ -152,9 +155,12 @@ func (s *stateCollector) Collect(metrics chan<- prometheus.Metric) {
 		}
 	}
 	forms := map[string]int{formOK: 0, formSuspended: 0, formGone: 0}
+	lost := 0
 	for _, f := range status.Forms {
 		forms[f.State]++
+		lost += len(f.Lost)
 	}
+	gauge(s.lost, float64(lost))
 	for state, n := range forms {
 		gauge(s.forms, float64(n), state)
 	}

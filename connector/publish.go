@@ -109,19 +109,18 @@ func (e *epoch) encode(r *lead.Response, j *job) (delivery.Lead, *delivery.DeadL
 	if why := e.forms.unfit(r); why != "" {
 		return delivery.Lead{}, &delivery.DeadLetter{Response: r, Stage: "PRODUCE", Reason: reasonRefused, Error: why}
 	}
-	value, faults, err := e.forms.encode(r)
+	value, is, faults, err := e.forms.encode(r)
 	if err != nil {
 		return delivery.Lead{}, &delivery.DeadLetter{Response: r, Stage: "ENCODE", Reason: reasonNotEncodable, Error: err.Error()}
 	}
 	if len(faults) > 0 {
 		e.opts.Metrics.fieldErrors.WithLabelValues(r.Form.ID).Add(float64(len(faults)))
 	}
-	return delivery.Lead{Response: r, Value: value, Via: j.via(r.SubmittedAt), Replay: j.replay}, nil
+	return delivery.Lead{Response: r, Value: value, Schema: is, Via: j.via(r.SubmittedAt), Replay: j.replay}, nil
 }
 
 // commit makes a part of the publication durable.
 func (e *epoch) commit(ctx context.Context, p *delivery.Publication, pub *publication, batch delivery.Batch) error {
-	batch.Schemas = e.forms.schemaIDs(batch.Leads)
 	debts, records := e.freshNoMore(pub.job, batch.Leads)
 	if len(records) > 0 {
 		if batch.Records == nil {

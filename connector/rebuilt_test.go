@@ -2,31 +2,117 @@ package connector
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
+	"go.uber.org/zap"
+
+	"leadstream/internal/checkpoint"
+	"leadstream/internal/delivery"
 	"leadstream/internal/kafka"
+	"leadstream/internal/lead"
 	"leadstream/schema"
 )
 
-// rebuilt is a registry that has lost everything: no id names what it named.
-type rebuilt struct {
+// selfish is a registry that gives ids itself, as Apicurio's does, and that can be
+// taken away.
+type selfish struct {
 	Registry
-	away     error // every answer
-	asked    int
-	released bool // it has registered the schema again
+	away error // every answer
 }
 
-func (r *rebuilt) Holds(_ context.Context, _ string, id int, _ string) (bool, error) {
-	r.asked++
-	return id == 4711 && r.released, r.away
+func (s *selfish) Restore(context.Context, string, []schema.RegisteredSchema) ([]int, error) {
+	return nil, s.away
 }
 
-func (r *rebuilt) Ensure(context.Context, string, string) (schema.Registered, error) {
-	r.released = r.away == nil
-	return schema.Registered{ID: 4711}, r.away
+func (s *selfish) Holds(ctx context.Context, subject string, id int, avro string) (bool, error) {
+	if s.away != nil {
+		return false, s.away
+	}
+	return s.Registry.Holds(ctx, subject, id, avro)
+}
+
+func (s *selfish) Names(ctx context.Context, id int, avro string) (schema.Naming, error) {
+	if s.away != nil {
+		return schema.Unknown, s.away
+	}
+	return s.Registry.Names(ctx, id, avro)
+}
+
+func (s *selfish) Ensure(ctx context.Context, subject, avro string) (schema.Registered, error) {
+	if s.away != nil {
+		return schema.Registered{}, s.away
+	}
+	return s.Registry.Ensure(ctx, subject, avro)
+}
+
+// away is how the registry's client says that there is no answer.
+func away() error { return &schema.RegistryError{Op: "asking", Err: errors.New("connection refused")} }
+
+// rebuild has the registry begin anew, with schemas of somebody else's under the
+// ids from 1 on.
+func (w *world) rebuild(others int) {
+	w.t.Helper()
+	w.stack.ForgetSchemas()
+	for i := range others {
+		if _, err := w.registry.Ensure(w.t.Context(), "somebody-else-"+strconv.Itoa(i), schema.New(strconv.Itoa(i+1), schema.Array).Schema()); err != nil {
+			w.t.Fatal(err)
+		}
+	}
+}
+
+// unreadable are the leads of a form's topic that a consumer cannot read, or reads
+// as what they are not.
+func (w *world) unreadable(form string) int {
+	w.t.Helper()
+	decoder := schema.NewDecoder(w.registry)
+	n := 0
+	err := w.cluster.Read(w.t.Context(), "linkedin.leads."+form, kafka.From{}, func(r *kafka.Record) error {
+		var lead struct {
+			ID   string `json:"lead_id"`
+			Form string `json:"form_id"`
+		}
+		text, err := decoder.Decode(w.t.Context(), r.Value)
+		if err != nil || json.Unmarshal(text, &lead) != nil || lead.ID != string(r.Key) || lead.Form != form {
+			n++
+		}
+		return nil
+	})
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	return n
+}
+
+// lost are the schema ids that the status of whoever looks says are lost, of this
+// process and of one that reads the checkpoint topic.
+func (w *world) lost(e *epoch, form string) []int {
+	w.t.Helper()
+	state, err := delivery.ReadState(w.t.Context(), w.cluster, "leadstream")
+	if err != nil {
+		w.t.Fatal(err)
+	}
+	of := func(st Status) []int {
+		for _, f := range st.Forms {
+			if f.ID == form {
+				if len(f.Lost) > 0 && (f.Problem == "" || !strings.Contains(f.Todo, "--replay-mode all")) {
+					w.t.Errorf("lost without a word: %+v", f)
+				}
+				return f.Lost
+			}
+		}
+		return nil
+	}
+	here, there := of(e.status()), of(StatusOf(state, "linkedin.leads."))
+	if !slices.Equal(here, there) {
+		w.t.Errorf("lost here %v, and by the checkpoint topic %v", here, there)
+	}
+	return here
 }
 
 // schemaIDs are those of the values in the form's topic.
@@ -57,161 +143,232 @@ func (w *world) restarted() *epoch {
 
 func TestARegistryRebuiltWhileNoProcessRanGetsItsSchemasBeforeTheFirstLead(t *testing.T) {
 	w := newWorld(t)
+	w.opts.Registry = &selfish{Registry: w.registry}
 	e := w.start()
 	w.linkedin.submit("a", w.now().Add(time.Second))
 	w.tick(e, time.Minute)
-	r := &rebuilt{Registry: w.registry}
-	w.opts.Registry = r
+	w.rebuild(3)
 	e = w.restarted()
 	w.linkedin.submit("b", w.now().Add(time.Second))
 	w.linkedin.submit("c", w.now().Add(2*time.Minute))
 	w.tick(e, time.Minute)
 	w.tick(e, 2*time.Minute)
-	if got := w.schemaIDs(); len(got) != 3 || got[1] != 4711 || got[2] != 4711 {
+	if got := w.schemaIDs(); len(got) != 3 || got[1] != 4 || got[2] != 4 {
 		t.Errorf("schema ids of the leads = %v, want that of the rebuilt registry from the second on", got)
 	}
-	if r.asked != 1 {
-		t.Errorf("the registry was asked %d times, want once in an epoch", r.asked)
+	if n := w.unreadable(formID); n != 1 {
+		t.Errorf("%d leads cannot be read, want the one that was published before", n)
+	}
+	if got := w.lost(e, formID); !slices.Equal(got, []int{1}) {
+		t.Errorf("lost = %v, want the id of the first lead", got)
 	}
 	e = w.restarted()
-	if id := e.forms.forms[formID].recorded; id != 4711 {
+	if id := e.forms.forms[formID].recorded; id != 4 {
 		t.Errorf("schema id in the checkpoint = %d, want the new one", id)
 	}
 }
 
-func TestARegistryThatIsAwayAtTheStartHoldsNoKnownFormUp(t *testing.T) {
+func TestARegistryRebuiltUnderARunningConnectorIsNoticedBeforeTheNextLead(t *testing.T) {
 	w := newWorld(t)
+	w.opts.Registry = &selfish{Registry: w.registry}
 	e := w.start()
 	w.linkedin.submit("a", w.now().Add(time.Second))
 	w.tick(e, time.Minute)
-	r := &rebuilt{Registry: w.registry, away: errors.New("connection refused")}
-	w.opts.Registry = r
-	e = w.restarted()
+	w.rebuild(3)
 	w.linkedin.submit("b", w.now().Add(time.Second))
 	w.tick(e, time.Minute)
-	if got := w.schemaIDs(); len(got) != 2 || got[0] != got[1] {
-		t.Errorf("schema ids of the leads = %v, want two of the schema that was registered before", got)
-	}
-	r.away = nil // it is back, and is not what it was
-	if err := e.forms.verify(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	w.linkedin.submit("c", w.now().Add(time.Second))
-	w.tick(e, time.Minute)
-	if got := w.schemaIDs(); len(got) != 3 || got[2] != 4711 {
-		t.Errorf("schema ids of the leads = %v, want that of the rebuilt registry at last", got)
-	}
-}
-
-func TestARegistryThatGoesAwayAfterItLostASchemaIsNotTrusted(t *testing.T) {
-	w := newWorld(t)
-	e := w.start()
-	w.linkedin.submit("a", w.now().Add(time.Second))
-	w.tick(e, time.Minute)
-	r := &rebuilt{Registry: w.registry}
-	w.opts.Registry = &forgetful{r}
-	e = w.restarted()
-	w.linkedin.submit("b", w.now().Add(time.Second))
-	w.tick(e, time.Minute)
-	if len(e.debts) != 1 {
-		t.Fatalf("debts = %v, want the lead owed", e.debts)
-	}
-	e.opts.Registry = r
-	w.settle(e)
-	if got := w.schemaIDs(); len(got) != 2 || got[1] != 4711 {
+	if got := w.schemaIDs(); !slices.Equal(got, []int{1, 4}) {
 		t.Errorf("schema ids of the leads = %v, want the second under the rebuilt registry's", got)
 	}
 }
 
-// forgetful answers that it knows no schema, and then nothing any more.
-type forgetful struct{ *rebuilt }
-
-func (r *forgetful) Ensure(context.Context, string, string) (schema.Registered, error) {
-	return schema.Registered{}, errors.New("connection refused")
-}
-
-// gone is a registry that does not answer.
-type gone struct{}
-
-var errGone = errors.New("connection refused")
-
-func (gone) Holds(context.Context, string, int, string) (bool, error) { return false, errGone }
-
-func (gone) Ensure(context.Context, string, string) (schema.Registered, error) {
-	return schema.Registered{}, errGone
-}
-
-func (gone) Versions(context.Context, string) ([]schema.RegisteredSchema, error) { return nil, errGone }
-
-func TestWithTheRegistryAwayOnlyAFormThatNeedsANewSchemaIsOwed(t *testing.T) {
-	w := newWorld(t)
-	w.addOther()
-	e := w.start()
+// grow publishes leads of two schemas of the form: its second version asks more.
+func (w *world) grow(e *epoch) {
+	w.t.Helper()
+	w.linkedin.submit("a", w.now().Add(time.Second))
 	w.tick(e, time.Minute)
-	for restart := range 2 { // in the midst of the work, and before it begins
-		e.opts.Registry = gone{}
-		known, unknown := strconv.Itoa(restart)+" known", strconv.Itoa(restart)+" new"
-		w.linkedin.submit(known, w.now().Add(time.Second))
-		w.linkedin.submit(unknown, w.now().Add(2*time.Second)).Form.ID = other
-		w.tick(e, time.Minute)
-		w.tick(e, time.Minute)
-		if got := ids(w.topic(formID)); len(got) != restart+1 {
-			t.Errorf("the form that is known got %v", got)
-		}
-		if len(e.debts) != 1 || e.forms.suspended(other) == nil {
-			t.Errorf("debts = %v, want what the new form is owed", e.debts)
-		}
-		w.opts.Registry = gone{}
-		e = w.restarted()
+	next := formVersion(2)
+	next.Questions = append(next.Questions, lead.Question{ID: 3, Text: "Company", Kind: lead.TextAnswer})
+	w.linkedin.forms[formID][2] = next
+	w.linkedin.submit("b", w.now().Add(time.Second)).Form.Version = 2
+	w.tick(e, time.Minute)
+	if got := w.schemaIDs(); len(got) != 2 || got[0] == got[1] {
+		w.t.Fatalf("schema ids = %v, want two", got)
 	}
-	e.opts.Registry = w.registry
-	w.settle(e)
-	w.expectIDs(formID, "0 known", "1 known")
-	w.expectIDs(other, "0 new", "1 new")
 }
 
-// slow is a registry that takes its time to say whether it knows a schema.
-type slow struct {
-	Registry
-	asked, answer chan struct{}
-}
-
-func (s *slow) Holds(ctx context.Context, subject string, id int, avro string) (bool, error) {
-	close(s.asked)
-	<-s.answer
-	return s.Registry.Holds(ctx, subject, id, avro)
-}
-
-func TestFormsDoNotWaitWhileTheRegistryIsAskedAboutOthers(t *testing.T) {
+func TestARegistryThatTakesOldIDsGetsAllOfThemBack(t *testing.T) {
 	w := newWorld(t)
-	e := w.start()
-	s := &slow{Registry: w.registry, asked: make(chan struct{}), answer: make(chan struct{})}
-	e.Connector.opts.Registry = s
-	verified := make(chan error, 1)
-	go func() { verified <- e.forms.verify(t.Context()) }()
-	<-s.asked
 	w.addOther()
-	w.linkedin.submit("a", w.now().Add(time.Second)).Form.ID = other
-	polled := make(chan error, 1)
-	go func() {
+	e := w.start()
+	w.grow(e)
+	w.linkedin.submit("c", w.now().Add(time.Second)).Form.ID = other
+	w.tick(e, time.Minute)
+	w.rebuild(0)
+	w.linkedin.submit("d", w.now().Add(time.Second)).Form.ID = other // the form whose id would be given to another
+	w.tick(e, time.Minute)
+	if got := w.schemaIDs(); !slices.Equal(got, []int{1, 2}) {
+		t.Errorf("schema ids = %v", got)
+	}
+	if a, b := w.unreadable(formID), w.unreadable(other); a+b > 0 {
+		t.Errorf("%d and %d leads cannot be read", a, b)
+	}
+	if a, b := w.lost(e, formID), w.lost(e, other); len(a)+len(b) > 0 {
+		t.Errorf("lost = %v and %v, want nothing", a, b)
+	}
+	if n := w.logs.FilterMessageSnippet("under the same ids").Len(); n != 1 {
+		t.Errorf("it was said %d times that they were restored, want once", n)
+	}
+}
+
+// TestLeadsThatCannotBeReadStayTold until the registry knows their schemas again, or
+// a replay in mode all has published them anew; over restarts, and at error level.
+func TestLeadsThatCannotBeReadStayTold(t *testing.T) {
+	w := newWorld(t)
+	w.opts.Registry = &selfish{Registry: w.registry}
+	e := w.start()
+	w.grow(e)
+	w.rebuild(1) // the first schema's id is another's, the second's is given to the same schema
+	if err := e.verifySchemas(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.lost(e, formID); !slices.Equal(got, []int{1}) {
+		t.Fatalf("lost = %v, want the first schema's", got)
+	}
+	said := w.logs.FilterLevelExact(zap.ErrorLevel).FilterMessageSnippet("cannot be read")
+	if said.Len() != 1 || !strings.Contains(said.All()[0].ContextMap()["error"].(string), "other schemas") {
+		t.Errorf("said at error level: %v", said.All())
+	}
+	for range 2 {
+		e = w.start()
+		if got := w.lost(e, formID); len(got) == 0 {
+			t.Error("nobody is told any more after a restart")
+		}
+	}
+	troubles := e.Troubles().List()
+	if i := slices.IndexFunc(troubles, func(x Trouble) bool { return x.Part == PartSchemas && !x.Over }); i < 0 || !strings.Contains(troubles[i].Todo, "--replay-mode all") {
+		t.Errorf("troubles = %+v, want what to do", troubles)
+	}
+}
+
+func TestLeadsThatCanBeReadAgainAreNotToldAnyMore(t *testing.T) {
+	w := newWorld(t)
+	w.opts.Registry = &selfish{Registry: w.registry}
+	e := w.start()
+	w.grow(e)
+	first := e.forms.forms[formID].fields
+	w.rebuild(3)
+	if err := e.verifySchemas(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.lost(e, formID); !slices.Equal(got, []int{1, 2}) {
+		t.Fatalf("lost = %v, want both", got)
+	}
+	w.rebuild(0) // the backup is restored
+	for _, columns := range []int{first.Len() - 1, first.Len()} {
+		text, ok := first.Earlier(columns)
+		if _, err := w.registry.Ensure(t.Context(), "linkedin.leads."+formID+"-value", text); err != nil || !ok {
+			t.Fatal(err)
+		}
+	}
+	e = w.start()
+	if got := w.lost(e, formID); len(got) > 0 {
+		t.Errorf("lost = %v, want nothing: the registry knows them", got)
+	}
+	w.linkedin.submit("c", w.now().Add(time.Second)).Form.Version = 2
+	w.tick(e, time.Minute)
+	if n := w.unreadable(formID); n != 0 {
+		t.Errorf("%d leads cannot be read", n)
+	}
+}
+
+func TestAReplayOfAllEndsWhatIsToldOfLeadsThatCannotBeRead(t *testing.T) {
+	w := newWorld(t)
+	r := &selfish{Registry: w.registry}
+	w.opts.Registry = r
+	e := w.start()
+	w.grow(e)
+	w.rebuild(3)
+	if err := e.verifySchemas(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	replay := func(id string, from, to time.Time, mode checkpoint.Mode) *epoch {
 		w.linkedin.mu.Lock()
 		w.linkedin.clock = w.linkedin.clock.Add(time.Minute)
 		w.linkedin.mu.Unlock()
-		polled <- e.poll(t.Context(), src)
-	}()
-	select {
-	case err := <-polled:
-		if err != nil {
-			t.Error(err)
+		w.opts.Replay = &ReplayOptions{ID: id, From: from, To: to, Mode: mode}
+		e := w.start()
+		if err := e.replayLoop(t.Context()); err != nil {
+			t.Fatal(err)
 		}
-		close(s.answer)
-	case <-time.After(10 * time.Second):
-		t.Error("a form that was not met before waits for the answer about another")
-		close(s.answer)
-		<-polled
+		if err := e.verifySchemas(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		return e
 	}
-	if err := <-verified; err != nil {
-		t.Error(err)
+	start, middle := w.now().Add(-time.Hour), w.now().Add(-time.Minute)
+	for i, step := range []struct {
+		from, to time.Time
+		mode     checkpoint.Mode
+		want     []int
+	}{
+		{start, w.now(), checkpoint.Missing, []int{1, 2}},
+		{start, middle, checkpoint.All, []int{2}},
+		{middle, w.now(), checkpoint.All, nil},
+	} {
+		e = replay(strconv.Itoa(i), step.from, step.to, step.mode)
+		if got := w.lost(e, formID); !slices.Equal(got, step.want) {
+			t.Errorf("after %d replays lost = %v, want %v", i+1, got, step.want)
+		}
 	}
-	w.expectIDs(other, "a")
+	w.opts.Replay = nil
+	if got := w.lost(w.start(), formID); len(got) > 0 {
+		t.Errorf("lost = %v after a restart, want nothing", got)
+	}
+}
+
+// TestTheRegistryIsWatchedWhileNothingIsPublished: what is lost is found without a lead.
+func TestTheRegistryIsWatchedWhileNothingIsPublished(t *testing.T) {
+	w := newWorld(t)
+	e := w.start()
+	w.linkedin.submit("a", w.now().Add(time.Second))
+	w.tick(e, time.Minute)
+	r := &selfish{Registry: w.registry}
+	e.opts.Registry = r
+	if !e.forms.watch(t.Context()) {
+		t.Error("the registry lost something, and it did not")
+	}
+	r.away = away()
+	if !e.forms.watch(t.Context()) || len(e.forms.recheck) > 0 {
+		t.Error("a registry that does not answer has lost nothing yet")
+	}
+	r.away = nil
+	if !e.forms.watch(t.Context()) || len(e.forms.recheck) != 1 {
+		t.Error("a registry that answers again is to be asked about everything")
+	}
+	w.rebuild(2)
+	if e.forms.watch(t.Context()) {
+		t.Error("that it lost everything was not noticed")
+	}
+}
+
+// TestWhatIsLostWithItsTopicIsNotTold: nobody reads it any more.
+func TestWhatIsLostWithItsTopicIsNotTold(t *testing.T) {
+	w := newWorld(t)
+	w.opts.Registry = &selfish{Registry: w.registry}
+	e := w.start()
+	w.grow(e)
+	w.rebuild(3)
+	if err := e.verifySchemas(t.Context()); err != nil || len(w.lost(e, formID)) == 0 {
+		t.Fatalf("nothing is lost: %v", err)
+	}
+	if err := w.cluster.DeleteTopics(t.Context(), []string{"linkedin.leads." + formID}); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.verifySchemas(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := w.lost(e, formID); len(got) > 0 {
+		t.Errorf("lost = %v, want nothing", got)
+	}
 }

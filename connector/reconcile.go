@@ -109,13 +109,19 @@ const maxRounds = 100
 // flush publishes what is missing of the rows, which are part of window w, and
 // with the last of them the job's progress.
 func (e *epoch) flush(ctx context.Context, j *job, w lead.Window, rows []lead.Response, last bool) error {
-	asked := map[lead.FormRef]bool{} // once in a flush, however long the answers take
+	o := attemptOptions{last: last, asked: map[lead.FormRef]bool{}} // once in a flush, however long the answers take
 	for round := 0; ; round++ {
-		lacking, err := e.attempt(ctx, j, w, rows, attemptOptions{last: last, asked: asked})
+		lacking, err := e.attempt(ctx, j, w, rows, o)
+		var unconfirmed *unconfirmedError
 		switch {
+		case errors.As(err, &unconfirmed):
+			o.confirmed = true
+			if err = e.forms.confirm(ctx, unconfirmed.forms); err != nil {
+				return err
+			}
 		case len(lacking) > 0:
 			for _, r := range lacking {
-				asked[r.Form] = true
+				o.asked[r.Form] = true
 			}
 			if err = e.forms.learn(ctx, lacking); err != nil {
 				return err
@@ -135,8 +141,17 @@ var errUnusable = errors.New("a form changed its state meanwhile")
 
 // attemptOptions are what differs from one attempt to the next.
 type attemptOptions struct {
-	last  bool
-	asked map[lead.FormRef]bool // not to be asked for again
+	last      bool
+	asked     map[lead.FormRef]bool // not to be asked for again
+	confirmed bool                  // the registry was asked about the forms
+}
+
+// unconfirmedError says about which forms the registry is to be asked before they
+// are used.
+type unconfirmedError struct{ forms []form }
+
+func (e *unconfirmedError) Error() string {
+	return "the registry is to be asked whether it still knows the schemas"
 }
 
 // attempt is one try of a flush. It publishes nothing when there are responses
@@ -160,6 +175,9 @@ func (e *epoch) attempt(ctx context.Context, j *job, w lead.Window, rows []lead.
 		}
 		if lacking = e.forms.lacking(verdict.Missing, o.asked); len(lacking) > 0 {
 			return nil
+		}
+		if forms := e.forms.unconfirmed(verdict.Missing); len(forms) > 0 && !o.confirmed {
+			return &unconfirmedError{forms}
 		}
 		return e.publish(ctx, p, &publication{job: j, window: w, sorted: parts, verdict: verdict, last: o.last})
 	})

@@ -21,6 +21,7 @@ import (
 const (
 	PartKafka    = "kafka"
 	PartRegistry = "registry"
+	PartSchemas  = "schemas" // those that the registry has lost
 	PartLinkedIn = "linkedin"
 	PartClock    = "clock"
 	PartReplay   = "replay"
@@ -39,6 +40,8 @@ func partOf(about, work string, err error) string {
 		return PartClock
 	case ofKafka(err):
 		return PartKafka
+	case is[*lostSchemasError](err):
+		return PartSchemas
 	case ofRegistry(err):
 		return PartRegistry
 	case strings.HasPrefix(work, replaying) && !declares(err):
@@ -72,7 +75,9 @@ func is[E error](err error) bool {
 	return ok
 }
 
-func ofRegistry(err error) bool { return is[*schema.RegistryError](err) || is[*schema.AuthError](err) }
+func ofRegistry(err error) bool {
+	return is[*schema.RegistryError](err) || is[*schema.AuthError](err)
+}
 
 func ofKafka(err error) bool {
 	return errors.Is(err, kafka.ErrEpochLost) || is[*kafka.UnreachableError](err) || is[*kafka.AuthenticationError](err) ||

@@ -75,6 +75,7 @@ func (e *epoch) replayAll(ctx context.Context, r checkpoint.Replay) error {
 	switch {
 	case first == nil:
 		e.log.Info("replay done", append(e.replayed(), zap.String("replay", e.opts.Replay.ID))...)
+		e.forms.recheckSchemas() // it may have published anew what could not be read
 		return nil
 	case e.opts.Once: // a command that ends does not wait for the next discovery
 		return fault.As(fault.Retry, first)

@@ -74,9 +74,14 @@ type FormStatus struct {
 	Fields        int // columns of the schema
 	Leads         int64
 	LastLead      time.Time
+	// Lost are the schema ids of its records that the registry does not know, or has
+	// given to other schemas.
+	Lost          []int
 	State         string // ok, suspended or gone
 	Problem, Todo string
-	// Cause is the part that the problem is about: registry, or else the form's own.
+	unreadable    *lostSchemasError
+	// Cause is the part that the problem is about: registry, schemas, or else the
+	// form's own.
 	Cause string
 }
 
@@ -178,9 +183,44 @@ func (b *formBook) status(events map[string][]string, topics map[string]checkpoi
 		}
 		t := topics[s.Topic]
 		s.Leads, s.LastLead = t.Leads, t.LastLead
+		s.lose(f.lost, t)
 		list = append(list, s)
 	}
 	return list
+}
+
+// lose says of the form that records of it cannot be read, unless something else is
+// said of it already.
+func (f *FormStatus) lose(lost []checkpoint.LostSchema, t checkpoint.Topic) {
+	if len(lost) == 0 {
+		return
+	}
+	e := newLostSchemas(lost[0].Since)
+	e.add(f.ID, lost, t)
+	f.Lost, f.unreadable = e.of[f.ID], e
+	if f.Problem == "" {
+		f.Problem, f.Todo, f.Cause = e.Error(), e.Todo(), PartSchemas
+	}
+}
+
+// Unreadable are the forms with records whose schema the registry has lost, and what
+// to do about all of them; none when there are no such records.
+func (s *Status) Unreadable() (forms []string, todo string) {
+	var all *lostSchemasError
+	for _, f := range s.Forms {
+		if f.unreadable == nil {
+			continue
+		}
+		forms = append(forms, f.ID)
+		if all == nil {
+			all = newLostSchemas(f.unreadable.from)
+		}
+		all.from = earlier(all.from, f.unreadable.from)
+	}
+	if all == nil {
+		return nil, ""
+	}
+	return forms, all.Todo()
 }
 
 func debtStatus(id delivery.DebtID, d checkpoint.Debt) DebtStatus {
@@ -229,6 +269,7 @@ func StatusOf(state delivery.State, prefix string) Status {
 		if reason, ok := owed[id]; ok {
 			form.State, form.Problem, form.Todo = formSuspended, reason, "the page of the active process says what to do"
 		}
+		form.lose(f.Lost, t)
 		s.Forms = append(s.Forms, form)
 	}
 	// Of the replays of all times, the latest.

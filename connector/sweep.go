@@ -232,7 +232,11 @@ func (e *epoch) work(ctx context.Context, src lead.Source, r checkpoint.Range) e
 	if r.Kind == checkpoint.CatchUp {
 		e.reportLost(src, r.Fresh)
 	}
-	e.log.Info("working through the backlog", zap.Stringer("source", src), zap.String("kind", string(r.Kind)), zap.Stringer("window", w))
+	begin := e.log.Info
+	if r.Next.After(r.From) { // said when it was; "working" tells how much there is
+		begin = e.log.Debug
+	}
+	begin("working through the backlog", zap.Stringer("source", src), zap.String("kind", string(r.Kind)), zap.Stringer("window", w))
 	err := e.sweep(ctx, j, w, func(part lead.Window, readAt checkpoint.ReadMark) *step {
 		var s *step
 		s = e.sourceDone(src, func(p checkpoint.Progress) checkpoint.Progress { return p.Done(r.Kind, part, s.leads, readAt) }, true)

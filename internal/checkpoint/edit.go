@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"leadstream/internal/fault"
 	"leadstream/internal/lead"
 )
 
@@ -132,14 +133,14 @@ func decodeGiven(value []byte, record any) error {
 	case isKind:
 		return fmt.Errorf("%s cannot be a JSON %s: checkpoints list -o json shows how records are written", kind.Field, kind.Value)
 	}
-	return unreadable.Err
+	return fault.Plain(unreadable.Err)
 }
 
 // strict refuses members that the record does not have.
 func strict(value []byte, record any) error {
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(value, &members); err != nil {
-		return fmt.Errorf("reading it: %w", err)
+		return fmt.Errorf("reading it: %w", fault.Plain(err))
 	}
 	delete(members, "version")
 	body, err := json.Marshal(members)
@@ -148,7 +149,14 @@ func strict(value []byte, record any) error {
 	}
 	d := json.NewDecoder(bytes.NewReader(body))
 	d.DisallowUnknownFields()
-	return d.Decode(record)
+	err = d.Decode(record)
+	if err == nil {
+		return nil
+	}
+	if name, unknown := strings.CutPrefix(err.Error(), "json: unknown field "); unknown {
+		return fmt.Errorf("it has no member %s: checkpoints list -o json shows how records are written", name)
+	}
+	return fault.Plain(err)
 }
 
 func (p *Progress) problem(rest string) error {
@@ -219,6 +227,11 @@ func (f *Form) problem(rest string) error {
 	case f.SchemaID < 0:
 		return errors.New("schema_id is below 0")
 	}
+	for i, lost := range f.Lost {
+		if lost.ID < 0 || lost.Since.IsZero() {
+			return fmt.Errorf("lost[%d] needs an id that is not below 0 and a since", i)
+		}
+	}
 	return nil
 }
 
@@ -230,6 +243,11 @@ func (t *Topic) problem(rest string) error {
 		return fmt.Errorf("topic is %q, want kafka.topic_prefix and the form's id", t.Topic)
 	case t.Leads < 0 || t.EndOffset < 0 || t.SchemaID < 0:
 		return errors.New("leads, end_offset and schema_id are not below 0")
+	}
+	for i, schema := range t.Schemas {
+		if schema.ID < 0 || schema.Columns < 0 || schema.To.Before(schema.From) {
+			return fmt.Errorf("schemas[%d] needs an id and columns that are not below 0, and a from that is not after its to", i)
+		}
 	}
 	return nil
 }

@@ -151,6 +151,16 @@ func (r Replay) Done() bool {
 	return true
 }
 
+// Of reports whether the replay is of leads of this owner.
+func (r Replay) Of(owner string) bool {
+	for name := range r.Next {
+		if src, ok := ParseSource(name); ok && src.Owner == owner {
+			return true
+		}
+	}
+	return false
+}
+
 // Ratio is the part of the replay that is done, 0 to 1, by submission time.
 func (r Replay) Ratio() float64 {
 	total, left := time.Duration(0), time.Duration(0)
@@ -183,12 +193,25 @@ type Form struct {
 	SchemaVersion int    `json:"schema_version,omitempty"`
 	Owner         string `json:"owner,omitempty"`
 	Name          string `json:"name,omitempty"`
+	// Lost are the schemas that records of the form's topic carry and that the
+	// registry did not know when it was last asked.
+	Lost []LostSchema `json:"lost,omitempty"`
+}
+
+// LostSchema is a schema id under which the registry has something else than what
+// records were written with: nothing, or (Other) another schema.
+type LostSchema struct {
+	ID    int       `json:"id"`
+	Other bool      `json:"other,omitempty"`
+	Since time.Time `json:"since"` // when that was noticed
 }
 
 // Topic is the state of a form's topic as of the last commit to it.
 type Topic struct {
 	Topic    string `json:"topic"`
-	SchemaID int    `json:"schema_id,omitempty"`
+	SchemaID int    `json:"schema_id,omitempty"` // of the last lead published
+	// Schemas are all that its records carry, oldest first.
+	Schemas []TopicSchema `json:"schemas,omitempty"`
 	// Leads counts the leads published to it by this installation.
 	Leads int64 `json:"leads"`
 	// LastLead is the latest submission published.
@@ -288,7 +311,7 @@ type UnreadableError struct {
 }
 
 func (e *UnreadableError) Error() string {
-	return fmt.Sprintf("reading checkpoint record %q: %v (written by a newer release? run that release, or remove the record with `leadstream checkpoints reset`)", e.Key, e.Err)
+	return fmt.Sprintf("reading checkpoint record %q: %v (written by a newer release? run that release, or remove the record with `leadstream checkpoints reset`)", e.Key, fault.Plain(e.Err))
 }
 
 // Unwrap is the cause.

@@ -45,8 +45,6 @@ type Batch struct {
 	Deletions []Deletion
 	// Records are checkpoint records by key; a nil value removes the key.
 	Records map[string]any
-	// Schemas is the schema id by form of the leads.
-	Schemas map[string]int
 }
 
 // Empty reports whether there is nothing to commit.
@@ -147,10 +145,11 @@ func (s *Store) nextTopics(b *Batch) map[string]checkpoint.Topic {
 			t = checkpoint.Topic{Topic: name}
 			if known := s.topics[name]; known != nil {
 				t = known.Topic
+				t.Schemas = slices.Clone(t.Schemas) // the old ones stand until this is committed
 			}
-			t.SchemaID = b.Schemas[l.Form.ID]
 			t.EndOffset++ // the commit's marker
 		}
+		t.Published(l.Schema.ID, l.Schema.Columns, l.SubmittedAt, s.opts.Now().UTC())
 		t.Leads++
 		t.EndOffset++
 		t.LastLead = later(t.LastLead, l.SubmittedAt)

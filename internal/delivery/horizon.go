@@ -52,6 +52,7 @@ func (s *Store) lost(t *topicState) {
 	s.recreated = append(s.recreated, &TopicRecreatedError{Topic: t.Topic.Topic, Leads: t.Leads, At: s.opts.Now()})
 	t.removed(t.newest())
 	t.EndOffset, t.Partitions, t.Made, t.changed = 0, nil, 0, true
+	t.SchemaID, t.Schemas = 0, nil // its records are gone
 }
 
 // remembers finds out from when on an existing topic can be trusted to hold what was

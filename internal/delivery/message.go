@@ -38,11 +38,15 @@ const (
 // Lead is a response with its encoded value, ready to be published.
 type Lead struct {
 	*lead.Response
-	Value []byte // Confluent wire format
-	Via   Via
+	Value  []byte // Confluent wire format
+	Schema Schema // that the value names
+	Via    Via
 	// Replay marks it with the id of a replay in mode all.
 	Replay string
 }
+
+// Schema is what a lead is encoded with: its id, and how many columns it has.
+type Schema struct{ ID, Columns int }
 
 // messages makes the record of each lead, in the order given. What the leads
 // have in common is made once, and what each has of its own is cut from common

@@ -81,6 +81,23 @@ type topicState struct {
 // TopicName is the topic of a form.
 func (s *Store) TopicName(form string) string { return s.opts.Prefix + form }
 
+// Existing are those of the forms whose topics exist.
+func (s *Store) Existing(ctx context.Context, forms []string) (map[string]bool, error) {
+	names := make([]string, len(forms))
+	for i, form := range forms {
+		names[i] = s.TopicName(form)
+	}
+	found, err := s.opts.Cluster.DescribeTopics(ctx, names)
+	if err != nil {
+		return nil, fmt.Errorf("describing %d lead topics: %w", len(names), err)
+	}
+	existing := map[string]bool{}
+	for _, form := range forms {
+		_, existing[form] = found[s.TopicName(form)]
+	}
+	return existing, nil
+}
+
 // EnsureTopics makes the topics of these forms exist and be known. The answer
 // has an entry for every form whose topic cannot be written to, with the reason.
 func (s *Store) EnsureTopics(ctx context.Context, forms []string) (map[string]error, error) {
