@@ -102,6 +102,11 @@ func (c *Config) doubts() []Warning {
 	if c.Kafka.SASL.Mechanism == "PLAIN" && !c.Kafka.TLS.Enabled {
 		out = append(out, Warning{"kafka.sasl.mechanism", "PLAIN without kafka.tls.enabled sends the password readable over the network"})
 	}
+	for i := range settings {
+		if s := &settings[i]; c.origins[s.Path] != "" && c.text(s) == placeholder {
+			out = append(out, Warning{s.Path, "is still what the example has: put your own in its place"})
+		}
+	}
 	if text := c.shortTombstones(); text != "" {
 		out = append(out, Warning{"kafka.topic_config", text})
 	}

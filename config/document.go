@@ -6,15 +6,17 @@ import (
 	"strings"
 )
 
-// Example is a configuration file with every key. Those without which
-// nothing works are set to something to be replaced, the others stand there
-// as comments with their defaults.
+// Example is a configuration file with every key, as a comment with its default. A
+// value that nobody can know but its user stands in none of them: what is needed and
+// not set is named, what was left as it is would not be.
 func Example() string {
 	var b strings.Builder
 	b.WriteString(`# Configuration of leadstream. Every key, with its default.
 # Each is an environment variable as well: kafka.brokers is LEADSTREAM_KAFKA_BROKERS.
 # A flag beats the environment, the environment this file, this file the default.
-# Durations have a unit: 15m, 36h, 7d.
+# Durations have a unit: 15m, 36h, 7d. A key stands here once: change it where it is.
+# linkedin.client_id, linkedin.client_secret and registry.url are needed. A secret is
+# either given itself or in a file, which the key below it names.
 
 `)
 	var open []string // the sections that the line before stands in
@@ -38,20 +40,14 @@ func Example() string {
 
 func indent(depth int) string { return strings.Repeat("  ", depth) }
 
-// replaceMe are the values of the example that everybody has to change.
-var replaceMe = map[string]string{
-	"linkedin.client_id":     "my-app",
-	"linkedin.client_secret": "change-me",
-	"registry.url":           "http://localhost:8081",
-}
+// placeholder stands in the example for secrets, as a comment. Taken over as it is, it
+// is refused where the secret is needed and warned of elsewhere: the file would look
+// filled in until LinkedIn or Kafka refuses it.
+const placeholder = "change-me"
 
 func (s *setting) writeExample(b *strings.Builder, in, name string) {
 	fmt.Fprintf(b, "%s# %s\n", in, s.explain())
-	if value, ok := replaceMe[s.Path]; ok {
-		fmt.Fprintf(b, "%s%s: %s\n", in, name, value)
-	} else {
-		fmt.Fprintf(b, "%s#%s: %s\n", in, name, s.exampleValue())
-	}
+	fmt.Fprintf(b, "%s#%s: %s\n", in, name, s.exampleValue())
 	if s.Secret {
 		fmt.Fprintf(b, "%s#%s%s: /run/secrets/%s\n", in, name, fileSuffix, strings.ReplaceAll(s.Path, ".", "_"))
 	}
@@ -59,21 +55,24 @@ func (s *setting) writeExample(b *strings.Builder, in, name string) {
 
 // samples are what the example shows for keys that have no default to show.
 var samples = map[string]string{
+	"linkedin.client_id":          "my-app",
+	"linkedin.client_secret":      placeholder,
+	"registry.url":                "http://localhost:8081",
 	"linkedin.organizations":      "[2414183]",
-	"token.passphrase":            "change-me",
+	"token.passphrase":            placeholder,
 	"kafka.tls.ca_file":           "/etc/leadstream/ca.pem",
 	"kafka.tls.cert_file":         "/etc/leadstream/client.pem",
 	"kafka.tls.key_file":          "/etc/leadstream/client.key",
 	"kafka.tls.server_name":       "kafka.example.com",
 	"kafka.sasl.mechanism":        "SCRAM-SHA-512",
 	"kafka.sasl.username":         "leadstream",
-	"kafka.sasl.password":         "change-me",
+	"kafka.sasl.password":         placeholder,
 	"kafka.topic_config":          "{retention.ms: 31536000000}",
 	"kafka.internal_topic_config": "{segment.ms: 3600000}",
 	"registry.username":           "leadstream",
-	"registry.password":           "change-me",
+	"registry.password":           placeholder,
 	"registry.ca_file":            "/etc/leadstream/ca.pem",
-	"http.password":               "change-me",
+	"http.password":               placeholder,
 	"webhook.listen":              ":8443",
 	"webhook.url":                 "https://hooks.example.com/webhooks/linkedin",
 }

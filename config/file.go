@@ -97,7 +97,7 @@ func parseFile(text []byte, path string, p *problems) layer {
 	root := resolveAlias(document.Content[0])
 	switch {
 	case root.Kind == yaml.MappingNode:
-		r := reader{path: path, out: out, problems: p}
+		r := reader{path: path, out: out, problems: p, seen: map[string]*yaml.Node{}}
 		r.section("", root)
 	case root.Tag != "!!null":
 		p.add("", "", "does not hold keys and values", path)
@@ -125,24 +125,30 @@ type reader struct {
 	path     string
 	out      layer
 	problems *problems
+	seen     map[string]*yaml.Node // the keys that were met, also in a section that stands there twice
 }
 
 func (r *reader) where(n *yaml.Node) string { return fmt.Sprintf("%s:%d", r.path, n.Line) }
 
 func (r *reader) section(prefix string, n *yaml.Node) {
-	seen := map[string]bool{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], resolveAlias(n.Content[i+1])
 		name := prefix + clip(key.Value)
+		first, twice := r.seen[name]
+		if !twice {
+			r.seen[name] = key
+		}
 		switch {
-		case seen[name]:
-			r.problems.add(name, "", "given twice", r.where(key))
 		case isSection(name):
+			if twice {
+				r.problems.add(name, "", fmt.Sprintf("given twice, first in line %d: put its keys into one place", first.Line), r.where(key))
+			}
 			r.subsection(name, key, value)
+		case twice:
+			r.problems.add(name, "", fmt.Sprintf("given twice, first in line %d: keep one of the two", first.Line), r.where(key))
 		default:
 			r.leaf(name, key, value)
 		}
-		seen[name] = true
 	}
 }
 
@@ -189,19 +195,19 @@ func (r *reader) leaf(name string, key, value *yaml.Node) {
 
 // pairs is nil after a problem.
 func (r *reader) pairs(name string, n *yaml.Node) map[string]string {
-	out := map[string]string{}
+	out, lines := map[string]string{}, map[string]int{}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, value := n.Content[i], resolveAlias(n.Content[i+1])
-		_, twice := out[key.Value]
+		first, twice := lines[key.Value]
 		switch {
 		case value.Kind != yaml.ScalarNode || value.Tag == "!!null":
 			r.problems.add(name+"."+clip(key.Value), "", "needs one plain value", r.where(key))
 			return nil
 		case twice:
-			r.problems.add(name+"."+clip(key.Value), "", "given twice", r.where(key))
+			r.problems.add(name+"."+clip(key.Value), "", fmt.Sprintf("given twice, first in line %d: keep one of the two", first), r.where(key))
 			return nil
 		}
-		out[key.Value] = value.Value
+		out[key.Value], lines[key.Value] = value.Value, key.Line
 	}
 	return out
 }

@@ -84,9 +84,9 @@ func merge(p *problems, layers ...layer) layer {
 			if twin {
 				other = s.Path
 			}
-			if _, both := l[other]; both {
+			if beside, both := l[other]; both {
 				if !twin {
-					p.add(s.Path, "", "is given here and in "+s.FileTwin+"; keep one of the two", v.where)
+					p.add(s.Path, "", "is given here and in "+s.FileTwin+" ("+beside.where+"); keep one of the two", v.where)
 				}
 				continue
 			}
@@ -157,6 +157,9 @@ func (c *Config) require(keys []string, given layer, p *problems) {
 			p.add(key, "", "no such key", "")
 			continue
 		}
+		if where := c.origins[s.Path]; where != "" && c.text(s) == placeholder {
+			p.add(key, s.display(raw{text: placeholder}), "is still what the example has: put your own in its place", where)
+		}
 		_, inline := given[s.Path]
 		_, twin := given[s.FileTwin]
 		if inline || twin || c.origins[s.Path] != "" {
@@ -168,6 +171,18 @@ func (c *Config) require(keys []string, given layer, p *problems) {
 		}
 		p.add(key, "", reason, "")
 	}
+}
+
+// text is the value in force of a scalar setting, also of a secret: it is not to be
+// shown.
+func (c *Config) text(s *setting) string {
+	switch v := reflect.ValueOf(c).Elem().FieldByIndex(s.index).Interface().(type) {
+	case Secret:
+		return v.Reveal()
+	case string:
+		return v
+	}
+	return ""
 }
 
 // Value is one key with the value in force and the place it came from.

@@ -50,8 +50,8 @@ func (s *setting) orBound() string {
 
 // checkText holds one string against oneof or rule.
 func (s *setting) checkText(text string) string {
-	if text != strings.TrimSpace(text) || strings.ContainsAny(text, "\r\n\x00") {
-		return "must not hold line breaks nor begin or end with blanks"
+	if reason := unprintable(text); reason != "" {
+		return reason
 	}
 	if found := unseen(text); found != "" {
 		return "must be plain text, and " + found
@@ -72,6 +72,26 @@ func (s *setting) checkText(text string) string {
 		return "must be " + s.Bound
 	}
 	return ""
+}
+
+// unprintable says why a text cannot be a value, empty when it can.
+func unprintable(text string) string {
+	switch {
+	case text != strings.TrimSpace(text):
+		return "must not hold line breaks nor begin or end with blanks"
+	case !Printable(text):
+		return "must not hold line breaks, control characters or others that are not seen"
+	}
+	return ""
+}
+
+// Printable reports whether a text is UTF-8 without anything that would break a line,
+// command a terminal or not be seen where it becomes a name, a key or a header. The
+// empty text is.
+func Printable(text string) bool {
+	return utf8.ValidString(text) && strings.IndexFunc(text, func(r rune) bool {
+		return unicode.IsControl(r) || unicode.In(r, unicode.Cf, unicode.Zl, unicode.Zp)
+	}) < 0
 }
 
 func (s *setting) parseSecret(text string) (value reflect.Value, reason string) {
@@ -179,6 +199,9 @@ func (s *setting) parseMap(v raw) (value reflect.Value, reason string) {
 	for _, k := range slices.Sorted(maps.Keys(pairs)) {
 		if reason := s.checkText(k); reason != "" {
 			return value, fmt.Sprintf("%q %s", clip(k), reason)
+		}
+		if reason := unprintable(pairs[k]); reason != "" {
+			return value, fmt.Sprintf("%q of %s %s", clip(pairs[k]), k, reason)
 		}
 	}
 	return reflect.ValueOf(pairs), ""

@@ -63,13 +63,21 @@ type Warning struct {
 }
 
 // String is one line.
-func (w Warning) String() string { return w.Key + ": " + w.Text }
+func (w Warning) String() string { return shown(w.Key) + ": " + w.Text }
 
 // problems collects what is found on the way.
 type problems []Problem
 
 func (p *problems) add(key, value, reason, where string) {
-	*p = append(*p, Problem{Key: key, Value: clip(value), Reason: reason, Where: where})
+	*p = append(*p, Problem{Key: shown(key), Value: clip(value), Reason: reason, Where: shown(where)})
+}
+
+// shown is a text that somebody else wrote, fit for a line of an error.
+func shown(text string) string {
+	if Printable(text) {
+		return text
+	}
+	return strconv.Quote(text)
 }
 
 // clip keeps a value that somebody pasted by mistake from filling the screen.

@@ -94,7 +94,7 @@ func TestASecretAndItsTwinFromDifferentPlacesFollowThePrecedence(t *testing.T) {
 	}
 	equal(t, "secret", c.LinkedIn.ClientSecret.Reveal(), "from file")
 	_, _, err = Load(LoadOptions{NoFile: true, Environ: []string{"LEADSTREAM_HTTP_PASSWORD=" + planted, "LEADSTREAM_HTTP_PASSWORD_FILE=" + file}})
-	equal(t, "problems", problemsOf(t, err), []string{"http.password: is given here and in http.password_file; keep one of the two (environment LEADSTREAM_HTTP_PASSWORD)"})
+	equal(t, "problems", problemsOf(t, err), []string{"http.password: is given here and in http.password_file (environment LEADSTREAM_HTTP_PASSWORD_FILE); keep one of the two (environment LEADSTREAM_HTTP_PASSWORD)"})
 }
 
 func TestASecretIsRefusedOnTheCommandLine(t *testing.T) {

@@ -2,7 +2,11 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
+	"io/fs"
+	"os"
+	"slices"
 	"sync/atomic"
 	"time"
 
@@ -84,6 +88,9 @@ func (s *system) close() {
 func newCluster(c *config.Config, log *zap.Logger) (*kafka.Cluster, error) {
 	k := kafka.Config{Brokers: c.Kafka.Brokers, ClientID: "leadstream-" + c.Name, Log: log.Named("kafka")}
 	if c.Kafka.TLS.Enabled {
+		if err := readable(c, "kafka.tls.ca_file", "kafka.tls.cert_file", "kafka.tls.key_file"); err != nil {
+			return nil, err
+		}
 		k.TLS = &kafka.TLS{CAFile: c.Kafka.TLS.CAFile, CertFile: c.Kafka.TLS.CertFile, KeyFile: c.Kafka.TLS.KeyFile, ServerName: c.Kafka.TLS.ServerName}
 	}
 	if c.Kafka.SASL.Mechanism != "" {
@@ -96,10 +103,38 @@ func newCluster(c *config.Config, log *zap.Logger) (*kafka.Cluster, error) {
 	return cluster, nil
 }
 
+// readable refuses settings that name a file which cannot be read, by their keys:
+// whoever reads it later knows it by what it holds.
+func readable(c *config.Config, keys ...string) error {
+	for _, v := range c.Values() {
+		if !slices.Contains(keys, v.Key) || v.Value == "" {
+			continue
+		}
+		info, err := os.Stat(v.Value)
+		if err == nil && info.Mode().IsRegular() { // a pipe can be opened once
+			var f *os.File
+			if f, err = os.Open(v.Value); err == nil {
+				err = f.Close()
+			}
+		}
+		failed, ok := errors.AsType[*fs.PathError](err)
+		switch {
+		case ok:
+			return usageErrorf("%s = %q: %w (%s)", v.Key, v.Value, failed.Err, v.Source)
+		case err == nil && info.IsDir():
+			return usageErrorf("%s = %q: is a directory; name the file in it (%s)", v.Key, v.Value, v.Source)
+		}
+	}
+	return nil
+}
+
 // newRegistry is the schema registry of the configuration.
 func newRegistry(c *config.Config) (*schema.Registry, error) {
 	o := schema.RegistryOptions{URL: c.Registry.URL, Username: c.Registry.Username, Password: c.Registry.Password.Reveal()}
 	if c.Registry.CAFile != "" {
+		if err := readable(c, "registry.ca_file"); err != nil {
+			return nil, err
+		}
 		var err error
 		if o.TLS, err = schema.TLSFromCA(c.Registry.CAFile); err != nil {
 			return nil, exitWith(exitUsage, fmt.Errorf("setting up the schema registry: %w", err))

@@ -38,20 +38,20 @@ func (t *TLS) config() (*tls.Config, error) {
 	if t.CAFile != "" {
 		pem, err := os.ReadFile(t.CAFile)
 		if err != nil {
-			return nil, fmt.Errorf("reading the certificate authorities for kafka: %w", err)
+			return nil, fmt.Errorf("reading the certificate authorities of kafka.tls.ca_file: %w", err)
 		}
 		config.RootCAs = x509.NewCertPool()
 		if !config.RootCAs.AppendCertsFromPEM(pem) {
-			return nil, fmt.Errorf("reading the certificate authorities for kafka: %s holds no PEM certificate", t.CAFile)
+			return nil, fmt.Errorf("reading the certificate authorities of kafka.tls.ca_file: %s holds no PEM certificate", t.CAFile)
 		}
 	}
 	if (t.CertFile == "") != (t.KeyFile == "") {
-		return nil, errors.New("a client certificate for kafka needs both the certificate and the key file")
+		return nil, errors.New("the client certificate of kafka.tls.cert_file and its key, kafka.tls.key_file, go together: set both or neither")
 	}
 	if t.CertFile != "" {
 		pair, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile)
 		if err != nil {
-			return nil, fmt.Errorf("reading the client certificate for kafka: %w", err)
+			return nil, fmt.Errorf("reading the client certificate of kafka.tls.cert_file (%s) and kafka.tls.key_file (%s): %w", t.CertFile, t.KeyFile, err)
 		}
 		config.Certificates = []tls.Certificate{pair}
 	}
