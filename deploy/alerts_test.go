@@ -184,6 +184,10 @@ var scenarios = map[string]struct{ fires, quiet string }{
 		"leadstream_forms" + at(`state="suspended"`) + " 1x30\nleadstream_forms" + at(`state="ok"`) + " 9x30",
 		"leadstream_forms" + at(`state="suspended"`) + " 0x10 1x10 0x10\nleadstream_forms" + at(`state="ok"`) + " 9x30",
 	},
+	"LeadstreamSchemasLost": {
+		"leadstream_schemas_lost" + at("") + " 2x30",
+		"leadstream_schemas_lost" + at("") + " 0x10 2x3 0x10",
+	},
 	"LeadstreamTransactionsFail": {
 		"leadstream_transactions_total" + at(`outcome="aborted"`) + " 0+1x30",
 		"leadstream_transactions_total" + at(`outcome="aborted"`) + " 0x10 2x20\nleadstream_transactions_total" + at(`outcome="committed"`) + " 0+9x30",

@@ -12,6 +12,7 @@ import (
 
 	"leadstream/config"
 	"leadstream/internal/delivery"
+	"leadstream/internal/kafka"
 	"leadstream/internal/linkedin"
 )
 
@@ -75,9 +76,11 @@ has not expired, and ends with 5 otherwise.`,
 // checker gathers findings; a check that builds on a failed one is left out.
 type checker struct {
 	system   *system
+	progress *progress
 	findings []finding
-	state    delivery.State // what the checkpoints say; empty when they cannot be read
-	away     error          // why Kafka was not reached; nil when it was
+	state    delivery.State             // what the checkpoints say; empty when they cannot be read
+	away     error                      // why Kafka was not reached; nil when it was
+	there    map[string]kafka.TopicInfo // the topics that exist; nil when that is not known
 }
 
 func (k *checker) pass(check, format string, args ...any) {
@@ -108,13 +111,9 @@ func (a *app) check(ctx context.Context) error {
 		return err
 	}
 	defer k.system.close()
-	k.configuration(warnings)
-	k.redirect()
-	k.tokenStore()
-	k.kafka(ctx)
-	k.registry(ctx)
-	k.linkedin(ctx)
-	k.webhook(ctx)
+	k.progress = a.newProgress()
+	k.examine(ctx, warnings)
+	k.progress.stop()
 	if err := a.printFindings(k.findings); err != nil {
 		return err
 	}
@@ -122,6 +121,19 @@ func (a *app) check(ctx context.Context) error {
 		return exitWith(exitDifferences, nil)
 	}
 	return nil
+}
+
+// examine looks at everything, in the order in which one thing rests on another.
+func (k *checker) examine(ctx context.Context, warnings []config.Warning) {
+	k.configuration(warnings)
+	k.redirect()
+	k.tokenStore()
+	k.kafka(ctx)
+	k.registry(ctx)
+	k.progress.at("LinkedIn", 0, 0)
+	k.linkedin(ctx)
+	k.progress.at("webhook", 0, 0)
+	k.webhook(ctx)
 }
 
 // reportInvalid shows what is wrong with the configuration as findings.
@@ -157,6 +169,21 @@ func (k *checker) failed() bool {
 	return false
 }
 
-// checkTimeout bounds each part of the check: a command that ends must not wait
-// for what is away.
-const checkTimeout = 20 * time.Second
+const (
+	// checkTimeout bounds each question of the check: a command that ends must not
+	// wait for what is away.
+	checkTimeout = 20 * time.Second
+	// eachForm is added for each form where there are as many questions as forms.
+	eachForm = 100 * time.Millisecond
+	// pingTimeout bounds the first question.
+	pingTimeout = 10 * time.Second
+)
+
+// bounded gives work the time that one question may take, or so many of them as
+// there are forms.
+func (k *checker) bounded(ctx context.Context, what string, work func(context.Context)) {
+	k.progress.at(what, 0, 0)
+	ctx, cancel := context.WithTimeout(ctx, checkTimeout+time.Duration(len(k.state.Forms))*eachForm)
+	defer cancel()
+	work(ctx)
+}

@@ -17,22 +17,35 @@ import (
 )
 
 func (k *checker) kafka(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, 3*checkTimeout)
-	defer cancel()
 	s := k.system
-	if k.away = s.cluster.Ping(ctx); k.away != nil {
+	if k.away = k.reach(ctx); k.away != nil {
 		k.fail("kafka reachable", "look at kafka.brokers, kafka.tls and kafka.sasl", k.away)
 		return
 	}
 	k.pass("kafka reachable", "%s", strings.Join(s.config.Kafka.Brokers, ", "))
-	k.brokers(ctx)
-	k.checkpoints(ctx)
-	lacking := k.permissions(ctx)
-	k.transactions(ctx, lacking)
+	k.bounded(ctx, "Kafka's brokers", k.brokers)
+	k.bounded(ctx, "checkpoints", k.checkpoints)
+	var lacking []kafka.AuthorizationError
+	k.bounded(ctx, "permissions", func(ctx context.Context) { lacking = k.permissions(ctx) })
+	k.bounded(ctx, "transactions", func(ctx context.Context) { k.transactions(ctx, lacking) })
 	if !lacks(lacking, "group", s.config.Name) {
-		k.group(ctx)
+		k.bounded(ctx, "consumer group", k.group)
 	}
-	k.topics(ctx)
+	k.bounded(ctx, "topics", k.topics)
+}
+
+// reach asks for a sign of life. What answers in another language than Kafka's may
+// keep us waiting.
+func (k *checker) reach(ctx context.Context) error {
+	k.progress.at("reaching Kafka", 0, 0)
+	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	defer cancel()
+	err := k.system.cluster.Ping(ctx)
+	if err != nil && ctx.Err() != nil {
+		return fmt.Errorf("no answer of a Kafka broker at %s within %s: %w",
+			strings.Join(k.system.config.Kafka.Brokers, ", "), config.FormatDuration(pingTimeout), err)
+	}
+	return err
 }
 
 // checkpoints reads what there is, and lets the requests of this command count

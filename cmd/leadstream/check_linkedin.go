@@ -12,61 +12,11 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"leadstream/config"
-	"leadstream/internal/checkpoint"
 	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
 	"leadstream/internal/linkedin"
 	"leadstream/internal/oauth"
 )
-
-func (k *checker) registry(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
-	defer cancel()
-	if err := k.system.registry.Ping(ctx); err != nil {
-		k.fail("schema registry", "look at registry.url, registry.username, registry.password and registry.ca_file", err)
-		return
-	}
-	k.pass("schema registry", "%s", k.system.config.Registry.URL)
-	k.schemas(ctx)
-}
-
-// schemas looks whether the registry still has the schemas that records name.
-func (k *checker) schemas(ctx context.Context) {
-	if len(k.state.Forms) == 0 {
-		return // nothing was registered
-	}
-	var unknown []string
-	for id, form := range k.state.Forms {
-		if form.SchemaID == 0 {
-			continue
-		}
-		known, err := k.registered(ctx, id, form)
-		if err != nil {
-			k.fail("schemas", "look at the registry's log", err)
-			return
-		}
-		if !known {
-			unknown = append(unknown, fmt.Sprintf("%d of form %s", form.SchemaID, id))
-		}
-	}
-	if len(unknown) > 0 {
-		slices.Sort(unknown)
-		k.warn("schemas", "restore the registry's backup; without one the next start registers them anew, and records written before cannot be read",
-			"the registry does not know %s", strings.Join(unknown, ", "))
-		return
-	}
-	k.pass("schemas", "the registry knows those of all %d forms", len(k.state.Forms))
-}
-
-func (k *checker) registered(ctx context.Context, id string, form checkpoint.Form) (bool, error) {
-	versions, err := k.system.registry.Versions(ctx, k.system.config.Kafka.TopicPrefix+id+"-value")
-	for _, v := range versions {
-		if v.ID == form.SchemaID {
-			return true, err
-		}
-	}
-	return false, err
-}
 
 func (k *checker) linkedin(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, 3*checkTimeout)

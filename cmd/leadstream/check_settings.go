@@ -150,7 +150,9 @@ func askWebhook(ctx context.Context, address, challenge string) (answer challeng
 	if err != nil {
 		return answer, err
 	}
-	res, err := http.DefaultClient.Do(req)
+	// LinkedIn asks this address, and not one that it may lead to.
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	res, err := client.Do(req)
 	if err != nil {
 		return answer, err
 	}

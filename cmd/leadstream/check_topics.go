@@ -28,6 +28,7 @@ func (k *checker) topics(ctx context.Context) {
 		}
 		return
 	}
+	k.there = found
 	info, ok := found[checkpoints]
 	switch {
 	case !ok:

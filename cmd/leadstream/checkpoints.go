@@ -11,11 +11,13 @@ import (
 	"strings"
 	"time"
 
+	"github.com/go-json-experiment/json/jsontext"
 	"github.com/spf13/cobra"
 
 	"leadstream/config"
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/delivery"
+	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
 	"leadstream/internal/linkedin"
 )
@@ -118,12 +120,22 @@ func (a *app) listCheckpoints(ctx context.Context, prefixes []string) error {
 			}
 			value = quoted
 		}
+		value = legible(value)
 		rows = append(rows, checkpointRow{key, value})
 	}
 	return printList(a, rows,
 		column[checkpointRow]{"key", func(r checkpointRow) string { return r.Key }},
 		column[checkpointRow]{"value", func(r checkpointRow) string { return string(r.Value) }},
 	)
+}
+
+// legible is JSON with nothing escaped that need not be.
+func legible(value json.RawMessage) json.RawMessage {
+	out := jsontext.Value(slices.Clone(value))
+	if out.Format(jsontext.PreserveRawStrings(false), jsontext.SpaceAfterColon(false), jsontext.SpaceAfterComma(false), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) != nil {
+		return value
+	}
+	return json.RawMessage(out)
 }
 
 // isToken tells records of tokens, which are not progress.
@@ -149,7 +161,7 @@ func (a *app) setCheckpoint(ctx context.Context, key, text string) error {
 	if err := writeCheckpoints(ctx, c, cluster, set); err != nil {
 		return err
 	}
-	return a.print("Written: " + key + ".\n")
+	return a.print("Written: " + key + ".\n") // it can be printed: it was checked
 }
 
 // begin adds to what is written into a topic without progress the record by which the
@@ -178,6 +190,9 @@ func checkpointValue(key, text string) ([]byte, error) {
 	if isToken(key) {
 		return nil, usageErrorf("record %q holds tokens, not progress: leadstream auth login gives new ones", key)
 	}
+	if !config.Printable(key) {
+		return nil, usageErrorf("key %q must not hold line breaks, control characters or others that are not seen", key)
+	}
 	record, err := checkpoint.Edited(key, []byte(text), time.Now())
 	if err != nil {
 		return nil, exitWith(exitUsage, err)
@@ -187,7 +202,7 @@ func checkpointValue(key, text string) ([]byte, error) {
 		id := strings.TrimPrefix(key, checkpoint.FormKey(""))
 		fields, err := savedFields(id, *r)
 		if stored, ok := errors.AsType[*checkpoint.UnreadableError](err); ok { // this one is not stored yet
-			err = fmt.Errorf("record %q: its fields cannot be read: %w", key, stored.Err)
+			err = fmt.Errorf("record %q: its fields cannot be read: %w", key, fault.Plain(stored.Err))
 		}
 		if err == nil && fields.FormID() != id {
 			err = fmt.Errorf("record %q: its fields are those of form %s", key, fields.FormID())
@@ -198,7 +213,7 @@ func checkpointValue(key, text string) ([]byte, error) {
 	case *checkpoint.Requests:
 		var counters linkedin.Counters
 		if err := json.Unmarshal(r.Counters, &counters); err != nil {
-			return nil, usageErrorf("record %q: its counters cannot be read: %w", key, err)
+			return nil, usageErrorf("record %q: its counters cannot be read: %w", key, fault.Plain(err))
 		}
 	}
 	return checkpoint.Encode(record)
@@ -235,7 +250,7 @@ func (a *app) resetCheckpoints(ctx context.Context, keys []string, all bool) err
 	if err := writeCheckpoints(ctx, c, cluster, gone); err != nil {
 		return err
 	}
-	return a.print("Removed: " + strings.Join(slices.Sorted(maps.Keys(gone)), ", ") + ".\n")
+	return a.print("Removed: " + printable(strings.Join(slices.Sorted(maps.Keys(gone)), ", ")) + ".\n")
 }
 
 // writeCheckpoints commits records, nil values as removals, as the only writer:

@@ -79,6 +79,7 @@ func (v *viewer) ready() web.Readiness {
 	r.Degraded = append(r.Degraded, roles(st)...)
 	r.Degraded = append(r.Degraded, v.unread(st, consent)...)
 	r.Degraded = append(r.Degraded, suspended(st)...)
+	r.Degraded = append(r.Degraded, unreadable(st)...)
 	return r
 }
 
@@ -277,6 +278,16 @@ func suspended(st connector.Status) []web.Degradation {
 		list = append(list, web.Degradation{Part: "form", Reason: reason, Todo: b.todo})
 	}
 	return list
+}
+
+// unreadable are the forms with records that the registry knows no schema of.
+func unreadable(st connector.Status) []web.Degradation {
+	forms, todo := st.Unreadable()
+	if len(forms) == 0 {
+		return nil
+	}
+	return []web.Degradation{{Part: connector.PartSchemas, Todo: todo,
+		Reason: "records of " + several(forms) + " cannot be read: the registry has lost schemas that they carry, or has given their ids to others"}}
 }
 
 // bundle is what has one problem and one remedy, told in one line.

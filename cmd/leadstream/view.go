@@ -261,6 +261,8 @@ func forms(st connector.Status, sources []web.Source, at time.Time) []web.Form {
 		switch {
 		case f.Suspended():
 			row.State = web.Failing
+		case len(f.Lost) > 0:
+			row.State, row.Label = web.Failing, "Records cannot be read"
 		case f.Gone():
 			row.State, row.Label = web.Waiting, "Gone"
 		case row.Owed:

@@ -304,7 +304,7 @@ func (p statusPage) Spoken(text string) string { return ids.ReplaceAllStringFunc
 // themselves.
 var partNames = map[string]string{
 	"kafka": "Kafka", "registry": "Schema registry", "linkedin": "LinkedIn", "consent": "LinkedIn",
-	"role": "Access", "form": "Form", "source": "Reading", "dead_letters": "Dead letters", "replay": "Replay", "clock": "Clock",
+	"role": "Access", "form": "Form", "schemas": "Schemas", "source": "Reading", "dead_letters": "Dead letters", "replay": "Replay", "clock": "Clock",
 }
 
 // Named is the name of the organization that part is the URN of, of the form

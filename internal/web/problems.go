@@ -13,8 +13,8 @@ import (
 type Problem struct {
 	// State: Failing needs a person, Warning one who looks soon, Waiting nobody.
 	State State `json:"state"`
-	// Part is kafka, registry, consent, role, source, form, dead_letters, or that of
-	// an Error.
+	// Part is kafka, registry, schemas, consent, role, source, form, dead_letters, or
+	// that of an Error.
 	Part string `json:"part"`
 	// Text is what is amiss, and why.
 	Text string `json:"text"`
@@ -26,6 +26,7 @@ const (
 	partDeadLetters = "dead_letters"
 	partForm        = "form"
 	partRole        = "role"
+	partSchemas     = "schemas"
 	partSource      = "source"
 )
 
@@ -44,6 +45,7 @@ func (p *statusPage) problems() []Problem {
 	c.consent()
 	c.roles()
 	c.sources()
+	c.records()
 	c.forms()
 	c.deadLetters()
 	c.errors()
@@ -163,6 +165,16 @@ func (c *collector) sources() {
 		}
 	}
 	c.addAll(partSource, &of, func(g *gathered, names string) string { return g.why + " (" + names + ")" })
+}
+
+// records tells of those that cannot be read any more. The leads of their forms do
+// not wait.
+func (c *collector) records() {
+	for _, d := range c.page.Degraded {
+		if d.Part == partSchemas {
+			c.add(Failing, d.Part, c.page.Spoken(d.Reason), d.Todo)
+		}
+	}
 }
 
 // forms are those whose leads wait until somebody acts.

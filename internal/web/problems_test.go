@@ -95,7 +95,7 @@ func (c chance) view() (View, []Degradation) {
 			Time: noon, Since: noon.Add(-time.Duration(c.IntN(10)) * time.Minute)})
 	}
 	var degraded []Degradation
-	for _, part := range []string{"kafka", "registry", "consent", "role", "source", "form", "something new"} {
+	for _, part := range []string{"kafka", "registry", "schemas", "consent", "role", "source", "form", "something new"} {
 		if c.amiss(6) {
 			degraded = append(degraded, Degradation{Part: part, Reason: part + " is amiss", Todo: c.text("mend it")})
 		}
@@ -180,6 +180,24 @@ func TestFormsThatWaitForOneReasonAreOneProblemWithTheReasonAndWhatToDo(t *testi
 	v.Forms[1].Problem, v.Forms[1].Todo = "the registry refuses the schema", "see why"
 	if list := problemsOf(t, v); len(list) != 2 || !strings.Contains(list[0].Text, " and ") && !strings.Contains(list[0].Text, ", ") {
 		t.Errorf("two reasons are told as %+v", list)
+	}
+}
+
+// TestRecordsThatCannotBeReadAreOneProblemAndNoLeadsWait: new leads of such a form go
+// out.
+func TestRecordsThatCannotBeReadAreOneProblemAndNoLeadsWait(t *testing.T) {
+	v := sampleView()
+	for i := range 2 {
+		v.Forms[i].State, v.Forms[i].Cause, v.Forms[i].Problem, v.Forms[i].Todo = Failing, partSchemas, "the registry does not know", "restore the backup"
+	}
+	v.Errors = []Error{{Part: partSchemas, Text: "the registry does not know", Todo: "restore the backup", Time: noon, Since: noon.Add(-time.Hour)}}
+	lost := Degradation{Part: partSchemas, Reason: "records of " + v.Forms[0].ID + ", " + v.Forms[1].ID + " cannot be read: lost", Todo: "restore the backup"}
+	x := one(t, v, lost)
+	if want := "records of " + v.Forms[0].Name + ", " + v.Forms[1].Name + " cannot be read: lost"; x.State != Failing || x.Text != want || x.Todo != lost.Todo {
+		t.Errorf("problem = %+v, want %q", x, want)
+	}
+	if list := problemsOf(t, v, lost, Degradation{Part: "registry", Reason: "the registry does not answer", Todo: "see that it runs"}); len(list) != 2 || strings.Contains(list[0].Text+list[1].Text, "wait") {
+		t.Errorf("with the registry away: %+v, want nothing of leads that wait", list)
 	}
 }
 

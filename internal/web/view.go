@@ -222,7 +222,7 @@ type Error struct {
 	// State: Failing needs a person, Waiting is tried again by itself, Warning is for
 	// a person to look at, but stops nothing; empty is Failing.
 	State State  `json:"state,omitzero"`
-	Part  string `json:"part"` // kafka, registry, linkedin, consent, replay, an organization's URN, a form's id
+	Part  string `json:"part"` // kafka, registry, schemas, linkedin, consent, replay, an organization's URN, a form's id
 	Text  string `json:"text"`
 	Todo  string `json:"todo,omitzero"`
 	// Over: it has mended since.
@@ -243,7 +243,7 @@ type Readiness struct {
 
 // Degradation is one thing that does not work.
 type Degradation struct {
-	Part string `json:"part"` // kafka, registry, consent, notifications, role, form, source
+	Part string `json:"part"` // kafka, registry, schemas, consent, notifications, role, form, source
 	// Reason says what is amiss: with organizations by URN and forms by id.
 	Reason string `json:"reason"`
 	Todo   string `json:"todo,omitzero"`
