@@ -33,6 +33,9 @@ func isForm(text string) bool {
 // flagError is an error of a flag without Go's words for numbers.
 func flagError(_ *cobra.Command, err error) error {
 	invalid, ok := errors.AsType[*pflag.InvalidValueError](err)
+	if ok && invalid.GetFlag().Value.Type() == "duration" {
+		return fmt.Errorf("--%s is %q, must be a length of time, as 20s, 5m or 1h30m", invalid.GetFlag().Name, invalid.GetValue())
+	}
 	number, ours := errors.AsType[*strconv.NumError](err)
 	if !ok || !ours {
 		return err

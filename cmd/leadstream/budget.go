@@ -5,7 +5,9 @@ import (
 	"encoding/json"
 	"fmt"
 
+	"leadstream/internal/checkpoint"
 	"leadstream/internal/delivery"
+	"leadstream/internal/fault"
 	"leadstream/internal/linkedin"
 	"leadstream/internal/web"
 )
@@ -35,7 +37,8 @@ func (s *system) state(ctx context.Context) (delivery.State, error) {
 func (s *system) restore(saved json.RawMessage) error {
 	var counters linkedin.Counters
 	if err := json.Unmarshal(saved, &counters); err != nil {
-		return fmt.Errorf("reading the request counters: %w", err)
+		return fmt.Errorf("reading the counters of checkpoint record %q (it can be removed with `leadstream checkpoints reset %s`): %w",
+			checkpoint.RequestsKey, checkpoint.RequestsKey, fault.Plain(err))
 	}
 	s.linkedin.Restore(counters)
 	return nil

@@ -20,7 +20,10 @@ import (
 
 // deadLetter is one dead letter, without its element.
 type deadLetter struct {
-	Key     string    `json:"key"`
+	Key string `json:"key"`
+	// Lead is its id, also where the key is a hash because its time cannot be read;
+	// empty when it cannot be read itself.
+	Lead    string    `json:"lead,omitempty"`
 	Time    time.Time `json:"time"`
 	Topic   string    `json:"topic,omitempty"`
 	Owner   string    `json:"owner,omitempty"`
@@ -97,6 +100,7 @@ func readDeadLetters(ctx context.Context, cluster *kafka.Cluster, name string) (
 				d.Message = string(h.Value)
 			}
 		}
+		d.Lead = linkedin.Parse(d.element).ID
 		latest[at] = d
 		return nil
 	})
@@ -128,6 +132,7 @@ func (a *app) listDeadLetters(ctx context.Context) error {
 	}
 	return printList(a, letters,
 		column[deadLetter]{"key", func(d deadLetter) string { return d.Key }},
+		column[deadLetter]{"lead", func(d deadLetter) string { return d.Lead }},
 		column[deadLetter]{"time", func(d deadLetter) string { return lead.Stamp(d.Time) }},
 		column[deadLetter]{"stage", func(d deadLetter) string { return d.Stage }},
 		column[deadLetter]{"class", func(d deadLetter) string { return d.Class }},

@@ -2,12 +2,17 @@ package main
 
 import (
 	"bytes"
+	"encoding/json"
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"leadstream/connector"
+	"leadstream/internal/delivery"
 	"leadstream/internal/kafka"
+	"leadstream/internal/lead"
+	"leadstream/internal/linkedinsim"
 )
 
 func TestARetryThatEndsMidwayShowsWhatItDid(t *testing.T) {
@@ -29,5 +34,37 @@ func TestARetryThatEndsMidwayShowsWhatItDid(t *testing.T) {
 	}
 	if err := a.printOutcomes(done, nil); exitCode(err) != exitDifferences {
 		t.Errorf("printOutcomes = %v, want the exit code of differences", err)
+	}
+}
+
+// TestADeadLetterShowsTheIDOfItsLead also where its time, and so its key, cannot be
+// read.
+func TestADeadLetterShowsTheIDOfItsLead(t *testing.T) {
+	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Seed: 1})
+	if got := s.run(t.Context(), nil, "run", "--once"); got.code != 0 {
+		t.Fatal(got.stderr)
+	}
+	letters := []delivery.DeadLetter{
+		{Response: &lead.Response{Raw: []byte(`{"id":"8f0c2b9e-6","submittedAt":"soon","owner":{"organization":"urn:li:organization:1"}}`)}, Reason: "UnreadableElement"},
+		{Response: &lead.Response{Raw: []byte(`{"id":7,"submittedAt":1}`)}, Reason: "UnreadableElement"},
+		{Response: &lead.Response{Raw: []byte(`"no object"`)}, Reason: "UnreadableElement"},
+	}
+	for _, l := range letters {
+		s.append(kafka.Message{Topic: delivery.DeadLetterTopic("leadstream"), Key: []byte(l.Key()), Value: l.Raw, Time: time.Now()})
+	}
+	got := s.run(t.Context(), nil, "deadletters", "list", "-o", "json")
+	var list []deadLetter
+	if err := json.Unmarshal([]byte(got.stdout), &list); err != nil || len(list) != len(letters) {
+		t.Fatalf("%d dead letters, %v: %s%s", len(list), err, got.stdout, got.stderr)
+	}
+	ids := map[string]bool{}
+	for _, l := range list {
+		ids[l.Lead] = true
+	}
+	if !ids["8f0c2b9e-6"] {
+		t.Errorf("the leads shown are %v", ids)
+	}
+	if table := s.run(t.Context(), nil, "deadletters", "list").stdout; !strings.Contains(table, "8f0c2b9e-6") || !strings.Contains(table, "LEAD") {
+		t.Errorf("the table does not show the lead:\n%s", table)
 	}
 }

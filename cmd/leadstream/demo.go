@@ -300,7 +300,7 @@ func (d *demonstration) ledger(ctx context.Context) ([]string, error) {
 			SubmittedAt int64  `json:"submittedAt"`
 		}
 		if err := json.Unmarshal(lines.Bytes(), &entry); err != nil {
-			return nil, fmt.Errorf("reading the ledger: %w", err)
+			return nil, fmt.Errorf("reading the ledger: %w", fault.Plain(err))
 		}
 		made = append(made, entry.ID+"@"+time.UnixMilli(entry.SubmittedAt).UTC().Format("2006-01-02T15:04:05.000Z07:00"))
 	}

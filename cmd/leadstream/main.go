@@ -10,6 +10,7 @@ import (
 )
 
 func main() {
+	signal.Ignore(syscall.SIGPIPE) // a closed pipe is an error like any other, and a lost log line no reason to stop
 	leaveNoCore()
 	crashWithOne()
 	signals := make(chan os.Signal, 2) // room for both that count

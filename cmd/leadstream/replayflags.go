@@ -28,6 +28,9 @@ func (f *replayFlags) add(flags *pflag.FlagSet) {
 	flags.StringVar(&f.id, "replay-id", "", "`ID` of the replay, by which it is resumed and found done; the default is made of the flags as written")
 }
 
+// longestReplayID is generous for a name that people read.
+const longestReplayID = 200
+
 // retained is how long LinkedIn keeps leads (Lead Sync API: 365 days).
 const retained = 365 * 24 * time.Hour
 
@@ -38,6 +41,10 @@ func (f *replayFlags) options(now time.Time) (*connector.ReplayOptions, string, 
 		if flag := f.flags.Lookup(name); flag.Changed && flag.Value.String() == "" {
 			return nil, "", usageErrorf("--%s is empty: give it a value, or leave it out", name)
 		}
+	}
+	if len(f.id) > longestReplayID || f.id != strings.TrimSpace(f.id) || !config.Printable(f.id) {
+		return nil, "", usageErrorf("--replay-id is %.*q, must be at most %d bytes without line breaks, control characters and blanks around it: it names a record and stands in headers",
+			longestReplayID, f.id, longestReplayID)
 	}
 	if f.from == "" {
 		for _, other := range []string{"replay-to", "replay-mode", "replay-id"} {

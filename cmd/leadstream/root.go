@@ -1,9 +1,11 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -23,6 +25,8 @@ type process struct {
 // run is the whole program: it runs one command to its end and returns the
 // exit code. When ctx ends, the command drains and ends.
 func run(ctx context.Context, p process) int {
+	out := &results{w: p.stdout}
+	p.stdout = out
 	a := &app{process: p}
 	root := newRoot(a)
 	root.SetArgs(p.args)
@@ -34,6 +38,9 @@ func run(ctx context.Context, p process) int {
 	if err == nil {
 		err = a.misused
 	}
+	if lost := out.failure(); lost != nil { // whatever came of the command, nobody sees it
+		a.started, err = true, exitWith(exitUnexpected, fmt.Errorf("writing the result to standard output: %w", lost))
+	}
 	if err == nil {
 		return exitDone
 	}
@@ -44,6 +51,32 @@ func run(ctx context.Context, p process) int {
 		fmt.Fprintf(p.stderr, "leadstream: %s\n", text)
 	}
 	return exitCode(err)
+}
+
+// results is standard output. It remembers that something could not be written, which
+// not everybody who prints asks. It is safe for concurrent use.
+type results struct {
+	w io.Writer
+
+	mu  sync.Mutex
+	err error
+}
+
+// Write implements io.Writer.
+func (r *results) Write(p []byte) (int, error) {
+	n, err := r.w.Write(p)
+	if err != nil {
+		r.mu.Lock()
+		r.err = cmp.Or(r.err, err)
+		r.mu.Unlock()
+	}
+	return n, err
+}
+
+func (r *results) failure() error {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.err
 }
 
 // app is what the commands share: the process they run in and the flags that

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -173,7 +174,9 @@ func newTail(a *app) *cobra.Command {
 		Short: "Show committed leads, decoded, as they arrive",
 		Long: `Prints each lead as a read_committed consumer sees it, one JSON object on a
 line, from now on or, with --from-beginning, from the first. Without forms it
-follows every topic that the installation publishes to. Ctrl-C ends it.`,
+follows every topic that the installation publishes to, also those to come; a
+form is named by its number, and one that nobody knows is refused. Ctrl-C ends
+it.`,
 		RunE: func(cmd *cobra.Command, forms []string) error {
 			c, log, err := a.load("registry.url")
 			if err != nil {
@@ -200,14 +203,17 @@ follows every topic that the installation publishes to. Ctrl-C ends it.`,
 	return cmd
 }
 
-// announce refuses what names no form, and says which topics are waited for, since
-// a tail of what is not there is silent.
+// announce refuses what names no form that there is, and says which topics are waited
+// for, since a tail of what is not there is silent.
 func (a *app) announce(ctx context.Context, from *consumer, forms []string) error {
 	prefix := from.config.Kafka.TopicPrefix
 	for _, form := range forms {
 		if !isForm(strings.TrimPrefix(form, prefix)) {
 			return usageErrorf("%q is no form: a form is named by its number (see leadstream forms) or its topic, %s and the number", form, prefix)
 		}
+	}
+	if err := from.learnForms(ctx); err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
+		return err
 	}
 	topics, err := from.topicsOf(ctx, forms)
 	if err != nil {
@@ -219,6 +225,12 @@ func (a *app) announce(ctx context.Context, from *consumer, forms []string) erro
 	}
 	if len(topics) == 0 {
 		fmt.Fprintln(a.stderr, "leadstream: no form has a topic yet, waiting for the first one")
+	}
+	for _, form := range forms {
+		id := strings.TrimPrefix(form, prefix)
+		if _, ok := there[prefix+id]; !ok && !from.forms[id] {
+			return usageErrorf("there is no form %s: no topic %s%s, and the connector has met none of that number; leadstream forms lists those there are", id, prefix, id)
+		}
 	}
 	for _, topic := range topics {
 		if _, ok := there[topic]; !ok {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"io"
 	"path/filepath"
@@ -135,25 +136,39 @@ func TestFormsThatAreNotThereAreRefusedOrWaitedForAloud(t *testing.T) {
 	if got := s.run(t.Context(), nil, "tail", "abc"); got.code != exitUsage || !strings.Contains(got.stderr, `"abc" is no form`) {
 		t.Errorf("tail abc: exit code %d, %q", got.code, got.stderr)
 	}
-	for want, args := range map[string][]string{
-		"leadstream: topic linkedin.leads.99 does not exist yet, waiting for it\n": {"tail", "99"},
-		"leadstream: topic linkedin.leads.98 does not exist yet, waiting for it\n": {"tail", "linkedin.leads.98"},
-		"leadstream: no form has a topic yet, waiting for the first one\n":         {"tail"},
-	} {
-		ctx, cancel := context.WithCancel(t.Context())
-		out, in := io.Pipe()
-		ended := make(chan int, 1)
-		go func() {
-			ended <- run(ctx, process{args: args, environ: s.environ(nil), stdin: strings.NewReader(""), stdout: io.Discard, stderr: in})
-		}()
-		said := make([]byte, len(want))
-		if _, err := io.ReadFull(out, said); err != nil || string(said) != want {
-			t.Errorf("%q said %q, %v; want %q", args, said, err, want)
+	for _, form := range []string{"99", "linkedin.leads.98"} {
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second) // of a tail that waits all the same
+		var stderr bytes.Buffer
+		code := run(ctx, process{args: []string{"tail", form}, environ: s.environ(nil), stdin: strings.NewReader(""), stdout: io.Discard, stderr: &stderr})
+		if id := strings.TrimPrefix(form, "linkedin.leads."); code != exitUsage || ctx.Err() != nil || !strings.Contains(stderr.String(), "there is no form "+id) || !strings.Contains(stderr.String(), "leadstream forms") {
+			t.Errorf("tail %s: exit code %d, %q", form, code, stderr.String())
 		}
 		cancel()
-		if code := <-ended; code != 0 {
-			t.Errorf("%q: exit code %d", args, code)
-		}
+	}
+	tailWaits(t, s, "leadstream: no form has a topic yet, waiting for the first one\n")
+	s.known(1) // one whose topic is not made yet
+	tailWaits(t, s, "leadstream: topic linkedin.leads.7130000000000100000 does not exist yet, waiting for it\n", "7130000000000100000")
+}
+
+// tailWaits wants a tail to say that, and to go on until it is ended.
+func tailWaits(t *testing.T, s *stack, want string, forms ...string) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	out, in := io.Pipe()
+	ended := make(chan int, 1)
+	go func() {
+		ended <- run(ctx, process{args: append([]string{"tail"}, forms...), environ: s.environ(nil), stdin: strings.NewReader(""), stdout: io.Discard, stderr: in})
+		in.Close()
+	}()
+	said := make([]byte, len(want))
+	if _, err := io.ReadFull(out, said); err != nil || string(said) != want {
+		t.Errorf("tail %q said %q, %v; want %q", forms, said, err, want)
+	}
+	go io.Copy(io.Discard, out) //nolint:errcheck // whatever else it says
+	cancel()
+	if code := <-ended; code != 0 {
+		t.Errorf("tail %q: exit code %d", forms, code)
 	}
 }
 
