@@ -72,7 +72,7 @@ def text(raw):
     return None if raw is None else raw.decode("utf-8")
 
 
-def describe(message, registry, raw):
+def describe(message, registry, raw, ids):
     line = {
         "topic": message.topic(), "partition": message.partition(), "offset": message.offset(),
         "time": message.timestamp()[1], "key": text(message.key()),
@@ -81,6 +81,8 @@ def describe(message, registry, raw):
     value = message.value()
     if value is not None and raw:
         line["text"] = text(value)
+    elif value is not None and ids:
+        line["schema_id"] = struct.unpack(">bI", value[:5])[1]
     elif value is not None:
         line["schema_id"], line["value"] = registry.decode(value)
     show(line)
@@ -115,6 +117,7 @@ def main():
     arguments.add_argument("--prefix", required=True, help="of the topics")
     arguments.add_argument("--isolation", default="read_committed")
     arguments.add_argument("--raw", action="store_true", help="values are texts, not Avro")
+    arguments.add_argument("--ids", action="store_true", help="schema ids alone, whatever they name")
     arguments.add_argument("--follow", action="store_true", help="go on for ever, new topics too")
     a = arguments.parse_args()
     consumer = Consumer({
@@ -137,7 +140,7 @@ def main():
         for message in consumer.consume(1000, timeout=0.05):
             error = message.error()
             if error is None:
-                describe(message, registry, a.raw)
+                describe(message, registry, a.raw, a.ids)
             elif error.code() == KafkaError._PARTITION_EOF:
                 watch.open.discard((message.topic(), message.partition()))
             elif not a.follow:
