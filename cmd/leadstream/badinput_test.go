@@ -19,6 +19,7 @@ import (
 // Bad input of every kind ends with the documented code and an error that names
 // the thing, the value and what to do.
 func TestBadInputGetsAClearErrorAndItsExitCode(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
 	dir := t.TempDir()
 	write := func(name, text string, mode os.FileMode) string {
@@ -102,6 +103,7 @@ func (s *stack) cluster() *kafka.Cluster {
 }
 
 func TestACheckpointTopicThatIsNotCompactedEndsTheStart(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
 	_, err := s.cluster().CreateTopics(t.Context(), []kafka.TopicSpec{{Name: "leadstream.checkpoints", Partitions: 1, ReplicationFactor: 1,
 		Configs: map[string]string{"cleanup.policy": "delete"}}})
@@ -115,6 +117,7 @@ func TestACheckpointTopicThatIsNotCompactedEndsTheStart(t *testing.T) {
 }
 
 func TestOnceCatchesUpAndEnds(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 2, Events: 2, Forms: 2, Leads: 300, Seed: 1})
 	for restart := range 2 {
 		if got := s.run(t.Context(), nil, "run", "--once"); got.code != 0 {
@@ -135,6 +138,7 @@ func TestOnceCatchesUpAndEnds(t *testing.T) {
 }
 
 func TestAnotherInstallationsTopicSuspendsTheFormAndIsNamed(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
 	if got := s.run(t.Context(), nil, "run", "--once"); got.code != 0 {
 		t.Fatalf("the first installation: exit code %d:\n%s", got.code, got.stderr)
@@ -146,6 +150,7 @@ func TestAnotherInstallationsTopicSuspendsTheFormAndIsNamed(t *testing.T) {
 }
 
 func TestChangesOfProgressAreRefusedWhileAConnectorRuns(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
 	if got := s.run(t.Context(), nil, "run", "--once"); got.code != 0 {
 		t.Fatalf("exit code %d:\n%s", got.code, got.stderr)

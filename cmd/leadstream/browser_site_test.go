@@ -21,20 +21,6 @@ import (
 	"leadstream/internal/linkedinsim"
 )
 
-// asProgram has the test's own executable be the program, so that these tests
-// look at whole processes.
-const asProgram = "RUN_AS_THE_PROGRAM"
-
-func TestMain(m *testing.M) {
-	if os.Getenv(asProgram) != "" {
-		if err := os.Unsetenv(asProgram); err != nil {
-			panic(err)
-		}
-		main()
-	}
-	os.Exit(m.Run())
-}
-
 // site is an installation with a browser in front of it: a simulated LinkedIn,
 // Kafka and a registry in this process, the program in others.
 type site struct {
@@ -69,7 +55,7 @@ func (s *site) start(args ...string) *child {
 	c := &child{t: s.t, url: fmt.Sprintf("http://localhost:%d", port), done: make(chan struct{})}
 	c.cmd = exec.Command(os.Args[0], append([]string{"run"}, args...)...)
 	c.cmd.Dir, c.cmd.Env = s.t.TempDir(), s.environ(map[string]string{
-		asProgram: "yes", "PATH": os.Getenv("PATH"), "HOME": s.t.TempDir(),
+		actAs: "program", "PATH": os.Getenv("PATH"), "HOME": s.t.TempDir(),
 		"LEADSTREAM_HTTP_LISTEN":           fmt.Sprintf("127.0.0.1:%d", port),
 		"LEADSTREAM_LINKEDIN_REDIRECT_URL": c.url + "/oauth/callback",
 	})

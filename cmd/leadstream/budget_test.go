@@ -36,6 +36,7 @@ func TestThePageSaysThatRequestsArePaced(t *testing.T) {
 
 // What a command asks of LinkedIn counts with what was asked on that day before.
 func TestACommandsRequestsCountWithThoseOfTheDay(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 1, Seed: 1})
 	s.must("run", "--once")
 	c, _, err := config.Load(config.LoadOptions{NoFile: true, Environ: s.environ(webhooks)})

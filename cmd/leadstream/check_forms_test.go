@@ -11,6 +11,7 @@ import (
 // TestCheckReadsTheFormsThatLeadsTake: one that is refused keeps its leads waiting,
 // one that is gone does not.
 func TestCheckReadsTheFormsThatLeadsTake(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 2, Forms: 2, Leads: 20, Seed: 1})
 	const form = "7130000000000000001"
 	for _, started := range []bool{false, true} {
@@ -44,6 +45,7 @@ func TestCheckReadsTheFormsThatLeadsTake(t *testing.T) {
 
 // No lead goes out while LinkedIn refuses to show its form; all do once it is shown.
 func TestABackfillWaitsForAFormThatIsRefused(t *testing.T) {
+	t.Parallel()
 	for _, status := range []int{http.StatusBadRequest, http.StatusForbidden, http.StatusServiceUnavailable} {
 		t.Run(http.StatusText(status), func(t *testing.T) {
 			s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 40, Seed: 1})

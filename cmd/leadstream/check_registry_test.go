@@ -65,6 +65,7 @@ func (s *stack) ask(method, path, body string) string {
 // TestCheckSeesARegistryThatTakesNoSchemas, whatever says so, and registers nothing to
 // find out.
 func TestCheckSeesARegistryThatTakesNoSchemas(t *testing.T) {
+	t.Parallel()
 	refusing := func(status int, body string) func(http.ResponseWriter, *http.Request) bool {
 		return func(w http.ResponseWriter, r *http.Request) bool {
 			if r.Method != http.MethodPost || !strings.HasSuffix(r.URL.Path, "/versions") {
@@ -118,6 +119,7 @@ func TestCheckSeesARegistryThatTakesNoSchemas(t *testing.T) {
 // TestALostRegistryIsToldWhereverTheStateIsShown: by check, the probe, the page, the
 // metrics and the log, until the leads are published again.
 func TestALostRegistryIsToldWhereverTheStateIsShown(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 2, Forms: 2, Leads: 20, Seed: 1})
 	if got := s.run(t.Context(), nil, "run", "--once"); got.code != 0 {
 		t.Fatalf("run --once: %s", got.stderr)
@@ -172,6 +174,7 @@ func TestALostRegistryIsToldWhereverTheStateIsShown(t *testing.T) {
 // TestCheckOfManyFormsEndsWell: how long it takes grows with the forms, and no bound of
 // one question is one of all.
 func TestCheckOfManyFormsEndsWell(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Seed: 1})
 	over := s.before(func(http.ResponseWriter, *http.Request) bool {
 		time.Sleep(40 * time.Millisecond) // a registry far away
@@ -238,6 +241,7 @@ func (s *stack) known(forms int) {
 
 // TestCheckNamesTheAddressThatIsNoKafka, soon.
 func TestCheckNamesTheAddressThatIsNoKafka(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Seed: 1})
 	mute, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

@@ -50,6 +50,7 @@ var ready = map[string]string{"LEADSTREAM_HTTP_LISTEN": "127.0.0.1:8480", "LEADS
 
 // TestCheckHasALineForEveryPrecondition, before the first start and after it.
 func TestCheckHasALineForEveryPrecondition(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 2, Forms: 2, Leads: 20, Seed: 1})
 	first := []string{"configuration", "lead types", "redirect URL", "token store", "kafka reachable", "kafka brokers", "kafka version",
 		"kafka permissions", "kafka transactions", "kafka group", "checkpoints", "schema registry", "linkedin token", "linkedin scopes",
@@ -79,6 +80,7 @@ func TestCheckHasALineForEveryPrecondition(t *testing.T) {
 
 // TestCheckChangesNothing: no topic is made and LinkedIn is only read.
 func TestCheckChangesNothing(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
 	var asked []string
 	spy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
@@ -102,6 +104,7 @@ func TestCheckChangesNothing(t *testing.T) {
 
 // TestCheckSaysWhatFailsAndWhatToDo.
 func TestCheckSaysWhatFailsAndWhatToDo(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 2, Events: 2, Forms: 2, Leads: 20, Seed: 1})
 	const org = "organization urn:li:organization:9000123"
 	tests := []struct {
@@ -262,6 +265,7 @@ func TestAMissingPermissionIsAWholeCommand(t *testing.T) {
 // TestProbeShowsWhatLinkedInDoesAndEndsWell, also where it differs; only what
 // would break the connector does not.
 func TestProbeShowsWhatLinkedInDoesAndEndsWell(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 2, Forms: 2, Leads: 50, Seed: 1, Switches: linkedinsim.Switches{OldestFirst: true}})
 	got := s.run(t.Context(), nil, "check", "--probe", "-o", "json")
 	var p probed

@@ -11,6 +11,7 @@ import (
 
 // TestCheckWarnsOfTopicsThatForgetDeletions before the look-back has passed.
 func TestCheckWarnsOfTopicsThatForgetDeletions(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
 	short := map[string]string{"LEADSTREAM_KAFKA_TOPIC_CONFIG": "delete.retention.ms=1000"}
 	if got := s.run(t.Context(), short, "run", "--once"); got.code != 0 || !strings.Contains(got.stderr, "may come back") {

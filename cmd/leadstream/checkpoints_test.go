@@ -12,6 +12,7 @@ import (
 )
 
 func TestCheckpointsSetTakesWhatItListsAndNothingThatStopsTheNextStart(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
 	if got := s.run(t.Context(), nil, "run", "--once"); got.code != 0 {
 		t.Fatalf("exit code %d:\n%s", got.code, got.stderr)
@@ -68,6 +69,7 @@ func (s *stack) keysOf() (keys []string) {
 // TestProgressThatIsSetCounts, also in a topic that was emptied, whose next start
 // would otherwise be a first one.
 func TestProgressThatIsSetCounts(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
 	expect := func(code int, says string, args ...string) {
 		t.Helper()
@@ -87,6 +89,7 @@ func TestProgressThatIsSetCounts(t *testing.T) {
 
 // TestACheckpointTopicOfThreePartitionsIsRefusedByWhoeverNeedsIt, with what to do.
 func TestACheckpointTopicOfThreePartitionsIsRefusedByWhoeverNeedsIt(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
 	made, err := s.cluster().CreateTopics(t.Context(), []kafka.TopicSpec{{Name: "leadstream.checkpoints", Partitions: 3, Configs: map[string]string{"cleanup.policy": "compact"}}})
 	if err != nil || made["leadstream.checkpoints"] != nil {

@@ -64,6 +64,7 @@ func (s *stack) leads() (ids []string) {
 // A lead that says something else than LinkedIn was asked for is one dead letter with
 // a reason of its own, however often it is read, and never a lead as well.
 func TestALeadThatContradictsIsOneDeadLetter(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 30, Seed: 1})
 	var odd []string
 	for i, m := range linkedinsim.Contradictions() {
@@ -91,6 +92,7 @@ func TestALeadThatContradictsIsOneDeadLetter(t *testing.T) {
 // A lead that lies outside a short window and inside a long one is a dead letter until
 // the long one is read, and a lead from then on.
 func TestADeadLetterEndsWhenItsLeadGoesOut(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Seed: 1})
 	s.env["LEADSTREAM_POLL_BACKFILL"] = "30s"
 	off := s.odd(linkedinsim.TimeOff, time.Now().Add(-10*time.Second))
@@ -111,6 +113,7 @@ func TestADeadLetterEndsWhenItsLeadGoesOut(t *testing.T) {
 // Pages that are far too long for an answer bring every lead; the one that is too long
 // by itself is a dead letter with its id.
 func TestLeadsOfAPageThatIsTooLongAllArrive(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Seed: 1})
 	answer := func(bytes int) []linkedinsim.Answer {
 		return []linkedinsim.Answer{{QuestionID: 510001, Text: strings.Repeat("x", bytes)}}

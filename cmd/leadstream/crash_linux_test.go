@@ -73,16 +73,10 @@ func exhaust() {
 	}
 }
 
-const crashVariable = "LEADSTREAM_TEST_CRASH"
-
-// TestCrash is no test but the process that crashes.
-func TestCrash(t *testing.T) {
-	crash, ok := crashes[os.Getenv(crashVariable)]
-	if !ok {
-		t.Skip("started by TestACrashEndsWithOneWhateverItWas")
+func init() {
+	for name, crash := range crashes {
+		acts["crash: "+name] = func() { crashWithOne(); crash() }
 	}
-	crashWithOne()
-	crash()
 }
 
 // A supervisor does not restart what ends with 2, which is a configuration error.
@@ -90,8 +84,8 @@ func TestACrashEndsWithOneWhateverItWas(t *testing.T) {
 	for name := range crashes {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			cmd := exec.CommandContext(t.Context(), os.Args[0], "-test.run=^TestCrash$", "-test.v") //nolint:gosec // this very program
-			cmd.Env = append(os.Environ(), crashVariable+"="+name)
+			cmd := exec.CommandContext(t.Context(), os.Args[0]) //nolint:gosec // this very program
+			cmd.Env = append(os.Environ(), actAs+"=crash: "+name)
 			out, err := cmd.CombinedOutput()
 			if code := cmd.ProcessState.ExitCode(); code != exitUnexpected {
 				t.Errorf("%s: exit code %d (%v), want %d\n%.2000s", name, code, err, exitUnexpected, out)

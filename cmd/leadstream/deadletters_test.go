@@ -40,6 +40,7 @@ func TestARetryThatEndsMidwayShowsWhatItDid(t *testing.T) {
 // TestADeadLetterShowsTheIDOfItsLead also where its time, and so its key, cannot be
 // read.
 func TestADeadLetterShowsTheIDOfItsLead(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Seed: 1})
 	if got := s.run(t.Context(), nil, "run", "--once"); got.code != 0 {
 		t.Fatal(got.stderr)

@@ -9,6 +9,7 @@ import (
 )
 
 func TestDemoEndsWithASummaryThatEqualsTheLedger(t *testing.T) {
+	t.Parallel()
 	var stdout, stderr bytes.Buffer
 	code := run(t.Context(), process{args: []string{"demo", "--for", "2s", "--rate", "1200", "--leads", "150"}, environ: os.Environ(),
 		stdin: strings.NewReader(""), stdout: &stdout, stderr: &stderr})

@@ -24,6 +24,7 @@ func (s *stack) forms(over map[string]string) (map[string]formRow, outcome) {
 }
 
 func TestFormsListsWhatItCanWhereOneOrganizationIsRefused(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 2, Events: 2, Forms: 2, Leads: 300, Seed: 1})
 	if got := s.run(t.Context(), nil, "run", "--once"); got.code != 0 {
 		t.Fatalf("exit code %d:\n%s", got.code, got.stderr)
@@ -55,6 +56,7 @@ func TestFormsListsWhatItCanWhereOneOrganizationIsRefused(t *testing.T) {
 // leads wait for it, also when its organization cannot be read, by forms and by status
 // alike.
 func TestASuspendedFormOfAnOrganizationThatCannotBeReadIsListed(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 2, Events: 2, Forms: 2, Leads: 300, Seed: 1})
 	const form = "7130000000000000001"
 	s.fault(linkedinsim.Fault{Kind: linkedinsim.RefuseForm, Form: form, Status: 403})
@@ -74,6 +76,7 @@ func TestASuspendedFormOfAnOrganizationThatCannotBeReadIsListed(t *testing.T) {
 }
 
 func TestFormsOfAnOrganizationThatIsNotReadAreNotGone(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 2, Events: 2, Forms: 2, Leads: 10, Seed: 1})
 	if got := s.run(t.Context(), nil, "run", "--once"); got.code != 0 {
 		t.Fatalf("exit code %d:\n%s", got.code, got.stderr)
@@ -109,6 +112,7 @@ func TestFormsOfAnOrganizationThatIsNotReadAreNotGone(t *testing.T) {
 }
 
 func TestAFormWithoutALeadIsNewAndAnOwedOneTellsWhy(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Seed: 1})
 	if got := s.run(t.Context(), nil, "run", "--once"); got.code != 0 {
 		t.Fatalf("exit code %d:\n%s", got.code, got.stderr)

@@ -12,6 +12,7 @@ import (
 // A command that ends does not wait for a limit of the day: it says so, with the code
 // for what is out of reach.
 func TestOnceAtLinkedInsDailyLimitEndsAndSaysSo(t *testing.T) {
+	t.Parallel()
 	for name, f := range map[string]linkedinsim.Fault{
 		"from the start":       {Kind: linkedinsim.Budget, Endpoint: "leadFormResponses"},
 		"in the backfill":      {Kind: linkedinsim.Budget, Endpoint: "leadFormResponses", After: 4},
@@ -40,6 +41,7 @@ func TestOnceAtLinkedInsDailyLimitEndsAndSaysSo(t *testing.T) {
 
 // A lead type that is not read whole is refused before anything starts.
 func TestALeadTypeThatIsNotReadWholeIsRefusedAtTheStart(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Seed: 1})
 	for _, kinds := range []string{"SPONSORED", "EVENT,SPONSORED", "COMPANY", "ORGANIZATION_PRODUCT"} {
 		got := s.run(t.Context(), map[string]string{"LEADSTREAM_LINKEDIN_LEAD_TYPES": kinds}, "run", "--once")

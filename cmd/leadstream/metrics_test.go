@@ -192,6 +192,7 @@ func value(t *testing.T, g prometheus.Gatherer, name string) float64 {
 
 // The metric follows the consent without anybody looking at the page.
 func TestARevokedConsentShowsInTheMetrics(t *testing.T) {
+	t.Parallel()
 	s := operating(t)
 	await := func(want float64) {
 		t.Helper()

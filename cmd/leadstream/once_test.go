@@ -48,6 +48,7 @@ func (s *stack) background(line string, args ...string) (said string, stop func(
 // TestAReplayBesideAnActiveProcessSaysThatItWaits: the process that works knows
 // nothing of it, so it is not carried out before that one stops.
 func TestAReplayBesideAnActiveProcessSaysThatItWaits(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
 	_, stopFirst := s.background(`"active"`, "run")
 	for _, args := range [][]string{{"run", "--replay-from", "1h"}, {"run", "--once", "--replay-from", "1h"}} {
@@ -66,6 +67,7 @@ func TestAReplayBesideAnActiveProcessSaysThatItWaits(t *testing.T) {
 
 // TestOnceBesideAnActiveProcessSaysThatItWaits, for it does so without end.
 func TestOnceBesideAnActiveProcessSaysThatItWaits(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
 	_, stopFirst := s.background(`"active"`, "run")
 	said, stopSecond := s.background("standing by", "run", "--once")

@@ -11,6 +11,7 @@ import (
 // A page that the member has some other role on is a warning; one that is
 // configured by name and cannot be read is a failure.
 func TestCheckTellsAPageThatIsWantedFromOneThatIsNot(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 2, Events: 2, Forms: 2, Seed: 1})
 	orgs := s.sim.Describe().Organizations
 	id, err := strconv.ParseInt(strings.TrimPrefix(orgs[1].URN, "urn:li:organization:"), 10, 64)

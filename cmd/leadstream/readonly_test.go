@@ -47,6 +47,7 @@ func (s *stack) file() string {
 // TestCheckRenewsNoToken: LinkedIn may give another refresh token with a
 // renewal. What takes an access token is then not checked, and not failed.
 func TestCheckRenewsNoToken(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
 	s.sim.ExpireTokens()
 	s.look(ready, s.file)
@@ -76,6 +77,7 @@ func TestCheckRenewsNoToken(t *testing.T) {
 // TestCheckEncryptsNoToken: a connector without the passphrase may be running
 // beside it.
 func TestCheckEncryptsNoToken(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
 	sealing := map[string]string{"LEADSTREAM_TOKEN_PASSPHRASE": secretWord + "-passphrase"}
 	s.look(sealing, s.file)
@@ -87,6 +89,7 @@ func TestCheckEncryptsNoToken(t *testing.T) {
 
 // TestCheckLeavesTokensInKafkaAlone, also those that have expired.
 func TestCheckLeavesTokensInKafkaAlone(t *testing.T) {
+	t.Parallel()
 	s := tokenStack(t)
 	kept := func() string { // the record's key tells the renewal, the topic's end whatever else is written
 		ends, err := s.cluster().Ends(t.Context(), []string{"leadstream.checkpoints"})

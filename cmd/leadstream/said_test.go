@@ -168,6 +168,7 @@ func checkPage(t *testing.T, body string, amiss bool) {
 // TestOneEventIsOneLineWithWhatToDo: whoever is paged reads the one line that tells
 // what is wrong and what to do, not that line among four others.
 func TestOneEventIsOneLineWithWhatToDo(t *testing.T) {
+	t.Parallel()
 	atOnce := new(errgroup.Group)
 	atOnce.SetLimit(6) // they wait more than they work
 	for _, c := range incidents() {

@@ -31,6 +31,7 @@ func browse(server *web.Server, method, target string, cookies []*http.Cookie) *
 
 // The usual slip of a first setup.
 func TestAWrongSecretIsToldToWhoConsentsInTheBrowser(t *testing.T) {
+	t.Parallel()
 	const wrong = "a-wrong-secret"
 	world := bareStack(t, linkedinsim.Config{Organizations: 1, Seed: 1, AutoConsent: true})
 	s := world.system(map[string]string{"LEADSTREAM_LINKEDIN_CLIENT_SECRET": wrong})

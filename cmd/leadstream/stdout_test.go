@@ -28,6 +28,7 @@ func (f *full) Write(p []byte) (int, error) {
 // TestAResultThatCannotBeWrittenIsAFailure of every command, with the reason and the
 // exit code of what nobody expected, also where the command itself does not look.
 func TestAResultThatCannotBeWrittenIsAFailure(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
 	if got := s.run(t.Context(), nil, "run", "--once"); got.code != 0 {
 		t.Fatal(got.stderr)

@@ -12,6 +12,7 @@ import (
 )
 
 func TestTailShowsEachCommittedLeadOnce(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 2, Forms: 2, Leads: 50, Seed: 1})
 	if got := s.run(t.Context(), nil, "run", "--once"); got.code != 0 {
 		t.Fatalf("exit code %d:\n%s", got.code, got.stderr)

@@ -106,6 +106,7 @@ func (s *stack) must(args ...string) outcome {
 }
 
 func TestTeardownWithoutYesChangesNothing(t *testing.T) {
+	t.Parallel()
 	s := newTornStack(t)
 	s.must("run", "--once")
 	got := s.must("teardown", "--all", "-o", "json")
@@ -131,6 +132,7 @@ func TestTeardownWithoutYesChangesNothing(t *testing.T) {
 }
 
 func TestTeardownRemovesWhatItIsToldAndRunBuildsItAnew(t *testing.T) {
+	t.Parallel()
 	s := newTornStack(t)
 	s.must("run", "--once")
 	s.must("teardown", "--topics", "--yes")
@@ -162,6 +164,7 @@ func TestTeardownRemovesWhatItIsToldAndRunBuildsItAnew(t *testing.T) {
 }
 
 func TestTeardownLeavesATopicAloneThatWasThereBefore(t *testing.T) {
+	t.Parallel()
 	s := newTornStack(t)
 	s.withCluster(func(cluster *kafka.Cluster) error {
 		_, err := cluster.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: oneForm, Partitions: 1, ReplicationFactor: 1}})
@@ -179,6 +182,7 @@ func TestTeardownLeavesATopicAloneThatWasThereBefore(t *testing.T) {
 // A topic that this installation made is its own also after its progress was
 // lost: the records in it bear its name.
 func TestTeardownRemovesItsOwnTopicsAfterALostCheckpoint(t *testing.T) {
+	t.Parallel()
 	for _, tt := range []struct {
 		name    string
 		headers []kafka.Header // of a record in its topic; nil: there is none
@@ -212,6 +216,7 @@ func TestTeardownRemovesItsOwnTopicsAfterALostCheckpoint(t *testing.T) {
 // The progress says that a topic is ours; what somebody has put into it since says
 // that it is not ours alone.
 func TestTeardownLeavesATopicAloneThatOthersUseToo(t *testing.T) {
+	t.Parallel()
 	s := newTornStack(t)
 	s.must("run", "--once")
 	s.append(kafka.Message{Topic: oneForm, Key: []byte("k"), Value: []byte("v"), Time: time.Now()})
@@ -220,6 +225,7 @@ func TestTeardownLeavesATopicAloneThatOthersUseToo(t *testing.T) {
 }
 
 func TestTeardownRefusesWhatItCannotDo(t *testing.T) {
+	t.Parallel()
 	s := newTornStack(t)
 	for _, c := range []struct {
 		args []string
@@ -249,6 +255,7 @@ func TestTeardownRefusesWhatItCannotDo(t *testing.T) {
 var webhooks = map[string]string{"LEADSTREAM_WEBHOOK_LISTEN": "127.0.0.1:0", "LEADSTREAM_WEBHOOK_URL": "https://leads.example.com"}
 
 func TestTeardownNamesTheOrganizationsWhoseSubscriptionsItCannotSee(t *testing.T) {
+	t.Parallel()
 	for name, fault := range map[string]linkedinsim.Fault{
 		"the role was lost": {Kind: linkedinsim.LoseRole},
 		"LinkedIn refuses":  {Kind: linkedinsim.StatusFault, Status: 403, Endpoint: "leadNotifications", Count: -1},
@@ -274,6 +281,7 @@ func TestTeardownNamesTheOrganizationsWhoseSubscriptionsItCannotSee(t *testing.T
 }
 
 func TestTeardownEndsOurSubscriptionsAlone(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 2, Events: 2, Forms: 2, Seed: 1})
 	c, _, err := config.Load(config.LoadOptions{NoFile: true, Environ: s.environ(nil)})
 	if err != nil {

@@ -42,6 +42,7 @@ func (s *stack) ends(code int, says string, args ...string) outcome {
 }
 
 func TestTokensInKafkaServeEveryCommand(t *testing.T) {
+	t.Parallel()
 	s := tokenStack(t)
 	s.ends(exitDone, "364 days left", "auth", "status")
 	s.ends(exitDone, "linkedin token", "check")
@@ -60,6 +61,7 @@ func TestTokensInKafkaServeEveryCommand(t *testing.T) {
 
 // Tokens are no progress: what changes progress leaves them alone.
 func TestCheckpointsCommandsLeaveTokensAlone(t *testing.T) {
+	t.Parallel()
 	s := tokenStack(t)
 	s.ends(exitDone, "", "run", "--once")
 	list := func() (keys []string) {

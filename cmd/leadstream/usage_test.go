@@ -126,6 +126,7 @@ func replayOf(t *testing.T, args ...string) (any, string, error) {
 
 // TestFormsThatAreNotThereAreRefusedOrWaitedForAloud.
 func TestFormsThatAreNotThereAreRefusedOrWaitedForAloud(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
 	for _, command := range []string{"show", "diff"} {
 		got := s.run(t.Context(), nil, "schema", command, "99")
@@ -174,6 +175,7 @@ func tailWaits(t *testing.T, s *stack, want string, forms ...string) {
 
 // TestCommandsSayWhatTheyDid, and show no numbers where there are none.
 func TestCommandsSayWhatTheyDid(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
 	if got := s.run(t.Context(), nil, "forms"); got.code != 0 || strings.Contains(got.stdout, "(v0)") {
 		t.Errorf("forms: exit code %d\n%s", got.code, got.stdout)

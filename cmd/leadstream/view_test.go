@@ -74,6 +74,7 @@ func total(hours []web.Hour) (n int64) {
 }
 
 func TestTheProgramFillsEveryFigureOfThePage(t *testing.T) {
+	t.Parallel()
 	world := newStack(t, linkedinsim.Config{Organizations: 2, Events: 2, Forms: 2, Leads: 30, Seed: 1})
 	if _, err := world.sim.AddLeads(linkedinsim.LeadSpec{Count: 3, Malformed: linkedinsim.AnswersNotList}); err != nil {
 		t.Fatal(err)
@@ -142,6 +143,7 @@ func TestTheProgramFillsEveryFigureOfThePage(t *testing.T) {
 }
 
 func TestDeadLettersAreCountedAnewOnlyWhenTheyHaveChanged(t *testing.T) {
+	t.Parallel()
 	world := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
 	s := world.system(nil)
 	count := lettersOf(s.cluster, s.config.Name)
@@ -179,6 +181,7 @@ func TestDeadLettersAreCountedAnewOnlyWhenTheyHaveChanged(t *testing.T) {
 }
 
 func TestAStandbyKnowsWhoWorksAndWhatIsDone(t *testing.T) {
+	t.Parallel()
 	world := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 12, Seed: 1})
 	if o := world.run(t.Context(), nil, "run", "--once"); o.code != 0 {
 		t.Fatalf("run --once = %d %s", o.code, o.stderr)
@@ -212,6 +215,7 @@ func TestAStandbyKnowsWhoWorksAndWhatIsDone(t *testing.T) {
 // A process that was active when a role was lost stands by when the role is back,
 // and has met at work that Kafka was away: its strict probe tells of neither.
 func TestAProcessThatStandsByNowForgetsWhatItMetAtWork(t *testing.T) {
+	t.Parallel()
 	world := newStack(t, linkedinsim.Config{Organizations: 2, Events: 2, Forms: 2, Leads: 10, Seed: 1})
 	s := world.system(map[string]string{"LEADSTREAM_POLL_DISCOVERY_INTERVAL": "1s"})
 	s.reached.Store(true)
@@ -258,6 +262,7 @@ func TestAProcessThatStandsByNowForgetsWhatItMetAtWork(t *testing.T) {
 // Where the only organization has lost its role nothing is published any more, and
 // yet a process that stands by does not call it readable.
 func TestAStandbyShowsThatTheRoleIsLost(t *testing.T) {
+	t.Parallel()
 	world := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
 	s := world.system(map[string]string{"LEADSTREAM_POLL_DISCOVERY_INTERVAL": "1s"})
 	s.reached.Store(true)

@@ -50,6 +50,7 @@ func until(t *testing.T, what string, ok func() bool) {
 // TestNotificationsComeAllTheWay: from the simulated LinkedIn over HTTP to the
 // topic, with polls so seldom that they have no part in it.
 func TestNotificationsComeAllTheWay(t *testing.T) {
+	t.Parallel()
 	world := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 1, Seed: 1,
 		Switches: linkedinsim.Switches{LocalWebhooks: true}})
 	sending, stopSending := context.WithCancel(t.Context())

@@ -49,6 +49,7 @@ func file(t *testing.T, text string) string {
 // TestErrorsSpeakToPeople: whatever is wrong of what is typed and configured, no error
 // quotes a type or a function of Go.
 func TestErrorsSpeakToPeople(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
 	dir := t.TempDir()
 	var attempts []attempt
@@ -79,6 +80,7 @@ func TestErrorsSpeakToPeople(t *testing.T) {
 // TestErrorsAboutOthersSpeakToPeople: also whatever is wrong of what is answered and
 // stored.
 func TestErrorsAboutOthersSpeakToPeople(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
 	if got := s.run(t.Context(), nil, "run", "--once"); got.code != 0 {
 		t.Fatal(got.stderr)
@@ -136,6 +138,7 @@ func (s *stack) speaks(env map[string]string, args []string) {
 
 // TestNothingIsEscapedThatNeedNotBe: what is printed as JSON is read by people, too.
 func TestNothingIsEscapedThatNeedNotBe(t *testing.T) {
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 2, Forms: 2, Leads: 60, Seed: 1})
 	if got := s.run(t.Context(), nil, "run", "--once"); got.code != 0 {
 		t.Fatal(got.stderr)

@@ -171,7 +171,7 @@ func FuzzDecode(f *testing.F) {
 		}
 		again, err := Encode(&p)
 		if err != nil {
-			t.Skip() // a time outside what JSON can hold
+			return // a time outside what JSON can hold
 		}
 		var q Progress
 		if err := Decode("source/x/EVENT", again, &q); err != nil {

@@ -45,6 +45,9 @@ func child(run string) int {
 		if err := p.Init(ctx); err != nil {
 			return err
 		}
+		if _, err := p.EndHanging(ctx, args[2:3]); err != nil { // a broker that was killed may have lost a marker
+			return err
+		}
 		next := 0
 		err := c.Read(ctx, args[2], From{}, func(r *Record) error {
 			_, err := fmt.Sscan(string(r.Value), &next)

@@ -4,7 +4,6 @@ package kafka
 
 import (
 	"context"
-	"fmt"
 	"os"
 	"reflect"
 	"strings"
@@ -17,9 +16,16 @@ import (
 	"leadstream/internal/realstack"
 )
 
-// Only tests grant permissions.
 func init() {
-	answers[protocol.CreateAcls] = answer{reflect.TypeFor[createacls.Response](), shortAnswer}
+	answers[protocol.CreateAcls] = answer{reflect.TypeFor[createacls.Response](), shortAnswer} // only tests grant permissions
+	acts[childEnv] = child
+	afterwards = append(afterwards, func() error {
+		defer os.RemoveAll(shared.dir) //nolint:errcheck // a temporary directory
+		if shared.kafka == nil {
+			return nil
+		}
+		return shared.kafka.Stop()
+	})
 }
 
 // The broker that the tests share. Tests that kill a broker or need another
@@ -29,23 +35,6 @@ var shared struct {
 	dir   string
 	kafka *realstack.Kafka
 	err   error
-}
-
-func TestMain(m *testing.M) {
-	if run := os.Getenv(childEnv); run != "" {
-		os.Exit(child(run))
-	}
-	code := m.Run()
-	if shared.kafka != nil {
-		if err := shared.kafka.Stop(); err != nil {
-			fmt.Fprintln(os.Stderr, err)
-			code = 1
-		}
-	}
-	if shared.dir != "" {
-		_ = os.RemoveAll(shared.dir) // a temporary directory
-	}
-	os.Exit(code)
 }
 
 // real is a Cluster on the shared broker.

@@ -260,7 +260,7 @@ func FuzzUnseal(f *testing.F) {
 		}
 		again, err := Seal(got, "")
 		if err != nil {
-			t.Skip("a year that JSON cannot carry back")
+			return // a year that JSON cannot carry back
 		}
 		if back, err := Unseal(again, ""); err != nil || !back.Equal(got) {
 			t.Fatalf("sealed and unsealed: %v, %v; want %v", back, err, got)

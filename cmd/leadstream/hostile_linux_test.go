@@ -1,3 +1,5 @@
+//go:build !race
+
 package main
 
 import (
@@ -8,7 +10,6 @@ import (
 	"net/http/httptest"
 	"os"
 	"os/exec"
-	"os/signal"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -20,27 +21,12 @@ import (
 	"leadstream/internal/linkedinsim"
 )
 
-// actAsProgram has a test of this executable be the program, so that the memory of a
-// whole process can be told.
-const actAsProgram = "ACT_AS_THE_PROGRAM"
-
-// TestActAsTheProgram is no test by itself.
-func TestActAsTheProgram(t *testing.T) {
-	if os.Getenv(actAsProgram) == "" {
-		t.Skip("the program is run by other tests")
-	}
-	ctx, stop := signal.NotifyContext(t.Context(), syscall.SIGTERM)
-	defer stop()
-	code := run(ctx, process{args: strings.Fields(os.Getenv(actAsProgram)), environ: os.Environ(), stdin: strings.NewReader(""), stdout: os.Stdout, stderr: os.Stderr})
-	os.Exit(code)
-}
-
 // program starts a command in a process of its own.
-func (s *stack) program(args string) (*exec.Cmd, *bytes.Buffer) {
+func (s *stack) program(args ...string) (*exec.Cmd, *bytes.Buffer) {
 	s.t.Helper()
 	var said bytes.Buffer
-	cmd := exec.Command(os.Args[0], "-test.run=^TestActAsTheProgram$")
-	cmd.Env = append(s.environ(nil), actAsProgram+"="+args)
+	cmd := exec.Command(os.Args[0], args...) //nolint:gosec // this very program
+	cmd.Env = append(s.environ(nil), actAs+"=program")
 	cmd.Stdout, cmd.Stderr = &said, &said
 	if err := cmd.Start(); err != nil {
 		s.t.Fatal(err)
@@ -53,7 +39,7 @@ func peak(t *testing.T, pid int) int {
 	t.Helper()
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
-		t.Skipf("there is no /proc to tell the memory of a process: %v", err)
+		t.Fatal(err)
 	}
 	_, after, _ := strings.Cut(string(status), "VmHWM:")
 	kilobytes, err := strconv.Atoi(strings.Fields(after + " ?")[0])
@@ -104,9 +90,7 @@ func writeLeads(w io.Writer, from, start, count int, response func(n int) string
 // TestHostileLeadsTakeAConnectorNoMemoryWithoutBound, nor its life: once LinkedIn is
 // itself again, new leads arrive.
 func TestHostileLeadsTakeAConnectorNoMemoryWithoutBound(t *testing.T) {
-	if raceDetector {
-		t.Skip("the memory of the process is the race detector's")
-	}
+	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Seed: 1})
 	var mode, asked atomic.Int64
 	front := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {

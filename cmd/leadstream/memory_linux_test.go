@@ -3,7 +3,6 @@ package main
 import (
 	"context"
 	wire "encoding/binary"
-	"encoding/json"
 	"fmt"
 	"hash/crc32"
 	"maps"
@@ -28,56 +27,45 @@ import (
 // memoryLimit is what a process may take, whatever it meets in Kafka.
 const memoryLimit = 192 << 20
 
-// commandEnv has the test binary run a command: its arguments as a JSON list.
-const commandEnv = "LEADSTREAM_TEST_COMMAND"
+func init() { acts["measured"] = measured }
 
-// TestCommandOfAProcess is no test but what inLittleMemory starts.
-func TestCommandOfAProcess(t *testing.T) {
-	var args []string
-	if err := json.Unmarshal([]byte(os.Getenv(commandEnv)), &args); err != nil {
-		t.Skip("for the tests that start it")
-	}
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
-	defer cancel()
-	code := run(ctx, process{args: args, environ: os.Environ(), stdin: strings.NewReader(""), stdout: os.Stdout, stderr: os.Stdout})
+// measured is the program for ten seconds at most, which says at its end how much
+// memory it took. What a process says of a child includes memory of its own.
+func measured() {
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	code := run(ctx, process{args: os.Args[1:], environ: os.Environ(), stdin: strings.NewReader(""), stdout: os.Stdout, stderr: os.Stdout})
+	cancel()
 	status, err := os.ReadFile("/proc/self/status")
 	if err != nil {
-		t.Skip(err)
+		panic(err)
 	}
 	_, peak, _ := strings.Cut(string(status), "VmHWM:")
 	peak, _, _ = strings.Cut(peak, "\n")
-	fmt.Printf("\nexit code: %d\nVmHWM: %s\n", code, peak)
+	fmt.Printf("\nVmHWM: %s\n", peak)
+	os.Exit(code)
 }
 
 // inLittleMemory runs a command in a process of its own, holds what it took to the
 // limit, and gives its exit code and what it said.
 func (s *stack) inLittleMemory(args ...string) (code int, said string) {
 	s.t.Helper()
-	list, err := json.Marshal(args)
-	if err != nil {
-		s.t.Fatal(err)
-	}
-	cmd := exec.CommandContext(s.t.Context(), os.Args[0], "-test.run=^TestCommandOfAProcess$")
+	cmd := exec.CommandContext(s.t.Context(), os.Args[0], args...) //nolint:gosec // this very program
 	env := maps.Clone(s.env)
-	env[commandEnv], env["LEADSTREAM_LOG_LEVEL"] = string(list), "info"
+	env[actAs], env["LEADSTREAM_LOG_LEVEL"] = "measured", "info"
 	for key, value := range env {
 		cmd.Env = append(cmd.Env, key+"="+value)
 	}
 	out, err := cmd.CombinedOutput()
-	if err != nil {
-		s.t.Fatalf("%v: %v: %s", args, err, out)
+	took := regexp.MustCompile(`\nVmHWM:\s*(\d+) kB`).FindSubmatch(out)
+	if took == nil {
+		s.t.Fatalf("%v does not say what it took: %v: %s", args, err, out)
 	}
-	ended := regexp.MustCompile(`\nexit code: (\d+)\nVmHWM:\s*(\d+) kB`).FindSubmatch(out)
-	if ended == nil {
-		s.t.Fatalf("%v does not say what it took: %s", args, out)
-	}
-	code, _ = strconv.Atoi(string(ended[1]))
-	if kb, _ := strconv.Atoi(string(ended[2])); kb<<10 > memoryLimit && !raceDetector {
+	if kb, _ := strconv.Atoi(string(took[1])); kb<<10 > memoryLimit && !raceDetector {
 		s.t.Errorf("%v took %d MB", args, kb>>10)
 	} else {
 		s.t.Logf("%v took %d MB", args, kb>>10)
 	}
-	return code, string(out)
+	return cmd.ProcessState.ExitCode(), string(out)
 }
 
 // plant writes a batch of a few kilobytes to a topic that unpacks to so many bytes: each
@@ -121,6 +109,7 @@ func (s *stack) plant(topic, key string, records, value int) {
 // TestWhatUnpacksToMuchIsRefusedInEveryTopicThatIsRead, in little memory, by the name of
 // the topic: 30 KB that unpack to 300 MB.
 func TestWhatUnpacksToMuchIsRefusedInEveryTopicThatIsRead(t *testing.T) {
+	t.Parallel()
 	for kind, tt := range map[string]struct {
 		topic    string
 		commands map[string]int // to exit codes

@@ -1,5 +1,0 @@
-//go:build !race
-
-package linkedin
-
-const raceDetector = false
