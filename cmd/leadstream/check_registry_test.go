@@ -174,7 +174,6 @@ func TestALostRegistryIsToldWhereverTheStateIsShown(t *testing.T) {
 // TestCheckOfManyFormsEndsWell: how long it takes grows with the forms, and no bound of
 // one question is one of all.
 func TestCheckOfManyFormsEndsWell(t *testing.T) {
-	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Seed: 1})
 	over := s.before(func(http.ResponseWriter, *http.Request) bool {
 		time.Sleep(40 * time.Millisecond) // a registry far away

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) {
 	}
 	// Most tests wait for a poll and not for a processor. A -parallel on the command
 	// line, which is read later, counts.
-	if err := flag.Set("test.parallel", "8"); err != nil {
+	if err := flag.Set("test.parallel", "4"); err != nil {
 		panic(err)
 	}
 	os.Exit(m.Run())
