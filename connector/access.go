@@ -18,7 +18,7 @@ const accessAgain = 10 * time.Second
 
 // organizations reads on which organizations the member has which roles, and
 // begins with the sources of those that can be read.
-func (e *epoch) organizations(ctx context.Context) ([]lead.Organization, error) {
+func (e *leader) organizations(ctx context.Context) ([]lead.Organization, error) {
 	orgs, err := e.opts.LinkedIn.Organizations(lead.Background(ctx)) // not of the sources started below
 	if err != nil {
 		return nil, fmt.Errorf("reading the organizations: %w", err)
@@ -39,7 +39,7 @@ func (e *epoch) organizations(ctx context.Context) ([]lead.Organization, error) 
 
 // suspect has the roles looked at before the next discovery, since LinkedIn
 // refused a request for good.
-func (e *epoch) suspect() {
+func (e *leader) suspect() {
 	select {
 	case e.refused <- struct{}{}:
 	default: // they will be
@@ -50,7 +50,7 @@ func (e *epoch) suspect() {
 // request was refused. It ends early when mended is closed: with another consent
 // there may be other roles, and with a role that is back, new forms. Its error is
 // that ctx has ended or the epoch has.
-func (e *epoch) rest(ctx context.Context, next time.Time, mended <-chan struct{}) error {
+func (e *leader) rest(ctx context.Context, next time.Time, recovered <-chan struct{}) error {
 	for {
 		timer := time.NewTimer(time.Until(next))
 		select {
@@ -59,7 +59,7 @@ func (e *epoch) rest(ctx context.Context, next time.Time, mended <-chan struct{}
 			return ctx.Err()
 		case <-timer.C:
 			return nil
-		case <-mended:
+		case <-recovered:
 			timer.Stop()
 			return nil
 		case <-e.refused:
@@ -67,15 +67,15 @@ func (e *epoch) rest(ctx context.Context, next time.Time, mended <-chan struct{}
 		}
 		const looking = "looking at the roles after a refusal"
 		if _, err := e.organizations(ctx); err != nil {
-			e.troubles.Note("", looking, err)
+			e.issues.Report("", looking, err)
 		} else {
-			e.troubles.Over(looking)
+			e.issues.Resolve(looking)
 		}
 		if err := e.recordAccess(ctx); err != nil {
 			return err
 		}
 		select {
-		case <-mended:
+		case <-recovered:
 			return nil
 		case <-ctx.Done():
 			return ctx.Err()
@@ -86,7 +86,7 @@ func (e *epoch) rest(ctx context.Context, next time.Time, mended <-chan struct{}
 
 // noteOrganizations keeps the newest list with those that are missing in it,
 // says once what changed, and reports whether one can be read again.
-func (e *epoch) noteOrganizations(listed []lead.Organization) (regained bool) {
+func (e *leader) noteOrganizations(listed []lead.Organization) (regained bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	before := map[string]string{}
@@ -98,7 +98,7 @@ func (e *epoch) noteOrganizations(listed []lead.Organization) (regained bool) {
 	for i := range e.orgs {
 		e.orgs[i].Incidental = e.orgs[i].Incidental && !e.readOnce(e.orgs[i].URN)
 	}
-	e.missed = e.find(e.orgs)
+	e.missed = e.recordOrganizations(e.orgs)
 	for _, o := range slices.Concat(e.orgs, e.missed) {
 		was, known := before[o.URN]
 		switch {
@@ -112,9 +112,9 @@ func (e *epoch) noteOrganizations(listed []lead.Organization) (regained bool) {
 			e.log.Info("organization can be read again", zap.String("owner", o.URN), zap.Strings("roles", o.Roles))
 		}
 		if work := "the access to " + o.URN; o.Problem != "" && !o.Incidental {
-			e.troubles.Report(o.URN, work, "organization cannot be read", &accessError{o.Problem, o.Todo}, zap.String("name", o.Name))
+			e.issues.ReportAs(o.URN, work, "organization cannot be read", &accessError{o.Problem, o.Todo}, zap.String("name", o.Name))
 		} else {
-			e.troubles.Over(work)
+			e.issues.Resolve(work)
 		}
 	}
 	return regained
@@ -122,7 +122,7 @@ func (e *epoch) noteOrganizations(listed []lead.Organization) (regained bool) {
 
 // toldBefore are the organizations that whoever worked before, this process or
 // another, has found as well: the checkpoint names them. e.mu is held.
-func (e *epoch) toldBefore() map[string]bool {
+func (e *leader) toldBefore() map[string]bool {
 	told := map[string]bool{}
 	for _, o := range e.shown.owners.Known {
 		told[o.URN] = true

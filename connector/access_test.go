@@ -203,7 +203,7 @@ func TestOrganizationsWithoutAnyRoleAreShown(t *testing.T) {
 		t.Errorf("organizations = %+v, want the one of the configuration, too", got)
 	}
 	w.tick(e, time.Minute)
-	if err := e.keep(t.Context()); err != nil {
+	if err := e.saveProgress(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 

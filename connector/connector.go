@@ -77,9 +77,9 @@ type Options struct {
 	RestoreRequests func(json.RawMessage) error
 	// Notices are set where LinkedIn notifies this installation, Webhook and
 	// Subscriber where it is to be asked to.
-	Notices    *delivery.Notices
-	Webhook    string // URL
-	Subscriber Subscriber
+	DeletionLog *delivery.DeletionLog
+	Webhook     string // URL
+	Subscriber  Subscriber
 
 	Organizations []string // URNs to restrict to; empty: all that are administered
 	LeadTypes     []string
@@ -110,14 +110,14 @@ type Connector struct {
 	ladder checkpoint.Ladder
 	log    *zap.Logger
 
-	troubles  *Troubles
+	issues    *Issues
 	latencies latencies
 
-	mu      sync.Mutex
-	current *epoch            // nil while standing by
-	last    Status            // of the last epoch, when standing by
-	mended  chan struct{}     // closed and replaced by Resume
-	said    map[string]string // what was logged of a thing last, see news
+	mu        sync.Mutex
+	current   *leader           // nil while standing by
+	last      Status            // of the last epoch, when standing by
+	recovered chan struct{}     // closed and replaced by Resume
+	said      map[string]string // what was logged of a thing last, see news
 }
 
 // New makes a connector. It does no I/O.
@@ -128,9 +128,9 @@ func New(o Options) *Connector {
 	if o.Metrics == nil {
 		o.Metrics = NewMetrics(nil)
 	}
-	c := &Connector{opts: o, ladder: checkpoint.NewLadder(o.Interval, o.Lookback), log: o.Log, troubles: NewTroubles(o.Now, o.Log),
-		mended: make(chan struct{}), said: map[string]string{}}
-	c.troubles.connection = o.Connection
+	c := &Connector{opts: o, ladder: checkpoint.NewLadder(o.Interval, o.Lookback), log: o.Log, issues: NewIssues(o.Now, o.Log),
+		recovered: make(chan struct{}), said: map[string]string{}}
+	c.issues.connection = o.Connection
 	c.last.Since = o.Now().UTC()
 	o.Metrics.state.connector.Store(c)
 	return c
@@ -138,10 +138,10 @@ func New(o Options) *Connector {
 
 // epoch is the work of one producer epoch: everything that memory knows dies
 // with it.
-type epoch struct {
+type leader struct {
 	*Connector
 	store *delivery.Store
-	live  *delivery.Lane
+	live  *delivery.View
 	forms *formBook
 	since time.Time // when it began
 	shown shown
@@ -149,7 +149,7 @@ type epoch struct {
 	mu       sync.Mutex
 	progress map[lead.Source]checkpoint.Progress
 	recorded map[lead.Source]time.Time // when the progress that was read was written
-	debts    map[delivery.DebtID]checkpoint.Debt
+	deferred map[delivery.DeferredID]checkpoint.DeferredWindow
 	replays  map[string]checkpoint.Replay
 	sources  map[lead.Source]*sourceState
 	orgs     []lead.Organization
@@ -164,7 +164,7 @@ type epoch struct {
 	// sweeping has room for the backlogs that are worked through at once.
 	sweeping chan struct{}
 	// debtWork lets one round of settling debts run at a time.
-	debtWork sync.Mutex
+	deferredWork sync.Mutex
 	// refused has one while LinkedIn refused something since the roles were read.
 	refused chan struct{}
 	// marks counts what is read and what is recorded, so that nothing recorded is
@@ -179,9 +179,9 @@ type epoch struct {
 	// notice holds one when a deletion was recorded here. buried says that those of
 	// before have been carried out, or tried as often as --once does, and graves in
 	// which topics some have not been.
-	notice chan struct{}
-	buried bool
-	graves map[string]*unburied
+	notice           chan struct{}
+	deletionsApplied bool
+	unappliedTopics  map[string]*unapplied
 }
 
 // sourceState is how a source fares.
@@ -193,7 +193,7 @@ type sourceState struct {
 	unsaved   bool  // progress in memory that is not in the topic yet
 	err       error // why it cannot be read until somebody acts; nil while it can
 	stuck     error // why --once has given its backlog up
-	inbox     *inbox
+	inbox     *pendingNotifications
 	notified  bool // LinkedIn has a subscription to our webhook for it
 }
 
@@ -206,7 +206,7 @@ const sweepsAtOnce = 2
 func (c *Connector) Run(ctx context.Context) error {
 	e, err := c.open(ctx)
 	if err != nil {
-		c.troubles.settle() // to begin is another's work now
+		c.issues.resolveCleared() // to begin is another's work now
 		if ctx.Err() != nil {
 			return nil
 		}
@@ -220,7 +220,7 @@ func (c *Connector) Run(ctx context.Context) error {
 	}
 	group.Go(func() error { return e.discoverLoop(ctx) })
 	group.Go(func() error { return e.registryLoop(ctx) })
-	group.Go(func() error { return e.debtLoop(ctx) })
+	group.Go(func() error { return e.deferredLoop(ctx) })
 	group.Go(func() error { return e.noticeLoop(ctx) })
 	if c.opts.Subscriber != nil && !c.opts.Once {
 		group.Go(func() error { return e.subscribeLoop(ctx) })
@@ -232,28 +232,28 @@ func (c *Connector) Run(ctx context.Context) error {
 		group.Go(func() error { return e.untilFinished(ctx) })
 	}
 	err = group.Wait()
-	if err == nil || !endsEpoch(err) {
-		if kept := e.keep(ctx); kept != nil {
+	if err == nil || !endsLeadership(err) {
+		if kept := e.saveProgress(ctx); kept != nil {
 			c.log.Warn("progress since the last commit is not kept; the next start looks back for it", zap.Error(kept), zap.String("todo", "nothing"))
 		}
 	}
 	if err == nil || errors.Is(err, errFinished) || errors.Is(err, context.Canceled) {
 		return nil
 	}
-	c.troubles.report("", epochWork, err, nil) // the process ends with it, or the group says who goes on
+	c.issues.report("", leaderWork, err, nil) // the process ends with it, or the group says who goes on
 	return err
 }
 
 // epochWork is the work of an epoch as a whole.
-const epochWork = "the work"
+const leaderWork = "the work"
 
 // open begins the epoch and reads its progress, as long as it takes: Kafka away
 // is waited for.
-func (c *Connector) open(ctx context.Context) (*epoch, error) {
+func (c *Connector) open(ctx context.Context) (*leader, error) {
 	var state delivery.State
 	var store *delivery.Store
 	since := c.opts.Now().UTC()
-	err := c.persist(ctx, "", "opening the store", func(ctx context.Context) (err error) {
+	err := c.retry(ctx, "", "opening the store", func(ctx context.Context) (err error) {
 		store = c.opts.Store().As(c.opts.Process)
 		store.TellTimeBy(c.opts.LinkedIn.Now)
 		state, err = store.Open(ctx)
@@ -267,16 +267,16 @@ func (c *Connector) open(ctx context.Context) (*epoch, error) {
 			return nil, fault.As(fault.Fatal, fmt.Errorf("restoring the request counters: %w", err))
 		}
 	}
-	e := &epoch{
-		Connector: c, store: store, live: store.Lane(""), since: since, shown: newShown(state),
-		progress: state.Sources, recorded: state.Recorded, debts: state.Debts, replays: state.Replays,
+	e := &leader{
+		Connector: c, store: store, live: store.NewView(""), since: since, shown: newShown(state),
+		progress: state.Sources, recorded: state.Recorded, deferred: state.Deferred, replays: state.Replays,
 		sources: map[lead.Source]*sourceState{}, events: map[string][]lead.Event{}, wake: make(chan struct{}), sweeping: make(chan struct{}, sweepsAtOnce),
-		notice: make(chan struct{}, 1), refused: make(chan struct{}, 1), graves: map[string]*unburied{}, strangers: map[lead.Source]bool{},
+		notice: make(chan struct{}, 1), refused: make(chan struct{}, 1), unappliedTopics: map[string]*unapplied{}, strangers: map[lead.Source]bool{},
 	}
 	if e.forms, err = newFormBook(e, state); err != nil {
 		return nil, err
 	}
-	c.troubles.settle()
+	c.issues.resolveCleared()
 	c.mu.Lock()
 	c.current = e
 	c.mu.Unlock()
@@ -285,7 +285,7 @@ func (c *Connector) open(ctx context.Context) (*epoch, error) {
 	for _, p := range state.Sources {
 		backlog += len(p.Backlog)
 	}
-	c.log.Info("working", zap.Int("sources", len(state.Sources)), zap.Int("forms", len(state.Forms)), zap.Int("debts", len(state.Debts)), zap.Int("backlog", backlog))
+	c.log.Info("working", zap.Int("sources", len(state.Sources)), zap.Int("forms", len(state.Forms)), zap.Int("debts", len(state.Deferred)), zap.Int("backlog", backlog))
 	return e, nil
 }
 
@@ -295,14 +295,14 @@ func (c *Connector) leave() {
 	c.mu.Lock()
 	c.current, c.last = nil, status
 	c.mu.Unlock()
-	c.troubles.settle() // whatever it was, another's work meets it now
+	c.issues.resolveCleared() // whatever it was, another's work meets it now
 	c.opts.Metrics.active.Set(0)
 	c.log.Info("no longer working")
 }
 
 // known are the sources of the checkpoint that are still wanted: they are
 // polled at once, before discovery has answered.
-func (e *epoch) known() []lead.Source {
+func (e *leader) known() []lead.Source {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var sources []lead.Source
@@ -321,7 +321,7 @@ func (c *Connector) wantedSource(src lead.Source) bool {
 
 // readOnce reports whether leads of the owner were read before: where that is
 // refused now, a role was lost. The caller holds the mutex.
-func (e *epoch) readOnce(owner string) bool {
+func (e *leader) readOnce(owner string) bool {
 	for src := range e.progress {
 		if src.Owner == owner {
 			return true
@@ -335,26 +335,26 @@ func (c *Connector) wanted(owner string) bool {
 }
 
 // start begins the work of a source, once.
-func (e *epoch) start(ctx context.Context, src lead.Source) {
+func (e *leader) start(ctx context.Context, src lead.Source) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if _, running := e.sources[src]; running {
 		return
 	}
-	box := newInbox()
-	e.sources[src] = &sourceState{inbox: box}
+	pending := newPendingNotifications()
+	e.sources[src] = &sourceState{inbox: pending}
 	e.group.Go(func() error { return e.pollLoop(ctx, src) })
 	e.group.Go(func() error { return e.backlogLoop(ctx, src) })
-	if e.opts.Notices != nil {
-		e.group.Go(func() error { return e.pushLoop(ctx, src, box) })
+	if e.opts.DeletionLog != nil {
+		e.group.Go(func() error { return e.pushLoop(ctx, src, pending) })
 	}
 }
 
 // mark orders what is read from here on, or recorded, after all that was before.
-func (e *epoch) mark() checkpoint.ReadMark { return checkpoint.ReadMark(e.marks.Add(1)) }
+func (e *leader) mark() checkpoint.ReadMark { return checkpoint.ReadMark(e.marks.Add(1)) }
 
 // signal wakes the loops that wait for backlog.
-func (e *epoch) signal() {
+func (e *leader) signal() {
 	close(e.wake)
 	e.wake = make(chan struct{})
 }

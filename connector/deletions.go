@@ -5,11 +5,11 @@ const readingDeletions = "reading the deletions"
 
 // doubtDeletions says, once each, which entries of the deletions cannot be read.
 // Nothing waits for them but the leads that they are about.
-func (e *epoch) doubtDeletions() {
+func (e *leader) doubtDeletions() {
 	err := e.store.UnreadableDeletion()
 	if err == nil {
-		e.troubles.Over(readingDeletions)
+		e.issues.Resolve(readingDeletions)
 		return
 	}
-	e.troubles.Report("", readingDeletions, "a deletion cannot be read; its lead is neither published nor removed", err)
+	e.issues.ReportAs("", readingDeletions, "a deletion cannot be read; its lead is neither published nor removed", err)
 }

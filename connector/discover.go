@@ -14,13 +14,13 @@ import (
 
 // discoverLoop finds organizations, events and forms at once and then at every
 // discovery interval. Its first part, the organizations, starts the sources.
-func (e *epoch) discoverLoop(ctx context.Context) error {
+func (e *leader) discoverLoop(ctx context.Context) error {
 	for {
 		var failed []string
-		var mended <-chan struct{}
+		var recovered <-chan struct{}
 		next := time.Now().Add(e.opts.Discovery)
-		err := e.persist(ctx, "", "discovery", func(ctx context.Context) (err error) {
-			mended = e.resumed() // a consent that is given meanwhile may show more
+		err := e.retry(ctx, "", "discovery", func(ctx context.Context) (err error) {
+			recovered = e.resumed() // a consent that is given meanwhile may show more
 			failed, err = e.discover(ctx)
 			return err
 		})
@@ -32,7 +32,7 @@ func (e *epoch) discoverLoop(ctx context.Context) error {
 		}
 		for len(failed) > 0 && time.Until(next) > discoverAgain {
 			again := time.Now().Add(discoverAgain)
-			if err := e.rest(ctx, again, mended); err != nil {
+			if err := e.rest(ctx, again, recovered); err != nil {
 				return err
 			}
 			if time.Now().Before(again) { // there is something new to discover
@@ -43,7 +43,7 @@ func (e *epoch) discoverLoop(ctx context.Context) error {
 				return err
 			}
 		}
-		if err := e.rest(ctx, next, mended); err != nil {
+		if err := e.rest(ctx, next, recovered); err != nil {
 			return err
 		}
 	}
@@ -55,7 +55,7 @@ const discoverAgain = 30 * time.Second
 
 // discover reads what there is. One organization that cannot be read never
 // hides the others; those whose events or forms failed for the moment are named.
-func (e *epoch) discover(ctx context.Context) (failed []string, err error) {
+func (e *leader) discover(ctx context.Context) (failed []string, err error) {
 	orgs, err := e.organizations(ctx)
 	if err != nil {
 		return nil, err
@@ -80,18 +80,18 @@ func (e *epoch) discover(ctx context.Context) (failed []string, err error) {
 
 // discoverOwners reads the events and forms of organizations; the answer names
 // those to be tried again. Its error ends the epoch.
-func (e *epoch) discoverOwners(ctx context.Context, owners []string) (failed []string, err error) {
+func (e *leader) discoverOwners(ctx context.Context, owners []string) (failed []string, err error) {
 	for _, owner := range owners {
 		work := "reading the events and forms of " + owner
 		err := e.discoverForms(ctx, owner)
 		if err == nil {
-			e.troubles.Over(work)
+			e.issues.Resolve(work)
 			continue
 		}
-		if ctx.Err() != nil || endsEpoch(err) {
+		if ctx.Err() != nil || endsLeadership(err) {
 			return nil, err
 		}
-		e.troubles.Report(owner, work, "events and forms of an organization cannot be read; they are tried again", err)
+		e.issues.ReportAs(owner, work, "events and forms of an organization cannot be read; they are tried again", err)
 		switch {
 		case fault.KindOf(err) == fault.Suspend:
 			e.suspect()
@@ -104,7 +104,7 @@ func (e *epoch) discoverOwners(ctx context.Context, owners []string) (failed []s
 
 // discoverForms makes the topic and schema of every form that an event of the
 // organization asks for, and takes note of new versions of the others it knows.
-func (e *epoch) discoverForms(ctx context.Context, owner string) error {
+func (e *leader) discoverForms(ctx context.Context, owner string) error {
 	ctx = lead.Background(ctx)
 	events, err := e.opts.LinkedIn.Events(ctx, owner)
 	if err != nil {
@@ -172,7 +172,7 @@ func (b *formBook) discovered(ctx context.Context, listed []lead.Form, onEvents 
 	suspended := func(f *form) bool { return f.why != nil } // mend sees to it
 	return b.each(ctx, ids, suspended, func(forms []*form) error {
 		err := b.together(ctx, forms, func(ctx context.Context, f *form) error {
-			if err := b.meet(ctx, f, nil); err != nil {
+			if err := b.load(ctx, f, nil); err != nil {
 				return err
 			}
 			if b.peek(f).fields == nil {
@@ -186,7 +186,7 @@ func (b *formBook) discovered(ctx context.Context, listed []lead.Form, onEvents 
 		if err != nil {
 			return err
 		}
-		return b.bring(ctx, forms)
+		return b.provision(ctx, forms)
 	})
 }
 

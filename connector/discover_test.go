@@ -135,7 +135,7 @@ func TestATakeoverSaysWhatIsNewAndNothingElse(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e.sources[src] = &sourceState{inbox: newInbox()}
+			e.sources[src] = &sourceState{inbox: newPendingNotifications()}
 			for range 2 {
 				if _, err := e.discover(t.Context()); err != nil {
 					t.Fatal(err)

@@ -260,13 +260,13 @@ func (w *world) now() time.Time {
 }
 
 // start opens an epoch and discovers, without any loop running.
-func (w *world) start() *epoch {
+func (w *world) start() *leader {
 	w.t.Helper()
 	e, err := New(w.opts).open(w.t.Context())
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	e.sources[src] = &sourceState{inbox: newInbox()}
+	e.sources[src] = &sourceState{inbox: newPendingNotifications()}
 	if _, err := e.discover(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
@@ -274,7 +274,7 @@ func (w *world) start() *epoch {
 }
 
 // tick moves LinkedIn's clock and polls.
-func (w *world) tick(e *epoch, by time.Duration) {
+func (w *world) tick(e *leader, by time.Duration) {
 	w.t.Helper()
 	w.linkedin.mu.Lock()
 	w.linkedin.clock = w.linkedin.clock.Add(by)
@@ -285,7 +285,7 @@ func (w *world) tick(e *epoch, by time.Duration) {
 }
 
 // catchUp works through the backlog.
-func (w *world) catchUp(e *epoch) {
+func (w *world) catchUp(e *leader) {
 	w.t.Helper()
 	for range 50 {
 		backlog := e.progress[src].Backlog
@@ -319,7 +319,7 @@ func (w *world) topic(form string) []published {
 		for _, h := range r.Headers {
 			switch h.Key {
 			case delivery.HeaderSubmittedAt:
-				at, err := time.Parse(lead.StampLayout, string(h.Value))
+				at, err := time.Parse(lead.TimeLayout, string(h.Value))
 				if err != nil {
 					return err
 				}

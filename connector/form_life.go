@@ -19,11 +19,11 @@ import (
 // meet gives a form its fields: those of the checkpoint, else those of the
 // registry (a lost checkpoint forgets no name), else new ones, with the version
 // that the response answered. Only what ends the epoch is returned.
-func (b *formBook) meet(ctx context.Context, f *form, r *lead.Response) error {
+func (b *formBook) load(ctx context.Context, f *form, r *lead.Response) error {
 	if f.fields == nil {
 		fields, err := b.remembered(ctx, f.id)
 		if err != nil {
-			return b.bar(ctx, f, err)
+			return b.suspendUnlessGone(ctx, f, err)
 		}
 		b.set(f, func() { f.fields = fields })
 	}
@@ -36,19 +36,19 @@ func (b *formBook) meet(ctx context.Context, f *form, r *lead.Response) error {
 // ask fetches what the form lacks for a response: its current version, and the
 // one that was answered when that is another.
 func (b *formBook) ask(ctx context.Context, f *form, r *lead.Response) error {
-	now := b.epoch.opts.Now()
+	now := b.leader.opts.Now()
 	b.set(f, func() {
 		f.asked[int64(r.Form.Version)] = now
 		for _, a := range r.Answers {
 			f.asked[-a.QuestionID] = now
 		}
 	})
-	current, err := b.epoch.opts.LinkedIn.Form(ctx, f.id)
+	current, err := b.leader.opts.LinkedIn.Form(ctx, f.id)
 	if err == nil {
 		b.add(f, current)
 		if !f.fields.HasVersion(r.Form.Version) {
 			var answered lead.Form
-			if answered, err = b.epoch.opts.LinkedIn.FormVersion(ctx, r.Form, r.ID); err == nil {
+			if answered, err = b.leader.opts.LinkedIn.FormVersion(ctx, r.Form, r.ID); err == nil {
 				b.add(f, answered)
 			}
 		}
@@ -58,10 +58,10 @@ func (b *formBook) ask(ctx context.Context, f *form, r *lead.Response) error {
 		return nil
 	case fault.RefusalOf(err) == fault.Gone:
 		b.set(f, func() { f.gone = current.ID == "" })
-		b.epoch.log.Warn("LinkedIn does not show a form any more; its leads go out with what is known of it", zap.String("form", f.id), zap.Error(err), todoField(err))
+		b.leader.log.Warn("LinkedIn does not show a form any more; its leads go out with what is known of it", zap.String("form", f.id), zap.Error(err), todoField(err))
 		return nil
 	}
-	return b.bar(ctx, f, unreadForm(f.id, err))
+	return b.suspendUnlessGone(ctx, f, unreadForm(f.id, err))
 }
 
 // unreadForm is why a form cannot be read. The leads that take it were read just
@@ -101,7 +101,7 @@ func (b *formBook) add(f *form, version lead.Form) {
 
 // bring makes forms ready: topics exist, names are committed, schemas are
 // registered, in this order. What one form lacks suspends that form.
-func (b *formBook) bring(ctx context.Context, forms []*form) error {
+func (b *formBook) provision(ctx context.Context, forms []*form) error {
 	var ids []string
 	for _, f := range forms {
 		if now := b.peek(f); now.fields != nil && !now.ready && now.why == nil {
@@ -111,13 +111,13 @@ func (b *formBook) bring(ctx context.Context, forms []*form) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	refused, err := b.epoch.store.EnsureTopics(ctx, ids)
+	refused, err := b.leader.store.EnsureTopics(ctx, ids)
 	if err != nil {
 		return err
 	}
-	for _, r := range b.epoch.store.Recreated() {
-		id := strings.TrimPrefix(r.Topic, b.epoch.store.TopicName(""))
-		b.epoch.troubles.Report(id, "using topic "+r.Topic, "a lead topic was deleted; what bears its name now is another one", r, zap.String("topic", r.Topic), zap.Int64("leads_before", r.Leads))
+	for _, r := range b.leader.store.Recreated() {
+		id := strings.TrimPrefix(r.Topic, b.leader.store.TopicName(""))
+		b.leader.issues.ReportAs(id, "using topic "+r.Topic, "a lead topic was deleted; what bears its name now is another one", r, zap.String("topic", r.Topic), zap.Int64("leads_before", r.Leads))
 	}
 	var open []*form
 	for _, id := range ids {
@@ -144,7 +144,7 @@ func (b *formBook) save(ctx context.Context, forms []*form) error {
 		return nil
 	}
 	var changed []form
-	err := b.epoch.store.Publish(func(p *delivery.Publication) error {
+	err := b.leader.store.Publish(func(p *delivery.Publication) error {
 		changed = b.unsaved(forms) // as they are when nobody else commits: an older one must not follow
 		records := map[string]any{}
 		for i := range changed {
@@ -211,10 +211,10 @@ func (b *formBook) lacking(responses []*lead.Response, asked map[lead.FormRef]bo
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	var lacking []*lead.Response
-	now := b.epoch.opts.Now()
+	now := b.leader.opts.Now()
 	recent := func(f *form, what int64) bool {
 		at, asked := f.asked[what]
-		return asked && now.Sub(at) < b.epoch.opts.Discovery
+		return asked && now.Sub(at) < b.leader.opts.Discovery
 	}
 	noted := map[lead.FormRef]bool{}
 	for _, r := range responses {
@@ -255,6 +255,6 @@ func (b *formBook) learn(ctx context.Context, responses []*lead.Response) error 
 		if err != nil {
 			return err
 		}
-		return b.bring(ctx, forms)
+		return b.provision(ctx, forms)
 	})
 }

@@ -49,7 +49,7 @@ func (b *formBook) encode(r *lead.Response) ([]byte, delivery.Schema, []lead.Fau
 
 // ofTopic is the form that a topic belongs to.
 func (b *formBook) ofTopic(topic string) (string, bool) {
-	id, ok := strings.CutPrefix(topic, b.epoch.store.TopicName(""))
+	id, ok := strings.CutPrefix(topic, b.leader.store.TopicName(""))
 	if !ok || !lead.Digits(id) {
 		return "", false
 	}
@@ -63,7 +63,7 @@ func (b *formBook) ofTopic(topic string) (string, bool) {
 func (b *formBook) markUnfit(r *lead.Response, why error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	b.unfits[r.ID+"@"+lead.Stamp(r.SubmittedAt)] = why.Error()
+	b.unfits[r.ID+"@"+lead.FormatTime(r.SubmittedAt)] = why.Error()
 }
 
 // unfit is why Kafka refuses a lead; empty when it never did.
@@ -73,5 +73,5 @@ func (b *formBook) unfit(r *lead.Response) string {
 	if len(b.unfits) == 0 {
 		return ""
 	}
-	return b.unfits[r.ID+"@"+lead.Stamp(r.SubmittedAt)]
+	return b.unfits[r.ID+"@"+lead.FormatTime(r.SubmittedAt)]
 }

@@ -55,14 +55,14 @@ func (b *formBook) all() []form {
 // examine asks about forms, in their order.
 func (b *formBook) examine(ctx context.Context, forms []form) ([]examined, error) {
 	found := make([]examined, len(forms))
-	topics := b.epoch.store.Topics()
+	topics := b.leader.store.Topics()
 	at := map[string]int{}
 	copies := make([]*form, len(forms))
 	for i := range forms {
 		at[forms[i].id], copies[i] = i, &forms[i]
 	}
 	err := b.together(ctx, copies, func(ctx context.Context, f *form) (err error) {
-		found[at[f.id]], err = b.examineOne(ctx, f, topics[b.epoch.store.TopicName(f.id)])
+		found[at[f.id]], err = b.examineOne(ctx, f, topics[b.leader.store.TopicName(f.id)])
 		return err
 	})
 	return found, err
@@ -72,7 +72,7 @@ func (b *formBook) examineOne(ctx context.Context, f *form, topic checkpoint.Top
 	x := examined{form: *f, current: true}
 	if f.registered() {
 		var err error
-		if x.current, err = b.epoch.opts.Registry.Holds(ctx, b.subject(f.id), f.schemaID, f.fields.Schema()); err != nil {
+		if x.current, err = b.leader.opts.Registry.Holds(ctx, b.subject(f.id), f.schemaID, f.fields.Schema()); err != nil {
 			return x, fmt.Errorf("schema %d of form %s: %w", f.schemaID, f.id, err)
 		}
 	}
@@ -81,14 +81,14 @@ func (b *formBook) examineOne(ctx context.Context, f *form, topic checkpoint.Top
 			continue
 		}
 		text, _ := f.fields.Earlier(s.Columns)
-		names, err := b.epoch.opts.Registry.Names(ctx, s.ID, text)
+		names, err := b.leader.opts.Registry.Names(ctx, s.ID, text)
 		if err != nil {
 			return x, fmt.Errorf("schema %d of form %s: %w", s.ID, f.id, err)
 		}
-		if names == schema.Same || b.epoch.publishedAnew(f.owner, s) {
+		if names == schema.Same || b.leader.publishedAnew(f.owner, s) {
 			continue
 		}
-		lost := checkpoint.LostSchema{ID: s.ID, Other: names == schema.Other, Since: b.epoch.opts.Now().UTC()}
+		lost := checkpoint.LostSchema{ID: s.ID, Other: names == schema.Other, Since: b.leader.opts.Now().UTC()}
 		if i := slices.IndexFunc(f.lost, func(l checkpoint.LostSchema) bool { return l.ID == s.ID }); i >= 0 {
 			lost.Since = f.lost[i].Since
 		}
@@ -100,7 +100,7 @@ func (b *formBook) examineOne(ctx context.Context, f *form, topic checkpoint.Top
 // restore gives the registry back what it has lost, where it takes that. It comes
 // before anything is registered anew, which could be given one of the lost ids.
 func (b *formBook) restore(ctx context.Context, found []examined) error {
-	topics := b.epoch.store.Topics()
+	topics := b.leader.store.Topics()
 	var lost []*form
 	at := map[*form]*examined{}
 	for i := range found {
@@ -111,8 +111,8 @@ func (b *formBook) restore(ctx context.Context, found []examined) error {
 	}
 	var restored []string
 	err := b.together(ctx, lost, func(ctx context.Context, f *form) error {
-		topic := topics[b.epoch.store.TopicName(f.id)]
-		ids, err := b.epoch.opts.Registry.Restore(ctx, b.subject(f.id), at[f].wanted(topic))
+		topic := topics[b.leader.store.TopicName(f.id)]
+		ids, err := b.leader.opts.Registry.Restore(ctx, b.subject(f.id), at[f].wanted(topic))
 		if err != nil || len(ids) == 0 {
 			return err
 		}
@@ -130,7 +130,7 @@ func (b *formBook) restore(ctx context.Context, found []examined) error {
 		return err
 	}
 	if len(restored) > 0 {
-		b.epoch.log.Warn("the registry had lost schemas that records carry; they stand there again under the same ids",
+		b.leader.log.Warn("the registry had lost schemas that records carry; they stand there again under the same ids",
 			zap.String("todo", "nothing for the records; find out why the registry lost them, and back it up"),
 			zap.Int("forms", len(restored)), zap.String("among_them", several(restored)))
 	}
@@ -177,19 +177,19 @@ func (b *formBook) accept(ctx context.Context, found []examined) error {
 	}
 	b.mu.Unlock()
 	if len(anew) > 0 {
-		b.epoch.log.Warn("the registry does not know the schemas of forms any more; they are registered again",
+		b.leader.log.Warn("the registry does not know the schemas of forms any more; they are registered again",
 			zap.String("todo", "find out why the registry lost them, and back it up; records that cannot be read any more have a line of their own"),
 			zap.Int("forms", len(anew)), zap.String("among_them", several(anew)))
 	}
-	if err := b.each(ctx, open, (*form).settled, func(forms []*form) error { return b.bring(ctx, forms) }); err != nil {
+	if err := b.each(ctx, open, (*form).decided, func(forms []*form) error { return b.provision(ctx, forms) }); err != nil {
 		return err
 	}
-	return b.keepLost(ctx, found, open)
+	return b.recordLost(ctx, found, open)
 }
 
 // keepLost takes down which schemas are lost, after those of some forms were
 // registered anew, by which an id may mean again what it did.
-func (b *formBook) keepLost(ctx context.Context, found []examined, anew []string) error {
+func (b *formBook) recordLost(ctx context.Context, found []examined, anew []string) error {
 	again, err := b.examine(ctx, slices.DeleteFunc(b.all(), func(f form) bool { return !slices.Contains(anew, f.id) }))
 	if err != nil {
 		return err
@@ -222,7 +222,7 @@ func (b *formBook) withoutGone(ctx context.Context, found []examined) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	existing, err := b.epoch.store.Existing(ctx, ids)
+	existing, err := b.leader.store.Existing(ctx, ids)
 	if err != nil {
 		return err
 	}
@@ -239,20 +239,20 @@ const lostWork = "reading what was published before"
 // tellLost says which schemas are lost.
 func (b *formBook) tellLost() {
 	if lost := b.lostSchemas(); lost != nil {
-		b.epoch.troubles.Report("", lostWork, "records cannot be read", lost)
+		b.leader.issues.ReportAs("", lostWork, "records cannot be read", lost)
 		return
 	}
-	b.epoch.troubles.Over(lostWork)
+	b.leader.issues.Resolve(lostWork)
 }
 
 // lostSchemas is what is lost of all forms, nil when nothing is.
 func (b *formBook) lostSchemas() *lostSchemasError {
-	topics := b.epoch.store.Topics()
+	topics := b.leader.store.Topics()
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	e := newLostSchemas(b.epoch.opts.Now())
+	e := newLostSchemas(b.leader.opts.Now())
 	for _, f := range b.forms {
-		e.add(f.id, f.lost, topics[b.epoch.store.TopicName(f.id)])
+		e.add(f.id, f.lost, topics[b.leader.store.TopicName(f.id)])
 	}
 	if len(e.of) == 0 {
 		return nil
@@ -314,7 +314,7 @@ func (e *lostSchemasError) Todo() string {
 
 // publishedAnew reports whether replays have published everything again that was
 // published with a schema.
-func (e *epoch) publishedAnew(owner string, s checkpoint.TopicSchema) bool {
+func (e *leader) publishedAnew(owner string, s checkpoint.TopicSchema) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	return s.Replayed(e.replays, owner)

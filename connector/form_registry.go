@@ -13,12 +13,12 @@ func digest(schema string) [sha256.Size]byte { return sha256.Sum256([]byte(schem
 
 // remembered rebuilds a form's fields from what the registry holds.
 func (b *formBook) remembered(ctx context.Context, id string) (*schema.Fields, error) {
-	versions, err := b.epoch.opts.Registry.Versions(ctx, b.subject(id))
+	versions, err := b.leader.opts.Registry.Versions(ctx, b.subject(id))
 	if b.heard(ctx, err); err != nil {
 		return nil, fmt.Errorf("reading the schemas of subject %s: %w", b.subject(id), err)
 	}
 	if len(versions) == 0 {
-		return schema.New(id, b.epoch.opts.Choice), nil
+		return schema.New(id, b.leader.opts.Choice), nil
 	}
 	texts := make([]string, len(versions))
 	for i, v := range versions {
@@ -31,7 +31,7 @@ func (b *formBook) remembered(ctx context.Context, id string) (*schema.Fields, e
 	return fields, nil
 }
 
-func (b *formBook) subject(id string) string { return b.epoch.store.TopicName(id) + "-value" }
+func (b *formBook) subject(id string) string { return b.leader.store.TopicName(id) + "-value" }
 
 // register gives each form a registered schema and a codec of it. A form whose
 // codec still serves (same schema) does not need the registry. What is left to be
@@ -43,17 +43,17 @@ func (b *formBook) register(ctx context.Context, forms []*form) error {
 		id, version := now.schemaID, now.version
 		anew := now.codec == nil || now.text != digest(text)
 		if anew {
-			registered, err := b.epoch.opts.Registry.Ensure(ctx, b.subject(f.id), text)
+			registered, err := b.leader.opts.Registry.Ensure(ctx, b.subject(f.id), text)
 			if b.heard(ctx, err); err != nil {
 				// Also where the registry refuses our password: forms that
 				// need nothing of it go on.
-				return b.bar(ctx, f, fault.As(fault.Suspend, fmt.Errorf("registering the schema of form %s: %w", f.id, err)))
+				return b.suspendUnlessGone(ctx, f, fault.As(fault.Suspend, fmt.Errorf("registering the schema of form %s: %w", f.id, err)))
 			}
 			id, version = registered.ID, registered.Version
 		}
 		codec, err := schema.Compile(now.fields, id)
 		if err != nil {
-			return b.bar(ctx, f, fmt.Errorf("compiling the schema of form %s: %w", f.id, err))
+			return b.suspendUnlessGone(ctx, f, fmt.Errorf("compiling the schema of form %s: %w", f.id, err))
 		}
 		b.set(f, func() {
 			f.saved = f.saved && f.recorded == id

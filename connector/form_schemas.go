@@ -42,7 +42,7 @@ const (
 // heard takes down whether the registry answers. Whatever it knew before it was away
 // it is asked for again.
 func (b *formBook) heard(ctx context.Context, err error) {
-	now := b.epoch.opts.Now()
+	now := b.leader.opts.Now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	switch {
@@ -56,7 +56,7 @@ func (b *formBook) heard(ctx context.Context, err error) {
 		return
 	default:
 		b.registry.away = true
-		b.epoch.troubles.Report("", askingRegistry, "the registry does not answer; leads of forms with a registered schema go on, and it is asked whether it still knows them once it answers", err)
+		b.leader.issues.ReportAs("", askingRegistry, "the registry does not answer; leads of forms with a registered schema go on, and it is asked whether it still knows them once it answers", err)
 		for _, f := range b.forms {
 			f.sure = false
 		}
@@ -73,7 +73,7 @@ func (b *formBook) recheckSchemas() {
 
 // confirm makes sure, before the ids of these forms are used, that the registry still
 // knows them. One that does not answer is believed to be as before.
-func (b *formBook) confirm(ctx context.Context, forms []form) error {
+func (b *formBook) verifySchemas(ctx context.Context, forms []form) error {
 	known, err := b.query(ctx, forms)
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -81,7 +81,7 @@ func (b *formBook) confirm(ctx context.Context, forms []form) error {
 	if err != nil || known {
 		return nil
 	}
-	if err := b.verify(ctx); err != nil && (ctx.Err() != nil || endsEpoch(err)) {
+	if err := b.verify(ctx); err != nil && (ctx.Err() != nil || endsLeadership(err)) {
 		return err
 	}
 	return nil // those that are not ready are owed
@@ -91,7 +91,7 @@ func (b *formBook) confirm(ctx context.Context, forms []form) error {
 // asked before they are used: those of which it has not said anything yet, else one
 // of them, which speaks for all.
 func (b *formBook) unconfirmed(responses []*lead.Response) []form {
-	now := b.epoch.opts.Now()
+	now := b.leader.opts.Now()
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.registry.away && now.Before(b.registry.askAgain) {
@@ -130,11 +130,11 @@ func (b *formBook) query(ctx context.Context, forms []form) (known bool, err err
 		copies[i] = &forms[i]
 	}
 	lost := make([]bool, len(forms))
-	began := b.epoch.opts.Now()
+	began := b.leader.opts.Now()
 	err = b.together(ctx, copies, func(ctx context.Context, f *form) error {
 		ctx, cancel := context.WithTimeout(ctx, askWithin)
 		defer cancel()
-		same, err := b.epoch.opts.Registry.Holds(ctx, b.subject(f.id), f.schemaID, f.fields.Schema())
+		same, err := b.leader.opts.Registry.Holds(ctx, b.subject(f.id), f.schemaID, f.fields.Schema())
 		lost[slices.Index(copies, f)] = err == nil && !same
 		return err
 	})
@@ -142,7 +142,7 @@ func (b *formBook) query(ctx context.Context, forms []form) (known bool, err err
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if err != nil {
-		now := b.epoch.opts.Now()
+		now := b.leader.opts.Now()
 		b.registry.askAgain = now.Add(askShare * now.Sub(began))
 		return true, err
 	}
@@ -160,7 +160,7 @@ func (b *formBook) query(ctx context.Context, forms []form) (known bool, err err
 
 // registryLoop asks the registry every few seconds about some form, and about all of
 // them when it has lost one, or answers after it was away.
-func (e *epoch) registryLoop(ctx context.Context) error {
+func (e *leader) registryLoop(ctx context.Context) error {
 	for {
 		e.forms.mu.Lock()
 		wait := watchEvery
@@ -208,15 +208,15 @@ const askingRegistry = "asking the registry whether it still knows the schemas"
 
 // verifySchemas asks the registry whether it knows what records carry, and tells how
 // that stands.
-func (e *epoch) verifySchemas(ctx context.Context) error {
+func (e *leader) verifySchemas(ctx context.Context) error {
 	err := e.forms.verify(ctx)
 	switch {
 	case err == nil:
-		e.troubles.Over(askingRegistry)
+		e.issues.Resolve(askingRegistry)
 		return nil
-	case ctx.Err() != nil || endsEpoch(err):
+	case ctx.Err() != nil || endsLeadership(err):
 		return err
 	}
-	e.troubles.Note("", askingRegistry, err)
+	e.issues.Report("", askingRegistry, err)
 	return nil
 }

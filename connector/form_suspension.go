@@ -11,11 +11,11 @@ import (
 )
 
 // bar suspends a form because of err, unless err is not about the form at all.
-func (b *formBook) bar(ctx context.Context, f *form, err error) error {
+func (b *formBook) suspendUnlessGone(ctx context.Context, f *form, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if endsEpoch(err) || fault.KindOf(err) == fault.Pause {
+	if endsLeadership(err) || fault.KindOf(err) == fault.Pause {
 		return err
 	}
 	b.suspend(f.id, err)
@@ -32,9 +32,9 @@ func (b *formBook) suspend(id string, why error) {
 		f.said = text // each reason once, however often it is tried again
 		say = &line{message: "form suspended; its leads are kept until this is mended"}
 	}
-	b.epoch.troubles.report(id, formWork(id), why, say)
+	b.leader.issues.report(id, formWork(id), why, say)
 	f.failures++
-	f.why, f.ready, f.mendAt = why, false, b.epoch.opts.Now().Add(b.patience(f.failures))
+	f.why, f.ready, f.retryAt = why, false, b.leader.opts.Now().Add(b.backoff(f.failures))
 }
 
 // formWork names the publishing to a form.
@@ -42,8 +42,8 @@ func formWork(id string) string { return "publishing to form " + id }
 
 // patience is the wait before a form's next trial: from a second, doubling up to
 // the discovery interval.
-func (b *formBook) patience(failures int) time.Duration {
-	return min(time.Second<<min(failures-1, 20), max(b.epoch.opts.Discovery, time.Second))
+func (b *formBook) backoff(failures int) time.Duration {
+	return min(time.Second<<min(failures-1, 20), max(b.leader.opts.Discovery, time.Second))
 }
 
 // delivered notes that leads went out, so that their forms' failures are over.
@@ -69,12 +69,12 @@ func (b *formBook) suspended(id string) error {
 
 // mend tries the suspended forms again, those whose back-off is over, or all.
 // What it asks of LinkedIn and of the registry keeps no poll waiting.
-func (b *formBook) mend(ctx context.Context, all bool) error {
+func (b *formBook) recover(ctx context.Context, all bool) error {
 	var forms []*form
 	b.mu.Lock()
-	now := b.epoch.opts.Now()
+	now := b.leader.opts.Now()
 	for _, f := range b.forms {
-		if f.why != nil && (all || !now.Before(f.mendAt)) {
+		if f.why != nil && (all || !now.Before(f.retryAt)) {
 			forms = append(forms, f)
 		}
 	}
@@ -85,12 +85,12 @@ func (b *formBook) mend(ctx context.Context, all bool) error {
 			err = b.retry(ctx, f, read)
 		}
 		if err != nil {
-			if err = b.still(ctx, f.id, err); err != nil {
+			if err = b.staySuspended(ctx, f.id, err); err != nil {
 				return err
 			}
 		}
 		if b.suspended(f.id) == nil {
-			b.epoch.troubles.Over(formWork(f.id))
+			b.leader.issues.Resolve(formWork(f.id))
 		}
 	}
 	return nil
@@ -112,7 +112,7 @@ func (b *formBook) reread(ctx context.Context, f *form) (reread, error) {
 		}
 		read.fields = fields
 	}
-	current, err := b.epoch.opts.LinkedIn.Form(ctx, f.id)
+	current, err := b.leader.opts.LinkedIn.Form(ctx, f.id)
 	switch {
 	case err == nil:
 		read.current = &current
@@ -137,23 +137,23 @@ func (b *formBook) retry(ctx context.Context, f *form, read reread) error {
 		b.mu.Lock()
 		b.forms[f.id] = trial
 		b.mu.Unlock()
-		return b.bring(ctx, []*form{trial})
+		return b.provision(ctx, []*form{trial})
 	})
 }
 
 // still keeps a form suspended, with the newest reason.
-func (b *formBook) still(ctx context.Context, id string, err error) error {
+func (b *formBook) staySuspended(ctx context.Context, id string, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	if endsEpoch(err) {
+	if endsLeadership(err) {
 		return err
 	}
-	b.epoch.troubles.Report(id, formWork(id), "form suspended; its leads are kept until this is mended", err)
+	b.leader.issues.ReportAs(id, formWork(id), "form suspended; its leads are kept until this is mended", err)
 	f := b.get(id, "")
 	b.set(f, func() {
 		f.failures++
-		f.why, f.mendAt = err, b.epoch.opts.Now().Add(b.patience(f.failures))
+		f.why, f.retryAt = err, b.leader.opts.Now().Add(b.backoff(f.failures))
 	})
 	return nil
 }

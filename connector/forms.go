@@ -22,7 +22,7 @@ import (
 // codec, and whether it can be published to. Its methods are safe for concurrent
 // use.
 type formBook struct {
-	epoch *epoch
+	leader *leader
 	// verifying lets the registry be asked about all forms by one caller at a time.
 	verifying sync.Mutex
 	// recheck has one when the registry is to be asked about all of them soon.
@@ -63,14 +63,14 @@ type form struct {
 	// failures counts the suspensions in a row without a lead going out between
 	// them; mendAt is when the form is tried again.
 	failures int
-	mendAt   time.Time
+	retryAt  time.Time
 	said     string // the reason for its suspension that was logged last
 	saved    bool   // the checkpoint has these fields and this schema id
 	recorded int    // schema id in the checkpoint
 }
 
-func newFormBook(e *epoch, state delivery.State) (*formBook, error) {
-	b := &formBook{epoch: e, forms: map[string]*form{}, busy: map[string]*hold{}, changed: make(chan struct{}), recheck: make(chan struct{}, 1),
+func newFormBook(e *leader, state delivery.State) (*formBook, error) {
+	b := &formBook{leader: e, forms: map[string]*form{}, busy: map[string]*hold{}, changed: make(chan struct{}), recheck: make(chan struct{}, 1),
 		unfits: map[string]string{}}
 	for id, saved := range state.Forms {
 		f := &form{id: id, owner: saved.Owner, name: saved.Name, version: saved.SchemaVersion, lost: saved.Lost,
@@ -107,15 +107,15 @@ func (b *formBook) prepare(ctx context.Context, responses []*lead.Response) erro
 		}
 	}
 	b.mu.Unlock()
-	return b.each(ctx, slices.Collect(maps.Keys(samples)), (*form).settled, func(forms []*form) error {
+	return b.each(ctx, slices.Collect(maps.Keys(samples)), (*form).decided, func(forms []*form) error {
 		err := b.together(ctx, forms, func(ctx context.Context, f *form) error {
 			b.set(f, func() { f.owner = cmp.Or(f.owner, samples[f.id].Owner) })
-			return b.meet(ctx, f, samples[f.id])
+			return b.load(ctx, f, samples[f.id])
 		})
 		if err != nil {
 			return err
 		}
-		return b.bring(ctx, forms)
+		return b.provision(ctx, forms)
 	})
 }
 
@@ -130,7 +130,7 @@ const formsAtOnce = 20
 func (b *formBook) each(ctx context.Context, ids []string, left func(*form) bool, work func([]*form) error) error {
 	for {
 		own := new(hold)
-		mine, others, changed := b.claim(own, ids, left)
+		mine, others, changed := b.reserve(own, ids, left)
 		if len(mine) > 0 {
 			err := work(mine)
 			b.release(own, mine)
@@ -155,7 +155,7 @@ type hold struct{ _ byte }
 
 // claim gives the caller some of the forms, which it must release. The others are
 // taken, or too many at once; changed is closed when that may be different.
-func (b *formBook) claim(own *hold, ids []string, left func(*form) bool) (mine []*form, others []string, changed <-chan struct{}) {
+func (b *formBook) reserve(own *hold, ids []string, left func(*form) bool) (mine []*form, others []string, changed <-chan struct{}) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	for _, id := range ids {
@@ -202,12 +202,12 @@ func (b *formBook) announce() {
 }
 
 // settled reports whether there is nothing to prepare. The caller holds the mutex.
-func (f *form) settled() bool { return f.ready || f.why != nil }
+func (f *form) decided() bool { return f.ready || f.why != nil }
 
 // together does the same for several forms at once.
 func (b *formBook) together(ctx context.Context, forms []*form, work func(context.Context, *form) error) error {
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(max(b.epoch.opts.Concurrency, 1))
+	group.SetLimit(max(b.leader.opts.Concurrency, 1))
 	for _, f := range forms {
 		group.Go(func() error { return work(ctx, f) })
 	}

@@ -59,7 +59,7 @@ func TestARecordOfAnotherInstallationDeepInATopicSuspendsThatFormAlone(t *testin
 			name = "the name before" // adopted for a while
 		}
 		msgs = append(msgs, kafka.Message{Topic: topic, Key: []byte(fmt.Sprint(i)), Value: []byte("x"), Time: w.now(), Headers: []kafka.Header{
-			{Key: delivery.HeaderSubmittedAt, Value: []byte(lead.Stamp(w.now()))}, {Key: delivery.HeaderName, Value: []byte(name)}}})
+			{Key: delivery.HeaderSubmittedAt, Value: []byte(lead.FormatTime(w.now()))}, {Key: delivery.HeaderName, Value: []byte(name)}}})
 	}
 	if _, err := p.Commit(t.Context(), msgs); err != nil {
 		t.Fatal(err)
@@ -69,8 +69,8 @@ func TestARecordOfAnotherInstallationDeepInATopicSuspendsThatFormAlone(t *testin
 	w.linkedin.submit("other", w.now().Add(2*time.Second)).Form.ID = other
 	w.tick(e, time.Minute)
 	w.expectIDs(other, "other")
-	if e.forms.suspended(formID) == nil || len(e.debts) != 1 {
-		t.Errorf("suspended: %v, debts: %v", e.forms.suspended(formID), e.debts)
+	if e.forms.suspended(formID) == nil || len(e.deferred) != 1 {
+		t.Errorf("suspended: %v, debts: %v", e.forms.suspended(formID), e.deferred)
 	}
 }
 
@@ -85,12 +85,12 @@ func TestARegistryThatForgetsWhileALeadIsOnItsWay(t *testing.T) {
 	w := newWorld(t)
 	e := w.start()
 	w.tick(e, time.Minute)
-	j := &job{src: src, lane: e.live, via: func(time.Time) delivery.Via { return delivery.ViaLive }}
+	j := &work{src: src, view: e.live, delivery: func(time.Time) delivery.Delivery { return delivery.DeliveryLive }}
 	rows := []lead.Response{w.linkedin.submit("a", w.now().Add(time.Second)).Response}
 	if _, err := e.sort(t.Context(), j, rows); err != nil {
 		t.Fatal(err)
 	}
-	e.forms.epoch.opts.Registry = &strangeRegistry{w.registry}
+	e.forms.leader.opts.Registry = &strangeRegistry{w.registry}
 	if err := e.forms.verify(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -110,10 +110,10 @@ func TestADebtThatGrowsTowardsThePastWhileItIsPaidIsPaidWhole(t *testing.T) {
 	// A look-back finds a late lead, earlier than the debt. It is sorted while
 	// the form is suspended, and waits for its turn to publish.
 	late := w.linkedin.submit("late", w.now().Add(-90*time.Second))
-	j := &job{src: src, lane: e.live, via: func(time.Time) delivery.Via { return delivery.ViaLate }}
+	j := &work{src: src, view: e.live, delivery: func(time.Time) delivery.Delivery { return delivery.DeliveryLate }}
 	j.done = e.sourceDone(src, func(p checkpoint.Progress) checkpoint.Progress { return p }, false)
 	parts, err := e.sort(t.Context(), j, []lead.Response{late.Response})
-	if err != nil || len(parts.barred) != 1 {
+	if err != nil || len(parts.suspended) != 1 {
 		t.Fatal(err, parts)
 	}
 	delete(w.linkedin.formDown, formID)
@@ -121,7 +121,7 @@ func TestADebtThatGrowsTowardsThePastWhileItIsPaidIsPaidWhole(t *testing.T) {
 	h.responses = func() { // its turn comes while the debt is being read from LinkedIn
 		once.Do(func() {
 			err := e.store.Publish(func(p *delivery.Publication) error {
-				return e.publish(t.Context(), p, &publication{job: j, sorted: parts, last: true})
+				return e.publish(t.Context(), p, &publication{work: j, sorted: parts, last: true})
 			})
 			if err != nil {
 				t.Error(err)
@@ -131,8 +131,8 @@ func TestADebtThatGrowsTowardsThePastWhileItIsPaidIsPaidWhole(t *testing.T) {
 	w.settle(e)
 	w.settle(e)
 	w.expectIDs(formID, "owed", "late")
-	if len(e.debts) != 0 {
-		t.Errorf("debts = %v, want none", e.debts)
+	if len(e.deferred) != 0 {
+		t.Errorf("debts = %v, want none", e.deferred)
 	}
 }
 
@@ -222,9 +222,9 @@ func TestADeadLetterWithoutALeadTypeIsToldAndHarmsNothing(t *testing.T) {
 	w.linkedin.formDown[formID] = errors.New("503")
 	w.linkedin.onEvents = nil
 	at := w.now().Add(-time.Hour)
-	letter := Letter{Key: "a@" + lead.Stamp(at), Response: lead.Response{ID: "a", SubmittedAt: at, Owner: owner,
+	deadLetter := StoredDeadLetter{Key: "a@" + lead.FormatTime(at), Response: lead.Response{ID: "a", SubmittedAt: at, Owner: owner,
 		Form: lead.FormRef{ID: formID, Version: 1}, Raw: []byte("{}")}}
-	outcomes, err := New(w.opts).Republish(t.Context(), []Letter{letter})
+	outcomes, err := New(w.opts).Republish(t.Context(), []StoredDeadLetter{deadLetter})
 	if err != nil || len(outcomes) != 1 || outcomes[0].Problem == "" {
 		t.Errorf("outcomes = %v, %v; want a problem", outcomes, err)
 	}
@@ -243,7 +243,7 @@ func TestADeadLetterThatIsMendedIsPublishedAndGone(t *testing.T) {
 	r.Unreadable = ""
 	key := delivery.DeadLetter{Response: &r.Response}.Key()
 	for try := range 2 {
-		outcomes, err := New(w.opts).Republish(t.Context(), []Letter{{Key: key, Response: r.Response}})
+		outcomes, err := New(w.opts).Republish(t.Context(), []StoredDeadLetter{{Key: key, Response: r.Response}})
 		if err != nil || len(outcomes) != 1 || outcomes[0].Problem != "" {
 			t.Errorf("try %d: outcomes = %v, %v; want it published", try, outcomes, err)
 		}
@@ -289,7 +289,7 @@ func TestAFormThatKeepsFailingIsTriedMoreAndMoreSeldom(t *testing.T) {
 	before := w.linkedin.requests
 	for range 3600 { // an hour, looked at every second
 		w.linkedin.clock = w.linkedin.clock.Add(time.Second)
-		if err := e.debtRound(t.Context(), false); err != nil {
+		if err := e.deferredRound(t.Context(), false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -324,8 +324,8 @@ func TestASuspendedFormThatLinkedInIsSlowToShowKeepsNoOtherWaiting(t *testing.T)
 	delete(w.linkedin.formDown, formID)
 	slow := &stalled{fakeLinkedIn: w.linkedin, id: formID, asked: make(chan struct{}), released: make(chan struct{})}
 	e.Connector.opts.LinkedIn = slow
-	mended := make(chan error, 1)
-	go func() { mended <- e.forms.mend(t.Context(), true) }()
+	recovered := make(chan error, 1)
+	go func() { recovered <- e.forms.recover(t.Context(), true) }()
 	<-slow.asked
 	w.linkedin.submit("a", w.now().Add(time.Second)).Form.ID = other
 	w.linkedin.mu.Lock()
@@ -342,7 +342,7 @@ func TestASuspendedFormThatLinkedInIsSlowToShowKeepsNoOtherWaiting(t *testing.T)
 		t.Error("the poll waits for the suspended form")
 	}
 	close(slow.released)
-	if err := <-mended; err != nil {
+	if err := <-recovered; err != nil {
 		t.Error(err)
 	}
 	if why := e.forms.suspended(formID); why != nil {

@@ -120,7 +120,7 @@ func TestADebtOfAReplayBringsNothingElseBack(t *testing.T) {
 	}
 	w.linkedin.submit("live", w.now().Add(time.Second))
 	w.tick(e, time.Minute)
-	if err := e.debtRound(t.Context(), true); err != nil {
+	if err := e.deferredRound(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
 	w.expectIDs(formID, "asked for", "live")
@@ -229,21 +229,21 @@ func TestALeadThatStaysOutWithinTheLookBackIsToldOfOnce(t *testing.T) {
 	}
 	w.expectIDs(formID) // neither comes back by itself
 	told := w.logs.FilterMessage("leads stay out of their topic").All()
-	if len(told) != 2 || !strings.Contains(fmt.Sprint(told[1].ContextMap()), "2 leads submitted between "+lead.Stamp(at)) {
+	if len(told) != 2 || !strings.Contains(fmt.Sprint(told[1].ContextMap()), "2 leads submitted between "+lead.FormatTime(at)) {
 		t.Errorf("said: %v, want one line for each that is met", told)
 	}
 	if n := testutil.ToFloat64(e.opts.Metrics.expired.WithLabelValues(formID)); n != 2 {
 		t.Errorf("leadstream_expired_total = %v, want 2", n)
 	}
 	open := func() (texts []string) {
-		for _, x := range e.troubles.List() {
-			if !x.Over && x.Part == formID {
+		for _, x := range e.issues.List() {
+			if !x.Resolved && x.Part == formID {
 				texts = append(texts, x.Text+": "+x.Todo)
 			}
 		}
 		return texts
 	}
-	if got := open(); len(got) != 1 || !strings.Contains(got[0], "--replay-from "+lead.Stamp(at)) {
+	if got := open(); len(got) != 1 || !strings.Contains(got[0], "--replay-from "+lead.FormatTime(at)) {
 		t.Errorf("problems: %v, want one that names the replay", got)
 	}
 	w.opts.Replay = &ReplayOptions{ID: "again", From: at, To: at.Add(time.Hour), Mode: checkpoint.Missing}
@@ -285,7 +285,7 @@ func TestAnOvertakenLeadIsCountedAndNotCalledHeld(t *testing.T) {
 		t.Errorf("leadstream_overtaken_total = %v, want 1: the first submission of a alone", n)
 	}
 	retried := lead.Response{ID: "a", SubmittedAt: older, Owner: owner, Type: "EVENT", Form: lead.FormRef{ID: formID, Version: 1}, Raw: []byte(`{}`)}
-	out, err := New(w.opts).Republish(t.Context(), []Letter{{Key: "a@" + lead.Stamp(older), Response: retried}})
+	out, err := New(w.opts).Republish(t.Context(), []StoredDeadLetter{{Key: "a@" + lead.FormatTime(older), Response: retried}})
 	if err != nil || !strings.Contains(out[0].Problem, "overtaken") {
 		t.Errorf("retrying it gives %v, %v; want the problem that it is overtaken", out, err)
 	}
@@ -297,17 +297,17 @@ func TestADeadLetterOfASuspendedFormStays(t *testing.T) {
 	w := newWorld(t)
 	w.linkedin.onEvents = nil
 	w.linkedin.formDown[formID] = errors.New("503")
-	letter := Letter{Key: "a@" + lead.Stamp(w.now()), Response: lead.Response{ID: "a", SubmittedAt: w.now(), Owner: owner, Type: "EVENT",
+	deadLetter := StoredDeadLetter{Key: "a@" + lead.FormatTime(w.now()), Response: lead.Response{ID: "a", SubmittedAt: w.now(), Owner: owner, Type: "EVENT",
 		Form: lead.FormRef{ID: formID, Version: 1}, Raw: []byte(`{}`)}}
-	out, err := New(w.opts).Republish(t.Context(), []Letter{letter})
+	out, err := New(w.opts).Republish(t.Context(), []StoredDeadLetter{deadLetter})
 	if err != nil || !strings.Contains(out[0].Problem, "is suspended") {
 		t.Errorf("retrying it gives %v, %v; want the problem that its form is suspended", out, err)
 	}
-	if e := w.start(); len(e.debts) != 0 {
-		t.Errorf("debts = %v, want none: LinkedIn may not show the element any more", e.debts)
+	if e := w.start(); len(e.deferred) != 0 {
+		t.Errorf("debts = %v, want none: LinkedIn may not show the element any more", e.deferred)
 	}
 	delete(w.linkedin.formDown, formID)
-	out, err = New(w.opts).Republish(t.Context(), []Letter{letter})
+	out, err = New(w.opts).Republish(t.Context(), []StoredDeadLetter{deadLetter})
 	if err != nil || out[0].Problem != "" {
 		t.Errorf("retrying it once the form goes on gives %v, %v", out, err)
 	}

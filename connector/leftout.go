@@ -105,9 +105,9 @@ func (l *leftOut) of(form, topic string) error {
 
 // leftOut counts the leads of a publication that did not go out, and says so of those
 // that stay out of their topic within the look-back: by itself nothing brings them.
-func (e *epoch) leftOut(pub *publication) {
-	v := pub.verdict
-	if t := pub.job.tally; t != nil {
+func (e *leader) leftOut(pub *publication) {
+	v := pub.diff
+	if t := pub.work.tally; t != nil {
 		t.held, t.deleted, t.overtaken = v.Held, v.Deleted, v.Overtaken
 	}
 	for _, r := range v.Overtaken {
@@ -116,7 +116,7 @@ func (e *epoch) leftOut(pub *publication) {
 			e.log.Info("a lead is overtaken: its topic has a later submission of it", zap.String("form", r.Form.ID), zap.Time("submitted_at", r.SubmittedAt))
 		}
 	}
-	if pub.job.form != "" {
+	if pub.work.form != "" {
 		return // a debt's window holds the rows of others as well
 	}
 	fresh, changed := e.out.expire(pub.window, v.Expired, e.opts.Now().Add(-e.opts.Lookback))
@@ -128,14 +128,14 @@ func (e *epoch) leftOut(pub *publication) {
 		work := "publishing every lead of topic " + topic
 		err := e.out.of(form, topic)
 		if err == nil {
-			e.troubles.Over(work)
+			e.issues.Resolve(work)
 			continue
 		}
-		e.troubles.report(form, work, err, nil)
+		e.issues.report(form, work, err, nil)
 		e.log.Warn("leads stay out of their topic", zap.String("form", form), zap.String("topic", topic), zap.Error(err), zap.String("todo", fault.TodoOf(err)))
 	}
 	if len(changed) == 0 && len(fresh) > 0 {
-		e.log.Info("leads older than their topics are sure to remember are left out", zap.Stringer("source", pub.job.src),
+		e.log.Info("leads older than their topics are sure to remember are left out", zap.Stringer("source", pub.work.src),
 			zap.Stringer("window", pub.window), zap.Int("leads", len(fresh)))
 	}
 }
@@ -149,7 +149,7 @@ type expiredError struct {
 
 func (e *expiredError) Error() string {
 	return fmt.Sprintf("%d leads submitted between %s and %s are not in topic %s: it may have had them, and its oldest records are gone (by retention, or by hand)",
-		e.Leads, lead.Stamp(e.From), lead.Stamp(e.To), e.Topic)
+		e.Leads, lead.FormatTime(e.From), lead.FormatTime(e.To), e.Topic)
 }
 
 // Fault is Reject: these leads do not go out, all others do.
@@ -160,5 +160,5 @@ func (e *expiredError) About() string { return "expired " + e.Topic }
 
 // Todo is what a person can do about it.
 func (e *expiredError) Todo() string {
-	return fmt.Sprintf("if consumers never had them, publish them with `leadstream run --replay-from %s --replay-to %s`", lead.Stamp(e.From), lead.Stamp(e.To))
+	return fmt.Sprintf("if consumers never had them, publish them with `leadstream run --replay-from %s --replay-to %s`", lead.FormatTime(e.From), lead.FormatTime(e.To))
 }

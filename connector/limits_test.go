@@ -38,7 +38,7 @@ func TestATransactionHoldsTenThousandLeadsOrEightMebibytes(t *testing.T) {
 				rows[i] = row.Response
 			}
 			before := measured(t, r)[committed]
-			j := &job{src: src, lane: e.live, via: freshVia(w.now(), delivery.ViaLive, delivery.ViaLate)}
+			j := &work{src: src, view: e.live, delivery: freshDelivery(w.now(), delivery.DeliveryLive, delivery.DeliveryLate)}
 			window := lead.Window{From: w.now().Add(-time.Minute), To: w.now().Add(time.Minute)}
 			if err := e.flush(t.Context(), j, window, rows, true); err != nil {
 				t.Fatal(err)

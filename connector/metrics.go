@@ -76,12 +76,12 @@ func NewMetrics(r prometheus.Registerer) *Metrics {
 // published counts a lead. It gives the time since its submission where that
 // counts for the latency.
 func (m *Metrics) published(l *delivery.Lead, now time.Time) (took time.Duration, counts bool) {
-	m.leads.WithLabelValues(l.Owner, l.Form.ID, string(l.Via)).Inc()
+	m.leads.WithLabelValues(l.Owner, l.Form.ID, string(l.Delivery)).Inc()
 	for _, c := range []*prometheus.CounterVec{m.fieldErrors, m.overtaken, m.expired} {
 		c.WithLabelValues(l.Form.ID) // at 0 until there is one
 	}
-	switch l.Via {
-	case delivery.ViaBackfill, delivery.ViaLate, delivery.ViaReplay: // old before anybody could have read them
+	switch l.Delivery {
+	case delivery.DeliveryBackfill, delivery.DeliveryLate, delivery.DeliveryReplay: // old before anybody could have read them
 		return 0, false
 	default:
 		took = max(now.Sub(l.SubmittedAt), 0)

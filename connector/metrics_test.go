@@ -138,15 +138,15 @@ func TestATransactionLostToANewerProducerIsNoFailure(t *testing.T) {
 }
 
 func TestLatencyIsOfLeadsThatCameAsTheyWereSubmitted(t *testing.T) {
-	for via, want := range map[delivery.Via]float64{
-		delivery.ViaLive: 1, "push": 1, delivery.ViaBackfill: 0, delivery.ViaLate: 0, delivery.ViaReplay: 0,
+	for label, want := range map[delivery.Delivery]float64{
+		delivery.DeliveryLive: 1, "push": 1, delivery.DeliveryBackfill: 0, delivery.DeliveryLate: 0, delivery.DeliveryReplay: 0,
 	} {
 		r := prometheus.NewRegistry()
 		w := &fakeLinkedIn{clock: time.Unix(1800000000, 0)}
 		l := w.submit("a", w.clock.Add(-time.Second)).Response
-		NewMetrics(r).published(&delivery.Lead{Response: &l, Via: via}, w.clock)
+		NewMetrics(r).published(&delivery.Lead{Response: &l, Delivery: label}, w.clock)
 		if got := measured(t, r)["leadstream_lead_latency_seconds"]; got != want {
-			t.Errorf("%s: %v observations, want %v", via, got, want)
+			t.Errorf("%s: %v observations, want %v", label, got, want)
 		}
 	}
 }

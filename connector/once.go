@@ -20,13 +20,13 @@ const onceAttempts = 7
 
 // oncePatience is how long --once waits in all before it tries the same work again:
 // a limit of the day is over tomorrow.
-const oncePatience = 10 * time.Minute
+const onceLimit = 10 * time.Minute
 
 // errFinished ends an epoch that has done all it was asked to (--once).
 var errFinished = errors.New("finished")
 
 // untilFinished ends the epoch when everything that --once asks for is done.
-func (e *epoch) untilFinished(ctx context.Context) error {
+func (e *leader) untilFinished(ctx context.Context) error {
 	for {
 		if fault.Sleep(ctx, 50*time.Millisecond) != nil {
 			return nil
@@ -37,10 +37,10 @@ func (e *epoch) untilFinished(ctx context.Context) error {
 	}
 }
 
-func (e *epoch) finished() bool {
+func (e *leader) finished() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if !e.discovered || !e.buried {
+	if !e.discovered || !e.deletionsApplied {
 		return false
 	}
 	for src, s := range e.sources {
@@ -65,7 +65,7 @@ const (
 // polledUntil reports whether a source was polled up to the moment at which --once
 // began. LinkedIn's clock is known to a second only, so that this moment is over
 // once what is known of it has passed by more. The caller holds the mutex.
-func (e *epoch) polledUntil(s *sourceState) bool {
+func (e *leader) polledUntil(s *sourceState) bool {
 	if e.until.IsZero() {
 		now, ok := e.opts.LinkedIn.Now()
 		if !ok {
@@ -77,7 +77,7 @@ func (e *epoch) polledUntil(s *sourceState) bool {
 }
 
 // caughtUp is polledUntil of a source.
-func (e *epoch) caughtUp(src lead.Source) bool {
+func (e *leader) caughtUp(src lead.Source) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	s := e.sources[src]
@@ -88,9 +88,9 @@ func (e *epoch) caughtUp(src lead.Source) bool {
 // tries once more to mend the suspended forms and to deliver what is owed. The
 // answer is errFinished when everything was read and nothing is left owed, else
 // what was not, and why: a command that ends must not hide it behind success.
-func (e *epoch) lastRound(ctx context.Context) error {
-	err := e.persist(ctx, "", "delivering what forms are owed", func(ctx context.Context) error {
-		return e.debtRound(ctx, true)
+func (e *leader) lastRound(ctx context.Context) error {
+	err := e.retry(ctx, "", "delivering what forms are owed", func(ctx context.Context) error {
+		return e.deferredRound(ctx, true)
 	})
 	if err != nil {
 		return err
@@ -100,8 +100,8 @@ func (e *epoch) lastRound(ctx context.Context) error {
 
 // left is errFinished when everything was read, no form is owed anything, no lead
 // that was deleted is left in its topic, and no deletion is in doubt.
-func (e *epoch) left() error {
-	left := slices.Concat(e.unread(), e.owing(), e.unburied())
+func (e *leader) left() error {
+	left := slices.Concat(e.unread(), e.waiting(), e.unapplied())
 	if err := e.store.UnreadableDeletion(); err != nil {
 		left = append(left, err)
 	}
@@ -116,7 +116,7 @@ var errNothingToRead = errors.New("nothing was read: the authorising member has 
 
 // unread names what could not be read: sources, and organizations that never
 // became one.
-func (e *epoch) unread() []error {
+func (e *leader) unread() []error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var left []error
@@ -146,18 +146,18 @@ func (e *epoch) unread() []error {
 var errUnsettled = errors.New("its leads were not delivered yet")
 
 // owing says what forms are owed, and why.
-func (e *epoch) owing() []error {
+func (e *leader) waiting() []error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	ids := slices.SortedFunc(maps.Keys(e.debts), func(a, b delivery.DebtID) int { return strings.Compare(a.Form, b.Form) })
-	var owed []error
+	ids := slices.SortedFunc(maps.Keys(e.deferred), func(a, b delivery.DeferredID) int { return strings.Compare(a.Form, b.Form) })
+	var deferred []error
 	for _, id := range ids {
 		why := e.forms.suspended(id.Form)
 		if why == nil {
 			why = errUnsettled
 		}
-		debt := e.debts[id]
-		owed = append(owed, fmt.Errorf("form %s is owed leads submitted in %s: %w", id.Form, debt.Window(), why))
+		window := e.deferred[id]
+		deferred = append(deferred, fmt.Errorf("form %s is owed leads submitted in %s: %w", id.Form, window.Window(), why))
 	}
-	return owed
+	return deferred
 }

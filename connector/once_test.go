@@ -30,8 +30,8 @@ func TestOnceEndsWhenNothingIsOwed(t *testing.T) {
 	e := w.start()
 	w.linkedin.submit("owed", w.now().Add(time.Second))
 	w.tick(e, time.Minute)
-	if len(e.debts) != 1 {
-		t.Fatalf("debts = %v, want one", e.debts)
+	if len(e.deferred) != 1 {
+		t.Fatalf("debts = %v, want one", e.deferred)
 	}
 	delete(w.linkedin.formDown, formID)
 	if err := w.once(); err != nil {
@@ -92,7 +92,7 @@ func TestOnceThatCouldNotReadASourceSaysSo(t *testing.T) {
 // said, and keeps nothing waiting but its own lead.
 func TestOnceThatCannotReadADeletionReadsTheLeadsAndSaysSo(t *testing.T) {
 	w := newWorld(t).notified()
-	if err := w.opts.Notices.Ensure(t.Context()); err != nil {
+	if err := w.opts.DeletionLog.Ensure(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	err := w.cluster.Append(t.Context(), kafka.Message{Topic: delivery.DeletionsTopic(w.store.Name), Key: []byte("a"), Value: []byte("yesterday"), Time: time.Now()})

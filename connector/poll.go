@@ -26,13 +26,13 @@ const (
 
 // pollLoop polls a source at once, and then at every interval, a little
 // scattered so that several sources and processes spread out.
-func (e *epoch) pollLoop(ctx context.Context, src lead.Source) error {
+func (e *leader) pollLoop(ctx context.Context, src lead.Source) error {
 	if e.awaitClock(ctx) != nil {
 		return nil
 	}
 	next := time.Now()
 	for {
-		err := e.persist(ctx, src.Owner, polling+src.String(), func(ctx context.Context) error {
+		err := e.retry(ctx, src.Owner, polling+src.String(), func(ctx context.Context) error {
 			err := e.poll(ctx, src)
 			e.outcome(src, err)
 			return err
@@ -56,7 +56,7 @@ func (e *epoch) pollLoop(ctx context.Context, src lead.Source) error {
 
 // awaitClock waits for LinkedIn's first answer, which tells its time. Discovery
 // asks for it, and says what is wrong when none comes.
-func (e *epoch) awaitClock(ctx context.Context) error {
+func (e *leader) awaitClock(ctx context.Context) error {
 	for {
 		if _, ok := e.opts.LinkedIn.Now(); ok {
 			return nil
@@ -75,7 +75,7 @@ func later(a, b time.Time) time.Time {
 }
 
 // outcome notes how a poll went, for status, metrics and --once.
-func (e *epoch) outcome(src lead.Source, err error) {
+func (e *leader) outcome(src lead.Source, err error) {
 	if err != nil && fault.KindOf(err) == fault.Suspend {
 		e.suspect()
 	}
@@ -94,7 +94,7 @@ func (e *epoch) outcome(src lead.Source, err error) {
 
 // unlessOthersGoOn is nil where --once gives up one source that cannot be read:
 // the others are caught up with first, and lastRound says why this one was not.
-func (e *epoch) unlessOthersGoOn(err error) error {
+func (e *leader) unlessOthersGoOn(err error) error {
 	if e.opts.Once && fault.KindOf(err) == fault.Suspend {
 		return nil
 	}
@@ -104,7 +104,7 @@ func (e *epoch) unlessOthersGoOn(err error) error {
 // poll reconciles the window that is due for a source: what is new, and as far
 // back as the look-back steps that are due reach. A window that holds too much
 // for one poll is cut: its newest part is done at once, the rest is backlog.
-func (e *epoch) poll(ctx context.Context, src lead.Source) error {
+func (e *leader) poll(ctx context.Context, src lead.Source) error {
 	now, ok := e.opts.LinkedIn.Now()
 	if !ok { // nothing was asked yet: the discovery's first answer tells the time
 		return fault.As(fault.Retry, errNoClock)
@@ -117,7 +117,7 @@ func (e *epoch) poll(ctx context.Context, src lead.Source) error {
 	}
 	w, after := p.Poll(e.ladder, now, position)
 	e.reportLost(src, p.Live)
-	j := &job{src: src, lane: e.live, readAt: e.mark(), via: freshVia(p.Live, delivery.ViaLive, delivery.ViaLate)}
+	j := &work{src: src, view: e.live, readAt: e.mark(), delivery: freshDelivery(p.Live, delivery.DeliveryLive, delivery.DeliveryLate)}
 	j.done = e.sourceDone(src, func(current checkpoint.Progress) checkpoint.Progress {
 		return after.Onto(current).Reconciled(w, j.readAt)
 	}, true)
@@ -154,8 +154,8 @@ func nextCut(cut, base, now time.Time) time.Time {
 
 // freshVia labels what was never covered before one way, what was looked back
 // on another.
-func freshVia(fresh time.Time, isFresh, isNot delivery.Via) func(time.Time) delivery.Via {
-	return func(t time.Time) delivery.Via {
+func freshDelivery(fresh time.Time, isFresh, isNot delivery.Delivery) func(time.Time) delivery.Delivery {
+	return func(t time.Time) delivery.Delivery {
 		if t.Before(fresh) {
 			return isNot
 		}
@@ -164,12 +164,12 @@ func freshVia(fresh time.Time, isFresh, isNot delivery.Via) func(time.Time) deli
 }
 
 // keepTime bounds the last commit of an epoch that ends in peace.
-const keepTime = 3 * time.Second
+const saveTime = 3 * time.Second
 
 // keep commits the progress that was left for later, so that the next start
 // need not look back for it. Without it nothing is lost.
-func (e *epoch) keep(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), keepTime)
+func (e *leader) saveProgress(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
 	defer cancel()
 	return e.store.Publish(func(p *delivery.Publication) error {
 		records := map[string]any{}
@@ -190,8 +190,8 @@ func (e *epoch) keep(ctx context.Context) error {
 // sourceDone makes the step that moves a source's progress: to is given the
 // progress as it is when the window's last transaction is made. lazy lets it
 // wait while there is nothing else to commit.
-func (e *epoch) sourceDone(src lead.Source, to func(checkpoint.Progress) checkpoint.Progress, lazy bool) *step {
-	return &step{
+func (e *leader) sourceDone(src lead.Source, to func(checkpoint.Progress) checkpoint.Progress, lazy bool) *progressUpdate {
+	return &progressUpdate{
 		lazy: lazy,
 		due: func() bool {
 			e.mu.Lock()

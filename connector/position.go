@@ -24,14 +24,14 @@ const (
 // position is how far progress may move now: to LinkedIn's clock, and never beyond
 // ours. An answer with a date far ahead would else have what is submitted until then
 // taken for read. Where ours is behind, the same time is read again with each poll.
-func (e *epoch) position() (time.Time, bool) {
+func (e *leader) position() (time.Time, bool) {
 	now, ok := e.opts.LinkedIn.Now()
 	return earlier(now, e.opts.Now().UTC()).Truncate(time.Millisecond), ok
 }
 
 // begin is the source's progress. A source met for the first time starts at
 // position, and one that is ahead of it is taken back.
-func (e *epoch) begin(src lead.Source, now, position time.Time) (checkpoint.Progress, error) {
+func (e *leader) begin(src lead.Source, now, position time.Time) (checkpoint.Progress, error) {
 	e.compareClocks(now)
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -45,7 +45,7 @@ func (e *epoch) begin(src lead.Source, now, position time.Time) (checkpoint.Prog
 		ahead := &aheadError{Source: src, Live: p.Live, Now: position, Back: e.trusted(src, position)}
 		e.log.Error("a position in the future is taken back", zap.Stringer("source", src), zap.Time("position", p.Live),
 			zap.Time("now", position), zap.Time("read_again_from", ahead.Back), zap.String("todo", ahead.Todo()))
-		e.troubles.report(src.Owner, "polling "+src.String(), ahead, nil)
+		e.issues.report(src.Owner, "polling "+src.String(), ahead, nil)
 		p = p.Rewind(ahead.Back)
 		e.progress[src] = p
 	case p.Live.After(now.Add(max(clockSlack, e.ladder[0].Length))):
@@ -57,7 +57,7 @@ func (e *epoch) begin(src lead.Source, now, position time.Time) (checkpoint.Prog
 // trusted is a moment up to which everything had been read when the progress of the
 // source moved last, told by our clock; where that was wrong as well, as far back as
 // the look-back reaches. The caller holds the mutex.
-func (e *epoch) trusted(src lead.Source, position time.Time) time.Time {
+func (e *leader) trusted(src lead.Source, position time.Time) time.Time {
 	at := e.recorded[src]
 	if s := e.sources[src]; s != nil && !s.advanced.IsZero() {
 		at = s.advanced
@@ -70,10 +70,10 @@ func (e *epoch) trusted(src lead.Source, position time.Time) time.Time {
 }
 
 // compareClocks says when our clock and LinkedIn's are far apart.
-func (e *epoch) compareClocks(linkedIn time.Time) {
+func (e *leader) compareClocks(linkedIn time.Time) {
 	ours := e.opts.Now()
 	if apart := ours.Sub(linkedIn); apart.Abs() > clocksApart {
-		e.troubles.report("", comparingClocks, &clocksApartError{Ours: ours, LinkedIn: linkedIn}, nil)
+		e.issues.report("", comparingClocks, &clocksApartError{Ours: ours, LinkedIn: linkedIn}, nil)
 		if !e.apart.Swap(true) {
 			e.log.Warn("this machine's clock and LinkedIn's are far apart", zap.Duration("ahead", apart), zap.String("todo", (&clocksApartError{}).Todo()))
 		}
@@ -82,11 +82,11 @@ func (e *epoch) compareClocks(linkedIn time.Time) {
 	if e.apart.Swap(false) {
 		e.log.Info("this machine's clock and LinkedIn's are together again")
 	}
-	e.troubles.Over(comparingClocks)
+	e.issues.Resolve(comparingClocks)
 }
 
 // polledTo notes up to where the source was polled.
-func (e *epoch) polledTo(src lead.Source, t time.Time) {
+func (e *leader) polledTo(src lead.Source, t time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if s := e.sources[src]; s != nil {
@@ -103,7 +103,7 @@ type aheadError struct {
 
 func (e *aheadError) Error() string {
 	return fmt.Sprintf("the position of %s was %s, in the future (it is %s); what was submitted since %s is read again",
-		e.Source, lead.Stamp(e.Live), lead.Stamp(e.Now), lead.Stamp(e.Back))
+		e.Source, lead.FormatTime(e.Live), lead.FormatTime(e.Now), lead.FormatTime(e.Back))
 }
 
 // Fault is Retry.
@@ -119,7 +119,7 @@ type clockBehindError struct{ LinkedIn, Live time.Time }
 
 func (e *clockBehindError) Error() string {
 	return fmt.Sprintf("LinkedIn's clock says %s, and everything up to %s has been read: nothing newer can be asked for until it is right again",
-		lead.Stamp(e.LinkedIn), lead.Stamp(e.Live))
+		lead.FormatTime(e.LinkedIn), lead.FormatTime(e.Live))
 }
 
 // Fault is Retry.
@@ -129,7 +129,7 @@ func (e *clockBehindError) Fault() fault.Kind { return fault.Retry }
 type clocksApartError struct{ Ours, LinkedIn time.Time }
 
 func (e *clocksApartError) Error() string {
-	return fmt.Sprintf("this machine's clock says %s and LinkedIn's %s", lead.Stamp(e.Ours), lead.Stamp(e.LinkedIn))
+	return fmt.Sprintf("this machine's clock says %s and LinkedIn's %s", lead.FormatTime(e.Ours), lead.FormatTime(e.LinkedIn))
 }
 
 // Fault is Retry.

@@ -34,7 +34,7 @@ func TestAClockOfLinkedInThatWasWrongOnceIsToldOf(t *testing.T) {
 		e.outcome(src, nil)
 	}
 	if !w.has("a", at) {
-		t.Errorf("an hour later the lead is not published; problems: %v; sources: %+v", e.troubles.List(), e.Status().Sources)
+		t.Errorf("an hour later the lead is not published; problems: %v; sources: %+v", e.issues.List(), e.Status().Sources)
 	}
 }
 
@@ -132,18 +132,18 @@ func TestClocksThatAreFarApartAreToldOf(t *testing.T) {
 		w := newWorld(t)
 		e := w.start()
 		w.tick(e, time.Minute)
-		if len(e.troubles.List()) != 0 {
-			t.Fatalf("problems: %v, want none yet", e.troubles.List())
+		if len(e.issues.List()) != 0 {
+			t.Fatalf("problems: %v, want none yet", e.issues.List())
 		}
 		w.offset = ours
 		for range 3 {
 			w.tick(e, time.Minute)
 		}
-		clocks := func() Trouble {
-			list := e.troubles.List()
-			return list[slices.IndexFunc(list, func(x Trouble) bool { return x.Part == PartClock })]
+		clocks := func() Issue {
+			list := e.issues.List()
+			return list[slices.IndexFunc(list, func(x Issue) bool { return x.Part == PartClock })]
 		}
-		if told := clocks(); told.Over || told.Todo == "" {
+		if told := clocks(); told.Resolved || told.Todo == "" {
 			t.Errorf("ours ahead by %v: %+v, want it to be open and to say what to do", ours, told)
 		}
 		if n := w.logs.FilterMessageSnippet("clock and LinkedIn's are far apart").Len(); n != 1 {
@@ -151,7 +151,7 @@ func TestClocksThatAreFarApartAreToldOf(t *testing.T) {
 		}
 		w.offset = 0
 		w.tick(e, time.Minute)
-		if told := clocks(); !told.Over {
+		if told := clocks(); !told.Resolved {
 			t.Errorf("the clocks are together again: %+v", told)
 		}
 	}

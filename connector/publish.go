@@ -13,37 +13,37 @@ import (
 
 // publication is one flush on its way into Kafka.
 type publication struct {
-	job     *job
-	window  lead.Window // that the rows are part of
-	sorted  sorted
-	verdict delivery.Verdict
-	last    bool
-	leads   int // published so far
+	work   *work
+	window lead.Window // that the rows are part of
+	sorted sorted
+	diff   delivery.Diff
+	last   bool
+	leads  int // published so far
 }
 
 // publish encodes what is missing and commits it, in as many transactions as
 // the limits ask for; only the last one carries debts, dead letters and progress.
-func (e *epoch) publish(ctx context.Context, p *delivery.Publication, pub *publication) error {
-	letters := pub.unreadable()
+func (e *leader) publish(ctx context.Context, p *delivery.Publication, pub *publication) error {
+	deadLetters := pub.unreadable()
 	var batch delivery.Batch
-	space := newRoom()
-	for _, r := range pub.verdict.Missing {
-		l, letter := e.encode(r, pub.job)
-		if letter != nil {
-			letters = append(letters, *letter)
+	space := newTxnBudget()
+	for _, r := range pub.diff.Missing {
+		l, deadLetter := e.encode(r, pub.work)
+		if deadLetter != nil {
+			deadLetters = append(deadLetters, *deadLetter)
 			continue
 		}
 		if partitions := p.Partitions(r.Form.ID); !space.take(r.Form.ID, partitions, len(l.Value)) {
 			if err := e.commit(ctx, p, pub, batch); err != nil {
 				return err
 			}
-			batch, space = delivery.Batch{}, newRoom()
+			batch, space = delivery.Batch{}, newTxnBudget()
 			space.take(r.Form.ID, partitions, len(l.Value)) // one lead fits
 		}
 		batch.Leads = append(batch.Leads, l)
 	}
 	var err error
-	if batch.DeadLetters, err = p.NewDeadLetters(ctx, letters); err != nil {
+	if batch.DeadLetters, err = p.NewDeadLetters(ctx, deadLetters); err != nil {
 		return err
 	}
 	return e.commitLast(ctx, p, pub, batch)
@@ -57,17 +57,17 @@ const (
 )
 
 // room is what a transaction holds so far, against the limits of one.
-type room struct {
+type txnBudget struct {
 	leads, bytes int
 	partitions   int            // that the leads may be in, at most
 	byForm       map[string]int // leads
 }
 
-func newRoom() *room { return &room{byForm: map[string]int{}} }
+func newTxnBudget() *txnBudget { return &txnBudget{byForm: map[string]int{}} }
 
 // take makes room for a lead of a form whose topic has so many partitions; false
 // when there is none. The first lead always has room.
-func (r *room) take(form string, partitions, value int) bool {
+func (r *txnBudget) take(form string, partitions, value int) bool {
 	another := 0 // partition
 	if r.byForm[form] < partitions {
 		another = 1
@@ -93,19 +93,19 @@ const (
 
 // unreadable makes dead letters of the elements that are no leads.
 func (pub *publication) unreadable() []delivery.DeadLetter {
-	var letters []delivery.DeadLetter
+	var deadLetters []delivery.DeadLetter
 	for _, r := range pub.sorted.bad {
 		reason := reasonUnreadable
 		if r.Contradicts {
 			reason = reasonContradictory
 		}
-		letters = append(letters, delivery.DeadLetter{Response: r, Stage: "DECODE", Reason: reason, Error: r.Unreadable})
+		deadLetters = append(deadLetters, delivery.DeadLetter{Response: r, Stage: "DECODE", Reason: reason, Error: r.Unreadable})
 	}
-	return letters
+	return deadLetters
 }
 
 // encode makes the record of a response, or the dead letter it becomes.
-func (e *epoch) encode(r *lead.Response, j *job) (delivery.Lead, *delivery.DeadLetter) {
+func (e *leader) encode(r *lead.Response, j *work) (delivery.Lead, *delivery.DeadLetter) {
 	if why := e.forms.unfit(r); why != "" {
 		return delivery.Lead{}, &delivery.DeadLetter{Response: r, Stage: "PRODUCE", Reason: reasonRefused, Error: why}
 	}
@@ -116,12 +116,12 @@ func (e *epoch) encode(r *lead.Response, j *job) (delivery.Lead, *delivery.DeadL
 	if len(faults) > 0 {
 		e.opts.Metrics.fieldErrors.WithLabelValues(r.Form.ID).Add(float64(len(faults)))
 	}
-	return delivery.Lead{Response: r, Value: value, Schema: is, Via: j.via(r.SubmittedAt), Replay: j.replay}, nil
+	return delivery.Lead{Response: r, Value: value, Schema: is, Delivery: j.delivery(r.SubmittedAt), Replay: j.replay}, nil
 }
 
 // commit makes a part of the publication durable.
-func (e *epoch) commit(ctx context.Context, p *delivery.Publication, pub *publication, batch delivery.Batch) error {
-	debts, records := e.freshNoMore(pub.job, batch.Leads)
+func (e *leader) commit(ctx context.Context, p *delivery.Publication, pub *publication, batch delivery.Batch) error {
+	deferred, records := e.freshNoMore(pub.work, batch.Leads)
 	if len(records) > 0 {
 		if batch.Records == nil {
 			batch.Records = map[string]any{}
@@ -132,37 +132,37 @@ func (e *epoch) commit(ctx context.Context, p *delivery.Publication, pub *public
 	if batch.Resolved, err = p.ResolvedBy(ctx, batch.Leads); err != nil {
 		return err
 	}
-	committed := e.accompany(&batch)
+	committed := e.addTopicState(&batch)
 	err = p.Commit(ctx, batch)
 	e.opts.Metrics.transaction(err)
 	if err != nil {
 		return e.refusal(err, batch.Leads)
 	}
 	committed()
-	e.setDebts(debts)
+	e.setDeferred(deferred)
 	pub.leads += len(batch.Leads)
 	e.forms.delivered(batch.Leads)
-	e.report(pub.job, batch.Leads, batch.DeadLetters)
-	if t := pub.job.tally; t != nil {
+	e.report(pub.work, batch.Leads, batch.DeadLetters)
+	if t := pub.work.tally; t != nil {
 		t.published += len(batch.Leads)
-		t.letters = append(t.letters, batch.DeadLetters...)
+		t.deadLetters = append(t.deadLetters, batch.DeadLetters...)
 	}
 	return nil
 }
 
 // commitLast makes the rest of the publication durable, with what is owed and,
 // when the window ends here, with the progress.
-func (e *epoch) commitLast(ctx context.Context, p *delivery.Publication, pub *publication, batch delivery.Batch) error {
+func (e *leader) commitLast(ctx context.Context, p *delivery.Publication, pub *publication, batch delivery.Batch) error {
 	batch.Records = map[string]any{}
-	debts, records := e.owed(pub.job, pub.window, pub.sorted.barred)
+	deferred, records := e.deferRows(pub.work, pub.window, pub.sorted.suspended)
 	maps.Copy(batch.Records, records)
 	var after func(bool)
 	worth := !batch.Empty()
-	if done := pub.job.done; pub.last && done != nil {
+	if done := pub.work.done; pub.last && done != nil {
 		done.leads = pub.leads + len(batch.Leads)
 		after = done.records(batch.Records)
 		if !worth && done.lazy && !done.due() {
-			e.setDebts(debts)
+			e.setDeferred(deferred)
 			e.leftOut(pub)
 			after(false)
 			return nil
@@ -174,7 +174,7 @@ func (e *epoch) commitLast(ctx context.Context, p *delivery.Publication, pub *pu
 	if err := e.commit(ctx, p, pub, batch); err != nil {
 		return err
 	}
-	e.setDebts(debts)
+	e.setDeferred(deferred)
 	e.leftOut(pub)
 	if after != nil {
 		after(true)
@@ -183,7 +183,7 @@ func (e *epoch) commitLast(ctx context.Context, p *delivery.Publication, pub *pu
 }
 
 // refusal marks the one lead that its topic does not take.
-func (e *epoch) refusal(err error, leads []delivery.Lead) error {
+func (e *leader) refusal(err error, leads []delivery.Lead) error {
 	var refused *kafka.TopicError
 	if errors.As(err, &refused) && refused.Index >= 0 && refused.Index < len(leads) {
 		e.forms.markUnfit(leads[refused.Index].Response, err)

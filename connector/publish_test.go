@@ -28,7 +28,7 @@ func TestATransactionStaysWithinItsLimits(t *testing.T) {
 		{"a lead larger than all", 1, 1, 9 << 20, 1},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			r, n := newRoom(), 0
+			r, n := newTxnBudget(), 0
 			for r.take(strconv.Itoa(n%c.forms), c.partitions, c.value) {
 				n++
 			}

@@ -20,10 +20,10 @@ func (c *Connector) Notify(ctx context.Context, n lead.Notification) error {
 	c.mu.Unlock()
 	n.OccurredAt = c.occurred(n.OccurredAt)
 	if n.Action == lead.Deleted {
-		err := c.opts.Notices.Delete(ctx, delivery.Deletion{ID: n.ResponseID, Form: n.Form.ID, At: n.OccurredAt})
+		err := c.opts.DeletionLog.Delete(ctx, delivery.Deletion{ID: n.ResponseID, Form: n.Form.ID, At: n.OccurredAt})
 		if err == nil && e != nil {
 			e.unpush(n.ResponseID, n.OccurredAt)
-			e.nudge()
+			e.wakeUp()
 		}
 		return err
 	}
@@ -32,7 +32,7 @@ func (c *Connector) Notify(ctx context.Context, n lead.Notification) error {
 		e.pushed(n.Source, pushed)
 		return nil
 	}
-	return c.opts.Notices.Create(ctx, n.Source, pushed)
+	return c.opts.DeletionLog.Create(ctx, n.Source, pushed)
 }
 
 // occurred is when something was, as LinkedIn tells it, and not in the future but for
@@ -47,7 +47,7 @@ func (c *Connector) occurred(told time.Time) time.Time {
 
 // pushed hands a notification to the source's loop. A source that is not known
 // yet is polled as soon as it is; one that discovery has not found is said once.
-func (e *epoch) pushed(src lead.Source, p checkpoint.Pushed) {
+func (e *leader) pushed(src lead.Source, p checkpoint.Pushed) {
 	e.mu.Lock()
 	s, unknown := e.sources[src], e.discovered && !e.strangers[src] && len(e.strangers) < mostStrangers
 	if s == nil && unknown {
@@ -67,7 +67,7 @@ func (e *epoch) pushed(src lead.Source, p checkpoint.Pushed) {
 const mostStrangers = 100
 
 // unpush has no request made any more for a response that was deleted.
-func (e *epoch) unpush(id string, at time.Time) {
+func (e *leader) unpush(id string, at time.Time) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for _, s := range e.sources {
@@ -76,7 +76,7 @@ func (e *epoch) unpush(id string, at time.Time) {
 }
 
 // nudge has the notices looked at now.
-func (e *epoch) nudge() {
+func (e *leader) wakeUp() {
 	select {
 	case e.notice <- struct{}{}:
 	default:

@@ -15,7 +15,7 @@ import (
 
 // notified makes the world one that LinkedIn notifies.
 func (w *world) notified() *world {
-	w.opts.Notices = delivery.NewNotices(w.store)
+	w.opts.DeletionLog = delivery.NewDeletionLog(w.store)
 	return w
 }
 
@@ -24,11 +24,11 @@ func notification(action lead.Action, id string, at time.Time) lead.Notification
 }
 
 // pushNow fetches what the source's inbox holds, once.
-func (w *world) pushNow(e *epoch) {
+func (w *world) pushNow(e *leader) {
 	w.t.Helper()
-	box := e.sources[src].inbox
-	due, _ := box.ready()
-	if err := e.pushOnce(w.t.Context(), src, box, due); err != nil {
+	pending := e.sources[src].inbox
+	due, _ := pending.ready()
+	if err := e.pushOnce(w.t.Context(), src, pending, due); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -93,14 +93,14 @@ func TestALeadThatDoesNotShowYetIsLookedForAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.pushNow(e)
-	box := e.sources[src].inbox
-	if _, next := box.ready(); next <= 0 || next > awaitFirst {
+	pending := e.sources[src].inbox
+	if _, next := pending.ready(); next <= 0 || next > awaitFirst {
 		t.Fatalf("the next try is in %v, want within %v", next, awaitFirst)
 	}
 	w.linkedin.mu.Lock()
 	w.linkedin.clock = w.linkedin.clock.Add(time.Second)
 	w.linkedin.mu.Unlock()
-	box.waiting["a"].due = time.Time{}
+	pending.waiting["a"].due = time.Time{}
 	w.pushNow(e)
 	w.expectIDs(formID, "a")
 }
@@ -122,12 +122,12 @@ func TestAResponseOfAnotherSourceIsLeftToItsOwnPoll(t *testing.T) {
 
 func TestTheInboxTriesLessAndLessOftenAndGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		box := newInbox()
+		pending := newPendingNotifications()
 		began := time.Now()
-		box.add(checkpoint.Pushed{Response: "a", At: began})
+		pending.add(checkpoint.Pushed{Response: "a", At: began})
 		var tries []string
 		for {
-			due, next := box.ready()
+			due, next := pending.ready()
 			if len(due) == 0 && next < 0 {
 				break
 			}
@@ -136,7 +136,7 @@ func TestTheInboxTriesLessAndLessOftenAndGivesUp(t *testing.T) {
 				continue
 			}
 			tries = append(tries, time.Since(began).String())
-			box.settle(due, pushed{})
+			pending.finish(due, pushed{})
 		}
 		want := []string{"0s", "1s", "3s", "7s", "15s", "31s", "1m3s", "2m7s", "4m15s"}
 		if !slices.Equal(tries, want) {
@@ -146,23 +146,23 @@ func TestTheInboxTriesLessAndLessOftenAndGivesUp(t *testing.T) {
 }
 
 func TestTheInboxIsBoundedAndKeepsTheLaterOfTwo(t *testing.T) {
-	box := newInbox()
+	pending := newPendingNotifications()
 	at := time.Now()
-	for i := range inboxMost + 100 {
-		box.add(checkpoint.Pushed{Response: strconv.Itoa(i), At: at})
+	for i := range maxPending + 100 {
+		pending.add(checkpoint.Pushed{Response: strconv.Itoa(i), At: at})
 	}
-	due, _ := box.ready()
-	if len(due) != inboxMost {
-		t.Errorf("%d wait, want %d", len(due), inboxMost)
+	due, _ := pending.ready()
+	if len(due) != maxPending {
+		t.Errorf("%d wait, want %d", len(due), maxPending)
 	}
 	// Registered again while the first is being fetched.
-	box.add(checkpoint.Pushed{Response: "0", At: at.Add(time.Second)})
+	pending.add(checkpoint.Pushed{Response: "0", At: at.Add(time.Second)})
 	found := map[string]bool{}
 	for id := range due {
 		found[id] = true
 	}
-	box.settle(due, pushed{found: found})
-	if due, _ := box.ready(); len(due) != 1 || !due["0"].Equal(at.Add(time.Second)) {
+	pending.finish(due, pushed{found: found})
+	if due, _ := pending.ready(); len(due) != 1 || !due["0"].Equal(at.Add(time.Second)) {
 		t.Errorf("%v waits, want the later registration alone", due)
 	}
 }
@@ -222,7 +222,7 @@ func TestWhatAProcessThatStandsByIsToldIsCarriedOut(t *testing.T) {
 // newWorldOf is a second process of the installation, which does not work.
 func newWorldOf(w *world) *Connector {
 	o := w.opts
-	o.Notices = delivery.NewNotices(w.store)
+	o.DeletionLog = delivery.NewDeletionLog(w.store)
 	return New(o)
 }
 
@@ -237,7 +237,7 @@ func TestADeletedLeadIsNotReadBackByPollsReplaysOrALostCheckpoint(t *testing.T) 
 	if err := e.Notify(t.Context(), notification(lead.Deleted, "a", at.Add(time.Second))); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.bury(t.Context()); err != nil {
+	if err := e.applyDeletions(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{"a", "b", "a"} // the last one is the tombstone

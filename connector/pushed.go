@@ -28,16 +28,16 @@ const (
 
 // pushLoop fetches the leads of a source that LinkedIn has told of. What comes
 // while it does so is fetched together the next time: a storm costs few requests.
-func (e *epoch) pushLoop(ctx context.Context, src lead.Source, box *inbox) error {
+func (e *leader) pushLoop(ctx context.Context, src lead.Source, pending *pendingNotifications) error {
 	for {
-		due, next := box.ready()
+		due, next := pending.ready()
 		if len(due) == 0 {
-			if err := box.await(ctx, next); err != nil {
+			if err := pending.await(ctx, next); err != nil {
 				return nil //nolint:nilerr // the work is over
 			}
 			continue
 		}
-		if err := e.pushOnce(ctx, src, box, due); err != nil {
+		if err := e.pushOnce(ctx, src, pending, due); err != nil {
 			return err
 		}
 	}
@@ -45,11 +45,11 @@ func (e *epoch) pushLoop(ctx context.Context, src lead.Source, box *inbox) error
 
 // pushOnce tries once to fetch what is due. What is not found is due again later,
 // or left to the poll.
-func (e *epoch) pushOnce(ctx context.Context, src lead.Source, box *inbox, due map[string]time.Time) error {
+func (e *leader) pushOnce(ctx context.Context, src lead.Source, pending *pendingNotifications, due map[string]time.Time) error {
 	var got pushed
-	err := e.persist(ctx, src.Owner, "fetching the leads that LinkedIn told of", func(ctx context.Context) (err error) {
+	err := e.retry(ctx, src.Owner, "fetching the leads that LinkedIn told of", func(ctx context.Context) (err error) {
 		got, err = e.fetchPushed(ctx, src, due)
-		if err != nil && !endsEpoch(err) && ctx.Err() == nil {
+		if err != nil && !endsLeadership(err) && ctx.Err() == nil {
 			e.log.Debug("leads that LinkedIn told of are tried again, or left to the poll", zap.Stringer("source", src), zap.Error(err))
 			got.wait = fault.DelayOf(err)
 			return nil
@@ -62,9 +62,9 @@ func (e *epoch) pushOnce(ctx context.Context, src lead.Source, box *inbox, due m
 	hidden := maps.Clone(due)
 	maps.DeleteFunc(hidden, func(id string, _ time.Time) bool { return got.found[id] || got.left[id] })
 	for _, id := range e.store.Deleted(hidden) { // as another process was told
-		box.drop(id, due[id])
+		pending.drop(id, due[id])
 	}
-	if n := box.settle(due, got); n > 0 {
+	if n := pending.finish(due, got); n > 0 {
 		e.log.Info("leads that LinkedIn told of do not show, or cost too many requests; they are left to the poll", zap.Stringer("source", src), zap.Int("leads", n))
 	}
 	return nil
@@ -78,7 +78,7 @@ type pushed struct {
 }
 
 // await waits until something comes, or for the next that is due.
-func (b *inbox) await(ctx context.Context, next time.Duration) error {
+func (b *pendingNotifications) await(ctx context.Context, next time.Duration) error {
 	var timer <-chan time.Time
 	if next >= 0 {
 		timer = time.After(next)
@@ -94,20 +94,20 @@ func (b *inbox) await(ctx context.Context, next time.Duration) error {
 
 // fetchPushed publishes those of the responses that LinkedIn shows, beside the
 // source's progress, which only polls move.
-func (e *epoch) fetchPushed(ctx context.Context, src lead.Source, due map[string]time.Time) (pushed, error) {
+func (e *leader) fetchPushed(ctx context.Context, src lead.Source, due map[string]time.Time) (pushed, error) {
 	e.mu.Lock()
 	p, begun := e.progress[src]
 	e.mu.Unlock()
 	if !begun { // the first poll sees to it
 		return pushed{}, nil
 	}
-	j := &job{src: src, lane: e.live, readAt: e.mark(), via: func(time.Time) delivery.Via { return delivery.ViaPush }}
+	j := &work{src: src, view: e.live, readAt: e.mark(), delivery: func(time.Time) delivery.Delivery { return delivery.DeliveryPush }}
 	got := pushed{found: map[string]bool{}}
 	publish := func(rows []lead.Response) error {
 		if len(rows) == 0 {
 			return nil
 		}
-		if err := e.insist(ctx, j, e.pushWindow(p, rows), rows, false); err != nil {
+		if err := e.publishWithRetry(ctx, j, e.pushWindow(p, rows), rows, false); err != nil {
 			return err
 		}
 		for i := range rows {
@@ -134,7 +134,7 @@ func (e *epoch) fetchPushed(ctx context.Context, src lead.Source, due map[string
 
 // readPushed reads a window and gives publish its rows, many at a time; also those
 // before an error.
-func (e *epoch) readPushed(ctx context.Context, src lead.Source, w lead.Window, publish func([]lead.Response) error) error {
+func (e *leader) readPushed(ctx context.Context, src lead.Source, w lead.Window, publish func([]lead.Response) error) error {
 	var rows []lead.Response
 	err := e.opts.LinkedIn.Responses(lead.AtOnce(ctx), src, w, 0, func(page []lead.Response) error {
 		if rows = append(rows, page...); lead.Weigh(rows) < sliceRows {
@@ -149,7 +149,7 @@ func (e *epoch) readPushed(ctx context.Context, src lead.Source, w lead.Window, 
 
 // fetchEach reads each of the responses by its id. The error is of one that could
 // not be read; the others are given all the same.
-func (e *epoch) fetchEach(ctx context.Context, src lead.Source, due map[string]time.Time) ([]lead.Response, error) {
+func (e *leader) fetchEach(ctx context.Context, src lead.Source, due map[string]time.Time) ([]lead.Response, error) {
 	var mu sync.Mutex
 	var rows []lead.Response
 	group := new(errgroup.Group)
@@ -202,7 +202,7 @@ func windowsOf(due map[string]time.Time, passed time.Time) (windows []lead.Windo
 
 // pushWindow holds the rows, and what the next poll will ask the topics for: they
 // are read for both at once.
-func (e *epoch) pushWindow(p checkpoint.Progress, rows []lead.Response) lead.Window {
+func (e *leader) pushWindow(p checkpoint.Progress, rows []lead.Response) lead.Window {
 	w := lead.Window{From: p.Live.Add(-e.ladder[0].Length), To: p.Live}
 	for i := range rows {
 		if t := rows[i].SubmittedAt; !t.IsZero() && rows[i].Unreadable == "" {

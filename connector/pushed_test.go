@@ -15,7 +15,7 @@ import (
 )
 
 // tell has LinkedIn notify of a lead.
-func (w *world) tell(e *epoch, action lead.Action, id string, at time.Time) {
+func (w *world) tell(e *leader, action lead.Action, id string, at time.Time) {
 	w.t.Helper()
 	if err := e.Notify(w.t.Context(), notification(action, id, at)); err != nil {
 		w.t.Fatal(err)
@@ -117,7 +117,7 @@ func TestALeadThatAnotherProcessIsToldIsDeletedIsLookedForOnceAtMost(t *testing.
 			t.Fatal(err)
 		}
 	}
-	if err := e.bury(t.Context()); err != nil {
+	if err := e.applyDeletions(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	w.pushNow(e)
@@ -149,10 +149,10 @@ func TestALeadThatThereIsNoRequestForWaitsOrIsLeftToThePoll(t *testing.T) {
 		e := w.start()
 		w.tick(e, time.Minute)
 		synctest.Test(t, func(t *testing.T) {
-			box := newInbox()
-			box.add(checkpoint.Pushed{Response: "a", At: w.now()})
+			pending := newPendingNotifications()
+			pending.add(checkpoint.Pushed{Response: "a", At: w.now()})
 			for {
-				due, next := box.ready()
+				due, next := pending.ready()
 				if len(due) == 0 && next < 0 {
 					break
 				}
@@ -160,7 +160,7 @@ func TestALeadThatThereIsNoRequestForWaitsOrIsLeftToThePoll(t *testing.T) {
 					time.Sleep(next)
 					continue
 				}
-				if err := e.pushOnce(t.Context(), src, box, due); err != nil {
+				if err := e.pushOnce(t.Context(), src, pending, due); err != nil {
 					t.Fatal(err)
 				}
 			}

@@ -91,7 +91,7 @@ func (w *world) unreadable(form string) int {
 
 // lost are the schema ids that the status of whoever looks says are lost, of this
 // process and of one that reads the checkpoint topic.
-func (w *world) lost(e *epoch, form string) []int {
+func (w *world) lost(e *leader, form string) []int {
 	w.t.Helper()
 	state, err := delivery.ReadState(w.t.Context(), w.cluster, "leadstream")
 	if err != nil {
@@ -131,13 +131,13 @@ func (w *world) schemaIDs() []int {
 
 // restarted is an epoch that has not discovered anything yet: its sources of
 // the checkpoint are polled at once.
-func (w *world) restarted() *epoch {
+func (w *world) restarted() *leader {
 	w.t.Helper()
 	e, err := New(w.opts).open(w.t.Context())
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	e.sources[src] = &sourceState{inbox: newInbox()}
+	e.sources[src] = &sourceState{inbox: newPendingNotifications()}
 	return e
 }
 
@@ -183,7 +183,7 @@ func TestARegistryRebuiltUnderARunningConnectorIsNoticedBeforeTheNextLead(t *tes
 }
 
 // grow publishes leads of two schemas of the form: its second version asks more.
-func (w *world) grow(e *epoch) {
+func (w *world) grow(e *leader) {
 	w.t.Helper()
 	w.linkedin.submit("a", w.now().Add(time.Second))
 	w.tick(e, time.Minute)
@@ -245,9 +245,9 @@ func TestLeadsThatCannotBeReadStayTold(t *testing.T) {
 			t.Error("nobody is told any more after a restart")
 		}
 	}
-	troubles := e.Troubles().List()
-	if i := slices.IndexFunc(troubles, func(x Trouble) bool { return x.Part == PartSchemas && !x.Over }); i < 0 || !strings.Contains(troubles[i].Todo, "--replay-mode all") {
-		t.Errorf("troubles = %+v, want what to do", troubles)
+	issues := e.Issues().List()
+	if i := slices.IndexFunc(issues, func(x Issue) bool { return x.Part == PartSchemas && !x.Resolved }); i < 0 || !strings.Contains(issues[i].Todo, "--replay-mode all") {
+		t.Errorf("troubles = %+v, want what to do", issues)
 	}
 }
 
@@ -292,7 +292,7 @@ func TestAReplayOfAllEndsWhatIsToldOfLeadsThatCannotBeRead(t *testing.T) {
 	if err := e.verifySchemas(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	replay := func(id string, from, to time.Time, mode checkpoint.Mode) *epoch {
+	replay := func(id string, from, to time.Time, mode checkpoint.Mode) *leader {
 		w.linkedin.mu.Lock()
 		w.linkedin.clock = w.linkedin.clock.Add(time.Minute)
 		w.linkedin.mu.Unlock()
@@ -307,7 +307,7 @@ func TestAReplayOfAllEndsWhatIsToldOfLeadsThatCannotBeRead(t *testing.T) {
 		return e
 	}
 	start, middle := w.now().Add(-time.Hour), w.now().Add(-time.Minute)
-	for i, step := range []struct {
+	for i, update := range []struct {
 		from, to time.Time
 		mode     checkpoint.Mode
 		want     []int
@@ -316,9 +316,9 @@ func TestAReplayOfAllEndsWhatIsToldOfLeadsThatCannotBeRead(t *testing.T) {
 		{start, middle, checkpoint.All, []int{2}},
 		{middle, w.now(), checkpoint.All, nil},
 	} {
-		e = replay(strconv.Itoa(i), step.from, step.to, step.mode)
-		if got := w.lost(e, formID); !slices.Equal(got, step.want) {
-			t.Errorf("after %d replays lost = %v, want %v", i+1, got, step.want)
+		e = replay(strconv.Itoa(i), update.from, update.to, update.mode)
+		if got := w.lost(e, formID); !slices.Equal(got, update.want) {
+			t.Errorf("after %d replays lost = %v, want %v", i+1, got, update.want)
 		}
 	}
 	w.opts.Replay = nil

@@ -15,32 +15,32 @@ import (
 	"leadstream/internal/lead"
 )
 
-var errEpochLost = kafka.ErrEpochLost
+var errProducerEpochLost = kafka.ErrEpochLost
 
 // job is what the windows of one piece of work have in common.
-type job struct {
+type work struct {
 	src  lead.Source
-	lane *delivery.Lane
+	view *delivery.View
 	// bound says how far the topics' horizon counts, where that does not follow from
 	// the source's backlog: a range of a debt, or what somebody asked for.
-	bound  *checkpoint.Bound
-	via    func(time.Time) delivery.Via
-	replay string // id of a replay in mode all
-	form   string // only this form's responses, when settling its debt
+	bound    *checkpoint.Bound
+	delivery func(time.Time) delivery.Delivery
+	replay   string // id of a replay in mode all
+	form     string // only this form's responses, when settling its debt
 	// whole: nothing of it may be owed; it fails while a form is suspended.
 	whole bool
 	// readAt is the mark under which the rows were read.
 	readAt checkpoint.ReadMark
 	tally  *tally // takes what became of the rows; may be nil
 	// done is committed with the last transaction of the window.
-	done *step
+	done *progressUpdate
 }
 
 // step is progress to be committed. records adds it to a transaction's records,
 // called while nobody else publishes; what it returns is called once that
 // transaction is durable (true), or when there was nothing that made one worth
 // while (false).
-type step struct {
+type progressUpdate struct {
 	lazy    bool
 	leads   int // published with it; known when records is called
 	due     func() bool
@@ -51,15 +51,15 @@ type step struct {
 type tally struct {
 	published, held, deleted int
 	overtaken                []*lead.Response
-	letters                  []delivery.DeadLetter
+	deadLetters              []delivery.DeadLetter
 }
 
 // explicit reports whether somebody asked for exactly the job's windows.
-func (j *job) explicit() bool { return j.bound != nil && j.bound.Explicit }
+func (j *work) explicit() bool { return j.bound != nil && j.bound.Explicit }
 
 // ask is the question to the topics about a window of the job.
-func (e *epoch) ask(j *job, w lead.Window) delivery.Ask {
-	ask := delivery.Ask{Window: w, Explicit: j.explicit()}
+func (e *leader) ask(j *work, w lead.Window) delivery.Query {
+	ask := delivery.Query{Window: w, Explicit: j.explicit()}
 	switch {
 	case j.bound == nil:
 		e.mu.Lock()
@@ -85,7 +85,7 @@ func isTooMany(err error) bool {
 //
 // limit, when positive, refuses a window of more responses before anything of
 // it is published.
-func (e *epoch) reconcile(ctx context.Context, j *job, w lead.Window, limit int) error {
+func (e *leader) reconcile(ctx context.Context, j *work, w lead.Window, limit int) error {
 	var rows []lead.Response
 	err := e.opts.LinkedIn.Responses(ctx, j.src, w, limit, func(page []lead.Response) error {
 		rows = append(rows, page...)
@@ -94,12 +94,12 @@ func (e *epoch) reconcile(ctx context.Context, j *job, w lead.Window, limit int)
 		}
 		part := rows
 		rows = nil
-		return e.insist(ctx, j, w, part, false)
+		return e.publishWithRetry(ctx, j, w, part, false)
 	})
 	if err != nil {
 		return fmt.Errorf("reading %s of %s: %w", w, j.src, err)
 	}
-	return e.insist(ctx, j, w, rows, true)
+	return e.publishWithRetry(ctx, j, w, rows, true)
 }
 
 // maxRounds bounds how often a flush is tried with something else set aside; a
@@ -108,7 +108,7 @@ const maxRounds = 100
 
 // flush publishes what is missing of the rows, which are part of window w, and
 // with the last of them the job's progress.
-func (e *epoch) flush(ctx context.Context, j *job, w lead.Window, rows []lead.Response, last bool) error {
+func (e *leader) flush(ctx context.Context, j *work, w lead.Window, rows []lead.Response, last bool) error {
 	o := attemptOptions{last: last, asked: map[lead.FormRef]bool{}} // once in a flush, however long the answers take
 	for round := 0; ; round++ {
 		lacking, err := e.attempt(ctx, j, w, rows, o)
@@ -116,7 +116,7 @@ func (e *epoch) flush(ctx context.Context, j *job, w lead.Window, rows []lead.Re
 		switch {
 		case errors.As(err, &unconfirmed):
 			o.confirmed = true
-			if err = e.forms.confirm(ctx, unconfirmed.forms); err != nil {
+			if err = e.forms.verifySchemas(ctx, unconfirmed.forms); err != nil {
 				return err
 			}
 		case len(lacking) > 0:
@@ -156,30 +156,30 @@ func (e *unconfirmedError) Error() string {
 
 // attempt is one try of a flush. It publishes nothing when there are responses
 // that lack something of their form, which must be fetched first.
-func (e *epoch) attempt(ctx context.Context, j *job, w lead.Window, rows []lead.Response, o attemptOptions) (lacking []*lead.Response, err error) {
+func (e *leader) attempt(ctx context.Context, j *work, w lead.Window, rows []lead.Response, o attemptOptions) (lacking []*lead.Response, err error) {
 	parts, err := e.sort(ctx, j, rows)
 	if err != nil {
 		return nil, err
 	}
-	if j.whole && len(parts.barred) > 0 {
-		form := parts.barred[0].Form.ID
+	if j.whole && len(parts.suspended) > 0 {
+		form := parts.suspended[0].Form.ID
 		return nil, &suspendedError{form: form, why: e.forms.suspended(form)}
 	}
 	err = e.store.Publish(func(p *delivery.Publication) error {
-		verdict, err := p.Missing(ctx, j.lane, e.ask(j, w), parts.good)
+		diff, err := p.Missing(ctx, j.view, e.ask(j, w), parts.good)
 		if err != nil {
 			return err
 		}
-		if !e.forms.usable(verdict.Missing) {
+		if !e.forms.usable(diff.Missing) {
 			return errUnusable
 		}
-		if lacking = e.forms.lacking(verdict.Missing, o.asked); len(lacking) > 0 {
+		if lacking = e.forms.lacking(diff.Missing, o.asked); len(lacking) > 0 {
 			return nil
 		}
-		if forms := e.forms.unconfirmed(verdict.Missing); len(forms) > 0 && !o.confirmed {
+		if forms := e.forms.unconfirmed(diff.Missing); len(forms) > 0 && !o.confirmed {
 			return &unconfirmedError{forms}
 		}
-		return e.publish(ctx, p, &publication{job: j, window: w, sorted: parts, verdict: verdict, last: o.last})
+		return e.publish(ctx, p, &publication{work: j, window: w, sorted: parts, diff: diff, last: o.last})
 	})
 	return lacking, err
 }
@@ -201,13 +201,13 @@ func (e *suspendedError) Fault() fault.Kind { return fault.Retry }
 
 // sorted are the rows of a flush by what can be done with them.
 type sorted struct {
-	good   []*lead.Response // of forms that can be published
-	bad    []*lead.Response // unreadable elements
-	barred []*lead.Response // of suspended forms: owed
+	good      []*lead.Response // of forms that can be published
+	bad       []*lead.Response // unreadable elements
+	suspended []*lead.Response // of suspended forms: owed
 }
 
 // sort makes the forms and topics that the rows name ready, and sorts the rows.
-func (e *epoch) sort(ctx context.Context, j *job, rows []lead.Response) (sorted, error) {
+func (e *leader) sort(ctx context.Context, j *work, rows []lead.Response) (sorted, error) {
 	var s sorted
 	for i := range rows {
 		r := &rows[i]
@@ -228,7 +228,7 @@ func (e *epoch) sort(ctx context.Context, j *job, rows []lead.Response) (sorted,
 	usable := s.good[:0]
 	for _, r := range s.good {
 		if e.forms.suspended(r.Form.ID) != nil {
-			s.barred = append(s.barred, r)
+			s.suspended = append(s.suspended, r)
 		} else {
 			usable = append(usable, r)
 		}
@@ -239,7 +239,7 @@ func (e *epoch) sort(ctx context.Context, j *job, rows []lead.Response) (sorted,
 
 // setAside takes note of what Kafka refused, so that the rest can go out; false
 // when it is nothing that concerns one form or lead alone.
-func (e *epoch) setAside(err error) bool {
+func (e *leader) setAside(err error) bool {
 	var unfit *unfitError
 	if errors.As(err, &unfit) {
 		return true // marked as a dead letter where it was found
@@ -277,35 +277,35 @@ func topicOf(err error) string {
 
 // owed is the debts after these responses could not be published, and which of them
 // differ in what is stored.
-func (e *epoch) owed(j *job, w lead.Window, rows []*lead.Response) (grown map[delivery.DebtID]checkpoint.Debt, records map[string]any) {
+func (e *leader) deferRows(j *work, w lead.Window, rows []*lead.Response) (grown map[delivery.DeferredID]checkpoint.DeferredWindow, records map[string]any) {
 	if len(rows) == 0 {
 		return nil, nil
 	}
 	ask, asOf := e.ask(j, w), e.mark()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	grown, records = map[delivery.DebtID]checkpoint.Debt{}, map[string]any{}
+	grown, records = map[delivery.DeferredID]checkpoint.DeferredWindow{}, map[string]any{}
 	for _, r := range rows {
-		id := delivery.DebtID{Source: j.src, Form: r.Form.ID}
-		debt, ok := grown[id]
+		id := delivery.DeferredID{Source: j.src, Form: r.Form.ID}
+		window, ok := grown[id]
 		if !ok {
-			debt, ok = e.debts[id]
+			window, ok = e.deferred[id]
 		}
 		if !ok {
-			debt.Since = e.opts.Now().UTC()
+			window.Since = e.opts.Now().UTC()
 		}
 		bound := checkpoint.Bound{Explicit: ask.Explicit, Fresh: !ask.Explicit && ask.IsFresh(r.SubmittedAt)}
-		next, changed := debt.Defer(r.SubmittedAt, bound, asOf)
+		next, changed := window.Defer(r.SubmittedAt, bound, asOf)
 		if changed {
 			if why := e.forms.suspended(r.Form.ID); why != nil {
 				next.Reason = why.Error()
 			}
-			records[checkpoint.DebtKey(id.Source, id.Form)] = next
+			records[checkpoint.DeferredKey(id.Source, id.Form)] = next
 		}
 		grown[id] = next
 	}
 	for id := range grown { // as it is after the last of its rows
-		if key := checkpoint.DebtKey(id.Source, id.Form); records[key] != nil {
+		if key := checkpoint.DeferredKey(id.Source, id.Form); records[key] != nil {
 			records[key] = grown[id]
 		}
 	}
@@ -314,43 +314,43 @@ func (e *epoch) owed(j *job, w lead.Window, rows []*lead.Response) (grown map[de
 
 // freshNoMore is the debts that other work has now published leads of, where that
 // changes them.
-func (e *epoch) freshNoMore(j *job, leads []delivery.Lead) (debts map[delivery.DebtID]checkpoint.Debt, records map[string]any) {
+func (e *leader) freshNoMore(j *work, leads []delivery.Lead) (deferred map[delivery.DeferredID]checkpoint.DeferredWindow, records map[string]any) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	if len(e.debts) == 0 {
+	if len(e.deferred) == 0 {
 		return nil, nil
 	}
-	debts, records = map[delivery.DebtID]checkpoint.Debt{}, map[string]any{}
+	deferred, records = map[delivery.DeferredID]checkpoint.DeferredWindow{}, map[string]any{}
 	for i := range leads {
-		id := delivery.DebtID{Source: j.src, Form: leads[i].Form.ID}
-		debt, met := debts[id]
+		id := delivery.DeferredID{Source: j.src, Form: leads[i].Form.ID}
+		window, met := deferred[id]
 		if !met {
-			debt = e.debts[id]
+			window = e.deferred[id]
 		}
-		if len(debt.Parts()) == 0 || id.Form == j.form {
+		if len(window.Parts()) == 0 || id.Form == j.form {
 			continue
 		}
-		next, changed := debt.Published(leads[i].SubmittedAt)
-		debts[id] = next
-		if key := checkpoint.DebtKey(id.Source, id.Form); changed || records[key] != nil {
+		next, changed := window.Published(leads[i].SubmittedAt)
+		deferred[id] = next
+		if key := checkpoint.DeferredKey(id.Source, id.Form); changed || records[key] != nil {
 			records[key] = next
 		}
 	}
-	return debts, records
+	return deferred, records
 }
 
 // report counts and logs what a transaction did.
-func (e *epoch) report(j *job, leads []delivery.Lead, letters []delivery.DeadLetter) {
+func (e *leader) report(j *work, leads []delivery.Lead, deadLetters []delivery.DeadLetter) {
 	now := e.opts.Now()
 	for i := range leads {
 		if took, counts := e.opts.Metrics.published(&leads[i], now); counts {
 			e.latencies.add(took)
 		}
 	}
-	for i := range letters {
-		e.opts.Metrics.deadLetters.WithLabelValues(letters[i].Reason).Inc()
+	for i := range deadLetters {
+		e.opts.Metrics.deadLetters.WithLabelValues(deadLetters[i].Reason).Inc()
 	}
-	e.reportLetters(letters)
+	e.reportDeadLetters(deadLetters)
 	if len(leads) > 0 {
 		e.log.Debug("published", zap.Stringer("source", j.src), zap.Int("records", len(leads)))
 	}

@@ -45,13 +45,13 @@ func TestLiveLeadsBackfillAndLateLeadsEachGoOutOnce(t *testing.T) {
 		w.tick(e, time.Minute)
 	}
 	w.expectIDs(formID, "old", "older", "live", "late")
-	via := map[string]string{}
+	label := map[string]string{}
 	for _, p := range w.topic(formID) {
-		via[p.id] = p.via
+		label[p.id] = p.via
 	}
 	want := map[string]string{"old": "backfill", "older": "backfill", "live": "live", "late": "late"}
-	if !reflect.DeepEqual(via, want) {
-		t.Errorf("delivery = %v, want %v", via, want)
+	if !reflect.DeepEqual(label, want) {
+		t.Errorf("delivery = %v, want %v", label, want)
 	}
 }
 
@@ -253,31 +253,31 @@ func TestAFormThatFailsForTheMomentIsOwedAndDeliveredOnceMended(t *testing.T) {
 	w.linkedin.submit("other", w.now().Add(2*time.Second)).Form.ID = other
 	w.tick(e, time.Minute)
 	w.expectIDs(other, "other")
-	if len(e.debts) != 1 {
-		t.Fatalf("debts = %v, want one", e.debts)
+	if len(e.deferred) != 1 {
+		t.Fatalf("debts = %v, want one", e.deferred)
 	}
 	e = w.start() // the debt outlives a restart
-	id := delivery.DebtID{Source: src, Form: formID}
-	if _, ok := e.debts[id]; !ok {
-		t.Fatalf("debts after restart = %v, want %v", e.debts, id)
+	id := delivery.DeferredID{Source: src, Form: formID}
+	if _, ok := e.deferred[id]; !ok {
+		t.Fatalf("debts after restart = %v, want %v", e.deferred, id)
 	}
 	delete(w.linkedin.formDown, formID)
 	w.linkedin.clock = w.linkedin.clock.Add(300 * 24 * time.Hour)
 	w.settle(e)
 	w.expectIDs(formID, "owed")
 	w.expectIDs(other, "other")
-	if e = w.start(); len(e.debts) != 0 {
-		t.Errorf("debts after settling and a restart = %v, want none", e.debts)
+	if e = w.start(); len(e.deferred) != 0 {
+		t.Errorf("debts after settling and a restart = %v, want none", e.deferred)
 	}
 }
 
 // settle lets the suspended forms be mended and paid.
-func (w *world) settle(e *epoch) {
+func (w *world) settle(e *leader) {
 	w.t.Helper()
-	if err := e.forms.mend(w.t.Context(), true); err != nil {
+	if err := e.forms.recover(w.t.Context(), true); err != nil {
 		w.t.Fatal(err)
 	}
-	if err := e.settle(w.t.Context()); err != nil {
+	if err := e.deliverAllDeferred(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -299,8 +299,8 @@ func TestSomebodyElsesSubjectSuspendsThatFormAlone(t *testing.T) {
 		t.Fatalf("form suspended because of %v, want the incompatible subject", err)
 	}
 	w.settle(e)
-	if len(e.debts) != 1 {
-		t.Errorf("debts = %v, want the debt to stay while the subject is theirs", e.debts)
+	if len(e.deferred) != 1 {
+		t.Errorf("debts = %v, want the debt to stay while the subject is theirs", e.deferred)
 	}
 	for _, permanent := range []bool{false, true} {
 		if err := w.registry.Delete(t.Context(), "linkedin.leads."+formID+"-value", permanent); err != nil {
@@ -414,7 +414,7 @@ func TestALostEpochWritesNothingMore(t *testing.T) {
 	w.start() // another process takes over
 	w.linkedin.submit("a", w.now().Add(time.Second))
 	w.linkedin.clock = w.linkedin.clock.Add(time.Minute)
-	if err := e.poll(t.Context(), src); !endsEpoch(err) {
+	if err := e.poll(t.Context(), src); !endsLeadership(err) {
 		t.Errorf("poll of the fenced epoch = %v, want one that ends the epoch", err)
 	}
 	w.expectIDs(formID)
@@ -432,7 +432,7 @@ func TestACheckpointTopicRemovedWhileRunningIsAFirstStart(t *testing.T) {
 	}
 	w.linkedin.submit("new", w.now().Add(time.Second))
 	w.linkedin.clock = w.linkedin.clock.Add(time.Minute)
-	if err := e.poll(t.Context(), src); !endsEpoch(err) {
+	if err := e.poll(t.Context(), src); !endsLeadership(err) {
 		t.Fatalf("poll = %v, want the end of the epoch", err)
 	}
 	e = w.start()
@@ -464,7 +464,7 @@ func TestWhatWasOwedOutlivesATopicThatTheTokenStoreMadeAnew(t *testing.T) {
 	}
 	w.linkedin.submit("after", w.now().Add(time.Second))
 	w.linkedin.clock = w.linkedin.clock.Add(time.Minute)
-	if err := e.poll(t.Context(), src); !endsEpoch(err) {
+	if err := e.poll(t.Context(), src); !endsLeadership(err) {
 		t.Fatalf("poll = %v, want the end of the epoch", err)
 	}
 	for range 2 { // also where the process is killed before it has caught up

@@ -43,7 +43,7 @@ func TestAFormThatIsRefusedKeepsItsLeadsUntilItIsShown(t *testing.T) {
 			w.catchUp(e)
 			w.expectIDs(other, "other")
 			w.expectIDs(formID)
-			if st := e.Status(); len(st.Debts) != 1 || !suspendedIn(st, formID) {
+			if st := e.Status(); len(st.Deferred) != 1 || !suspendedIn(st, formID) {
 				t.Fatalf("status = %+v, want form %s suspended and owed", st, formID)
 			}
 			lines := w.logs.FilterMessageSnippet("form suspended").All()
@@ -51,7 +51,7 @@ func TestAFormThatIsRefusedKeepsItsLeadsUntilItIsShown(t *testing.T) {
 				t.Errorf("the suspension was said as %v, want one line, an error where a person must act", lines)
 			}
 			w.linkedin.clock = w.linkedin.clock.Add(time.Hour)
-			if err := e.forms.mend(t.Context(), true); err != nil || e.forms.suspended(formID) == nil {
+			if err := e.forms.recover(t.Context(), true); err != nil || e.forms.suspended(formID) == nil {
 				t.Fatalf("mend = %v; want the form suspended while it is refused", err)
 			}
 			delete(w.linkedin.formDown, formID)

@@ -88,8 +88,8 @@ func TestARegistryThatGoesAwayAfterItLostASchemaIsNotTrusted(t *testing.T) {
 	e = w.restarted()
 	w.linkedin.submit("b", w.now().Add(time.Second))
 	w.tick(e, time.Minute)
-	if len(e.debts) != 1 {
-		t.Fatalf("debts = %v, want the lead owed", e.debts)
+	if len(e.deferred) != 1 {
+		t.Fatalf("debts = %v, want the lead owed", e.deferred)
 	}
 	e.opts.Registry = r
 	w.settle(e)
@@ -144,8 +144,8 @@ func TestWithTheRegistryAwayOnlyAFormThatNeedsANewSchemaIsOwed(t *testing.T) {
 		if got := ids(w.topic(formID)); len(got) != restart+1 {
 			t.Errorf("the form that is known got %v", got)
 		}
-		if len(e.debts) != 1 || e.forms.suspended(other) == nil {
-			t.Errorf("debts = %v, want what the new form is owed", e.debts)
+		if len(e.deferred) != 1 || e.forms.suspended(other) == nil {
+			t.Errorf("debts = %v, want what the new form is owed", e.deferred)
 		}
 		w.opts.Registry = gone{}
 		e = w.restarted()

@@ -31,7 +31,7 @@ type ReplayWindowError struct {
 }
 
 func (e *ReplayWindowError) Error() string {
-	return fmt.Sprintf("the replay's window ends at %s, before %s, where LinkedIn's retention of 365 days begins", lead.Stamp(e.To), lead.Stamp(e.From))
+	return fmt.Sprintf("the replay's window ends at %s, before %s, where LinkedIn's retention of 365 days begins", lead.FormatTime(e.To), lead.FormatTime(e.From))
 }
 
 // Fault makes it fatal.
@@ -39,9 +39,9 @@ func (e *ReplayWindowError) Fault() fault.Kind { return fault.Fatal }
 
 // replayLoop carries out the replay beside live polling. It resumes where it
 // was interrupted and is a no-op once it is done, so that the flag may stay.
-func (e *epoch) replayLoop(ctx context.Context) error {
+func (e *leader) replayLoop(ctx context.Context) error {
 	o := e.opts.Replay
-	err := e.persist(ctx, "", "replay "+o.ID, func(ctx context.Context) error {
+	err := e.retry(ctx, "", "replay "+o.ID, func(ctx context.Context) error {
 		r, err := e.beginReplay(ctx)
 		if err != nil {
 			return err
@@ -58,11 +58,11 @@ func (e *epoch) replayLoop(ctx context.Context) error {
 
 // replayAll replays every source that is not done; one that cannot be read now
 // does not keep the others waiting.
-func (e *epoch) replayAll(ctx context.Context, r checkpoint.Replay) error {
+func (e *leader) replayAll(ctx context.Context, r checkpoint.Replay) error {
 	var first error
 	for _, src := range e.replaySources(r) {
 		err := e.replaySource(ctx, r, src)
-		if err != nil && (ctx.Err() != nil || endsEpoch(err)) {
+		if err != nil && (ctx.Err() != nil || endsLeadership(err)) {
 			return err
 		}
 		if first == nil {
@@ -85,7 +85,7 @@ func (e *epoch) replayAll(ctx context.Context, r checkpoint.Replay) error {
 
 // replayAwaits names the sources that the replay has still to read and that are
 // not there to be read; nil when it is done.
-func (e *epoch) replayAwaits() error {
+func (e *leader) replayAwaits() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	r := e.replays[e.opts.Replay.ID]
@@ -119,7 +119,7 @@ var errNothingToReplay = errors.New("the replay waits for an organization that c
 
 // beginReplay is the replay's progress; one that starts now fixes its bounds,
 // once discovery has told which sources there are.
-func (e *epoch) beginReplay(ctx context.Context) (checkpoint.Replay, error) {
+func (e *leader) beginReplay(ctx context.Context) (checkpoint.Replay, error) {
 	for {
 		e.mu.Lock()
 		r, begun := e.replays[e.opts.Replay.ID]
@@ -147,7 +147,7 @@ func (e *epoch) beginReplay(ctx context.Context) (checkpoint.Replay, error) {
 
 // newReplay starts the replay. It is of the sources that can be read, and of
 // those that could be once and cannot now: they are waited for.
-func (e *epoch) newReplay(ctx context.Context) (checkpoint.Replay, error) {
+func (e *leader) newReplay(ctx context.Context) (checkpoint.Replay, error) {
 	o := e.opts.Replay
 	if !o.From.Before(o.To) {
 		return checkpoint.Replay{}, &ReplayWindowError{From: o.From, To: o.To}
@@ -174,7 +174,7 @@ func (e *epoch) newReplay(ctx context.Context) (checkpoint.Replay, error) {
 
 // stillWanted is the replay without the sources that it has still to read and
 // that the configuration no longer asks for: nothing reads them any more.
-func (e *epoch) stillWanted(r checkpoint.Replay) checkpoint.Replay {
+func (e *leader) stillWanted(r checkpoint.Replay) checkpoint.Replay {
 	r.Next = maps.Clone(r.Next)
 	for name, next := range r.Next {
 		src, ok := checkpoint.ParseSource(name)
@@ -189,7 +189,7 @@ func (e *epoch) stillWanted(r checkpoint.Replay) checkpoint.Replay {
 }
 
 // recordReplay makes the replay's progress durable.
-func (e *epoch) recordReplay(ctx context.Context, r checkpoint.Replay) error {
+func (e *leader) recordReplay(ctx context.Context, r checkpoint.Replay) error {
 	err := e.store.Publish(func(p *delivery.Publication) error {
 		return p.Commit(ctx, delivery.Batch{Records: map[string]any{checkpoint.ReplayKey(e.opts.Replay.ID): r}})
 	})
@@ -201,7 +201,7 @@ func (e *epoch) recordReplay(ctx context.Context, r checkpoint.Replay) error {
 }
 
 // replaySources are the sources that the replay has not finished.
-func (e *epoch) replaySources(r checkpoint.Replay) []lead.Source {
+func (e *leader) replaySources(r checkpoint.Replay) []lead.Source {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var left []lead.Source
@@ -215,18 +215,18 @@ func (e *epoch) replaySources(r checkpoint.Replay) []lead.Source {
 
 // replaySource replays what is left of one source. What the topics hold is read
 // anew for it: a replay is asked for when something may be wrong with them.
-func (e *epoch) replaySource(ctx context.Context, r checkpoint.Replay, src lead.Source) error {
+func (e *leader) replaySource(ctx context.Context, r checkpoint.Replay, src lead.Source) error {
 	mark := ""
 	if r.Mode == checkpoint.All {
 		mark = e.opts.Replay.ID
 	}
-	lane := e.store.Lane(mark)
-	defer lane.Close()
+	view := e.store.NewView(mark)
+	defer view.Close()
 	w := lead.Window{From: r.Next[src.String()], To: r.To}
-	j := &job{src: src, lane: lane, bound: &checkpoint.Bound{Explicit: true}, replay: mark, whole: mark != "",
-		via: func(time.Time) delivery.Via { return delivery.ViaReplay }}
-	return e.sweep(ctx, j, w, func(part lead.Window, readAt checkpoint.ReadMark) *step {
-		s := &step{}
+	j := &work{src: src, view: view, bound: &checkpoint.Bound{Explicit: true}, replay: mark, whole: mark != "",
+		delivery: func(time.Time) delivery.Delivery { return delivery.DeliveryReplay }}
+	return e.sweep(ctx, j, w, func(part lead.Window, readAt checkpoint.ReadMark) *progressUpdate {
+		s := &progressUpdate{}
 		s.records = func(records map[string]any) func(bool) {
 			e.mu.Lock()
 			next := e.replays[e.opts.Replay.ID].At(src.String(), part.To, s.leads)
@@ -248,7 +248,7 @@ func (e *epoch) replaySource(ctx context.Context, r checkpoint.Replay, src lead.
 }
 
 // setBacklog keeps a source's backlog as it is in the topic now.
-func (e *epoch) setBacklog(src lead.Source, as checkpoint.Progress) {
+func (e *leader) setBacklog(src lead.Source, as checkpoint.Progress) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if p, ok := e.progress[src]; ok {
@@ -256,7 +256,7 @@ func (e *epoch) setBacklog(src lead.Source, as checkpoint.Progress) {
 	}
 }
 
-func (e *epoch) setReplay(r checkpoint.Replay) {
+func (e *leader) setReplay(r checkpoint.Replay) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.replays[e.opts.Replay.ID] = r

@@ -19,7 +19,7 @@ func (w *world) replay() {
 }
 
 // begun is a replay record of these owners, none of which was read yet.
-func (w *world) begun(e *epoch, owners ...string) checkpoint.Replay {
+func (w *world) begun(e *leader, owners ...string) checkpoint.Replay {
 	w.t.Helper()
 	r := checkpoint.Replay{From: w.opts.Replay.From, To: w.opts.Replay.To, Mode: checkpoint.Missing, Created: w.now(), Next: map[string]time.Time{}}
 	for _, owner := range owners {

@@ -12,7 +12,7 @@ import (
 )
 
 // Letter is a dead letter to be sent through once more.
-type Letter struct {
+type StoredDeadLetter struct {
 	Key      string
 	Response lead.Response // as fetched again, or as stored
 }
@@ -27,37 +27,37 @@ type Outcome struct {
 // Republish publishes the leads of dead letters and removes each dead letter
 // whose lead has gone out. It opens an epoch of its own, so it fences whoever
 // works: the caller makes sure that nobody does.
-func (c *Connector) Republish(ctx context.Context, letters []Letter) ([]Outcome, error) {
+func (c *Connector) Republish(ctx context.Context, deadLetters []StoredDeadLetter) ([]Outcome, error) {
 	e, err := c.open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	defer c.leave()
 	var outcomes []Outcome
-	for i := range letters {
-		problem, err := e.republish(ctx, &letters[i])
+	for i := range deadLetters {
+		problem, err := e.republish(ctx, &deadLetters[i])
 		if err != nil {
-			return outcomes, fmt.Errorf("retrying dead letter %s: %w", letters[i].Key, err)
+			return outcomes, fmt.Errorf("retrying dead letter %s: %w", deadLetters[i].Key, err)
 		}
-		outcomes = append(outcomes, Outcome{Key: letters[i].Key, Problem: problem})
+		outcomes = append(outcomes, Outcome{Key: deadLetters[i].Key, Problem: problem})
 	}
 	return outcomes, nil
 }
 
-func (e *epoch) republish(ctx context.Context, letter *Letter) (problem string, err error) {
-	r := letter.Response
+func (e *leader) republish(ctx context.Context, deadLetter *StoredDeadLetter) (problem string, err error) {
+	r := deadLetter.Response
 	if r.Unreadable != "" {
 		return r.Unreadable, nil
 	}
 	if r.Owner == "" || r.Type == "" {
 		return "its owner or lead type is not known", nil
 	}
-	lane := e.store.Lane("")
-	defer lane.Close()
+	view := e.store.NewView("")
+	defer view.Close()
 	w := lead.Window{From: r.SubmittedAt, To: r.SubmittedAt.Add(time.Millisecond)}
 	var became tally
-	j := &job{src: lead.Source{Owner: r.Owner, Type: r.Type}, lane: lane, bound: &checkpoint.Bound{Explicit: true},
-		whole: true, tally: &became, via: func(time.Time) delivery.Via { return delivery.ViaLate }}
+	j := &work{src: lead.Source{Owner: r.Owner, Type: r.Type}, view: view, bound: &checkpoint.Bound{Explicit: true},
+		whole: true, tally: &became, delivery: func(time.Time) delivery.Delivery { return delivery.DeliveryLate }}
 	err = e.flush(ctx, j, w, []lead.Response{r}, true)
 	suspended, waits := errors.AsType[*suspendedError](err)
 	switch {
@@ -72,7 +72,7 @@ func (e *epoch) republish(ctx context.Context, letter *Letter) (problem string, 
 	}
 	// The lead is in its topic, or deleted: the dead letter has done its part.
 	err = e.store.Publish(func(p *delivery.Publication) error {
-		return p.Commit(ctx, delivery.Batch{Resolved: []string{letter.Key}})
+		return p.Commit(ctx, delivery.Batch{Resolved: []string{deadLetter.Key}})
 	})
 	if err != nil {
 		return "", errors.Join(errors.New("removing the dead letter"), err)

@@ -44,7 +44,7 @@ func TestADeadLetterThatHasGoneOutDoesNotComeBack(t *testing.T) {
 	}
 	fixed := bad.Response
 	fixed.Unreadable, fixed.Type = "", "EVENT"
-	out, err := New(w.opts).Republish(t.Context(), []Letter{{Key: "bad@" + lead.Stamp(at), Response: fixed}})
+	out, err := New(w.opts).Republish(t.Context(), []StoredDeadLetter{{Key: "bad@" + lead.FormatTime(at), Response: fixed}})
 	if err != nil || len(out) != 1 || out[0].Problem != "" {
 		t.Fatalf("Republish = %v, %v", out, err)
 	}
@@ -61,7 +61,7 @@ func TestADeadLetterThatHasGoneOutDoesNotComeBack(t *testing.T) {
 	again := w.linkedin.submit("bad", w.now().Add(-10*time.Second)) // the member registers again
 	again.Unreadable = "its answers are no list either"
 	w.tick(e, time.Minute)
-	if left := w.deadLetters(); len(left) != 1 || left[0] != "bad@"+lead.Stamp(again.SubmittedAt) {
+	if left := w.deadLetters(); len(left) != 1 || left[0] != "bad@"+lead.FormatTime(again.SubmittedAt) {
 		t.Errorf("dead letters %v, want that of the second registration", left)
 	}
 }

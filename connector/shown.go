@@ -29,7 +29,7 @@ func newShown(state delivery.State) shown {
 
 // accompany adds to a transaction what people are shown; what it returns is
 // called once that is durable. It is called while nobody else publishes.
-func (e *epoch) accompany(b *delivery.Batch) (committed func()) {
+func (e *leader) addTopicState(b *delivery.Batch) (committed func()) {
 	if b.Empty() {
 		return func() {}
 	}
@@ -59,19 +59,19 @@ func (e *epoch) accompany(b *delivery.Batch) (committed func()) {
 // recordAccess writes to the topic which organizations can be read when that has
 // changed, as long as it takes. Where the only one has lost its role nothing else
 // is committed, and processes that stand by would go on calling it readable.
-func (e *epoch) recordAccess(ctx context.Context) error {
+func (e *leader) recordAccess(ctx context.Context) error {
 	e.mu.Lock()
 	urgent := e.shown.urgent
 	e.mu.Unlock()
 	if !urgent {
 		return nil
 	}
-	return e.persist(ctx, "", "recording which organizations can be read", func(ctx context.Context) error {
+	return e.retry(ctx, "", "recording which organizations can be read", func(ctx context.Context) error {
 		return e.store.Publish(func(p *delivery.Publication) error {
 			e.mu.Lock()
 			batch := delivery.Batch{Records: map[string]any{checkpoint.OrganizationsKey: e.shown.owners}}
 			e.mu.Unlock()
-			committed := e.accompany(&batch)
+			committed := e.addTopicState(&batch)
 			err := p.Commit(ctx, batch)
 			if err == nil {
 				committed()
@@ -96,7 +96,7 @@ func problems(owners checkpoint.Organizations) map[string]string {
 // should have found as well: those that were read before, and those that the
 // configuration names. Whoever has lost the last role on a page is told so,
 // until linkedin.organizations says that the page is not wanted. e.mu is held.
-func (e *epoch) find(orgs []lead.Organization) (missed []lead.Organization) {
+func (e *leader) recordOrganizations(orgs []lead.Organization) (missed []lead.Organization) {
 	known := map[string]checkpoint.Organization{}
 	for _, o := range orgs {
 		known[o.URN] = checkpoint.Organization{URN: o.URN, Name: o.Name, Roles: o.Roles, Problem: o.Problem, Todo: o.Todo, Incidental: o.Incidental}

@@ -34,16 +34,16 @@ func (w *world) state() delivery.State {
 
 func TestLeadsPerHourSurviveRestartsAndHandOvers(t *testing.T) {
 	w := newWorld(t)
-	for epoch := range 3 {
+	for leader := range 3 {
 		e := w.start()
-		w.linkedin.submit("lead "+string(rune('a'+epoch)), w.now().Add(time.Second))
+		w.linkedin.submit("lead "+string(rune('a'+leader)), w.now().Add(time.Second))
 		w.tick(e, time.Minute)
-		if got := counted(e.Status().Hours); got != int64(epoch+1) {
-			t.Errorf("epoch %d counts %d leads, want %d", epoch, got, epoch+1)
+		if got := counted(e.Status().Hours); got != int64(leader+1) {
+			t.Errorf("epoch %d counts %d leads, want %d", leader, got, leader+1)
 		}
 		e.leave()
-		if got := counted(e.Status().Hours); got != int64(epoch+1) {
-			t.Errorf("standing by it counts %d leads, want %d", got, epoch+1)
+		if got := counted(e.Status().Hours); got != int64(leader+1) {
+			t.Errorf("standing by it counts %d leads, want %d", got, leader+1)
 		}
 	}
 	if got := counted(w.state().Hours); got != 3 {
@@ -150,8 +150,8 @@ func TestWhoeverStandsByReadsWhatIsDone(t *testing.T) {
 	if len(read.Sources) != 1 || !read.Sources[0].Live.Equal(own.Sources[0].Live) || len(read.Sources[0].Backlog) != 1 {
 		t.Errorf("sources = %+v, want %+v", read.Sources, own.Sources)
 	}
-	if len(read.Debts) != 1 || read.Debts[0] != own.Debts[0] {
-		t.Errorf("debts = %+v, want %+v", read.Debts, own.Debts)
+	if len(read.Deferred) != 1 || read.Deferred[0] != own.Deferred[0] {
+		t.Errorf("debts = %+v, want %+v", read.Deferred, own.Deferred)
 	}
 	if len(read.Forms) != 2 || read.Forms[1].ID != other || !read.Forms[1].Suspended() || read.Forms[1].Problem == "" || read.Forms[1].Owner != owner {
 		t.Fatalf("forms = %+v, want the one that was prepared, and the one that never could be as suspended", read.Forms)
@@ -177,7 +177,7 @@ func TestAnOrganizationThatIsListedNoMoreIsMissed(t *testing.T) {
 	w.tick(e, time.Minute)
 	orgs := w.linkedin.orgs
 	w.linkedin.orgs = nil
-	lost := func(e *epoch) OrganizationStatus {
+	lost := func(e *leader) OrganizationStatus {
 		t.Helper()
 		if _, err := e.discover(t.Context()); err != nil {
 			t.Fatal(err)
@@ -204,7 +204,7 @@ func TestAnOrganizationThatIsListedNoMoreIsMissed(t *testing.T) {
 	if got := lost(e); got.Problem != "" || got.Roles == nil {
 		t.Errorf("with the role back: %+v", got)
 	}
-	if x := e.Troubles().List()[0]; !x.Over {
+	if x := e.Issues().List()[0]; !x.Resolved {
 		t.Errorf("with the role back its trouble is %+v", x)
 	}
 }

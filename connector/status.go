@@ -26,7 +26,7 @@ type Status struct {
 	Organizations []OrganizationStatus
 	Sources       []SourceStatus
 	Forms         []FormStatus
-	Debts         []DebtStatus
+	Deferred      []DeferredStatus
 	Replay        *ReplayStatus
 	// Hours are the leads committed in each hour of the last day.
 	Hours   checkpoint.Hours
@@ -92,7 +92,7 @@ func (f *FormStatus) Suspended() bool { return f.State == formSuspended }
 func (f *FormStatus) Gone() bool { return f.State == formGone }
 
 // DebtStatus is what a suspended form is owed.
-type DebtStatus struct {
+type DeferredStatus struct {
 	Owner  string
 	Form   string
 	From   time.Time
@@ -127,9 +127,9 @@ func (c *Connector) Status() Status {
 
 // Troubles are what went wrong of late. Parts of the program that work for the
 // connector tell of theirs there as well.
-func (c *Connector) Troubles() *Troubles { return c.troubles }
+func (c *Connector) Issues() *Issues { return c.issues }
 
-func (e *epoch) status() Status {
+func (e *leader) status() Status {
 	topics := e.store.Topics()
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -140,7 +140,7 @@ func (e *epoch) status() Status {
 	for src, state := range e.sources {
 		p := e.progress[src]
 		row := SourceStatus{Owner: src.Owner, LeadType: src.Type, Live: p.Live, Success: state.success, Backlog: p.Backlog, Notified: state.notified,
-			Err: e.troubles.failing(polling + src.String())}
+			Err: e.issues.failing(polling + src.String())}
 		if state.err != nil {
 			row.Problem, row.Todo = Told(state.err)
 			row.Waits = fault.KindOf(state.err) == fault.Pause
@@ -154,8 +154,8 @@ func (e *epoch) status() Status {
 		}
 	}
 	s.Forms = e.forms.status(events, topics)
-	for id, d := range e.debts {
-		s.Debts = append(s.Debts, debtStatus(id, d))
+	for id, d := range e.deferred {
+		s.Deferred = append(s.Deferred, deferredStatus(id, d))
 	}
 	if o := e.opts.Replay; o != nil {
 		s.Replay = &ReplayStatus{ID: o.ID}
@@ -173,7 +173,7 @@ func (b *formBook) status(events map[string][]string, topics map[string]checkpoi
 	list := make([]FormStatus, 0, len(b.forms))
 	for _, f := range b.forms {
 		s := FormStatus{ID: f.id, Name: f.name, Owner: f.owner, Events: events[f.id],
-			Topic: b.epoch.store.TopicName(f.id), SchemaID: f.schemaID, SchemaVersion: f.version, State: f.state()}
+			Topic: b.leader.store.TopicName(f.id), SchemaID: f.schemaID, SchemaVersion: f.version, State: f.state()}
 		if f.fields != nil {
 			s.Fields = f.fields.Len()
 		}
@@ -223,8 +223,8 @@ func (s *Status) Unreadable() (forms []string, todo string) {
 	return forms, all.Todo()
 }
 
-func debtStatus(id delivery.DebtID, d checkpoint.Debt) DebtStatus {
-	return DebtStatus{Owner: id.Source.Owner, Form: id.Form, From: d.From, To: d.To, Since: d.Since, Reason: d.Reason}
+func deferredStatus(id delivery.DeferredID, d checkpoint.DeferredWindow) DeferredStatus {
+	return DeferredStatus{Owner: id.Source.Owner, Form: id.Form, From: d.From, To: d.To, Since: d.Since, Reason: d.Reason}
 }
 
 func replayStatus(id string, r checkpoint.Replay) ReplayStatus {
@@ -236,7 +236,7 @@ func (s *Status) sort() {
 	slices.SortFunc(s.Organizations, func(a, b OrganizationStatus) int { return strings.Compare(a.URN, b.URN) })
 	slices.SortFunc(s.Sources, func(a, b SourceStatus) int { return strings.Compare(a.Owner+a.LeadType, b.Owner+b.LeadType) })
 	slices.SortFunc(s.Forms, func(a, b FormStatus) int { return strings.Compare(a.ID, b.ID) })
-	slices.SortFunc(s.Debts, func(a, b DebtStatus) int {
+	slices.SortFunc(s.Deferred, func(a, b DeferredStatus) int {
 		return cmp.Or(strings.Compare(a.Form, b.Form), strings.Compare(a.Owner, b.Owner), a.From.Compare(b.From))
 	})
 	for i := range s.Forms {
@@ -254,11 +254,11 @@ func StatusOf(state delivery.State, prefix string) Status {
 	for src, p := range state.Sources {
 		s.Sources = append(s.Sources, SourceStatus{Owner: src.Owner, LeadType: src.Type, Live: p.Live, Backlog: p.Backlog})
 	}
-	owed := map[string]string{} // reasons by form
+	deferred := map[string]string{} // reasons by form
 	forms := map[string]checkpoint.Form{}
-	for id, d := range state.Debts {
-		s.Debts = append(s.Debts, debtStatus(id, d))
-		owed[id.Form] = d.Reason
+	for id, d := range state.Deferred {
+		s.Deferred = append(s.Deferred, deferredStatus(id, d))
+		deferred[id.Form] = d.Reason
 		forms[id.Form] = checkpoint.Form{Owner: id.Source.Owner} // one that could not be read yet has no record
 	}
 	maps.Copy(forms, state.Forms)
@@ -266,7 +266,7 @@ func StatusOf(state delivery.State, prefix string) Status {
 		t := state.Topics[id]
 		form := FormStatus{ID: id, Name: f.Name, Owner: f.Owner, Topic: prefix + id, SchemaID: f.SchemaID, SchemaVersion: f.SchemaVersion,
 			Fields: columns(f), Leads: t.Leads, LastLead: t.LastLead, State: formOK}
-		if reason, ok := owed[id]; ok {
+		if reason, ok := deferred[id]; ok {
 			form.State, form.Problem, form.Todo = formSuspended, reason, "the page of the active process says what to do"
 		}
 		form.lose(f.Lost, t)

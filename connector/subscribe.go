@@ -35,14 +35,14 @@ type subscription struct {
 // subscribeLoop keeps one subscription for each source that can be read. One
 // that cannot be had is tried again at the next discovery interval; polls go on
 // without.
-func (e *epoch) subscribeLoop(ctx context.Context) error {
+func (e *leader) subscribeLoop(ctx context.Context) error {
 	known := map[lead.Source]*subscription{}
 	for {
 		readable := e.readable()
 		for src := range known { // without the role LinkedIn may end it: looked at anew with the role
 			if !slices.Contains(readable, src) {
 				delete(known, src)
-				e.troubles.Over(subscribingTo(src))
+				e.issues.Resolve(subscribingTo(src))
 				e.subscribed(src, false)
 			}
 		}
@@ -59,7 +59,7 @@ func (e *epoch) subscribeLoop(ctx context.Context) error {
 			if ctx.Err() != nil {
 				return nil
 			}
-			e.fared(src, s, err)
+			e.recordResult(src, s, err)
 		}
 		wait := e.opts.Discovery
 		if len(readable) == 0 { // discovery has just begun
@@ -73,14 +73,14 @@ func (e *epoch) subscribeLoop(ctx context.Context) error {
 
 // fared takes note of how a look at a source's subscription went. That it cannot
 // be had is said once, and so is that it is there again.
-func (e *epoch) fared(src lead.Source, s *subscription, err error) {
+func (e *leader) recordResult(src lead.Source, s *subscription, err error) {
 	e.subscribed(src, err == nil)
 	if err == nil {
 		*s = subscription{seen: e.opts.Now()}
-		e.troubles.Over(subscribingTo(src))
+		e.issues.Resolve(subscribingTo(src))
 		return
 	}
-	e.troubles.Report(src.Owner, subscribingTo(src), "no notifications from LinkedIn; its leads are found by polling", err)
+	e.issues.ReportAs(src.Owner, subscribingTo(src), "no notifications from LinkedIn; its leads are found by polling", err)
 }
 
 func subscribingTo(src lead.Source) string {
@@ -88,7 +88,7 @@ func subscribingTo(src lead.Source) string {
 }
 
 // readable are the sources whose organizations can be read.
-func (e *epoch) readable() []lead.Source {
+func (e *leader) readable() []lead.Source {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var sources []lead.Source
@@ -103,7 +103,7 @@ func (e *epoch) readable() []lead.Source {
 }
 
 // subscribed notes how the subscription of a source fares.
-func (e *epoch) subscribed(src lead.Source, ok bool) {
+func (e *leader) subscribed(src lead.Source, ok bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if s := e.sources[src]; s != nil {
@@ -113,7 +113,7 @@ func (e *epoch) subscribed(src lead.Source, ok bool) {
 
 // subscribe makes sure that there is exactly one subscription of the source to
 // our webhook. Those to other addresses are somebody else's.
-func (e *epoch) subscribe(ctx context.Context, src lead.Source) error {
+func (e *leader) subscribe(ctx context.Context, src lead.Source) error {
 	all, err := e.opts.Subscriber.Subscriptions(ctx, src)
 	if err != nil {
 		return err

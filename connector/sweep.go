@@ -44,7 +44,7 @@ type chunk struct {
 // sweep reconciles a window of any length, oldest part first: it is cut into
 // slices of about sliceRows responses, which are fetched ahead while earlier
 // ones are committed. progress makes the step that is committed with each part.
-func (e *epoch) sweep(ctx context.Context, j *job, w lead.Window, progress func(part lead.Window, readAt checkpoint.ReadMark) *step) error {
+func (e *leader) sweep(ctx context.Context, j *work, w lead.Window, progress func(part lead.Window, readAt checkpoint.ReadMark) *progressUpdate) error {
 	ctx, cancel := context.WithCancel(lead.Background(ctx)) // polls go first
 	var ahead []*slice
 	defer func() {
@@ -66,7 +66,7 @@ func (e *epoch) sweep(ctx context.Context, j *job, w lead.Window, progress func(
 		for c := range s.chunks {
 			part := *j
 			part.done, part.readAt = progress(c.window, s.readAt), s.readAt
-			if err := e.insist(ctx, &part, c.window, c.rows, c.last); err != nil {
+			if err := e.publishWithRetry(ctx, &part, c.window, c.rows, c.last); err != nil {
 				return err
 			}
 		}
@@ -75,8 +75,8 @@ func (e *epoch) sweep(ctx context.Context, j *job, w lead.Window, progress func(
 			return fmt.Errorf("reading %s of %s: %w", s.window, j.src, s.err)
 		}
 		length = nextLength(s.window.Length(), s.weight)
-		if j.lane != e.live {
-			j.lane.Forget(s.window.To) // the sweep does not come back
+		if j.view != e.live {
+			j.view.Forget(s.window.To) // the sweep does not come back
 		}
 	}
 	return nil
@@ -84,9 +84,9 @@ func (e *epoch) sweep(ctx context.Context, j *job, w lead.Window, progress func(
 
 // insist flushes rows again and again while only time can mend what stands in
 // the way: with Kafka away, LinkedIn is not read for nothing.
-func (e *epoch) insist(ctx context.Context, j *job, w lead.Window, rows []lead.Response, last bool) error {
+func (e *leader) publishWithRetry(ctx context.Context, j *work, w lead.Window, rows []lead.Response, last bool) error {
 	var final error
-	err := e.persist(ctx, j.src.Owner, "publishing leads of "+j.src.String(), func(ctx context.Context) error {
+	err := e.retry(ctx, j.src.Owner, "publishing leads of "+j.src.String(), func(ctx context.Context) error {
 		err := e.flush(ctx, j, w, rows, last)
 		if err != nil && fault.KindOf(err) != fault.Retry {
 			final = err
@@ -113,7 +113,7 @@ func nextLength(length time.Duration, rows int) time.Duration {
 }
 
 // fetch reads a slice and closes its chunks.
-func (e *epoch) fetch(ctx context.Context, src lead.Source, s *slice) {
+func (e *leader) fetch(ctx context.Context, src lead.Source, s *slice) {
 	defer close(s.chunks)
 	s.err = e.scan(ctx, src, s.window, func(c chunk) error {
 		s.weight += lead.Weigh(c.rows)
@@ -128,7 +128,7 @@ func (e *epoch) fetch(ctx context.Context, src lead.Source, s *slice) {
 
 // scan reads a window, cut further while it holds too many responses. A single
 // millisecond is read in parts, however many it holds.
-func (e *epoch) scan(ctx context.Context, src lead.Source, w lead.Window, emit func(chunk) error) error {
+func (e *leader) scan(ctx context.Context, src lead.Source, w lead.Window, emit func(chunk) error) error {
 	limit := sliceLimit
 	if w.Length() <= time.Millisecond {
 		limit = 0
@@ -165,10 +165,10 @@ func (e *epoch) scan(ctx context.Context, src lead.Source, w lead.Window, emit f
 // cut divides a window in equal parts that should hold sliceRows each.
 func cut(w lead.Window, rows int) []lead.Window {
 	n := min(max(rows/sliceRows+1, 2), 64)
-	step := max(w.Length()/time.Duration(n), time.Millisecond).Truncate(time.Millisecond)
+	update := max(w.Length()/time.Duration(n), time.Millisecond).Truncate(time.Millisecond)
 	var parts []lead.Window
 	for from := w.From; from.Before(w.To); {
-		to := earlier(from.Add(step), w.To)
+		to := earlier(from.Add(update), w.To)
 		if len(parts) == n-1 {
 			to = w.To
 		}
@@ -180,7 +180,7 @@ func cut(w lead.Window, rows int) []lead.Window {
 
 // backlogLoop works through what a source's progress records as still to be
 // done, while live polling goes on beside it.
-func (e *epoch) backlogLoop(ctx context.Context, src lead.Source) error {
+func (e *leader) backlogLoop(ctx context.Context, src lead.Source) error {
 	for {
 		e.mu.Lock()
 		backlog, wake := e.progress[src].Backlog, e.wake
@@ -193,7 +193,7 @@ func (e *epoch) backlogLoop(ctx context.Context, src lead.Source) error {
 				return nil
 			}
 		}
-		err := e.persist(ctx, src.Owner, "working through the backlog of "+src.String(), func(ctx context.Context) error {
+		err := e.retry(ctx, src.Owner, "working through the backlog of "+src.String(), func(ctx context.Context) error {
 			e.mu.Lock()
 			backlog := e.progress[src].Backlog
 			e.mu.Unlock()
@@ -212,21 +212,21 @@ func (e *epoch) backlogLoop(ctx context.Context, src lead.Source) error {
 }
 
 // work reconciles one range of the backlog.
-func (e *epoch) work(ctx context.Context, src lead.Source, r checkpoint.Range) error {
+func (e *leader) work(ctx context.Context, src lead.Source, r checkpoint.Range) error {
 	select { // so many rows at once, however many sources there are
 	case e.sweeping <- struct{}{}:
 		defer func() { <-e.sweeping }()
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	lane := e.live // knows the look-back, which is where most catching up is
+	view := e.live // knows the look-back, which is where most catching up is
 	if r.Next.Before(e.opts.Now().Add(-e.opts.Lookback)) {
-		lane = e.store.Lane("")
-		defer lane.Close()
+		view = e.store.NewView("")
+		defer view.Close()
 	}
-	j := &job{src: src, lane: lane, via: freshVia(r.Fresh, delivery.ViaLive, delivery.ViaLate)}
+	j := &work{src: src, view: view, delivery: freshDelivery(r.Fresh, delivery.DeliveryLive, delivery.DeliveryLate)}
 	if r.Kind == checkpoint.Backfill {
-		j.via = func(time.Time) delivery.Via { return delivery.ViaBackfill }
+		j.delivery = func(time.Time) delivery.Delivery { return delivery.DeliveryBackfill }
 	}
 	w := r.Window()
 	if r.Kind == checkpoint.CatchUp {
@@ -237,8 +237,8 @@ func (e *epoch) work(ctx context.Context, src lead.Source, r checkpoint.Range) e
 		begin = e.log.Debug
 	}
 	begin("working through the backlog", zap.Stringer("source", src), zap.String("kind", string(r.Kind)), zap.Stringer("window", w))
-	err := e.sweep(ctx, j, w, func(part lead.Window, readAt checkpoint.ReadMark) *step {
-		var s *step
+	err := e.sweep(ctx, j, w, func(part lead.Window, readAt checkpoint.ReadMark) *progressUpdate {
+		var s *progressUpdate
 		s = e.sourceDone(src, func(p checkpoint.Progress) checkpoint.Progress { return p.Done(r.Kind, part, s.leads, readAt) }, true)
 		return s
 	})
@@ -249,9 +249,9 @@ func (e *epoch) work(ctx context.Context, src lead.Source, r checkpoint.Range) e
 }
 
 // reportLost says so when what was never read is too old to be read.
-func (e *epoch) reportLost(src lead.Source, fresh time.Time) {
+func (e *leader) reportLost(src lead.Source, fresh time.Time) {
 	if oldest := e.opts.Now().Add(-retained); fresh.Before(oldest) {
-		e.troubles.Report(src.Owner, "what LinkedIn no longer has of "+src.String(), "leads submitted before LinkedIn's retention began are lost", &lostError{fresh, oldest},
+		e.issues.ReportAs(src.Owner, "what LinkedIn no longer has of "+src.String(), "leads submitted before LinkedIn's retention began are lost", &lostError{fresh, oldest},
 			zap.Time("read_until", fresh), zap.Time("retained_since", oldest))
 	}
 }
@@ -260,10 +260,10 @@ func (e *epoch) reportLost(src lead.Source, fresh time.Time) {
 type lostError struct{ from, to time.Time }
 
 func (e *lostError) Error() string {
-	return fmt.Sprintf("leads submitted between %s and %s are lost: LinkedIn keeps them for 365 days", lead.Stamp(e.from), lead.Stamp(e.to))
+	return fmt.Sprintf("leads submitted between %s and %s are lost: LinkedIn keeps them for 365 days", lead.FormatTime(e.from), lead.FormatTime(e.to))
 }
 func (e *lostError) Fault() fault.Kind { return fault.Suspend }
-func (e *lostError) About() string     { return lead.Stamp(e.from) }
+func (e *lostError) About() string     { return lead.FormatTime(e.from) }
 func (e *lostError) Todo() string {
 	return "nothing brings them back; see since when leadstream was not running, so that it does not happen again"
 }
@@ -273,62 +273,62 @@ const retained = 365 * 24 * time.Hour
 
 // mendInterval is how often suspended forms are looked at; each has a back-off
 // of its own, up to the discovery interval.
-const mendInterval = time.Second
+const recoverInterval = time.Second
 
 // debtLoop looks after suspended forms: it tries to mend each now and then, and
 // delivers what a mended form is owed.
-func (e *epoch) debtLoop(ctx context.Context) error {
+func (e *leader) deferredLoop(ctx context.Context) error {
 	ctx = lead.Background(ctx)
 	const settling = "delivering what forms are owed"
 	for {
-		if fault.Sleep(ctx, mendInterval) != nil {
+		if fault.Sleep(ctx, recoverInterval) != nil {
 			return nil
 		}
-		err := e.debtRound(ctx, false)
+		err := e.deferredRound(ctx, false)
 		switch {
 		case err == nil:
-			e.troubles.Over(settling)
+			e.issues.Resolve(settling)
 		case ctx.Err() != nil:
 			return nil
-		case endsEpoch(err):
+		case endsLeadership(err):
 			return err
 		default:
-			e.troubles.Note("", settling, err)
+			e.issues.Report("", settling, err)
 		}
 	}
 }
 
 // debtRound tries to mend the suspended forms and to deliver what the others
 // are owed, once. all also tries the forms whose back-off is not over.
-func (e *epoch) debtRound(ctx context.Context, all bool) error {
-	e.debtWork.Lock()
-	defer e.debtWork.Unlock()
-	if err := e.forms.mend(ctx, all); err != nil {
+func (e *leader) deferredRound(ctx context.Context, all bool) error {
+	e.deferredWork.Lock()
+	defer e.deferredWork.Unlock()
+	if err := e.forms.recover(ctx, all); err != nil {
 		return err
 	}
-	return e.settle(ctx)
+	return e.deliverAllDeferred(ctx)
 }
 
 // settle delivers what forms that are not suspended any more are owed.
-func (e *epoch) settle(ctx context.Context) error {
+func (e *leader) deliverAllDeferred(ctx context.Context) error {
 	e.mu.Lock()
-	debts := make(map[delivery.DebtID]checkpoint.Debt, len(e.debts))
-	for id, d := range e.debts {
-		debts[id] = d
+	deferred := make(map[delivery.DeferredID]checkpoint.DeferredWindow, len(e.deferred))
+	for id, d := range e.deferred {
+		deferred[id] = d
 	}
 	e.mu.Unlock()
-	for id, debt := range debts {
+	for id, window := range deferred {
 		if e.forms.suspended(id.Form) != nil {
 			continue
 		}
-		if err := e.pay(ctx, id, debt); err != nil {
+		if err := e.deliverDeferred(ctx, id, window); err != nil {
 			return fmt.Errorf("delivering what form %s is owed: %w", id.Form, err)
 		}
 		e.mu.Lock()
-		_, left := e.debts[id] // it could not go out after all, or grew
+		_, left := e.deferred[id] // it could not go out after all, or grew
 		e.mu.Unlock()
 		if !left {
-			e.log.Info("delivered what a form was owed", zap.String("form", id.Form), zap.Stringer("window", debt.Window()))
+			e.log.Info("delivered what a form was owed", zap.String("form", id.Form), zap.Stringer("window", window.Window()))
 		}
 	}
 	return nil
@@ -336,46 +336,46 @@ func (e *epoch) settle(ctx context.Context) error {
 
 // pay reconciles the ranges of a debt for its form. They shrink with each part; what
 // is owed anew meanwhile is kept for the next time.
-func (e *epoch) pay(ctx context.Context, id delivery.DebtID, debt checkpoint.Debt) error {
-	for _, r := range debt.Parts() {
-		if err := e.payRange(ctx, id, r); err != nil {
+func (e *leader) deliverDeferred(ctx context.Context, id delivery.DeferredID, window checkpoint.DeferredWindow) error {
+	for _, r := range window.Parts() {
+		if err := e.deliverRange(ctx, id, r); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (e *epoch) payRange(ctx context.Context, id delivery.DebtID, r checkpoint.DeferredRange) error {
-	lane := e.store.Lane("")
-	defer lane.Close()
-	j := &job{src: id.Source, lane: lane, bound: &r.Bound, form: id.Form,
-		via: func(time.Time) delivery.Via { return delivery.ViaLate }}
-	return e.sweep(ctx, j, r.Window(), func(part lead.Window, readAt checkpoint.ReadMark) *step {
-		return &step{records: func(records map[string]any) func(bool) {
+func (e *leader) deliverRange(ctx context.Context, id delivery.DeferredID, r checkpoint.DeferredRange) error {
+	view := e.store.NewView("")
+	defer view.Close()
+	j := &work{src: id.Source, view: view, bound: &r.Bound, form: id.Form,
+		delivery: func(time.Time) delivery.Delivery { return delivery.DeliveryLate }}
+	return e.sweep(ctx, j, r.Window(), func(part lead.Window, readAt checkpoint.ReadMark) *progressUpdate {
+		return &progressUpdate{records: func(records map[string]any) func(bool) {
 			if e.forms.suspended(id.Form) != nil {
 				return func(bool) {} // again: the debt stays as it is
 			}
 			e.mu.Lock()
 			defer e.mu.Unlock()
-			left := e.debts[id].Reconciled(part, r.Bound, readAt)
-			key := checkpoint.DebtKey(id.Source, id.Form)
+			left := e.deferred[id].Reconciled(part, r.Bound, readAt)
+			key := checkpoint.DeferredKey(id.Source, id.Form)
 			if records[key] = nil; len(left.Ranges) > 0 {
 				records[key] = left
 			}
-			return func(bool) { e.setDebts(map[delivery.DebtID]checkpoint.Debt{id: left}) }
+			return func(bool) { e.setDeferred(map[delivery.DeferredID]checkpoint.DeferredWindow{id: left}) }
 		}}
 	})
 }
 
 // setDebts keeps debts as they are in the topic now. One without ranges is over.
-func (e *epoch) setDebts(debts map[delivery.DebtID]checkpoint.Debt) {
+func (e *leader) setDeferred(deferred map[delivery.DeferredID]checkpoint.DeferredWindow) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	for id, d := range debts {
+	for id, d := range deferred {
 		if len(d.Ranges) == 0 {
-			delete(e.debts, id)
+			delete(e.deferred, id)
 		} else {
-			e.debts[id] = d
+			e.deferred[id] = d
 		}
 	}
 }

@@ -15,10 +15,10 @@ const keysSaid = 5
 
 // reportLetters says that leads could not be published, in one line for those of
 // one transaction that have the same reason.
-func (e *epoch) reportLetters(letters []delivery.DeadLetter) {
+func (e *leader) reportDeadLetters(deadLetters []delivery.DeadLetter) {
 	byReason := map[string][]*delivery.DeadLetter{}
-	for i := range letters {
-		byReason[letters[i].Reason] = append(byReason[letters[i].Reason], &letters[i])
+	for i := range deadLetters {
+		byReason[deadLetters[i].Reason] = append(byReason[deadLetters[i].Reason], &deadLetters[i])
 	}
 	for _, reason := range slices.Sorted(maps.Keys(byReason)) {
 		of := byReason[reason]
@@ -34,12 +34,12 @@ func (e *epoch) reportLetters(letters []delivery.DeadLetter) {
 		}
 		e.log.Error("leads could not be published and are kept as dead letters", zap.Int("leads", len(of)), zap.String("reason", reason),
 			zap.Strings("keys", keys), zap.Strings("forms", slices.Sorted(maps.Keys(forms))), zap.String("stage", of[0].Stage),
-			zap.String("todo", lettersTodo(reason)))
+			zap.String("todo", deadLettersTodo(reason)))
 	}
 }
 
 // lettersTodo is what to do about dead letters that have a reason.
-func lettersTodo(reason string) string {
+func deadLettersTodo(reason string) string {
 	const retry = ", then stop the connector, run `leadstream deadletters retry` and start it again"
 	switch reason {
 	case reasonRefused:
@@ -49,7 +49,7 @@ func lettersTodo(reason string) string {
 }
 
 // replayed is what the replay has read and published, for the log.
-func (e *epoch) replayed() []zap.Field {
+func (e *leader) replayed() []zap.Field {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	r := e.replays[e.opts.Replay.ID]

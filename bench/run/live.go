@@ -177,7 +177,7 @@ func (b *bench) latencies(ctx context.Context, c *kgo.Client, leads int) (series
 func submittedAt(r *kgo.Record) time.Time {
 	for _, h := range r.Headers {
 		if h.Key == delivery.HeaderSubmittedAt {
-			if t, err := time.Parse(lead.StampLayout, string(h.Value)); err == nil {
+			if t, err := time.Parse(lead.TimeLayout, string(h.Value)); err == nil {
 				return t
 			}
 		}

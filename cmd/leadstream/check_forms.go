@@ -94,7 +94,7 @@ func (k *checker) named(owner string, events []lead.Event) []string {
 			ids = append(ids, id)
 		}
 	}
-	for id := range k.state.Debts {
+	for id := range k.state.Deferred {
 		if id.Source.Owner == owner {
 			add(id.Form)
 		}

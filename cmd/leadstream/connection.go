@@ -58,13 +58,13 @@ type connectionMetrics struct {
 	pulse              func() oauth.Pulse
 }
 
-func newConnectionMetrics(pulse func() oauth.Pulse) *connectionMetrics {
+func newConnectionMetrics(health func() oauth.Pulse) *connectionMetrics {
 	return &connectionMetrics{
 		authorized: prometheus.NewDesc("leadstream_authorized",
 			"1 while LinkedIn takes the tokens or they can be renewed without a person, 0 when a person must act.", nil, nil),
 		expiry: prometheus.NewDesc("leadstream_token_expiry_timestamp_seconds",
 			"When a token ends, Unix time: access is renewed until refresh ends, which takes a new consent.", []string{"token"}, nil),
-		pulse: pulse,
+		pulse: health,
 	}
 }
 

@@ -32,14 +32,14 @@ func (s *stack) once(args ...string) {
 // contradictory expects as many dead letters with a reason of their own, and no other.
 func (s *stack) contradictory(want int) {
 	s.t.Helper()
-	var letters []deadLetter
-	if err := json.Unmarshal([]byte(s.run(s.t.Context(), nil, "deadletters", "list", "-o", "json").stdout), &letters); err != nil {
+	var deadLetters []deadLetter
+	if err := json.Unmarshal([]byte(s.run(s.t.Context(), nil, "deadletters", "list", "-o", "json").stdout), &deadLetters); err != nil {
 		s.t.Fatal(err)
 	}
-	if len(letters) != want {
-		s.t.Errorf("dead letters %+v, want %d", letters, want)
+	if len(deadLetters) != want {
+		s.t.Errorf("dead letters %+v, want %d", deadLetters, want)
 	}
-	for _, d := range letters {
+	for _, d := range deadLetters {
 		if d.Class != "ContradictoryElement" || d.Stage != "DECODE" || d.Message == "" {
 			s.t.Errorf("%+v, want a reason of its own", d)
 		}
@@ -130,11 +130,11 @@ func TestLeadsOfAPageThatIsTooLongAllArrive(t *testing.T) {
 			t.Errorf("lead %d of %d is in the topic: %v", i, len(made), i == 90)
 		}
 	}
-	var letters []deadLetter
-	if err := json.Unmarshal([]byte(s.run(t.Context(), nil, "deadletters", "list", "-o", "json").stdout), &letters); err != nil {
+	var deadLetters []deadLetter
+	if err := json.Unmarshal([]byte(s.run(t.Context(), nil, "deadletters", "list", "-o", "json").stdout), &deadLetters); err != nil {
 		t.Fatal(err)
 	}
-	if len(letters) != 1 || !strings.HasPrefix(letters[0].Key, made[90].ID+"@") || letters[0].Class != "UnreadableElement" || !strings.Contains(letters[0].Message, "longer") {
-		t.Errorf("dead letters %+v, want the one that is too long", letters)
+	if len(deadLetters) != 1 || !strings.HasPrefix(deadLetters[0].Key, made[90].ID+"@") || deadLetters[0].Class != "UnreadableElement" || !strings.Contains(deadLetters[0].Message, "longer") {
+		t.Errorf("dead letters %+v, want the one that is too long", deadLetters)
 	}
 }

@@ -107,9 +107,9 @@ func readDeadLetters(ctx context.Context, cluster *kafka.Cluster, name string) (
 	if err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
 		return nil, fmt.Errorf("reading the dead letters: %w", err)
 	}
-	letters := slices.SortedFunc(maps.Values(latest), func(x, y deadLetter) int { return x.Time.Compare(y.Time) })
+	deadLetters := slices.SortedFunc(maps.Values(latest), func(x, y deadLetter) int { return x.Time.Compare(y.Time) })
 	seen := map[string]bool{} // one may stand in several partitions of a topic that was given more
-	return slices.DeleteFunc(letters, func(d deadLetter) bool {
+	return slices.DeleteFunc(deadLetters, func(d deadLetter) bool {
 		again := seen[d.Key]
 		seen[d.Key] = true
 		return again
@@ -126,14 +126,14 @@ func (a *app) listDeadLetters(ctx context.Context) error {
 		return err
 	}
 	defer cluster.Close()
-	letters, err := readDeadLetters(ctx, cluster, c.Name)
+	deadLetters, err := readDeadLetters(ctx, cluster, c.Name)
 	if err != nil {
 		return err
 	}
-	return printList(a, letters,
+	return printList(a, deadLetters,
 		column[deadLetter]{"key", func(d deadLetter) string { return d.Key }},
 		column[deadLetter]{"lead", func(d deadLetter) string { return d.Lead }},
-		column[deadLetter]{"time", func(d deadLetter) string { return lead.Stamp(d.Time) }},
+		column[deadLetter]{"time", func(d deadLetter) string { return lead.FormatTime(d.Time) }},
 		column[deadLetter]{"stage", func(d deadLetter) string { return d.Stage }},
 		column[deadLetter]{"class", func(d deadLetter) string { return d.Class }},
 		column[deadLetter]{"topic", func(d deadLetter) string { return d.Topic }},
@@ -154,11 +154,11 @@ func (a *app) retryDeadLetters(ctx context.Context, keys []string) error {
 	if err := refuseWhileRunning(ctx, s.cluster, c.Name); err != nil {
 		return err
 	}
-	letters, err := readDeadLetters(ctx, s.cluster, c.Name)
+	deadLetters, err := readDeadLetters(ctx, s.cluster, c.Name)
 	if err != nil {
 		return err
 	}
-	chosen, err := choose(letters, keys)
+	chosen, err := choose(deadLetters, keys)
 	if err != nil {
 		return err
 	}
@@ -200,26 +200,26 @@ func (a *app) printOutcomes(outcomes []connector.Outcome, failed error) error {
 }
 
 // choose is the letters of the keys, all without keys.
-func choose(letters []deadLetter, keys []string) ([]deadLetter, error) {
+func choose(deadLetters []deadLetter, keys []string) ([]deadLetter, error) {
 	if len(keys) == 0 {
-		return letters, nil
+		return deadLetters, nil
 	}
 	var chosen []deadLetter
 	for _, key := range keys {
-		i := slices.IndexFunc(letters, func(d deadLetter) bool { return d.Key == key })
+		i := slices.IndexFunc(deadLetters, func(d deadLetter) bool { return d.Key == key })
 		if i < 0 {
 			return nil, usageErrorf("there is no dead letter %q; see leadstream deadletters list", key)
 		}
-		chosen = append(chosen, letters[i])
+		chosen = append(chosen, deadLetters[i])
 	}
 	return chosen, nil
 }
 
 // fetchAgain reads each lead anew; the stored element serves where LinkedIn has
 // none, or has another submission under the id by now.
-func (s *system) fetchAgain(ctx context.Context, letters []deadLetter) ([]connector.Letter, error) {
-	var out []connector.Letter
-	for _, d := range letters {
+func (s *system) fetchAgain(ctx context.Context, deadLetters []deadLetter) ([]connector.StoredDeadLetter, error) {
+	var out []connector.StoredDeadLetter
+	for _, d := range deadLetters {
 		stored := linkedin.Parse(d.element)
 		if stored.Owner == "" {
 			stored.Owner = d.Owner
@@ -234,7 +234,7 @@ func (s *system) fetchAgain(ctx context.Context, letters []deadLetter) ([]connec
 				return nil, err
 			}
 		}
-		out = append(out, connector.Letter{Key: d.Key, Response: r})
+		out = append(out, connector.StoredDeadLetter{Key: d.Key, Response: r})
 	}
 	return out, nil
 }

@@ -45,17 +45,17 @@ func TestADeadLetterShowsTheIDOfItsLead(t *testing.T) {
 	if got := s.run(t.Context(), nil, "run", "--once"); got.code != 0 {
 		t.Fatal(got.stderr)
 	}
-	letters := []delivery.DeadLetter{
+	deadLetters := []delivery.DeadLetter{
 		{Response: &lead.Response{Raw: []byte(`{"id":"8f0c2b9e-6","submittedAt":"soon","owner":{"organization":"urn:li:organization:1"}}`)}, Reason: "UnreadableElement"},
 		{Response: &lead.Response{Raw: []byte(`{"id":7,"submittedAt":1}`)}, Reason: "UnreadableElement"},
 		{Response: &lead.Response{Raw: []byte(`"no object"`)}, Reason: "UnreadableElement"},
 	}
-	for _, l := range letters {
+	for _, l := range deadLetters {
 		s.append(kafka.Message{Topic: delivery.DeadLetterTopic("leadstream"), Key: []byte(l.Key()), Value: l.Raw, Time: time.Now()})
 	}
 	got := s.run(t.Context(), nil, "deadletters", "list", "-o", "json")
 	var list []deadLetter
-	if err := json.Unmarshal([]byte(got.stdout), &list); err != nil || len(list) != len(letters) {
+	if err := json.Unmarshal([]byte(got.stdout), &list); err != nil || len(list) != len(deadLetters) {
 		t.Fatalf("%d dead letters, %v: %s%s", len(list), err, got.stdout, got.stderr)
 	}
 	ids := map[string]bool{}

@@ -38,11 +38,11 @@ type formRow struct {
 
 // The states of a form that the command knows, in its help's order.
 const (
-	stateActive = "active"
-	stateNew    = "new"
-	stateOwed   = "owed"
-	stateUnread = "unread"
-	stateGone   = "gone"
+	stateActive  = "active"
+	stateNew     = "new"
+	stateWaiting = "owed"
+	stateUnread  = "unread"
+	stateGone    = "gone"
 )
 
 // newForms is "leadstream forms".
@@ -179,7 +179,7 @@ func (l *formList) organization(ctx context.Context, org lead.Organization) erro
 // know no more than that leads wait for them.
 func (l *formList) remembered() {
 	known := map[string]checkpoint.Form{}
-	for id := range l.state.Debts {
+	for id := range l.state.Deferred {
 		known[id.Form] = checkpoint.Form{Owner: id.Source.Owner}
 	}
 	maps.Copy(known, l.state.Forms)
@@ -204,18 +204,18 @@ func (l *formList) remembered() {
 
 // complete fills in what the checkpoints and the registry know of each form.
 func (l *formList) complete(ctx context.Context) error {
-	owed := map[string]checkpoint.Debt{} // the newest of each form
-	for id, debt := range l.state.Debts {
-		if debt.Since.After(owed[id.Form].Since) {
-			owed[id.Form] = debt
+	waiting := map[string]checkpoint.DeferredWindow{} // the newest of each form
+	for id, window := range l.state.Deferred {
+		if window.Since.After(waiting[id.Form].Since) {
+			waiting[id.Form] = window
 		}
 	}
 	registry := true
 	for _, id := range slices.Sorted(maps.Keys(l.rows)) {
 		row := l.rows[id]
 		row.Topic = l.config.Kafka.TopicPrefix + id
-		if debt, ok := owed[id]; ok {
-			row.State, row.Reason = stateOwed, debt.Reason
+		if window, ok := waiting[id]; ok {
+			row.State, row.Reason = stateWaiting, window.Reason
 		}
 		saved, known := l.state.Forms[id]
 		if !known {

@@ -69,7 +69,7 @@ func TestASuspendedFormOfAnOrganizationThatCannotBeReadIsListed(t *testing.T) {
 			s.fault(linkedinsim.Fault{Kind: linkedinsim.LoseRole, Owner: owner})
 		}
 		rows, got := s.forms(nil)
-		if row := rows[form]; got.code != 0 || row.State != stateOwed || row.Owner != owner || !strings.Contains(row.Reason, "403") || len(rows) != 2 {
+		if row := rows[form]; got.code != 0 || row.State != stateWaiting || row.Owner != owner || !strings.Contains(row.Reason, "403") || len(rows) != 2 {
 			t.Errorf("exit code %d, form %+v of %d, want it owed because of the 403:\n%s", got.code, row, len(rows), got.stderr)
 		}
 	}
@@ -125,8 +125,8 @@ func TestAFormWithoutALeadIsNewAndAnOwedOneTellsWhy(t *testing.T) {
 		if row.State != "new" || row.SchemaID == 0 {
 			t.Errorf("form %s is %+v, want a new one with its schema", form, row)
 		}
-		debt := `{"version":1,"from":"2026-11-01T00:00:00Z","to":"2026-11-02T00:00:00Z","since":"2026-11-02T00:00:00Z","reason":"the topic refuses us"}`
-		if got := s.run(t.Context(), nil, "checkpoints", "set", "debt/"+row.Owner+"/EVENT/"+form, debt); got.code != 0 {
+		window := `{"version":1,"from":"2026-11-01T00:00:00Z","to":"2026-11-02T00:00:00Z","since":"2026-11-02T00:00:00Z","reason":"the topic refuses us"}`
+		if got := s.run(t.Context(), nil, "checkpoints", "set", "debt/"+row.Owner+"/EVENT/"+form, window); got.code != 0 {
 			t.Fatalf("exit code %d:\n%s", got.code, got.stderr)
 		}
 		if again, _ := s.forms(nil); again[form].State != "owed" || again[form].Reason != "the topic refuses us" {

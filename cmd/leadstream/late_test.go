@@ -93,12 +93,12 @@ func TestWhatAnOutageLeftBehindIsBehindAndAFirstStartsPastIsNot(t *testing.T) {
 
 func TestTheRegistryIsAwayAsSoonAsWorkWaitsForIt(t *testing.T) {
 	v := idleViewer(t, nil, nil)
-	v.work.Troubles().Note("", "registering", &schema.RegistryError{Op: "registering", URL: "u", Status: 503, Err: errors.New("away")})
+	v.work.Issues().Report("", "registering", &schema.RegistryError{Op: "registering", URL: "u", Status: 503, Err: errors.New("away")})
 	if got := parts(v.ready().Degraded); got != "registry" {
 		t.Errorf("degraded = %q, want the registry", got)
 	}
-	v.work.Troubles().Over("registering")
-	v.work.Troubles().Note("7", "registering", &schema.RegistryError{Op: "registering", URL: "u", Status: http.StatusRequestEntityTooLarge, Err: errors.New("too large")})
+	v.work.Issues().Resolve("registering")
+	v.work.Issues().Report("7", "registering", &schema.RegistryError{Op: "registering", URL: "u", Status: http.StatusRequestEntityTooLarge, Err: errors.New("too large")})
 	if got := parts(v.ready().Degraded); got != "" {
 		t.Errorf("with one schema refused: %q, want the registry to be there", got)
 	}

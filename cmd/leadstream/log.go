@@ -33,7 +33,7 @@ func newLogger(c config.Log, w io.Writer) (*zap.Logger, error) {
 	return zap.New(zapcore.NewCore(encoder, sink, level), zap.ErrorOutput(sink)), nil
 }
 
-func utc(t time.Time, to zapcore.PrimitiveArrayEncoder) { to.AppendString(lead.Stamp(t)) }
+func utc(t time.Time, to zapcore.PrimitiveArrayEncoder) { to.AppendString(lead.FormatTime(t)) }
 
 // isTerminal reports whether w is a terminal: colours, progress bars and
 // console logs are for people only.

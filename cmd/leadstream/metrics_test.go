@@ -159,11 +159,11 @@ func TestMetricsTellOfTheConsent(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			pulse := oauth.Pulse{}
+			health := oauth.Pulse{}
 			if tt.status != nil {
-				pulse = oauth.Pulse{Known: true, Status: *tt.status}
+				health = oauth.Pulse{Known: true, Status: *tt.status}
 			}
-			m := newConnectionMetrics(func() oauth.Pulse { return pulse })
+			m := newConnectionMetrics(func() oauth.Pulse { return health })
 			if err := testutil.CollectAndCompare(m, strings.NewReader(tt.want)); err != nil {
 				t.Error(err)
 			}

@@ -48,9 +48,9 @@ func (v *viewer) reachRegistry(ctx context.Context) (struct{}, error) {
 func (v *viewer) tell(ctx context.Context, work string, err error) {
 	switch {
 	case err == nil:
-		v.work.Troubles().Over(work)
+		v.work.Issues().Resolve(work)
 	case ctx.Err() == nil:
-		v.work.Troubles().Note("", work, err)
+		v.work.Issues().Report("", work, err)
 	}
 }
 
@@ -119,7 +119,7 @@ func (v *viewer) refusedNotifications() []web.Degradation {
 	if v.receiver == nil {
 		return nil
 	}
-	t, thrown := v.receiver.Trouble()
+	t, thrown := v.receiver.Issue()
 	if !thrown {
 		return nil
 	}
@@ -133,8 +133,8 @@ const givenUp = 3 * time.Minute
 
 // fails reports whether some work waits for what answered last at that time.
 func (v *viewer) fails(answered time.Time, away func(error) bool) bool {
-	return slices.ContainsFunc(v.work.Troubles().List(), func(t connector.Trouble) bool {
-		return !t.Over && answered.Sub(t.Last) < givenUp && away(t.Err)
+	return slices.ContainsFunc(v.work.Issues().List(), func(t connector.Issue) bool {
+		return !t.Resolved && answered.Sub(t.Last) < givenUp && away(t.Err)
 	})
 }
 

@@ -35,10 +35,10 @@ func idleViewer(t *testing.T, kafkaErr, registryErr error) *viewer {
 	s.reached.Store(true)
 	v := newViewer(s, connector.New(connector.Options{Interval: time.Minute, Lookback: time.Hour, Log: zap.NewNop()}),
 		oauth.NewHeartbeat(nil, oauth.HeartbeatOptions{}))
-	v.kafka = newGlance(time.Second, func(context.Context) (struct{}, error) { return struct{}{}, kafkaErr })
-	v.schemas = newGlance(time.Second, func(context.Context) (struct{}, error) { return struct{}{}, registryErr })
-	v.progress = newGlance(topicAge, func(context.Context) (connector.Status, error) { return connector.Status{}, nil })
-	v.letters = newGlance(topicAge, func(context.Context) (delivery.Letters, error) { return delivery.Letters{}, nil })
+	v.kafka = newCachedHealth(time.Second, func(context.Context) (struct{}, error) { return struct{}{}, kafkaErr })
+	v.schemas = newCachedHealth(time.Second, func(context.Context) (struct{}, error) { return struct{}{}, registryErr })
+	v.progress = newCachedHealth(topicAge, func(context.Context) (connector.Status, error) { return connector.Status{}, nil })
+	v.letters = newCachedHealth(topicAge, func(context.Context) (delivery.DeadLetterCount, error) { return delivery.DeadLetterCount{}, nil })
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- v.run(ctx) }()
@@ -91,11 +91,11 @@ func TestWhatDoesNotAnswerIsDegraded(t *testing.T) {
 
 func TestKafkaIsAwayAsSoonAsWorkWaitsForIt(t *testing.T) {
 	v := idleViewer(t, nil, nil)
-	v.work.Troubles().Note("", "polling", fmt.Errorf("committing: %w", &kafka.UnreachableError{Op: "committing", Err: errors.New("EOF")}))
+	v.work.Issues().Report("", "polling", fmt.Errorf("committing: %w", &kafka.UnreachableError{Op: "committing", Err: errors.New("EOF")}))
 	if got := parts(v.ready().Degraded); got != "kafka" {
 		t.Errorf("degraded = %q, want kafka", got)
 	}
-	v.work.Troubles().Over("polling")
+	v.work.Issues().Resolve("polling")
 	if got := parts(v.ready().Degraded); got != "" {
 		t.Errorf("once it is over: %q, want nothing", got)
 	}
@@ -120,9 +120,9 @@ func TestThatSomebodyLookedAtThePageDuringAnOutageDoesNotKeepTheProbeRed(t *test
 	synctest.Test(t, func(t *testing.T) {
 		v := idleViewer(t, nil, nil)
 		var away error = &kafka.UnreachableError{Op: "asking for offsets", Err: errors.New("EOF")}
-		v.letters.find = func(ctx context.Context) (delivery.Letters, error) {
+		v.letters.find = func(ctx context.Context) (delivery.DeadLetterCount, error) {
 			v.tell(ctx, "counting the dead letters", away)
-			return delivery.Letters{}, away
+			return delivery.DeadLetterCount{}, away
 		}
 		v.letters.get(t.Context()) //nolint:errcheck // as the page does
 		if got := parts(v.ready().Degraded); got != "kafka" {
@@ -130,14 +130,14 @@ func TestThatSomebodyLookedAtThePageDuringAnOutageDoesNotKeepTheProbeRed(t *test
 		}
 		synctest.Wait()
 		away = nil
-		monitored(t, v, 2*glanceAgain) // and nobody opens the page
+		monitored(t, v, 2*healthAge) // and nobody opens the page
 	})
 }
 
 func TestWhatNobodyTriesAnyMoreDoesNotKeepTheProbeRed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := idleViewer(t, nil, nil)
-		v.work.Troubles().Note("", "something that is never done again", &kafka.UnreachableError{Op: "writing", Err: errors.New("EOF")})
+		v.work.Issues().Report("", "something that is never done again", &kafka.UnreachableError{Op: "writing", Err: errors.New("EOF")})
 		if took := monitored(t, v, givenUp+time.Minute); took < time.Minute {
 			t.Errorf("taken for given up after %v, which is no longer than the pause between two attempts", took)
 		}

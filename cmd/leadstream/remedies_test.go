@@ -76,9 +76,9 @@ func samples() map[string][]error {
 func TestEachErrorThatPeopleMeetSaysWhatToDoAndOnce(t *testing.T) {
 	for name, list := range samples() {
 		for _, err := range list {
-			troubles := connector.NewTroubles(time.Now, nil)
-			troubles.Note("", "work", fmt.Errorf("working: %w", err))
-			got := troubles.List()[0]
+			issues := connector.NewIssues(time.Now, nil)
+			issues.Report("", "work", fmt.Errorf("working: %w", err))
+			got := issues.List()[0]
 			switch {
 			case got.Todo == "" || fault.KindOf(err).NeedsPerson() && strings.HasPrefix(got.Todo, "mend what it names"):
 				t.Errorf("%s: %q does not say what to do: %q", name, got.Text, got.Todo)

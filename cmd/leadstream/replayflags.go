@@ -70,18 +70,18 @@ func (f *replayFlags) options(now time.Time) (*connector.ReplayOptions, string, 
 	}
 	switch {
 	case from.After(now):
-		return nil, "", usageErrorf("--replay-from %s is in the future: it is %s after now (%s)", f.from, ahead(from.Sub(now)), lead.Stamp(now))
+		return nil, "", usageErrorf("--replay-from %s is in the future: it is %s after now (%s)", f.from, ahead(from.Sub(now)), lead.FormatTime(now))
 	case to.After(now):
-		return nil, "", usageErrorf("--replay-to %s is in the future: it is %s after now (%s)", f.to, ahead(to.Sub(now)), lead.Stamp(now))
+		return nil, "", usageErrorf("--replay-to %s is in the future: it is %s after now (%s)", f.to, ahead(to.Sub(now)), lead.FormatTime(now))
 	case !from.Before(to):
-		return nil, "", usageErrorf("the replay's window is empty: --replay-from %s is not before --replay-to %s", lead.Stamp(from), lead.Stamp(to))
+		return nil, "", usageErrorf("the replay's window is empty: --replay-from %s is not before --replay-to %s", lead.FormatTime(from), lead.FormatTime(to))
 	}
 	var warning string
 	// Both in whole milliseconds: 365d is not a part of one too long.
 	if oldest := now.Add(-retained).Truncate(time.Millisecond); from.Before(oldest) {
-		warning = fmt.Sprintf("LinkedIn keeps leads for 365 days: the replay begins at %s, not at %s", lead.Stamp(oldest), lead.Stamp(from))
+		warning = fmt.Sprintf("LinkedIn keeps leads for 365 days: the replay begins at %s, not at %s", lead.FormatTime(oldest), lead.FormatTime(from))
 		if !to.After(oldest) {
-			warning = fmt.Sprintf("LinkedIn keeps leads for 365 days, since %s: nothing is left to read of the replay's window, which ends at %s", lead.Stamp(oldest), lead.Stamp(to))
+			warning = fmt.Sprintf("LinkedIn keeps leads for 365 days, since %s: nothing is left to read of the replay's window, which ends at %s", lead.FormatTime(oldest), lead.FormatTime(to))
 		}
 		// A window that lies before it altogether is left to the connector: the
 		// flag of a replay that was done long ago may still stand.

@@ -96,17 +96,17 @@ func (s *system) operate(ctx context.Context, base connector.Options) error {
 		beat.Run(ctx)
 		return nil
 	})
-	group.Go(func() error { return stayLean(ctx) })
+	group.Go(func() error { return limitMemory(ctx) })
 	group.Go(func() error {
 		defer cancel() // the server ends with the work
-		if err := s.prepare(ctx, base.Once, work.Troubles()); err != nil {
+		if err := s.prepare(ctx, base.Once, work.Issues()); err != nil {
 			if ctx.Err() != nil {
 				return nil
 			}
 			return err
 		}
 		return s.cluster.RunMember(ctx, kafka.GroupConfig{
-			ID: c.Name, Topic: delivery.CheckpointTopic(c.Name), StandbyNote: standbyNote(base), OnReach: onReach(work.Troubles()), Log: log.Named("group"),
+			ID: c.Name, Topic: delivery.CheckpointTopic(c.Name), StandbyNote: standbyNote(base), OnReach: onReach(work.Issues()), Log: log.Named("group"),
 		}, work.Run)
 	})
 	if err := group.Wait(); err != nil {
@@ -117,13 +117,13 @@ func (s *system) operate(ctx context.Context, base connector.Options) error {
 }
 
 // onReach tells the troubles whether the consumer group can be reached.
-func onReach(troubles *connector.Troubles) func(error) {
+func onReach(issues *connector.Issues) func(error) {
 	const work = "reaching the consumer group"
 	return func(err error) {
 		if err == nil {
-			troubles.Over(work)
+			issues.Resolve(work)
 		} else {
-			troubles.Note("", work, err)
+			issues.Report("", work, err)
 		}
 	}
 }
@@ -145,11 +145,11 @@ func standbyNote(base connector.Options) string {
 
 // prepare waits for Kafka and makes the internal topics: the group is formed on
 // one of them.
-func (s *system) prepare(ctx context.Context, once bool, troubles *connector.Troubles) error {
-	return s.awaitKafka(ctx, once, troubles, func(ctx context.Context) error {
+func (s *system) prepare(ctx context.Context, once bool, issues *connector.Issues) error {
+	return s.awaitKafka(ctx, once, issues, func(ctx context.Context) error {
 		err := delivery.EnsureInternal(ctx, s.storeOptions())
 		if err == nil && s.config.Webhook.Listen != "" {
-			err = delivery.NewNotices(s.storeOptions()).Ensure(ctx)
+			err = delivery.NewDeletionLog(s.storeOptions()).Ensure(ctx)
 		}
 		return err
 	})
@@ -157,20 +157,20 @@ func (s *system) prepare(ctx context.Context, once bool, troubles *connector.Tro
 
 // awaitKafka does what is first asked of Kafka until it succeeds; with once it
 // is tried once. What stands in the way is told as Troubles do.
-func (s *system) awaitKafka(ctx context.Context, once bool, troubles *connector.Troubles, first func(context.Context) error) error {
+func (s *system) awaitKafka(ctx context.Context, once bool, issues *connector.Issues, first func(context.Context) error) error {
 	const work = "reaching Kafka for the first time"
 	wait := fault.NewBackoff(200*time.Millisecond, 10*time.Second)
 	for {
 		err := first(ctx)
 		if err == nil {
 			s.reached.Store(true)
-			troubles.Over(work)
+			issues.Resolve(work)
 			return nil
 		}
 		if once || ctx.Err() != nil || fault.KindOf(err) == fault.Fatal {
 			return err
 		}
-		troubles.Report("", work, "waiting for Kafka", err)
+		issues.ReportAs("", work, "waiting for Kafka", err)
 		if err := wait.Wait(ctx, 0); err != nil {
 			return err
 		}

@@ -22,7 +22,7 @@ func TestAPermissionFoundMissingWhileKafkaIsWaitedForIsSaid(t *testing.T) {
 		create := &kafka.AuthorizationError{Resource: "cluster", Operation: "Create"}
 		read := &kafka.AuthorizationError{Resource: "topic", Name: "leadstream.checkpoints", Operation: "Read"}
 		answers := []error{away, away, create, create, read, nil}
-		err := s.awaitKafka(t.Context(), false, connector.NewTroubles(time.Now, s.log), func(context.Context) error {
+		err := s.awaitKafka(t.Context(), false, connector.NewIssues(time.Now, s.log), func(context.Context) error {
 			err := answers[0]
 			answers = answers[1:]
 			return err

@@ -37,17 +37,17 @@ type consumer struct {
 	config  *config.Config
 	cluster *kafka.Cluster
 	decoder *schema.Decoder
-	topics  map[string]*kafka.Follower
+	topics  map[string]*kafka.Tailer
 	ends    map[kafka.TopicPartition]int64 // up to which topics were read
 	// book and forms are the checkpoint topic and the forms that it names.
-	book  *kafka.Follower
+	book  *kafka.Tailer
 	forms map[string]bool
 }
 
 func newConsumer(c *config.Config, cluster *kafka.Cluster, registry *schema.Registry) *consumer {
 	return &consumer{config: c, cluster: cluster, decoder: schema.NewDecoder(registry),
-		topics: map[string]*kafka.Follower{}, ends: map[kafka.TopicPartition]int64{},
-		book: cluster.Follower(delivery.CheckpointTopic(c.Name)), forms: map[string]bool{}}
+		topics: map[string]*kafka.Tailer{}, ends: map[kafka.TopicPartition]int64{},
+		book: cluster.Tailer(delivery.CheckpointTopic(c.Name)), forms: map[string]bool{}}
 }
 
 // topicsOf are the topics of the forms given, or of all that have one now.
@@ -86,10 +86,10 @@ func (c *consumer) learnForms(ctx context.Context) error {
 }
 
 // follower is that of a topic.
-func (c *consumer) follower(topic string) *kafka.Follower {
+func (c *consumer) follower(topic string) *kafka.Tailer {
 	f := c.topics[topic]
 	if f == nil {
-		f = c.cluster.Follower(topic)
+		f = c.cluster.Tailer(topic)
 		c.topics[topic] = f
 	}
 	return f

@@ -38,23 +38,23 @@ type viewer struct {
 	id      string // of this process
 	started time.Time
 
-	kafka    *glance[struct{}] // whether it answers
-	schemas  *glance[struct{}] // whether the registry does
-	progress *glance[connector.Status]
-	letters  *glance[delivery.Letters]
+	kafka    *cachedHealth[struct{}] // whether it answers
+	schemas  *cachedHealth[struct{}] // whether the registry does
+	progress *cachedHealth[connector.Status]
+	letters  *cachedHealth[delivery.DeadLetterCount]
 }
 
 func newViewer(s *system, work *connector.Connector, beat *oauth.Heartbeat) *viewer {
 	v := &viewer{system: s, work: work, beat: beat, id: processID(), started: time.Now().UTC()}
-	v.kafka = newGlance(10*time.Second, v.reachKafka)
-	v.schemas = newGlance(topicAge, v.reachRegistry)
+	v.kafka = newCachedHealth(10*time.Second, v.reachKafka)
+	v.schemas = newCachedHealth(topicAge, v.reachRegistry)
 	v.kafka.untilFound, v.schemas.untilFound = true, true
-	v.progress = newGlance(topicAge, v.readProgress)
-	count := lettersOf(s.cluster, s.config.Name)
-	v.letters = newGlance(topicAge, func(ctx context.Context) (delivery.Letters, error) {
-		letters, err := count(ctx)
+	v.progress = newCachedHealth(topicAge, v.readProgress)
+	count := deadLettersOf(s.cluster, s.config.Name)
+	v.letters = newCachedHealth(topicAge, func(ctx context.Context) (delivery.DeadLetterCount, error) {
+		deadLetters, err := count(ctx)
 		v.tell(ctx, "counting the dead letters", err)
-		return letters, err
+		return deadLetters, err
 	})
 	return v
 }
@@ -95,22 +95,22 @@ func (v *viewer) readProgress(ctx context.Context) (connector.Status, error) {
 
 // lettersOf counts the dead letters of an installation, anew only when their
 // topic has changed.
-func lettersOf(cluster *kafka.Cluster, name string) func(context.Context) (delivery.Letters, error) {
+func deadLettersOf(cluster *kafka.Cluster, name string) func(context.Context) (delivery.DeadLetterCount, error) {
 	var before []kafka.Offsets
-	var letters delivery.Letters
-	return func(ctx context.Context) (delivery.Letters, error) {
+	var deadLetters delivery.DeadLetterCount
+	return func(ctx context.Context) (delivery.DeadLetterCount, error) {
 		now, err := cluster.Offsets(ctx, delivery.DeadLetterTopic(name))
 		if err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
-			return delivery.Letters{}, err
+			return delivery.DeadLetterCount{}, err
 		}
 		if before != nil && slices.Equal(now, before) {
-			return letters, nil
+			return deadLetters, nil
 		}
-		found, err := delivery.CountLetters(ctx, cluster, name)
+		found, err := delivery.CountDeadLetters(ctx, cluster, name)
 		if err == nil {
-			letters, before = found, now
+			deadLetters, before = found, now
 		}
-		return letters, err
+		return deadLetters, err
 	}
 }
 
@@ -241,7 +241,7 @@ func behind(src connector.SourceStatus, at time.Time) float64 {
 // forms are the forms, each as far behind as its owner's sources, or as what it
 // is owed. A form waits whichever of its owner's sources is stopped.
 func forms(st connector.Status, sources []web.Source, at time.Time) []web.Form {
-	lag, owed := map[string]float64{}, map[string]float64{}
+	lag, waiting := map[string]float64{}, map[string]float64{}
 	stopped := map[string]bool{}
 	for _, src := range sources {
 		lag[src.Owner] = max(lag[src.Owner], src.LagSeconds)
@@ -249,15 +249,15 @@ func forms(st connector.Status, sources []web.Source, at time.Time) []web.Form {
 			stopped[src.Owner] = true
 		}
 	}
-	for _, d := range st.Debts {
-		owed[d.Form] = max(owed[d.Form], at.Sub(d.From).Seconds())
+	for _, d := range st.Deferred {
+		waiting[d.Form] = max(waiting[d.Form], at.Sub(d.From).Seconds())
 	}
 	var rows []web.Form
 	for _, f := range st.Forms {
 		row := web.Form{ID: f.ID, Name: f.Name, Owner: f.Owner, Events: f.Events, Topic: f.Topic, SchemaID: f.SchemaID,
 			SchemaVersion: f.SchemaVersion, Fields: f.Fields, Leads: f.Leads, LastLead: f.LastLead,
-			LagSeconds: max(lag[f.Owner], owed[f.ID]), State: web.OK, Label: f.State, Problem: f.Problem, Todo: f.Todo, Cause: f.Cause}
-		_, row.Owed = owed[f.ID]
+			LagSeconds: max(lag[f.Owner], waiting[f.ID]), State: web.OK, Label: f.State, Problem: f.Problem, Todo: f.Todo, Cause: f.Cause}
+		_, row.Waiting = waiting[f.ID]
 		switch {
 		case f.Suspended():
 			row.State = web.Failing
@@ -265,7 +265,7 @@ func forms(st connector.Status, sources []web.Source, at time.Time) []web.Form {
 			row.State, row.Label = web.Failing, "Records cannot be read"
 		case f.Gone():
 			row.State, row.Label = web.Waiting, "Gone"
-		case row.Owed:
+		case row.Waiting:
 			row.State, row.Label = web.Waiting, "Catching up"
 		case stopped[f.Owner]:
 			row.State, row.Label = web.Waiting, "Waiting"
@@ -315,13 +315,13 @@ var reasons = map[string]string{
 }
 
 func (v *viewer) deadLetters() web.DeadLetters {
-	letters, at, _ := v.letters.last() // why there is no newer is told among the troubles
+	deadLetters, at, _ := v.letters.last() // why there is no newer is told among the troubles
 	if at.IsZero() {
 		return web.DeadLetters{}
 	}
-	d := web.DeadLetters{Topic: delivery.DeadLetterTopic(v.config.Name), Total: int64(letters.Total), More: letters.More, Last: letters.Last}
-	for _, name := range slices.Sorted(maps.Keys(letters.Reasons)) {
-		d.Reasons = append(d.Reasons, web.Reason{Name: name, Text: reasons[name], Count: int64(letters.Reasons[name])})
+	d := web.DeadLetters{Topic: delivery.DeadLetterTopic(v.config.Name), Total: int64(deadLetters.Total), More: deadLetters.More, Last: deadLetters.Last}
+	for _, name := range slices.Sorted(maps.Keys(deadLetters.Reasons)) {
+		d.Reasons = append(d.Reasons, web.Reason{Name: name, Text: reasons[name], Count: int64(deadLetters.Reasons[name])})
 	}
 	slices.SortStableFunc(d.Reasons, func(a, b web.Reason) int { return int(b.Count - a.Count) })
 	return d
@@ -330,9 +330,9 @@ func (v *viewer) deadLetters() web.DeadLetters {
 // errors are what went wrong of late.
 func (v *viewer) errors() []web.Error {
 	var list []web.Error
-	for _, t := range v.work.Troubles().List() {
+	for _, t := range v.work.Issues().List() {
 		text, todo := connector.Told(t.Err)
-		e := web.Error{Time: t.Last, Since: t.Since, Count: t.Count, Part: t.Part, Text: text, Todo: todo, Over: t.Over, State: web.Waiting}
+		e := web.Error{Time: t.Last, Since: t.Since, Count: t.Count, Part: t.Part, Text: text, Todo: todo, Over: t.Resolved, State: web.Waiting}
 		switch {
 		case t.Event, t.Kind == fault.Reject:
 			e.State = web.Warning

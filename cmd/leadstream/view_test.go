@@ -146,7 +146,7 @@ func TestDeadLettersAreCountedAnewOnlyWhenTheyHaveChanged(t *testing.T) {
 	t.Parallel()
 	world := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
 	s := world.system(nil)
-	count := lettersOf(s.cluster, s.config.Name)
+	count := deadLettersOf(s.cluster, s.config.Name)
 	publish := func(total int) { // broken leads, until so many are counted
 		t.Helper()
 		if _, err := world.sim.AddLeads(linkedinsim.LeadSpec{Count: 3, Malformed: linkedinsim.AnswersNotList}); err != nil {
@@ -156,21 +156,21 @@ func TestDeadLettersAreCountedAnewOnlyWhenTheyHaveChanged(t *testing.T) {
 			if o := world.run(t.Context(), nil, "run", "--once"); o.code != 0 {
 				t.Fatalf("run --once = %d %s", o.code, o.stderr)
 			}
-			letters, err := count(t.Context())
+			deadLetters, err := count(t.Context())
 			if err != nil || time.Now().After(deadline) {
-				t.Fatalf("letters = %+v, %v; want %d", letters, err, total)
+				t.Fatalf("letters = %+v, %v; want %d", deadLetters, err, total)
 			}
-			if letters.Total == total && letters.Reasons["UnreadableElement"] == total {
+			if deadLetters.Total == total && deadLetters.Reasons["UnreadableElement"] == total {
 				return
 			}
 		}
 	}
 	publish(3)
-	letters, err := count(t.Context())
+	deadLetters, err := count(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	letters.Reasons["mark"] = 1 // on what is remembered
+	deadLetters.Reasons["mark"] = 1 // on what is remembered
 	if again, err := count(t.Context()); err != nil || again.Reasons["mark"] != 1 {
 		t.Errorf("counted anew although nothing has changed: %+v, %v", again, err)
 	}
@@ -240,7 +240,7 @@ func TestAProcessThatStandsByNowForgetsWhatItMetAtWork(t *testing.T) {
 		}
 	}
 	probed("the lost role", func(degraded string) bool { return strings.Contains(degraded, "role") })
-	work.Troubles().Note(urn, "polling", fmt.Errorf("committing: %w", &kafka.UnreachableError{Op: "committing", Err: errors.New("EOF")}))
+	work.Issues().Report(urn, "polling", fmt.Errorf("committing: %w", &kafka.UnreachableError{Op: "committing", Err: errors.New("EOF")}))
 	cancel() // another takes over
 	if err := <-ended; err != nil {
 		t.Fatal(err)
@@ -315,7 +315,7 @@ func TestAStandbyGoesOnShowingWhatItReadLast(t *testing.T) {
 func TestThatConsentIsNeededIsToldInShortAndOnce(t *testing.T) {
 	v := idleViewer(t, nil, nil)
 	needed := &oauth.ConsentNeededError{Reason: oauth.AccessRevoked}
-	v.work.Troubles().Note("urn:li:organization:1", "polling", fmt.Errorf("reading [a, b) of urn:li:organization:1/EVENT: authorizing the request: %w", needed))
+	v.work.Issues().Report("urn:li:organization:1", "polling", fmt.Errorf("reading [a, b) of urn:li:organization:1/EVENT: authorizing the request: %w", needed))
 	list := v.errors()
 	if len(list) != 1 || list[0].Text != "LinkedIn consent is needed: the access token was revoked" || !strings.HasPrefix(list[0].Todo, "press Connect or Reconnect LinkedIn") || list[0].Part != "consent" || list[0].State != web.Failing {
 		t.Errorf("errors = %+v, want the consent in short and the button", list)
@@ -325,9 +325,9 @@ func TestThatConsentIsNeededIsToldInShortAndOnce(t *testing.T) {
 func TestErrorsComeWithHowOftenAndSinceWhen(t *testing.T) {
 	v := idleViewer(t, nil, nil)
 	for range 3 {
-		v.work.Troubles().Note("", "discovery", fault.As(fault.Retry, errors.New("LinkedIn answered 500")))
+		v.work.Issues().Report("", "discovery", fault.As(fault.Retry, errors.New("LinkedIn answered 500")))
 	}
-	v.work.Troubles().Over("discovery")
+	v.work.Issues().Resolve("discovery")
 	e := v.errors()[0]
 	if e.Count != 3 || e.First.IsZero() || e.Time.Before(e.First) || !e.Over || e.Todo == "" {
 		t.Errorf("error = %+v, want three times, since when, and over", e)
@@ -339,15 +339,15 @@ func TestAFormSaysWhetherItsLeadsWait(t *testing.T) {
 	st := connector.Status{
 		Forms: []connector.FormStatus{{ID: "1", Owner: "o", State: "suspended", Problem: "p"}, {ID: "2", Owner: "o", State: "ok"}, {ID: "3", Owner: "o", State: "gone"},
 			{ID: "4", Owner: "o", State: "ok"}, {ID: "5", Owner: "barred", State: "ok"}},
-		Debts: []connector.DebtStatus{{Form: "1", From: now.Add(-time.Hour)}, {Form: "2", From: now.Add(-time.Minute)}},
+		Deferred: []connector.DeferredStatus{{Form: "1", From: now.Add(-time.Hour)}, {Form: "2", From: now.Add(-time.Minute)}},
 	}
 	rows := forms(st, []web.Source{{Owner: "o", LagSeconds: 5, State: web.OK}, {Owner: "barred", LagSeconds: 9, State: web.Failing}}, now)
 	for i, want := range []web.Form{
-		{State: web.Failing, Owed: true, LagSeconds: 3600}, {State: web.Waiting, Label: "Catching up", Owed: true, LagSeconds: 60},
+		{State: web.Failing, Waiting: true, LagSeconds: 3600}, {State: web.Waiting, Label: "Catching up", Waiting: true, LagSeconds: 60},
 		{State: web.Waiting, Label: "Gone", LagSeconds: 5}, {State: web.OK, LagSeconds: 5}, {State: web.Waiting, Label: "Waiting", LagSeconds: 9},
 	} {
 		got := rows[i]
-		if got.State != want.State || got.Owed != want.Owed || got.LagSeconds != want.LagSeconds || want.Label != "" && got.Label != want.Label {
+		if got.State != want.State || got.Waiting != want.Waiting || got.LagSeconds != want.LagSeconds || want.Label != "" && got.Label != want.Label {
 			t.Errorf("form %s = %+v, want %+v", got.ID, got, want)
 		}
 	}

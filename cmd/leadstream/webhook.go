@@ -18,7 +18,7 @@ func (s *system) notified(o connector.Options) connector.Options {
 	if s.config.Webhook.Listen == "" {
 		return o
 	}
-	o.Notices = delivery.NewNotices(s.storeOptions())
+	o.DeletionLog = delivery.NewDeletionLog(s.storeOptions())
 	o.Webhook, o.Subscriber = webhookURL(s.config.Webhook.URL), s.linkedin
 	return o
 }

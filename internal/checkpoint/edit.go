@@ -17,7 +17,7 @@ import (
 // Settable are the kinds of records that a person may write. Push is none: it
 // is a message, not progress.
 func Settable() []string {
-	return []string{KindDebt, KindDeletions, KindForm, KindReplay, KindRequests, KindSource, KindTopic}
+	return []string{KindDeferred, KindDeletions, KindForm, KindReplay, KindRequests, KindSource, KindTopic}
 }
 
 // Edited reads a record that a person wrote to be stored under key. Decode
@@ -43,8 +43,8 @@ func Edited(key string, value []byte, now time.Time) (any, error) {
 		record = &Progress{}
 	case KindReplay:
 		record = &Replay{}
-	case KindDebt:
-		record = &Debt{}
+	case KindDeferred:
+		record = &DeferredWindow{}
 	case KindForm:
 		record = &Form{}
 	case KindTopic:
@@ -66,7 +66,7 @@ func Edited(key string, value []byte, now time.Time) (any, error) {
 	past := record.past()
 	for _, name := range slices.Sorted(maps.Keys(past)) {
 		if past[name].After(now.Add(futureMargin)) {
-			return nil, fmt.Errorf("record %q: %s is %s, in the future: it is now %s by this machine's clock", key, name, lead.Stamp(past[name]), lead.Stamp(now))
+			return nil, fmt.Errorf("record %q: %s is %s, in the future: it is now %s by this machine's clock", key, name, lead.FormatTime(past[name]), lead.FormatTime(now))
 		}
 	}
 	return record, nil
@@ -90,7 +90,7 @@ func (r *Replay) past() map[string]time.Time {
 	return map[string]time.Time{"to": r.To, "created": r.Created}
 }
 
-func (d *Debt) past() map[string]time.Time {
+func (d *DeferredWindow) past() map[string]time.Time {
 	past := map[string]time.Time{"to": d.To, "since": d.Since}
 	for i, r := range d.Ranges {
 		past[fmt.Sprintf("ranges[%d].to", i)] = r.To
@@ -203,8 +203,8 @@ func (r *Replay) problem(rest string) error {
 	return nil
 }
 
-func (d *Debt) problem(rest string) error {
-	if _, form, ok := ParseDebtKey(KindDebt + "/" + rest); !ok || !lead.Digits(form) {
+func (d *DeferredWindow) problem(rest string) error {
+	if _, form, ok := ParseDeferredKey(KindDeferred + "/" + rest); !ok || !lead.Digits(form) {
 		return errors.New("the key is not debt/<owner>/<lead type>/<form id>")
 	}
 	if d.From.IsZero() || !d.From.Before(d.To) || d.Since.IsZero() {

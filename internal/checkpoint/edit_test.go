@@ -11,7 +11,7 @@ import (
 // keys is where the golden record of each kind belongs; a kind without one
 // cannot be set.
 var keys = map[string]string{
-	KindSource: SourceKey(src), KindReplay: ReplayKey("from=36h"), KindDebt: DebtKey(src, "7"), KindForm: FormKey("7"), KindTopic: TopicKey("7"),
+	KindSource: SourceKey(src), KindReplay: ReplayKey("from=36h"), KindDeferred: DeferredKey(src, "7"), KindForm: FormKey("7"), KindTopic: TopicKey("7"),
 	KindRequests: RequestsKey, KindDeletions: DeletionsKey,
 }
 
@@ -55,7 +55,7 @@ func TestARecordThatWouldStopTheNextStartOrLoseProgressIsNotSet(t *testing.T) {
 		{"a replay of no source", ReplayKey("r"), `{"version":1,"mode":"all","created":"2026-11-02T00:00:00Z",` + window + `}`, "next is missing"},
 		{"a replay of a source without lead type", ReplayKey("r"), `{"version":1,"mode":"all","created":"2026-11-02T00:00:00Z","next":{"a":"2026-11-01T00:00:00Z"},` + window + `}`, "<owner>/<lead type>"},
 		{"a debt without form", "debt/" + src.String(), `{"version":1,"since":"2026-11-02T00:00:00Z",` + window + `}`, "debt/<owner>"},
-		{"a debt of no time", DebtKey(src, "7"), `{"version":1,"since":"2026-11-02T00:00:00Z"}`, "from that is before its to"},
+		{"a debt of no time", DeferredKey(src, "7"), `{"version":1,"since":"2026-11-02T00:00:00Z"}`, "from that is before its to"},
 		{"a form that is no number", "form/abc", fields, "form/<form id>"},
 		{"a form without fields", FormKey("7"), `{"version":1,"name":"x"}`, "fields is missing"},
 		{"a topic that is no form's", "topic/abc", `{"version":1,"topic":"abc"}`, "topic/<form id>"},
@@ -66,8 +66,8 @@ func TestARecordThatWouldStopTheNextStartOrLoseProgressIsNotSet(t *testing.T) {
 		{"a position in the future", SourceKey(src), `{"version":1,"live":"2027-11-02T00:00:00Z"}`, "live is 2027-11-02T00:00:00.000Z, in the future"},
 		{"a look-back in the future", SourceKey(src), `{"version":1,"live":"2026-11-01T00:00:00Z","lookback":[{"length_ms":1,"last":"2030-01-01T00:00:00Z"}]}`, "lookback[0].last is"},
 		{"a backlog that reaches into the future", SourceKey(src), `{"version":1,"live":"2026-11-01T00:00:00Z","backlog":[{"kind":"backfill","from":"2026-01-01T00:00:00Z","next":"2026-01-01T00:00:00Z","to":"3000-02-01T00:00:00Z","fresh":"2026-01-01T00:00:00Z"}]}`, "backlog[0].to is"},
-		{"a debt of the future", DebtKey(src, "7"), `{"version":1,"since":"2026-11-02T00:00:00Z","from":"2026-11-01T00:00:00Z","to":"2030-11-02T00:00:00Z"}`, "to is 2030"},
-		{"a range outside its debt", DebtKey(src, "7"), `{"version":1,"since":"2026-11-02T00:00:00Z",` + window + `,"ranges":[{"from":"2026-10-31T00:00:00Z","to":"2026-11-02T00:00:00Z"}]}`, "ranges[0]"},
+		{"a debt of the future", DeferredKey(src, "7"), `{"version":1,"since":"2026-11-02T00:00:00Z","from":"2026-11-01T00:00:00Z","to":"2030-11-02T00:00:00Z"}`, "to is 2030"},
+		{"a range outside its debt", DeferredKey(src, "7"), `{"version":1,"since":"2026-11-02T00:00:00Z",` + window + `,"ranges":[{"from":"2026-10-31T00:00:00Z","to":"2026-11-02T00:00:00Z"}]}`, "ranges[0]"},
 		{"a horizon in the future", TopicKey("7"), `{"version":1,"topic":"linkedin.leads.7","horizon":"2030-11-02T00:00:00Z"}`, "horizon is"},
 		{"deletions without offsets", DeletionsKey, `{"version":1}`, "next"},
 	} {

@@ -39,7 +39,7 @@ func (r renewal) within(ranges []Range) bool {
 }
 
 // settled are the parts of w that nobody recorded since it was read.
-func settled(w lead.Window, renewed []renewal, readAt ReadMark) []lead.Window {
+func cleared(w lead.Window, renewed []renewal, readAt ReadMark) []lead.Window {
 	parts := []lead.Window{w}
 	for _, r := range renewed {
 		if r.asOf <= readAt {

@@ -224,7 +224,7 @@ func (p Progress) Done(kind RangeKind, w lead.Window, leads int, readAt ReadMark
 // since w was read.
 func (p Progress) Reconciled(w lead.Window, readAt ReadMark) Progress {
 	next := p.clone()
-	for _, part := range settled(w, next.renewed, readAt) {
+	for _, part := range cleared(w, next.renewed, readAt) {
 		var left []Range
 		for _, r := range next.Backlog {
 			left = append(left, r.without(part)...)

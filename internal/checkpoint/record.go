@@ -27,7 +27,7 @@ const Version = 1
 const (
 	KindSource   = "source"   // source/<owner URN>/<lead type>: Progress
 	KindReplay   = "replay"   // replay/<id>: Replay
-	KindDebt     = "debt"     // debt/<owner URN>/<lead type>/<form id>: Debt
+	KindDeferred = "debt"     // debt/<owner URN>/<lead type>/<form id>: Debt
 	KindForm     = "form"     // form/<form id>: Form
 	KindTopic    = "topic"    // topic/<form id>: Topic
 	KindRequests = "requests" // requests: Requests
@@ -72,8 +72,8 @@ func ParsePushKey(key string) (lead.Source, bool) {
 func ReplayKey(id string) string { return KindReplay + "/" + id }
 
 // DebtKey is the key of what a suspended form of a source is owed.
-func DebtKey(src lead.Source, form string) string {
-	return KindDebt + "/" + src.String() + "/" + form
+func DeferredKey(src lead.Source, form string) string {
+	return KindDeferred + "/" + src.String() + "/" + form
 }
 
 // FormKey is the key of a form's fields, TopicKey of its topic's state.
@@ -96,8 +96,8 @@ func ParseSourceKey(key string) (lead.Source, bool) {
 }
 
 // ParseDebtKey reads what DebtKey made.
-func ParseDebtKey(key string) (src lead.Source, form string, ok bool) {
-	rest, ok := strings.CutPrefix(key, KindDebt+"/")
+func ParseDeferredKey(key string) (src lead.Source, form string, ok bool) {
+	rest, ok := strings.CutPrefix(key, KindDeferred+"/")
 	if !ok {
 		return lead.Source{}, "", false
 	}

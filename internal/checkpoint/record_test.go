@@ -25,13 +25,13 @@ func records() map[string]any {
 		"source": &Progress{Live: next, Lookback: []Run{{60000, next}, {240000, t0}},
 			Backlog: []Range{{Backfill, t0.AddDate(-1, 0, 0), t0.AddDate(0, -6, 0), t0, t0.AddDate(-1, 0, 0), 0}}},
 		"replay": &Replay{From: t0, To: next, Mode: Missing, Created: next, Next: map[string]time.Time{src.String(): t0.Add(time.Minute)}},
-		"debt":   &Debt{From: t0, To: next, Since: next, Reason: "schema is not compatible"},
+		"debt":   &DeferredWindow{From: t0, To: next, Since: next, Reason: "schema is not compatible"},
 		"form":   &Form{Fields: []byte(`{"form":"7"}`), SchemaID: 12, Owner: src.Owner, Name: "SPD 2026 registration"},
 		"rebuilt": &Form{Fields: []byte(`{"form":"7"}`), SchemaID: 3, Owner: src.Owner, Name: "SPD 2026 registration",
 			Lost: []LostSchema{{12, true, next}}},
 		"topic": &Topic{Topic: "linkedin.leads.7", SchemaID: 12, Leads: 5, LastLead: t0, EndOffset: 9,
 			Horizon: t0, Existed: true},
-		"owed": &Debt{From: t0, To: next, Fresh: t0.Add(time.Minute), Explicit: true, Since: next, Reason: "schema is not compatible",
+		"owed": &DeferredWindow{From: t0, To: next, Fresh: t0.Add(time.Minute), Explicit: true, Since: next, Reason: "schema is not compatible",
 			Ranges: []DeferredRange{
 				{From: t0, To: t0.Add(time.Second), Bound: Bound{Explicit: true}},
 				{From: t0.Add(time.Minute), To: next, Bound: Bound{Fresh: true}},
@@ -123,7 +123,7 @@ func TestKeysAreReadBack(t *testing.T) {
 	if got, ok := ParseSourceKey(SourceKey(src)); !ok || got != src {
 		t.Errorf("ParseSourceKey = %v, %v", got, ok)
 	}
-	if got, form, ok := ParseDebtKey(DebtKey(src, "7130000000000000001")); !ok || got != src || form != "7130000000000000001" {
+	if got, form, ok := ParseDeferredKey(DeferredKey(src, "7130000000000000001")); !ok || got != src || form != "7130000000000000001" {
 		t.Errorf("ParseDebtKey = %v, %q, %v", got, form, ok)
 	}
 	if got, ok := ParseTokenKey(TokenKey("a/b")); !ok || got != "a/b" {
@@ -133,7 +133,7 @@ func TestKeysAreReadBack(t *testing.T) {
 		if _, ok := ParseSourceKey(bad); ok {
 			t.Errorf("ParseSourceKey(%q) accepted it", bad)
 		}
-		if _, _, ok := ParseDebtKey(bad); ok {
+		if _, _, ok := ParseDeferredKey(bad); ok {
 			t.Errorf("ParseDebtKey(%q) accepted it", bad)
 		}
 		if _, ok := ParseTokenKey(bad); ok {

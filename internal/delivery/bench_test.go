@@ -98,7 +98,7 @@ func missing(b *testing.B, brokers []string) {
 		var part Batch
 		for i := range batch {
 			value := fmt.Appendf(nil, "\x00\x00\x00\x00\x01 ten answers of lead %d, about as long as they are, %x", from+i, uint64(from+i)*0x9e3779b97f4a7c15)
-			part.Leads = append(part.Leads, Lead{Response: response(id(from+i), at(from+i)), Value: value, Via: ViaBackfill})
+			part.Leads = append(part.Leads, Lead{Response: response(id(from+i), at(from+i)), Value: value, Delivery: DeliveryBackfill})
 		}
 		if err := writer.Publish(func(p *Publication) error { return p.Commit(b.Context(), part) }); err != nil {
 			b.Fatal(err)
@@ -106,11 +106,11 @@ func missing(b *testing.B, brokers []string) {
 	}
 	s := benchStore(b, o)
 	ensure(b, s)
-	question := Ask{Window: lead.Window{From: at(0), To: end}, Fresh: freshFrom(at(0))}
+	question := Query{Window: lead.Window{From: at(0), To: end}, Fresh: freshFrom(at(0))}
 	b.ReportAllocs()
 	for b.Loop() {
-		l := s.Lane("")
-		var v Verdict
+		l := s.NewView("")
+		var v Diff
 		err := s.Publish(func(p *Publication) (err error) {
 			v, err = p.Missing(b.Context(), l, question, []*lead.Response{response(id(leads/2), at(leads/2))})
 			return err
@@ -139,7 +139,7 @@ func BenchmarkMessages(b *testing.B) {
 		r := response(fmt.Sprintf("8f0c2b9e-41d7-4c55-9e0b-%012d-6", i), now.Add(time.Duration(i)*time.Second))
 		r.Form.ID = strconv.Itoa(7130000000000000001 + i%5)
 		r.FetchedAt = now.Add(time.Duration(i/100) * time.Millisecond)
-		leads[i] = Lead{Response: r, Value: []byte("value"), Via: ViaBackfill}
+		leads[i] = Lead{Response: r, Value: []byte("value"), Delivery: DeliveryBackfill}
 	}
 	out := make([]kafka.Message, 0, len(leads))
 	b.ReportAllocs()

@@ -206,13 +206,13 @@ func (s *Store) committed(b *Batch, topics map[string]checkpoint.Topic, written 
 			t.publishedTo(tp.Partition, last, newest[tp.Topic])
 		}
 	}
-	for lane := range s.lanes {
+	for view := range s.views {
 		for i := range b.Leads {
 			l := &b.Leads[i]
-			lane.add(names[l.Form.ID], l.ID, submitted(l.SubmittedAt.UnixMilli()), l.Replay)
+			view.add(names[l.Form.ID], l.ID, submitted(l.SubmittedAt.UnixMilli()), l.Replay)
 		}
 		for _, d := range b.Deletions {
-			lane.add(s.TopicName(d.Form), d.ID, deleted(d.At.UnixMilli()), "")
+			view.add(s.TopicName(d.Form), d.ID, deleted(d.At.UnixMilli()), "")
 		}
 	}
 	if s.dead == nil {
@@ -241,15 +241,15 @@ func (s *Store) ShrinkDeadLetters() bool {
 // NewDeadLetters drops the dead letters that the topic has already, so that an
 // element that is read on every poll is written once, and those of leads that are
 // deleted, or published by now.
-func (p *Publication) NewDeadLetters(ctx context.Context, letters []DeadLetter) ([]DeadLetter, error) {
+func (p *Publication) NewDeadLetters(ctx context.Context, deadLetters []DeadLetter) ([]DeadLetter, error) {
 	s := p.store
-	if len(letters) > 0 {
+	if len(deadLetters) > 0 {
 		if err := s.readDeadLetters(ctx); err != nil {
 			return nil, err
 		}
 	}
 	seen := map[string]bool{}
-	return s.withoutPublished(ctx, slices.DeleteFunc(letters, func(d DeadLetter) bool {
+	return s.withoutPublished(ctx, slices.DeleteFunc(deadLetters, func(d DeadLetter) bool {
 		if d.ID != "" && !d.SubmittedAt.IsZero() && s.deletions.since(d.ID, d.SubmittedAt.UnixMilli()) {
 			return true
 		}

@@ -91,7 +91,7 @@ func TestRealATombstoneKeepsItsLeadOutOnceCompactionTookTheLead(t *testing.T) {
 	w.foreign(record("leadstream", "a", w.now, nil)) // by hand
 	w.compact("a", 1)
 	s, _ = w.epoch()
-	expect(t, ask(t, s, s.Lane(""), w.window(-2*time.Hour, 0), response("a", at), response("b", at)), 0, 1, 0, 1)
+	expect(t, ask(t, s, s.NewView(""), w.window(-2*time.Hour, 0), response("a", at), response("b", at)), 0, 1, 0, 1)
 }
 
 func TestRealASupersededSubmissionStaysSoOnceCompactionTookIt(t *testing.T) {
@@ -103,7 +103,7 @@ func TestRealASupersededSubmissionStaysSoOnceCompactionTookIt(t *testing.T) {
 	publish(t, s, "", response("a", second))
 	w.compact("a", 1)
 	s, _ = w.epoch()
-	v := ask(t, s, s.Lane(""), w.window(-3*time.Hour, time.Minute), response("a", first), response("a", second), response("a", w.now))
+	v := ask(t, s, s.NewView(""), w.window(-3*time.Hour, time.Minute), response("a", first), response("a", second), response("a", w.now))
 	expect(t, v, 1, 2, 0, 0)
 }
 
@@ -126,9 +126,9 @@ func TestRealARecordedDeletionOutlastsItsTombstone(t *testing.T) {
 	a := w.window(-2*time.Hour, 0)
 	for _, explicit := range []bool{false, true} {
 		a.Explicit = explicit
-		expect(t, ask(t, s, s.Lane(""), a, response("a", at), response("b", at)), 0, 1, 0, 1)
+		expect(t, ask(t, s, s.NewView(""), a, response("a", at), response("b", at)), 0, 1, 0, 1)
 	}
-	expect(t, ask(t, s, s.Lane("replay-1"), a, response("a", at), response("b", at)), 1, 0, 0, 1)
+	expect(t, ask(t, s, s.NewView("replay-1"), a, response("a", at), response("b", at)), 1, 0, 0, 1)
 }
 
 // TestRealADeletedLeadIsGoneOnceCompactionHasWorked from the partition where it was

@@ -17,7 +17,7 @@ import (
 // delete records a deletion as a process does that LinkedIn tells of it.
 func (w *world) delete(id string, at time.Time) {
 	w.t.Helper()
-	if err := NewNotices(w.opts).Delete(w.t.Context(), Deletion{ID: id, Form: formID, At: at}); err != nil {
+	if err := NewDeletionLog(w.opts).Delete(w.t.Context(), Deletion{ID: id, Form: formID, At: at}); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -30,7 +30,7 @@ func bury(t *testing.T, s *Store) int {
 	}
 	n := 0
 	err := s.Publish(func(p *Publication) (err error) {
-		n, err = p.Bury(t.Context())
+		n, err = p.ApplyDeletions(t.Context())
 		return err
 	})
 	if err != nil {
@@ -63,7 +63,7 @@ func (w *world) wantHeld(topic string, want map[string]time.Time) {
 	w.t.Helper()
 	stamps := map[string]string{}
 	for id, at := range want {
-		stamps[id] = lead.Stamp(at)
+		stamps[id] = lead.FormatTime(at)
 	}
 	var got map[string]string
 	for deadline := time.Now().Add(10 * time.Second); time.Now().Before(deadline); time.Sleep(time.Millisecond) { // markers come a moment after the commit
@@ -79,7 +79,7 @@ func TestADeletedLeadIsGoneAndDoesNotComeBack(t *testing.T) {
 	s, _ := w.epoch()
 	at := w.now.Add(-time.Hour)
 	publish(t, s, "", response("a", at), response("b", at))
-	live := s.Lane("")
+	live := s.NewView("")
 	expect(t, ask(t, s, live, w.window(-2*time.Hour, 0), response("a", at)), 0, 1, 0, 0)
 	w.delete("a", at.Add(time.Minute))
 	if n := bury(t, s); n != 1 {
@@ -94,15 +94,15 @@ func TestADeletedLeadIsGoneAndDoesNotComeBack(t *testing.T) {
 	if n := bury(t, again); n != 0 {
 		t.Errorf("after a restart %d tombstones, want none: they are there", n)
 	}
-	for name, lane := range map[string]*Lane{"missing": again.Lane(""), "all": again.Lane("replay-1")} {
-		if v := ask(t, again, lane, explicit, response("a", at)); v.Deleted != 1 || len(v.Missing) > 0 {
+	for name, view := range map[string]*View{"missing": again.NewView(""), "all": again.NewView("replay-1")} {
+		if v := ask(t, again, view, explicit, response("a", at)); v.Deleted != 1 || len(v.Missing) > 0 {
 			t.Errorf("a replay in mode %s: %s, want it deleted", name, v.counts())
 		}
 	}
 	// The checkpoint topic is lost, and the lead topic as well.
 	w.remove(CheckpointTopic(w.opts.Name), topic)
 	fresh, _ := w.epoch()
-	if v := ask(t, fresh, fresh.Lane(""), explicit, response("a", at), response("b", at)); v.Deleted != 1 || len(v.Missing) != 1 {
+	if v := ask(t, fresh, fresh.NewView(""), explicit, response("a", at), response("b", at)); v.Deleted != 1 || len(v.Missing) != 1 {
 		t.Errorf("without checkpoints and topic: %s, want one deleted and the other missing", v.counts())
 	}
 }
@@ -123,7 +123,7 @@ func TestADeletionBeforeItsLeadKeepsTheLeadOut(t *testing.T) {
 	if n := bury(t, s); n != 0 {
 		t.Errorf("%d tombstones for a topic that does not exist", n)
 	}
-	expect(t, ask(t, s, s.Lane(""), w.window(-2*time.Hour, 0), response("a", at)), 0, 0, 0, 1)
+	expect(t, ask(t, s, s.NewView(""), w.window(-2*time.Hour, 0), response("a", at)), 0, 0, 0, 1)
 }
 
 func TestARegistrationAfterTheDeletionStays(t *testing.T) {
@@ -141,7 +141,7 @@ func TestARegistrationAfterTheDeletionStays(t *testing.T) {
 	publish(t, s, "", response("b", first))
 	w.delete("b", left)
 	bury(t, s)
-	v := ask(t, s, s.Lane(""), w.window(-4*time.Hour, 0), response("b", first), response("b", second))
+	v := ask(t, s, s.NewView(""), w.window(-4*time.Hour, 0), response("b", first), response("b", second))
 	expect(t, v, 1, 0, 0, 1)
 	publish(t, s, "", v.Missing...)
 	w.wantHeld(topic, map[string]time.Time{"a": second, "b": second})
@@ -189,24 +189,24 @@ func TestAnOlderDeletionNeverTakesTheNewerOnesPlace(t *testing.T) {
 		values = append(values, string(r.Value))
 		return nil
 	})
-	if want := []string{lead.Stamp(newer)}; err != nil || !slices.Equal(values, want) {
+	if want := []string{lead.FormatTime(newer)}; err != nil || !slices.Equal(values, want) {
 		t.Errorf("the topic of deletions has %v (%v), want %v", values, err, want)
 	}
 	s, _ := w.epoch()
-	expect(t, ask(t, s, s.Lane(""), w.window(-2*time.Hour, 0), response("a", at.Add(10*time.Minute))), 0, 0, 0, 1)
+	expect(t, ask(t, s, s.NewView(""), w.window(-2*time.Hour, 0), response("a", at.Add(10*time.Minute))), 0, 0, 0, 1)
 }
 
 func TestTheDeadLetterOfADeletedLeadIsRemoved(t *testing.T) {
 	w := newWorld(t)
 	s, _ := w.epoch()
 	at := w.now.Add(-time.Hour)
-	letters := func(ids ...string) (made []DeadLetter) {
+	deadLetters := func(ids ...string) (made []DeadLetter) {
 		for _, id := range ids {
 			made = append(made, DeadLetter{Response: response(id, at), Stage: "DECODE", Reason: "UnreadableElement", Error: "no time"})
 		}
 		return made
 	}
-	if err := s.Publish(func(p *Publication) error { return p.Commit(t.Context(), Batch{DeadLetters: letters("a", "b")}) }); err != nil {
+	if err := s.Publish(func(p *Publication) error { return p.Commit(t.Context(), Batch{DeadLetters: deadLetters("a", "b")}) }); err != nil {
 		t.Fatal(err)
 	}
 	w.delete("a", at)
@@ -223,7 +223,7 @@ func TestTheDeadLetterOfADeletedLeadIsRemoved(t *testing.T) {
 		maps.DeleteFunc(dead, func(_ string, there bool) bool { return !there })
 		return slices.Sorted(maps.Keys(dead))
 	}
-	want := []string{"b@" + lead.Stamp(at)}
+	want := []string{"b@" + lead.FormatTime(at)}
 	for deadline := time.Now().Add(10 * time.Second); !slices.Equal(left(), want) && time.Now().Before(deadline); time.Sleep(time.Millisecond) {
 	}
 	if got := left(); !slices.Equal(got, want) {
@@ -231,7 +231,7 @@ func TestTheDeadLetterOfADeletedLeadIsRemoved(t *testing.T) {
 	}
 	var again []DeadLetter
 	err := s.Publish(func(p *Publication) (err error) {
-		again, err = p.NewDeadLetters(t.Context(), letters("a", "b", "c"))
+		again, err = p.NewDeadLetters(t.Context(), deadLetters("a", "b", "c"))
 		return err
 	})
 	if err != nil || len(again) != 1 || again[0].ID != "c" {
@@ -246,7 +246,7 @@ func TestOneTopicThatRefusesKeepsNoOtherWaiting(t *testing.T) {
 	at := w.now.Add(-time.Hour)
 	publish(t, s, "", response("a", at))
 	w.delete("a", at)
-	if err := NewNotices(w.opts).Delete(t.Context(), Deletion{ID: "z", Form: "7130000000000000002", At: at}); err != nil {
+	if err := NewDeletionLog(w.opts).Delete(t.Context(), Deletion{ID: "z", Form: "7130000000000000002", At: at}); err != nil {
 		t.Fatal(err)
 	}
 	// The topic of the second form refuses every record but the smallest.
@@ -260,7 +260,7 @@ func TestOneTopicThatRefusesKeepsNoOtherWaiting(t *testing.T) {
 		if _, err := s.FollowDeletions(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		err := s.Publish(func(p *Publication) error { _, err := p.Bury(t.Context()); return err })
+		err := s.Publish(func(p *Publication) error { _, err := p.ApplyDeletions(t.Context()); return err })
 		if !errors.As(err, &refused) || refused.Topic != "linkedin.leads.7130000000000000002" {
 			t.Fatalf("Bury = %v, want the refusal of the second topic", err)
 		}
@@ -275,7 +275,7 @@ func TestOneTopicThatRefusesKeepsNoOtherWaiting(t *testing.T) {
 func TestWhatOneProcessIsToldReachesTheOneThatWorks(t *testing.T) {
 	w := newWorld(t)
 	w.epoch()
-	standby, active := NewNotices(w.opts), NewNotices(w.opts)
+	standby, active := NewDeletionLog(w.opts), NewDeletionLog(w.opts)
 	create := func(ids ...string) {
 		t.Helper()
 		var passing sync.WaitGroup
@@ -289,17 +289,17 @@ func TestWhatOneProcessIsToldReachesTheOneThatWorks(t *testing.T) {
 		passing.Wait()
 	}
 	create("long ago")
-	w.now = w.now.Add(pushesBack + time.Minute)
+	w.now = w.now.Add(forwardedSpan + time.Minute)
 	create("while nobody worked")
-	w.now = w.now.Add(pushesBack / 2)
-	pushes, err := active.Pushes(t.Context())
+	w.now = w.now.Add(forwardedSpan / 2)
+	forwarded, err := active.Forwarded(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	create("a", "b")
 	for _, want := range [][]string{{"a", "b", "while nobody worked"}, nil} {
 		var got []string
-		err = pushes.Next(t.Context(), func(s lead.Source, p checkpoint.Pushed) {
+		err = forwarded.Next(t.Context(), func(s lead.Source, p checkpoint.Pushed) {
 			if s == src {
 				got = append(got, p.Response)
 			}
@@ -316,7 +316,7 @@ func TestWhatOneProcessIsToldReachesTheOneThatWorks(t *testing.T) {
 	}
 	create(many...)
 	told, records := 0, 0
-	if err := pushes.Next(t.Context(), func(lead.Source, checkpoint.Pushed) { told++ }); err != nil {
+	if err := forwarded.Next(t.Context(), func(lead.Source, checkpoint.Pushed) { told++ }); err != nil {
 		t.Fatal(err)
 	}
 	err = w.cluster.Read(t.Context(), CheckpointTopic(w.opts.Name), kafka.From{}, func(*kafka.Record) error { records++; return nil })
@@ -338,7 +338,7 @@ func TestATopicOfDeletionsThatForgetsIsRefused(t *testing.T) {
 		t.Fatal(err, made)
 	}
 	var refused *PolicyError
-	if err := NewNotices(w.opts).Ensure(t.Context()); !errors.As(err, &refused) || refused.Topic != name {
+	if err := NewDeletionLog(w.opts).Ensure(t.Context()); !errors.As(err, &refused) || refused.Topic != name {
 		t.Errorf("Ensure = %v, want a *PolicyError", err)
 	}
 }
@@ -377,17 +377,17 @@ func TestATombstoneIsNeverOlderThanItsDeletion(t *testing.T) {
 func TestWhatWasPassedOnWhileNobodyWorkedIsRead(t *testing.T) {
 	w := newWorld(t)
 	w.epoch()
-	n := NewNotices(w.opts)
+	n := NewDeletionLog(w.opts)
 	if err := n.Create(t.Context(), src, checkpoint.Pushed{Response: "a", At: w.now}); err != nil {
 		t.Fatal(err)
 	}
 	w.now = w.now.Add(110 * time.Second)
-	pushes, err := n.Pushes(t.Context())
+	forwarded, err := n.Forwarded(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	var got []string
-	if err := pushes.Next(t.Context(), func(_ lead.Source, p checkpoint.Pushed) { got = append(got, p.Response) }); err != nil {
+	if err := forwarded.Next(t.Context(), func(_ lead.Source, p checkpoint.Pushed) { got = append(got, p.Response) }); err != nil {
 		t.Fatal(err)
 	}
 	if !slices.Equal(got, []string{"a"}) {

@@ -15,7 +15,7 @@ func TestHeldOfTwoMillionLeadsFitsItsBudget(t *testing.T) {
 	var before, after runtime.MemStats
 	runtime.GC()
 	runtime.ReadMemStats(&before)
-	var h held
+	var h index
 	seed := maphash.MakeSeed()
 	for i := range 2_000_000 {
 		h.put(maphash.Comparable(seed, i), submitted(int64(i)))

@@ -25,22 +25,22 @@ const (
 )
 
 // Via is how a lead came to be published.
-type Via string
+type Delivery string
 
 const (
-	ViaLive     Via = "live"
-	ViaBackfill Via = "backfill"
-	ViaLate     Via = "late"
-	ViaReplay   Via = "replay"
-	ViaPush     Via = "push" // fetched because LinkedIn told of it
+	DeliveryLive     Delivery = "live"
+	DeliveryBackfill Delivery = "backfill"
+	DeliveryLate     Delivery = "late"
+	DeliveryReplay   Delivery = "replay"
+	DeliveryPush     Delivery = "push" // fetched because LinkedIn told of it
 )
 
 // Lead is a response with its encoded value, ready to be published.
 type Lead struct {
 	*lead.Response
-	Value  []byte // Confluent wire format
-	Schema Schema // that the value names
-	Via    Via
+	Value    []byte // Confluent wire format
+	Schema   Schema // that the value names
+	Delivery Delivery
 	// Replay marks it with the id of a replay in mode all.
 	Replay string
 }
@@ -68,11 +68,11 @@ func (s *Store) messages(leads []Lead, out []kafka.Message) []kafka.Message {
 		own = append(own, l.ID...)
 		key := own[from:len(own):len(own)]
 		from = len(own)
-		own = lead.AppendStamp(own, l.SubmittedAt)
+		own = lead.AppendTime(own, l.SubmittedAt)
 		first := len(headers)
 		headers = append(headers,
 			kafka.Header{Key: HeaderSubmittedAt, Value: own[from:len(own):len(own)]},
-			kafka.Header{Key: HeaderDelivery, Value: texts.of(string(l.Via))},
+			kafka.Header{Key: HeaderDelivery, Value: texts.of(string(l.Delivery))},
 			kafka.Header{Key: HeaderFetchedAt, Value: stamps.of(l.FetchedAt)},
 			kafka.Header{Key: HeaderOwner, Value: texts.of(l.Owner)},
 			kafka.Header{Key: HeaderFormVersion, Value: version},
@@ -93,7 +93,7 @@ const maxHeaders = 7
 
 // ownBytes is what the keys and the times of submission take.
 func ownBytes(leads []Lead) int {
-	n := len(leads) * len(lead.StampLayout)
+	n := len(leads) * len(lead.TimeLayout)
 	for i := range leads {
 		n += len(leads[i].ID)
 	}
@@ -131,7 +131,7 @@ type stamper struct {
 
 func (s *stamper) of(t time.Time) []byte {
 	if s.text == nil || !s.at.Equal(t) {
-		s.at, s.text = t, lead.AppendStamp(nil, t)
+		s.at, s.text = t, lead.AppendTime(nil, t)
 	}
 	return s.text
 }
@@ -168,7 +168,7 @@ type DeadLetter struct {
 // of the element when it has no such identity, whatever the order of its members.
 func (d DeadLetter) Key() string {
 	if d.ID != "" && !d.SubmittedAt.IsZero() {
-		return d.ID + "@" + lead.Stamp(d.SubmittedAt)
+		return d.ID + "@" + lead.FormatTime(d.SubmittedAt)
 	}
 	element := jsontext.Value(d.Raw).Clone()
 	if element.Compact(jsontext.ReorderRawObjects(true)) != nil {
@@ -192,7 +192,7 @@ func (s *Store) deadMessage(d DeadLetter) kafka.Message {
 		{Key: HeaderErrorException, Value: []byte(d.Reason)},
 		{Key: HeaderErrorMessage, Value: []byte(d.Error)},
 		{Key: HeaderOwner, Value: []byte(d.Owner)},
-		{Key: HeaderFetchedAt, Value: lead.AppendStamp(nil, d.FetchedAt)},
+		{Key: HeaderFetchedAt, Value: lead.AppendTime(nil, d.FetchedAt)},
 		{Key: HeaderName, Value: []byte(s.opts.Name)},
 	}
 	if limit := s.opts.MaxDeadLetter; len(value) > limit {

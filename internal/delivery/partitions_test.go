@@ -118,7 +118,7 @@ func TestARegistrationAfterTheDeletionStaysInItsPartition(t *testing.T) {
 	publish(t, s, "", response(id, after))
 	w.delete(id, w.now.Add(-30*time.Minute))
 	bury(t, s)
-	want := map[string]string{fmt.Sprintf("%s in partition %d", id, kafka.PartitionOf([]byte(id), 6)): lead.Stamp(after)}
+	want := map[string]string{fmt.Sprintf("%s in partition %d", id, kafka.PartitionOf([]byte(id), 6)): lead.FormatTime(after)}
 	until(t, "the older one alone to be gone", func() bool { return fmt.Sprint(w.afterCompaction(topic)) == fmt.Sprint(want) })
 	s, _ = w.epoch()
 	if n := bury(t, s); n != 0 || w.tombstones(topic) != 1 {
@@ -147,7 +147,7 @@ func TestATopicThatAlwaysHadItsPartitionsGetsOneTombstoneALead(t *testing.T) {
 		t.Errorf("%d leads are removed, want %d", n, len(rs))
 	}
 	until(t, "the tombstones", func() bool { return w.tombstones(topic) == len(rs) })
-	if s.scouts(t.Context(), map[string][]grave{topic: {{}}}, map[string]int{topic: 5})[topic].mixed {
+	if s.scan(t.Context(), map[string][]pendingDeletion{topic: {{}}}, map[string]int{topic: 5})[topic].mixed {
 		t.Error("its partitions would be read whole")
 	}
 }
@@ -157,11 +157,11 @@ func TestATopicThatAlwaysHadItsPartitionsGetsOneTombstoneALead(t *testing.T) {
 func TestADeadLetterIsResolvedInEveryPartitionThatHoldsIt(t *testing.T) {
 	w := newWorld(t)
 	s, _ := w.epoch()
-	var letters []DeadLetter
+	var deadLetters []DeadLetter
 	var keys []string
 	for i := range 10 {
-		letters = append(letters, DeadLetter{Response: response(fmt.Sprint("lead", i), w.now), Stage: "DECODE"})
-		keys = append(keys, letters[i].Key())
+		deadLetters = append(deadLetters, DeadLetter{Response: response(fmt.Sprint("lead", i), w.now), Stage: "DECODE"})
+		keys = append(keys, deadLetters[i].Key())
 	}
 	write := func(b Batch) {
 		t.Helper()
@@ -169,13 +169,13 @@ func TestADeadLetterIsResolvedInEveryPartitionThatHoldsIt(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	write(Batch{DeadLetters: letters})
+	write(Batch{DeadLetters: deadLetters})
 	w.addPartitions("leadstream.deadletters", 5)
 	s, _ = w.epoch()
-	write(Batch{DeadLetters: letters[:3]}) // also where they belong now
+	write(Batch{DeadLetters: deadLetters[:3]}) // also where they belong now
 	write(Batch{Resolved: keys})
 	until(t, "them to be gone", func() bool { return len(w.afterCompaction("leadstream.deadletters")) == 0 })
-	n, err := CountLetters(t.Context(), w.cluster, "leadstream")
+	n, err := CountDeadLetters(t.Context(), w.cluster, "leadstream")
 	if err != nil || n.Total != 0 {
 		t.Errorf("%d dead letters are counted, %v", n.Total, err)
 	}
@@ -191,7 +191,7 @@ func TestAnEntryThatLiftsADeletionCountsInAnyPartition(t *testing.T) {
 		id = fmt.Sprint("lead", i)
 	}
 	at := w.now.Add(-time.Hour)
-	n := NewNotices(w.opts)
+	n := NewDeletionLog(w.opts)
 	if err := n.Ensure(t.Context()); err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +201,7 @@ func TestAnEntryThatLiftsADeletionCountsInAnyPartition(t *testing.T) {
 	w.now = w.now.Add(time.Second)
 	w.enter(id, nil) // in the first of three, which is read before
 	for range 2 {
-		expect(t, ask(t, s, s.Lane(""), w.explicit(), response(id, at)), 1, 0, 0, 0)
+		expect(t, ask(t, s, s.NewView(""), w.explicit(), response(id, at)), 1, 0, 0, 0)
 		if n := bury(t, s); n != 0 {
 			t.Errorf("%d tombstones of a deletion that was lifted", n)
 		}
@@ -232,7 +232,7 @@ func TestWhatIsKeptOfTheEntriesSaysTheSame(t *testing.T) {
 		{Deletion: Deletion{Form: formID, At: at}}, {Deletion: Deletion{At: at.Add(time.Minute)}}, {Deletion: Deletion{Form: formID, At: at.Add(-time.Minute)}},
 	}
 	for code := range 5 * 5 * 5 * 5 * 5 {
-		said, kept, all := newLedger(), newLedger(), entries{}
+		said, kept, all := newDeletionIndex(), newDeletionIndex(), entries{}
 		var sequence []int
 		for i := range 5 {
 			kind := code % 5

@@ -20,8 +20,8 @@ import (
 const checkpoints = "leadstream.checkpoints"
 
 // owed is what a form of the source is owed.
-func (w *world) owed() checkpoint.Debt {
-	return checkpoint.Debt{From: w.now.Add(-time.Hour), To: w.now, Since: w.now, Reason: "its schema is not compatible"}
+func (w *world) owed() checkpoint.DeferredWindow {
+	return checkpoint.DeferredWindow{From: w.now.Add(-time.Hour), To: w.now, Since: w.now, Reason: "its schema is not compatible"}
 }
 
 // keep commits checkpoint records.
@@ -50,9 +50,9 @@ func anotherMadeAnew(t *testing.T, w *world) {
 	core, logs := observer.New(zap.InfoLevel)
 	w.opts.Log = zap.New(core)
 	s, _ := w.epoch()
-	debt := map[string]any{checkpoint.DebtKey(src, formID): w.owed()}
+	window := map[string]any{checkpoint.DeferredKey(src, formID): w.owed()}
 	for range 3 {
-		if err := keep(t, s, debt); err != nil {
+		if err := keep(t, s, window); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -65,7 +65,7 @@ func anotherMadeAnew(t *testing.T, w *world) {
 	}
 	for range 2 { // also of the process that begins after the one that met it
 		_, state := w.epoch()
-		if len(state.Sources) > 0 || len(state.Debts) > 0 || state.Requests.Counters != nil {
+		if len(state.Sources) > 0 || len(state.Deferred) > 0 || state.Requests.Counters != nil {
 			t.Errorf("what was written into the topic counts: %+v", state)
 		}
 	}
@@ -91,7 +91,7 @@ func anotherMadeAnew(t *testing.T, w *world) {
 func TestAProcessKilledRightAfterItsTopicWasMadeAnewLeavesNoProgress(t *testing.T) {
 	w := newWorld(t)
 	s, _ := w.epoch()
-	if err := keep(t, s, map[string]any{checkpoint.DebtKey(src, formID): w.owed()}); err != nil {
+	if err := keep(t, s, map[string]any{checkpoint.DeferredKey(src, formID): w.owed()}); err != nil {
 		t.Fatal(err)
 	}
 	w.remove(checkpoints)
@@ -185,7 +185,7 @@ func TestWhatIsDoneToTheCheckpointTopicIsNoticedWhileRunning(t *testing.T) {
 // while running.
 func TestADeletionIsNotAcknowledgedIntoATopicThatForgetsIt(t *testing.T) {
 	w := newWorld(t)
-	n := NewNotices(w.opts)
+	n := NewDeletionLog(w.opts)
 	if err := n.Delete(t.Context(), Deletion{ID: "a", Form: formID, At: w.now}); err != nil {
 		t.Fatal(err)
 	}

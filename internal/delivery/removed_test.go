@@ -26,22 +26,22 @@ func TestRecordsDeletedByHandDoNotComeBackByThemselves(t *testing.T) {
 	begin := w.now
 	for _, minutes := range []int{60, 40, 20} { // each published when it was submitted
 		w.now = begin.Add(-time.Duration(minutes) * time.Minute)
-		publish(t, s, "", response(lead.Stamp(w.now), w.now))
+		publish(t, s, "", response(lead.FormatTime(w.now), w.now))
 	}
 	w.now = begin
-	old := []*lead.Response{response(lead.Stamp(at(60)), at(60)), response(lead.Stamp(at(40)), at(40)), response(lead.Stamp(at(20)), at(20))}
+	old := []*lead.Response{response(lead.FormatTime(at(60)), at(60)), response(lead.FormatTime(at(40)), at(40)), response(lead.FormatTime(at(20)), at(20))}
 	w.deleteRecords(topic, 0, 4) // two leads and their markers
 	s, _ = w.epoch()
 	a := w.window(-2*time.Hour, time.Minute)
 	a.Fresh = freshFrom(w.now)
 	late := response("late", at(10))
-	expect(t, ask(t, s, s.Lane(""), a, append([]*lead.Response{late, response("new", w.now)}, old...)...), 2, 1, 2, 0)
+	expect(t, ask(t, s, s.NewView(""), a, append([]*lead.Response{late, response("new", w.now)}, old...)...), 2, 1, 2, 0)
 
 	w.deleteRecords(topic, 0, -1) // all of it
 	s, _ = w.epoch()
-	expect(t, ask(t, s, s.Lane(""), a, append([]*lead.Response{late, response("new", w.now)}, old...)...), 2, 0, 3, 0) // late is younger than all of it
+	expect(t, ask(t, s, s.NewView(""), a, append([]*lead.Response{late, response("new", w.now)}, old...)...), 2, 0, 3, 0) // late is younger than all of it
 	a.Explicit = true
-	expect(t, ask(t, s, s.Lane(""), a, old...), 3, 0, 0, 0)
+	expect(t, ask(t, s, s.NewView(""), a, old...), 3, 0, 0, 0)
 }
 
 func TestWhatIsRemovedWhileWeRunDoesNotComeBackEither(t *testing.T) {
@@ -60,7 +60,7 @@ func TestWhatIsRemovedWhileWeRunDoesNotComeBackEither(t *testing.T) {
 			old := w.now.Add(-2 * time.Hour)
 			publish(t, s, "", response("a", old))
 			s, _ = w.epoch()
-			l := s.Lane("")
+			l := s.NewView("")
 			expect(t, ask(t, s, l, w.window(-time.Minute, 0), response("n", w.now.Add(-time.Second))), 1, 0, 0, 0)
 			remove(w)
 			wide := w.window(-4*time.Hour, 0)
@@ -72,13 +72,13 @@ func TestWhatIsRemovedWhileWeRunDoesNotComeBackEither(t *testing.T) {
 
 // askAgain is ask with the second try that the connector makes when a topic
 // turns out to be another one.
-func (w *world) askAgain(s *Store, l *Lane, a Ask, rs ...*lead.Response) Verdict {
+func (w *world) askAgain(s *Store, l *View, a Query, rs ...*lead.Response) Diff {
 	w.t.Helper()
 	for range 3 {
 		if _, err := s.EnsureTopics(w.t.Context(), []string{formID}); err != nil {
 			w.t.Fatal(err)
 		}
-		var v Verdict
+		var v Diff
 		err := s.Publish(func(p *Publication) (err error) {
 			v, err = p.Missing(w.t.Context(), l, a, rs)
 			return err
@@ -91,7 +91,7 @@ func (w *world) askAgain(s *Store, l *Lane, a Ask, rs ...*lead.Response) Verdict
 		}
 	}
 	w.t.Fatal("the topic stays missing")
-	return Verdict{}
+	return Diff{}
 }
 
 func TestWhatIsRemovedDuringABackfillOverAnExistingTopicStaysOut(t *testing.T) {
@@ -112,7 +112,7 @@ func TestWhatIsRemovedDuringABackfillOverAnExistingTopicStaysOut(t *testing.T) {
 			remove(w) // while the backfill works through the year before
 			for range 2 {
 				a := w.window(-3*time.Hour, time.Minute) // the backfill gets here; it is fresh from its beginning on
-				expect(t, ask(t, s, s.Lane(""), a, response("x", at), response("new", seen.Add(time.Second))), 1, 0, 1, 0)
+				expect(t, ask(t, s, s.NewView(""), a, response("x", at), response("new", seen.Add(time.Second))), 1, 0, 1, 0)
 				s, _ = w.epoch()
 			}
 		})
@@ -133,7 +133,7 @@ func TestAPartitionThatWasEmptiedByHandGivesNothingBack(t *testing.T) {
 	s, _ = w.epoch()
 	a := w.window(-4*time.Hour, 0)
 	a.Fresh = freshFrom(w.now)
-	if v := ask(t, s, s.Lane(""), a, rs...); len(v.Missing) != 0 || v.Held == 20 {
+	if v := ask(t, s, s.NewView(""), a, rs...); len(v.Missing) != 0 || v.Held == 20 {
 		t.Errorf("%s; want none missing, and some of them expired", v.counts())
 	}
 }
@@ -163,7 +163,7 @@ func TestThePartitionThatForgotTheMostSaysWhatMayComeBack(t *testing.T) {
 	s, _ = w.epoch()
 	a := w.window(-4*time.Hour, 0)
 	a.Fresh = freshFrom(w.now)
-	if v := ask(t, s, s.Lane(""), a, before...); len(v.Missing) != 0 || len(v.Expired) == 0 {
+	if v := ask(t, s, s.NewView(""), a, before...); len(v.Missing) != 0 || len(v.Expired) == 0 {
 		t.Errorf("%s; want none missing, and some of them expired", v.counts())
 	}
 }
@@ -180,7 +180,7 @@ func TestANewLeadThatFindsItsTopicDeletedGoesOut(t *testing.T) {
 		t.Fatal(err)
 	}
 	s, _ = w.epoch()
-	v := ask(t, s, s.Lane(""), w.window(-time.Minute, 0), response("new", w.now.Add(-10*time.Second)))
+	v := ask(t, s, s.NewView(""), w.window(-time.Minute, 0), response("new", w.now.Add(-10*time.Second)))
 	expect(t, v, 1, 0, 0, 0)
 }
 
@@ -193,13 +193,13 @@ func TestACrashInATopicsFirstTransactionHidesNoBackfill(t *testing.T) {
 	}
 	w.foreign(kafka.Message{Topic: topic, Key: []byte("x"), Value: []byte("x"), Time: w.now}) // what an aborted transaction leaves
 	s, _ = w.epoch()
-	v := ask(t, s, s.Lane(""), w.window(-300*24*time.Hour, 0), response("never published", w.now.Add(-200*24*time.Hour)))
+	v := ask(t, s, s.NewView(""), w.window(-300*24*time.Hour, 0), response("never published", w.now.Add(-200*24*time.Hour)))
 	expect(t, v, 1, 0, 0, 0)
 }
 
 func TestATopicMadeAgainDoesNotHoldEverythingUp(t *testing.T) {
 	w := newWorld(t)
-	w.opts.SettleTime = 50 * time.Millisecond
+	w.opts.VisibleTime = 50 * time.Millisecond
 	s, _ := w.epoch()
 	old := w.now.Add(-time.Hour)
 	publish(t, s, "", response("a", old), response("b", old))
@@ -209,5 +209,5 @@ func TestATopicMadeAgainDoesNotHoldEverythingUp(t *testing.T) {
 	w.create(nil)
 	a := w.window(-2*time.Hour, 0)
 	a.Fresh = freshFrom(w.now)
-	expect(t, w.askAgain(s, s.Lane(""), a, response("a", old)), 0, 0, 1, 0)
+	expect(t, w.askAgain(s, s.NewView(""), a, response("a", old)), 0, 0, 1, 0)
 }

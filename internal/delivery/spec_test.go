@@ -104,7 +104,7 @@ func TestEveryTopicOutlivesTheEndOfABroker(t *testing.T) {
 	if refused, err := s.EnsureTopics(t.Context(), []string{formID}); err != nil || len(refused) > 0 {
 		t.Fatalf("EnsureTopics: %v, %v", refused, err)
 	}
-	if err := NewNotices(o).Ensure(t.Context()); err != nil {
+	if err := NewDeletionLog(o).Ensure(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	names := []string{topic, CheckpointTopic(o.Name), DeadLetterTopic(o.Name), DeletionsTopic(o.Name)}

@@ -51,9 +51,9 @@ type Options struct {
 	MaxDeadLetter int
 	// SettleTime is how long the marker of an acknowledged commit may take to
 	// show before the topic counts as another one; 0 is 10 s.
-	SettleTime time.Duration
-	Now        func() time.Time
-	Log        *zap.Logger
+	VisibleTime time.Duration
+	Now         func() time.Time
+	Log         *zap.Logger
 }
 
 // Store is the Kafka side of one producer epoch. Its methods are safe for
@@ -65,15 +65,15 @@ type Store struct {
 
 	mu        sync.Mutex
 	topics    map[string]*topicState // by topic name
-	lanes     map[*Lane]struct{}
-	kept      map[*Lane]int        // ids left after the last Forget
-	deletions ledger               // what <name>.deletions says
-	deleted   *kafka.Follower      // of that topic
-	graves    map[string]grave     // by id: deletions that may lack their tombstones
-	scouted   map[string]*scout    // by topic: what they say of the graves
-	refusals  map[string]Refusal   // by topics that did not take their tombstones
-	buried    checkpoint.Deletions // how far they have been carried out
-	dead      map[string][]int     // keys of the dead letters to where they stand, nil until asked for
+	views     map[*View]struct{}
+	kept      map[*View]int              // ids left after the last Forget
+	deletions deletionIndex              // what <name>.deletions says
+	deleted   *kafka.Tailer              // of that topic
+	pending   map[string]pendingDeletion // by id: deletions that may lack their tombstones
+	scans     map[string]*topicScan      // by topic: what they say of the graves
+	refusals  map[string]Refusal         // by topics that did not take their tombstones
+	applied   checkpoint.Deletions       // how far they have been carried out
+	dead      map[string][]int           // keys of the dead letters to where they stand, nil until asked for
 	recreated []*TopicRecreatedError
 	published map[string]struct{} // keys of dead letters whose leads were found in their topics
 	last      int64               // offset of the last commit to the checkpoint topic
@@ -91,17 +91,17 @@ func New(o Options) *Store {
 	if o.MaxDeadLetter == 0 {
 		o.MaxDeadLetter = 512 << 10
 	}
-	if o.SettleTime == 0 {
-		o.SettleTime = 10 * time.Second
+	if o.VisibleTime == 0 {
+		o.VisibleTime = 10 * time.Second
 	}
 	if o.Now == nil {
 		o.Now = time.Now
 	}
 	return &Store{
 		opts: o, topics: map[string]*topicState{}, view: map[string]checkpoint.Topic{},
-		lanes: map[*Lane]struct{}{}, kept: map[*Lane]int{}, deletions: newLedger(), graves: map[string]grave{}, scouted: map[string]*scout{},
+		views: map[*View]struct{}{}, kept: map[*View]int{}, deletions: newDeletionIndex(), pending: map[string]pendingDeletion{}, scans: map[string]*topicScan{},
 		refusals: map[string]Refusal{}, published: map[string]struct{}{}, last: -1,
-		deleted: o.Cluster.Follower(DeletionsTopic(o.Name)).Exact(),
+		deleted: o.Cluster.Tailer(DeletionsTopic(o.Name)).DetectRecreation(),
 	}
 }
 
@@ -142,7 +142,7 @@ type State struct {
 	// process that wrote it.
 	Recorded map[lead.Source]time.Time
 	Replays  map[string]checkpoint.Replay
-	Debts    map[DebtID]checkpoint.Debt
+	Deferred map[DeferredID]checkpoint.DeferredWindow
 	Forms    map[string]checkpoint.Form
 	Topics   map[string]checkpoint.Topic
 	Requests checkpoint.Requests
@@ -158,7 +158,7 @@ type State struct {
 }
 
 // DebtID names a debt: what one form of one source is owed.
-type DebtID struct {
+type DeferredID struct {
 	Source lead.Source
 	Form   string
 }
@@ -212,7 +212,7 @@ func (s *Store) open(ctx context.Context) (State, error) {
 		return State{}, err
 	}
 	if len(state.Deletions.Next) > 0 {
-		s.deleted.Expect()
+		s.deleted.MustExist()
 	}
 	if err := s.readDeletions(ctx, &state.Deletions); err != nil {
 		return State{}, err
@@ -330,7 +330,7 @@ const maxRecord = 4 << 20
 func stateOf(latest map[string]stored) (State, error) {
 	state := State{
 		Sources: map[lead.Source]checkpoint.Progress{}, Recorded: map[lead.Source]time.Time{}, Replays: map[string]checkpoint.Replay{},
-		Debts: map[DebtID]checkpoint.Debt{}, Forms: map[string]checkpoint.Form{}, Topics: map[string]checkpoint.Topic{},
+		Deferred: map[DeferredID]checkpoint.DeferredWindow{}, Forms: map[string]checkpoint.Form{}, Topics: map[string]checkpoint.Topic{},
 	}
 	for key, r := range latest {
 		if err := state.enter(key, r.value); err != nil {
@@ -390,12 +390,12 @@ func (s *State) enter(key string, value []byte) error {
 			return &checkpoint.UnreadableError{Key: key, Err: errors.New("not source/<owner>/<lead type>")}
 		}
 		return into(s.Sources, src, key, value)
-	case checkpoint.KindDebt:
-		src, form, ok := checkpoint.ParseDebtKey(key)
+	case checkpoint.KindDeferred:
+		src, form, ok := checkpoint.ParseDeferredKey(key)
 		if !ok {
 			return &checkpoint.UnreadableError{Key: key, Err: errors.New("not debt/<owner>/<lead type>/<form>")}
 		}
-		return into(s.Debts, DebtID{src, form}, key, value)
+		return into(s.Deferred, DeferredID{src, form}, key, value)
 	case checkpoint.KindReplay:
 		return into(s.Replays, rest, key, value)
 	case checkpoint.KindForm:

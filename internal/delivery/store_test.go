@@ -74,12 +74,12 @@ func response(id string, at time.Time) *lead.Response {
 }
 
 // ask puts the responses to the topics.
-func ask(t *testing.T, s *Store, l *Lane, a Ask, rs ...*lead.Response) Verdict {
+func ask(t *testing.T, s *Store, l *View, a Query, rs ...*lead.Response) Diff {
 	t.Helper()
 	if refused, err := s.EnsureTopics(t.Context(), []string{formID}); err != nil || len(refused) > 0 {
 		t.Fatalf("EnsureTopics: %v, %v", refused, err)
 	}
-	var v Verdict
+	var v Diff
 	err := s.Publish(func(p *Publication) (err error) {
 		v, err = p.Missing(t.Context(), l, a, rs)
 		return err
@@ -98,7 +98,7 @@ func publish(t *testing.T, s *Store, replay string, rs ...*lead.Response) {
 	}
 	var b Batch
 	for _, r := range rs {
-		b.Leads = append(b.Leads, Lead{Response: r, Value: []byte{0, 0, 0, 0, 1, 2}, Via: ViaLive, Replay: replay})
+		b.Leads = append(b.Leads, Lead{Response: r, Value: []byte{0, 0, 0, 0, 1, 2}, Delivery: DeliveryLive, Replay: replay})
 	}
 	b.Records = map[string]any{checkpoint.SourceKey(src): checkpoint.Progress{Live: rs[len(rs)-1].SubmittedAt}}
 	if err := s.Publish(func(p *Publication) error { return p.Commit(t.Context(), b) }); err != nil {
@@ -106,8 +106,8 @@ func publish(t *testing.T, s *Store, replay string, rs ...*lead.Response) {
 	}
 }
 
-func (w *world) window(from, to time.Duration) Ask {
-	return Ask{Window: lead.Window{From: w.now.Add(from), To: w.now.Add(to)}, Fresh: freshFrom(w.now.Add(from))}
+func (w *world) window(from, to time.Duration) Query {
+	return Query{Window: lead.Window{From: w.now.Add(from), To: w.now.Add(to)}, Fresh: freshFrom(w.now.Add(from))}
 }
 
 // freshFrom: nothing submitted from then on was ever published.
@@ -115,13 +115,13 @@ func freshFrom(t time.Time) []lead.Window {
 	return []lead.Window{{From: t, To: t.AddDate(100, 0, 0)}}
 }
 
-func (v Verdict) counts() string {
+func (v Diff) counts() string {
 	return fmt.Sprintf("missing %d held %d expired %d deleted %d", len(v.Missing), v.Held+len(v.Overtaken), len(v.Expired), v.Deleted)
 }
 
-func expect(t *testing.T, v Verdict, missing, held, expired, deleted int) {
+func expect(t *testing.T, v Diff, missing, held, expired, deleted int) {
 	t.Helper()
-	want := Verdict{Missing: make([]*lead.Response, missing), Held: held, Expired: make([]*lead.Response, expired), Deleted: deleted}.counts()
+	want := Diff{Missing: make([]*lead.Response, missing), Held: held, Expired: make([]*lead.Response, expired), Deleted: deleted}.counts()
 	if got := v.counts(); got != want {
 		t.Errorf("verdict: %s, want %s", got, want)
 	}
@@ -134,7 +134,7 @@ func TestACommittedLeadIsHeldInThisEpochAndTheNext(t *testing.T) {
 		t.Fatalf("first start has progress: %v", state.Sources)
 	}
 	at := w.now.Add(-time.Minute)
-	l := s.Lane("")
+	l := s.NewView("")
 	expect(t, ask(t, s, l, w.window(-time.Hour, 0), response("a", at), response("b", at), response("a", at)), 2, 0, 0, 0)
 	publish(t, s, "", response("a", at))
 	expect(t, ask(t, s, l, w.window(-time.Hour, 0), response("a", at), response("b", at)), 1, 1, 0, 0)
@@ -146,7 +146,7 @@ func TestACommittedLeadIsHeldInThisEpochAndTheNext(t *testing.T) {
 	if got := state.Topics[formID]; got.Leads != 1 || got.Topic != topic {
 		t.Errorf("topic state after restart = %+v", got)
 	}
-	expect(t, ask(t, next, next.Lane(""), w.window(-time.Hour, 0), response("a", at), response("b", at)), 1, 1, 0, 0)
+	expect(t, ask(t, next, next.NewView(""), w.window(-time.Hour, 0), response("a", at), response("b", at)), 1, 1, 0, 0)
 }
 
 func TestAnIdIsHeldUpToItsLatestSubmission(t *testing.T) {
@@ -158,7 +158,7 @@ func TestAnIdIsHeldUpToItsLatestSubmission(t *testing.T) {
 		if fresh {
 			s, _ = w.epoch()
 		}
-		v := ask(t, s, s.Lane(""), w.window(-time.Hour, 0),
+		v := ask(t, s, s.NewView(""), w.window(-time.Hour, 0),
 			response("a", at.Add(-time.Second)), response("a", at), response("a", at.Add(time.Second)))
 		expect(t, v, 1, 2, 0, 0)
 		if len(v.Missing) == 1 && !v.Missing[0].SubmittedAt.Equal(at.Add(time.Second)) {
@@ -174,7 +174,7 @@ func TestMissingComesInOrderOfSubmission(t *testing.T) {
 	for i := range 50 {
 		rs = append(rs, response(fmt.Sprint(i), w.now.Add(-time.Duration(i*7919%50)*time.Second)))
 	}
-	v := ask(t, s, s.Lane(""), w.window(-time.Hour, time.Second), rs...)
+	v := ask(t, s, s.NewView(""), w.window(-time.Hour, time.Second), rs...)
 	for i := 1; i < len(v.Missing); i++ {
 		if v.Missing[i].SubmittedAt.Before(v.Missing[i-1].SubmittedAt) {
 			t.Fatalf("missing %d is before missing %d", i, i-1)
@@ -205,7 +205,7 @@ func (w *world) foreign(msgs ...kafka.Message) {
 
 func record(name, id string, at time.Time, value []byte) kafka.Message {
 	return kafka.Message{Topic: topic, Key: []byte(id), Value: value, Time: at, Headers: []kafka.Header{
-		{Key: HeaderSubmittedAt, Value: []byte(lead.Stamp(at))}, {Key: HeaderName, Value: []byte(name)}}}
+		{Key: HeaderSubmittedAt, Value: []byte(lead.FormatTime(at))}, {Key: HeaderName, Value: []byte(name)}}}
 }
 
 func TestARetentionShorterThanTheLookbackBringsNothingBack(t *testing.T) {
@@ -213,7 +213,7 @@ func TestARetentionShorterThanTheLookbackBringsNothingBack(t *testing.T) {
 	w.create(map[string]string{"retention.ms": "3600000"})
 	w.foreign(record("leadstream", "recent", w.now.Add(-time.Minute), []byte("x")))
 	s, _ := w.epoch()
-	l := s.Lane("")
+	l := s.NewView("")
 	a := w.window(-48*time.Hour, 0)
 	rs := []*lead.Response{response("expired", w.now.Add(-24*time.Hour)), response("recent", w.now.Add(-time.Minute)), response("lost", w.now.Add(-2*time.Minute))}
 	expect(t, ask(t, s, l, a, rs...), 1, 1, 1, 0) // a first start over a topic that exists
@@ -227,7 +227,7 @@ func TestATopicThatWeMadeTakesItsWholeBackfill(t *testing.T) {
 	w := newWorld(t)
 	w.opts.TopicConfig = map[string]string{"retention.ms": "3600000"}
 	s, _ := w.epoch()
-	v := ask(t, s, s.Lane(""), w.window(-300*24*time.Hour, 0), response("old", w.now.Add(-200*24*time.Hour)))
+	v := ask(t, s, s.NewView(""), w.window(-300*24*time.Hour, 0), response("old", w.now.Add(-200*24*time.Hour)))
 	expect(t, v, 1, 0, 0, 0)
 }
 
@@ -246,11 +246,11 @@ func TestATopicDeletedAndMadeAgainByHandGetsOnlyNewLeads(t *testing.T) {
 		s, _ = w.epoch()
 		a := w.window(-2*time.Hour, time.Hour)
 		a.Fresh = freshFrom(w.now) // everything older is below progress
-		v := ask(t, s, s.Lane(""), a, response("a", old), response("b", old), response("new", w.now.Add(time.Second)))
+		v := ask(t, s, s.NewView(""), a, response("a", old), response("b", old), response("new", w.now.Add(time.Second)))
 		expect(t, v, 1, 0, 2, 0)
 		publish(t, s, "", v.Missing...)
 		a.Explicit = true
-		expect(t, ask(t, s, s.Lane(""), a, response("a", old)), 1, 0, 0, 0)
+		expect(t, ask(t, s, s.NewView(""), a, response("a", old)), 1, 0, 0, 0)
 	}
 }
 
@@ -260,10 +260,10 @@ func TestATombstoneKeepsALeadOutUntilItIsSubmittedAgain(t *testing.T) {
 	at := w.now.Add(-time.Hour)
 	publish(t, s, "", response("a", at))
 	m := record("leadstream", "a", w.now.Add(-time.Minute), nil)
-	m.Headers = []kafka.Header{{Key: HeaderDeletedAt, Value: []byte(lead.Stamp(w.now.Add(-time.Minute)))}}
+	m.Headers = []kafka.Header{{Key: HeaderDeletedAt, Value: []byte(lead.FormatTime(w.now.Add(-time.Minute)))}}
 	w.foreign(m)
 	s, _ = w.epoch()
-	v := ask(t, s, s.Lane(""), w.window(-2*time.Hour, 0), response("a", at), response("a", w.now.Add(-time.Second)))
+	v := ask(t, s, s.NewView(""), w.window(-2*time.Hour, 0), response("a", at), response("a", w.now.Add(-time.Second)))
 	expect(t, v, 1, 0, 0, 1)
 }
 
@@ -273,12 +273,12 @@ func TestRecordedDeletionsAreConsultedInEveryMode(t *testing.T) {
 	if _, err := w.cluster.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: deletions, Partitions: 1, ReplicationFactor: 1}}); err != nil {
 		t.Fatal(err)
 	}
-	w.foreign(kafka.Message{Topic: deletions, Key: []byte("a"), Value: []byte(lead.Stamp(w.now)), Time: w.now})
+	w.foreign(kafka.Message{Topic: deletions, Key: []byte("a"), Value: []byte(lead.FormatTime(w.now)), Time: w.now})
 	s, _ := w.epoch()
 	a := w.window(-2*time.Hour, 0)
 	a.Explicit = true
 	for _, replay := range []string{"", "r1"} {
-		expect(t, ask(t, s, s.Lane(replay), a, response("a", w.now.Add(-time.Hour)), response("b", w.now.Add(-time.Hour))), 1, 0, 0, 1)
+		expect(t, ask(t, s, s.NewView(replay), a, response("a", w.now.Add(-time.Hour)), response("b", w.now.Add(-time.Hour))), 1, 0, 0, 1)
 	}
 }
 
@@ -292,14 +292,14 @@ func TestAReplayOfAllPublishesEachLeadOncePerReplay(t *testing.T) {
 	rs := func() []*lead.Response {
 		return []*lead.Response{response("a", at), response("b", at), response("b", at.Add(time.Minute)), response("new", at)}
 	}
-	l := s.Lane("r1")
+	l := s.NewView("r1")
 	v := ask(t, s, l, a, rs()...)
 	expect(t, v, 3, 1, 0, 0) // the superseded submission of b is not repeated
 	publish(t, s, "r1", v.Missing[:2]...)
 	expect(t, ask(t, s, l, a, rs()...), 1, 3, 0, 0)
 	s, _ = w.epoch() // crashed in the middle
-	expect(t, ask(t, s, s.Lane("r1"), a, rs()...), 1, 3, 0, 0)
-	expect(t, ask(t, s, s.Lane("r2"), a, rs()...), 3, 1, 0, 0) // another replay
+	expect(t, ask(t, s, s.NewView("r1"), a, rs()...), 1, 3, 0, 0)
+	expect(t, ask(t, s, s.NewView("r2"), a, rs()...), 3, 1, 0, 0) // another replay
 }
 
 func TestMoreLeadsThanMemoryHoldsAreStillFound(t *testing.T) {
@@ -314,7 +314,7 @@ func TestMoreLeadsThanMemoryHoldsAreStillFound(t *testing.T) {
 	publish(t, s, "", again)
 	w.opts.MaxHeld = 50
 	s, _ = w.epoch()
-	l := s.Lane("")
+	l := s.NewView("")
 	for from := 500; from > 0; from -= 100 {
 		a := w.window(-time.Duration(from)*time.Minute, -time.Duration(from-100)*time.Minute)
 		part := append([]*lead.Response{}, all[500-from:600-from]...)
@@ -348,7 +348,7 @@ func TestAnotherInstallationsTopicIsRefusedUnlessAdopted(t *testing.T) {
 	}
 	w.opts.Adopt = true
 	s, _ = w.epoch()
-	expect(t, ask(t, s, s.Lane(""), w.window(-time.Hour, time.Hour), response("x", w.now), response("y", w.now)), 1, 1, 0, 0)
+	expect(t, ask(t, s, s.NewView(""), w.window(-time.Hour, time.Hour), response("x", w.now), response("y", w.now)), 1, 1, 0, 0)
 }
 
 func TestADeadLetterIsWrittenOnceHoweverOftenItIsRead(t *testing.T) {
@@ -358,11 +358,11 @@ func TestADeadLetterIsWrittenOnceHoweverOftenItIsRead(t *testing.T) {
 		s, _ := w.epoch()
 		for range 2 {
 			err := s.Publish(func(p *Publication) error {
-				letters, err := p.NewDeadLetters(t.Context(), []DeadLetter{{Response: bad, Stage: "DECODE", Reason: "r"}, {Response: bad, Stage: "DECODE", Reason: "r"}})
-				if err != nil || len(letters) > 1 || restart > 0 && len(letters) > 0 {
-					t.Errorf("restart %d: new dead letters = %d, %v", restart, len(letters), err)
+				deadLetters, err := p.NewDeadLetters(t.Context(), []DeadLetter{{Response: bad, Stage: "DECODE", Reason: "r"}, {Response: bad, Stage: "DECODE", Reason: "r"}})
+				if err != nil || len(deadLetters) > 1 || restart > 0 && len(deadLetters) > 0 {
+					t.Errorf("restart %d: new dead letters = %d, %v", restart, len(deadLetters), err)
 				}
-				return p.Commit(t.Context(), Batch{DeadLetters: letters})
+				return p.Commit(t.Context(), Batch{DeadLetters: deadLetters})
 			})
 			if err != nil {
 				t.Fatal(err)

@@ -277,7 +277,7 @@ func (s *Store) forget(topic string) {
 	if t := s.topics[topic]; t != nil {
 		t.ready, t.written = false, nil
 	}
-	for l := range s.lanes {
+	for l := range s.views {
 		delete(l.covered, topic)
 	}
 }

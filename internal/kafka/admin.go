@@ -75,7 +75,7 @@ func (c *Cluster) createFitting(ctx context.Context, specs []TopicSpec, results 
 	const rounds = 3 // how many replicas a topic gets, and so one more setting, is told only for one that can be made
 	for round := range rounds {
 		var sized []TopicSpec
-		err := c.persist(ctx, "creating topics", func(ctx context.Context) (err error) {
+		err := c.retry(ctx, "creating topics", func(ctx context.Context) (err error) {
 			if sized, err = c.withMinInSync(ctx, specs); err != nil {
 				return err
 			}
@@ -203,7 +203,7 @@ func (c *Cluster) awaitTopics(ctx context.Context, names []string) error {
 // that does not exist is absent. It asks for nothing but these topics.
 func (c *Cluster) DescribeTopics(ctx context.Context, names []string, configKeys ...string) (map[string]TopicInfo, error) {
 	infos := make(map[string]TopicInfo, len(names))
-	err := c.persist(ctx, "describing topics", func(ctx context.Context) error {
+	err := c.retry(ctx, "describing topics", func(ctx context.Context) error {
 		topics, err := c.describe(ctx, names, 0)
 		if err != nil {
 			return err
@@ -218,7 +218,7 @@ func (c *Cluster) DescribeTopics(ctx context.Context, names []string, configKeys
 	}
 	existing := slices.DeleteFunc(slices.Clone(names), func(n string) bool { _, ok := infos[n]; return !ok })
 	for chunk := range slices.Chunk(existing, topicsPerRequest) {
-		err := c.persist(ctx, "reading the configuration of topics", func(ctx context.Context) error {
+		err := c.retry(ctx, "reading the configuration of topics", func(ctx context.Context) error {
 			return c.describeConfigs(ctx, chunk, configKeys, infos)
 		})
 		if err != nil {
@@ -270,7 +270,7 @@ func (c *Cluster) describeConfigs(ctx context.Context, names, keys []string, inf
 func (c *Cluster) DeleteTopics(ctx context.Context, names []string) error {
 	var refusals []error
 	for chunk := range slices.Chunk(names, topicsPerRequest) {
-		err := c.persist(ctx, "deleting topics", func(ctx context.Context) error {
+		err := c.retry(ctx, "deleting topics", func(ctx context.Context) error {
 			refused, err := c.delete(ctx, chunk)
 			refusals = append(refusals, refused...)
 			return err

@@ -21,7 +21,7 @@ import (
 func (c *Cluster) Append(ctx context.Context, m Message) error {
 	var e encoder // without compression: such records are small
 	batch := e.appendBatch(nil, nobody, []Message{m}, []int32{0}, time.Now())
-	return c.persist(ctx, "writing to topic "+m.Topic, func(ctx context.Context) error {
+	return c.retry(ctx, "writing to topic "+m.Topic, func(ctx context.Context) error {
 		topics, err := c.describe(ctx, []string{m.Topic}, metadataAge)
 		if err != nil {
 			return err

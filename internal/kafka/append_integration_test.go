@@ -22,8 +22,8 @@ func TestAppendBesideATransactionOnARealBroker(t *testing.T) {
 	if err := c.Append(t.Context(), message(topic, "beside it")); err != nil {
 		t.Fatal(err)
 	}
-	follower := c.Follower(topic)
-	if got, _ := follow(t, follower); !slices.Contains(got, "beside it") || slices.Contains(got, "2") {
+	tailer := c.Tailer(topic)
+	if got, _ := follow(t, tailer); !slices.Contains(got, "beside it") || slices.Contains(got, "2") {
 		t.Errorf("beside an open transaction %q is read, want what was appended", got)
 	}
 	if err := tx.commit(t.Context()); err != nil {
@@ -43,7 +43,7 @@ func TestAppendBesideATransactionOnARealBroker(t *testing.T) {
 func TestAnExactFollowerOnARealBroker(t *testing.T) {
 	c := real(t)
 	topic := name(t, "a")
-	follower := c.Follower(topic).Exact()
+	tailer := c.Tailer(topic).DetectRecreation()
 	write := func(value string) {
 		t.Helper()
 		m := message(topic, value)
@@ -54,7 +54,7 @@ func TestAnExactFollowerOnARealBroker(t *testing.T) {
 	}
 	expect := func(want string, wantAnew bool) {
 		t.Helper()
-		if got, anew := follow(t, follower); strings.Join(got, " ") != want || anew != wantAnew {
+		if got, anew := follow(t, tailer); strings.Join(got, " ") != want || anew != wantAnew {
 			t.Errorf("%q is read (anew %v), want %q (%v)", got, anew, want, wantAnew)
 		}
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // follow is what a follower hands out now.
-func follow(t *testing.T, f *Follower) (got []string, anew bool) {
+func follow(t *testing.T, f *Tailer) (got []string, anew bool) {
 	t.Helper()
 	got = []string{}
 	anew, err := f.Next(t.Context(), func(r *Record) error {
@@ -57,8 +57,8 @@ func TestAppendToAMissingTopicIsRefused(t *testing.T) {
 
 func TestFollowerHandsOutEachRecordOnce(t *testing.T) {
 	c, f := fake(t)
-	follower := c.Follower("a")
-	if got, anew := follow(t, follower); len(got) > 0 || anew {
+	tailer := c.Tailer("a")
+	if got, anew := follow(t, tailer); len(got) > 0 || anew {
 		t.Errorf("of a missing topic %q is read (anew %v)", got, anew)
 	}
 	create(t, c, 2, "a")
@@ -67,22 +67,22 @@ func TestFollowerHandsOutEachRecordOnce(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	got, anew := follow(t, follower)
+	got, anew := follow(t, tailer)
 	slices.Sort(got)
 	if !slices.Equal(got, []string{"1", "2", "3"}) || anew {
 		t.Errorf("%q is read (anew %v), want all three", got, anew)
 	}
-	if got, _ := follow(t, follower); len(got) > 0 {
+	if got, _ := follow(t, tailer); len(got) > 0 {
 		t.Errorf("%q is read again", got)
 	}
 	if err := c.Append(t.Context(), message("a", "4")); err != nil {
 		t.Fatal(err)
 	}
 	trouble := errors.New("trouble")
-	if _, err := follower.Next(t.Context(), func(*Record) error { return trouble }); !errors.Is(err, trouble) {
+	if _, err := tailer.Next(t.Context(), func(*Record) error { return trouble }); !errors.Is(err, trouble) {
 		t.Fatalf("Next = %v, want fn's error", err)
 	}
-	if got, _ := follow(t, follower); !slices.Equal(got, []string{"4"}) {
+	if got, _ := follow(t, tailer); !slices.Equal(got, []string{"4"}) {
 		t.Errorf("after an error %q is read, want what was not taken", got)
 	}
 	if err := f.DeleteTopic("a"); err != nil {
@@ -92,7 +92,7 @@ func TestFollowerHandsOutEachRecordOnce(t *testing.T) {
 	if err := c.Append(t.Context(), message("a", "new")); err != nil {
 		t.Fatal(err)
 	}
-	if got, anew := follow(t, follower); !slices.Equal(got, []string{"new"}) || !anew {
+	if got, anew := follow(t, tailer); !slices.Equal(got, []string{"new"}) || !anew {
 		t.Errorf("of the topic made anew %q is read (anew %v)", got, anew)
 	}
 }
@@ -100,35 +100,35 @@ func TestFollowerHandsOutEachRecordOnce(t *testing.T) {
 func TestAFollowerMissesNoTransactionThatWasOpen(t *testing.T) {
 	c, _ := fake(t)
 	create(t, c, 1, "a")
-	follower := c.Follower("a")
+	tailer := c.Tailer("a")
 	slow, quick := producer(t, c, "slow"), producer(t, c, "quick")
 	commit(t, quick, message("a", "1"))
 	eventuallyValues(t, c, "a", 1)
 	open(t, slow, message("a", "slow"))
 	commit(t, quick, message("a", "2"))
 	eventuallyValues(t, c, "a", 2)
-	if got, _ := follow(t, follower); !slices.Equal(got, []string{"1", "2"}) {
+	if got, _ := follow(t, tailer); !slices.Equal(got, []string{"1", "2"}) {
 		t.Errorf("beside an open transaction %q is read, want [1 2]", got)
 	}
 	commit(t, quick, message("a", "3"))
 	eventuallyValues(t, c, "a", 3)
-	if got, _ := follow(t, follower); !slices.Equal(got, []string{"3"}) {
+	if got, _ := follow(t, tailer); !slices.Equal(got, []string{"3"}) {
 		t.Errorf("then %q is read, want [3]", got)
 	}
-	if got := follower.Position(); !slices.Equal(got, []int64{2}) {
+	if got := tailer.Position(); !slices.Equal(got, []int64{2}) {
 		t.Errorf("it stands at %v, want before the open transaction", got)
 	}
 	if code, err := slow.end(t.Context(), true); code != 0 || err != nil {
 		t.Fatalf("end = %v, %v", code, err)
 	}
 	eventuallyValues(t, c, "a", 4)
-	if got, _ := follow(t, follower); !slices.Equal(got, []string{"slow"}) {
+	if got, _ := follow(t, tailer); !slices.Equal(got, []string{"slow"}) {
 		t.Errorf("once it is committed %q is read, want [slow]", got)
 	}
-	if got, _ := follow(t, follower); len(got) > 0 {
+	if got, _ := follow(t, tailer); len(got) > 0 {
 		t.Errorf("%q is read again", got)
 	}
-	if got := follower.Position(); !slices.Equal(got, []int64{8}) {
+	if got := tailer.Position(); !slices.Equal(got, []int64{8}) {
 		t.Errorf("it stands at %v, want at the end", got)
 	}
 }
@@ -161,19 +161,19 @@ func TestATopicIsGoneWhenNoBrokerKnowsIt(t *testing.T) {
 	if err := c.Append(t.Context(), message("a", "1")); err != nil {
 		t.Fatal(err)
 	}
-	follower := c.Follower("a")
-	follow(t, follower)
+	tailer := c.Tailer("a")
+	follow(t, tailer)
 	c.forget("a")
 	unknown(f, "a", 2) // for what is asked, and for one broker of three
 	var away *UnreachableError
-	if anew, err := follower.Next(t.Context(), func(*Record) error { return nil }); anew || !errors.As(err, &away) {
+	if anew, err := tailer.Next(t.Context(), func(*Record) error { return nil }); anew || !errors.As(err, &away) {
 		t.Errorf("Next = %v, %v, want an *UnreachableError", anew, err)
 	}
-	if got, anew := follow(t, follower); len(got) > 0 || anew {
+	if got, anew := follow(t, tailer); len(got) > 0 || anew {
 		t.Errorf("then %q is read (anew %v), want nothing new", got, anew)
 	}
-	fresh := c.Follower("a")
-	fresh.Expect()
+	fresh := c.Tailer("a")
+	fresh.MustExist()
 	c.forget("a")
 	unknown(f, "a", 1)
 	if _, err := fresh.Next(t.Context(), func(*Record) error { return nil }); !errors.As(err, &away) {
@@ -183,7 +183,7 @@ func TestATopicIsGoneWhenNoBrokerKnowsIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	c.forget("a")
-	if got, anew := follow(t, follower); len(got) > 0 || !anew {
+	if got, anew := follow(t, tailer); len(got) > 0 || !anew {
 		t.Errorf("of the topic that was removed %q is read (anew %v)", got, anew)
 	}
 	if gone, err := c.Gone(t.Context(), "a", "b"); err != nil || !slices.Equal(gone, []string{"a", "b"}) {
@@ -209,13 +209,13 @@ func TestAnExactFollowerTellsATopicFromAnotherThatIsAsLong(t *testing.T) {
 				}
 			}
 			write("1")
-			follower := c.Follower("a").Exact()
-			follow(t, follower)
+			tailer := c.Tailer("a").DetectRecreation()
+			follow(t, tailer)
 			write("2")
-			if got, anew := follow(t, follower); !slices.Equal(got, []string{"2"}) || anew {
+			if got, anew := follow(t, tailer); !slices.Equal(got, []string{"2"}) || anew {
 				t.Fatalf("of the same topic %q is read (anew %v)", got, anew)
 			}
-			if got := follower.Marks(); len(got) != 1 || got[0].Offset != 1 || !got[0].Time.Equal(written) {
+			if got := tailer.Marks(); len(got) != 1 || got[0].Offset != 1 || !got[0].Time.Equal(written) {
 				t.Errorf("Marks = %v, want the last record", got)
 			}
 			if err := f.DeleteTopic("a"); err != nil {
@@ -223,10 +223,10 @@ func TestAnExactFollowerTellsATopicFromAnotherThatIsAsLong(t *testing.T) {
 			}
 			create(t, c, 1, "a")
 			write(values...)
-			if got, anew := follow(t, follower); !slices.Equal(got, values) || !anew {
+			if got, anew := follow(t, tailer); !slices.Equal(got, values) || !anew {
 				t.Errorf("of the topic made anew %q is read (anew %v), want %q", got, anew, values)
 			}
-			if got, anew := follow(t, follower); len(got) > 0 || anew {
+			if got, anew := follow(t, tailer); len(got) > 0 || anew {
 				t.Errorf("then %q is read (anew %v)", got, anew)
 			}
 		})

@@ -54,7 +54,7 @@ func (s *sticky) AssignGroups(members []kafkago.GroupMember, partitions []kafkag
 // before reports whether a comes before b: the later holder, then, so that
 // every leader decides alike, the smaller id.
 func before(a, b *kafkago.GroupMember) bool {
-	if x, y := claim(a.UserData), claim(b.UserData); x != y {
+	if x, y := assignment(a.UserData), assignment(b.UserData); x != y {
 		return x > y
 	}
 	return a.ID < b.ID
@@ -62,7 +62,7 @@ func before(a, b *kafkago.GroupMember) bool {
 
 // claim reads a member's user data; what a later release writes behind it, or
 // in another format, is no claim of this format.
-func claim(data []byte) int32 {
+func assignment(data []byte) int32 {
 	if len(data) < 5 || data[0] != 1 {
 		return 0
 	}

@@ -45,7 +45,7 @@ const askedAtOnce = 16
 // and out of reach.
 func (c *Cluster) Brokers(ctx context.Context) ([]Broker, error) {
 	var brokers []Broker
-	err := c.persist(ctx, "asking for the brokers", func(ctx context.Context) error {
+	err := c.retry(ctx, "asking for the brokers", func(ctx context.Context) error {
 		msg, err := c.askAny(ctx, &metadata.Request{TopicNames: []string{}})
 		if err != nil {
 			return err
@@ -63,7 +63,7 @@ func (c *Cluster) Brokers(ctx context.Context) ([]Broker, error) {
 	asking.SetLimit(askedAtOnce)
 	for i := range brokers {
 		asking.Go(func() error {
-			c.meet(ctx, &brokers[i])
+			c.setBroker(ctx, &brokers[i])
 			return nil
 		})
 	}
@@ -73,7 +73,7 @@ func (c *Cluster) Brokers(ctx context.Context) ([]Broker, error) {
 }
 
 // meet asks a broker what it serves.
-func (c *Cluster) meet(ctx context.Context, b *Broker) {
+func (c *Cluster) setBroker(ctx context.Context, b *Broker) {
 	msg, err := c.pool.exchange(ctx, b.Address, &versionsRequest{clientID: c.pool.dialer.clientID})
 	if err == nil && msg.(*versionsResponse).code != 0 {
 		err = &codeError{op: "asking for the broker's versions", code: msg.(*versionsResponse).code}

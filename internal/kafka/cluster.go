@@ -171,7 +171,7 @@ func (c *Cluster) askController(ctx context.Context, req protocol.Message) (prot
 // persist repeats do while its error is retriable and patience lasts. Between
 // attempts it asks again which brokers there are, since the one that failed
 // may have been replaced.
-func (c *Cluster) persist(ctx context.Context, op string, do func(context.Context) error) error {
+func (c *Cluster) retry(ctx context.Context, op string, do func(context.Context) error) error {
 	start := time.Now()
 	pause := fault.NewBackoff(time.Millisecond, time.Second)
 	for {

@@ -15,7 +15,7 @@ func (c *Cluster) Ends(ctx context.Context, topics []string) (map[TopicPartition
 	if len(topics) == 0 {
 		return ends, nil
 	}
-	err := c.persist(ctx, "asking for the ends of topics", func(ctx context.Context) error {
+	err := c.retry(ctx, "asking for the ends of topics", func(ctx context.Context) error {
 		clear(ends)
 		known, err := c.describe(ctx, topics, metadataAge)
 		if err != nil {

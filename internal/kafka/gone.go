@@ -30,7 +30,7 @@ func (c *Cluster) Gone(ctx context.Context, names ...string) ([]string, error) {
 		if round > 0 && len(gone) > 0 && pause.Wait(ctx, 0) != nil {
 			return nil, fmt.Errorf("asking every broker for topics: %w", context.Cause(ctx))
 		}
-		err := c.persist(ctx, "asking every broker for topics", func(ctx context.Context) (err error) {
+		err := c.retry(ctx, "asking every broker for topics", func(ctx context.Context) (err error) {
 			gone, err = c.unknown(ctx, gone)
 			return err
 		})

@@ -104,7 +104,7 @@ func stopped(ctx context.Context, err error) error {
 func (c *Cluster) GroupMembers(ctx context.Context, group string) (int, error) {
 	members := 0
 	op := "describing group " + group
-	err := c.persist(ctx, op, func(ctx context.Context) error {
+	err := c.retry(ctx, op, func(ctx context.Context) error {
 		msg, err := c.askCoordinator(ctx, coordinatorKey{id: group}, &describegroups.Request{Groups: []string{group}},
 			func(m protocol.Message) Code { return describedCode(m.(*describegroups.Response)) })
 		if err != nil {
@@ -138,20 +138,22 @@ func describedCode(res *describegroups.Response) Code {
 func (c *Cluster) beat(ctx context.Context, gen *kafkago.Generation) bool {
 	msg, err := c.askCoordinator(ctx, coordinatorKey{id: gen.GroupID}, &heartbeat.Request{
 		GroupID: gen.GroupID, GenerationID: gen.ID, MemberID: gen.MemberID,
-	}, beatCode)
-	return err == nil && beatCode(msg) == 0
+	}, heartbeatCode)
+	return err == nil && heartbeatCode(msg) == 0
 }
 
 // beatCode is the code of a heartbeat's answer. kafka-go v0.4.51 takes the error
 // code of Heartbeat and LeaveGroup for the first half of the throttle time, which
 // stands before it, so that it is always 0: the code is what is left of its
 // throttle time. Source: Apache Kafka protocol guide, Heartbeat v1, LeaveGroup v1.
-func beatCode(m protocol.Message) Code { return Code(int16(m.(*heartbeat.Response).ThrottleTimeMs)) }
+func heartbeatCode(m protocol.Message) Code {
+	return Code(int16(m.(*heartbeat.Response).ThrottleTimeMs))
+}
 
 // depart tells the coordinator that a member is gone. kafka-go tries once, and
 // not at all when its join was cut off or when it is closed while it has an
 // error to report. A member that the coordinator does not know is gone too.
-func (c *Cluster) depart(ctx context.Context, group, member string) error {
+func (c *Cluster) leaveGroup(ctx context.Context, group, member string) error {
 	leftCode := func(m protocol.Message) Code { return Code(int16(m.(*leavegroup.Response).ThrottleTimeMS)) } // as in beatCode
 	msg, err := c.askCoordinator(ctx, coordinatorKey{id: group}, &leavegroup.Request{
 		GroupID: group, MemberID: member, Members: []leavegroup.RequestMember{{MemberID: member}},

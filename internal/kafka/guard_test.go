@@ -140,12 +140,12 @@ func TestNoAnswerOfABrokerCostsMoreThanItIsLong(t *testing.T) {
 	eachAnswer(t, func(t *testing.T, r *anyRequest, answer []byte) {
 		var hostile [][]byte
 		for at := headBytes; at < len(answer); at++ {
-			for _, claim := range [][]byte{
+			for _, assigned := range [][]byte{
 				{0x7f, 0xff, 0xff, 0xff}, {0x80, 0, 0, 0}, {0xff, 0xff, 0xff, 0xfe}, {0x00, 0xff, 0xff, 0xff},
 				{0xff, 0xff, 0xff, 0xff, 0x0f}, {0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x01},
 			} {
-				changed := append(slices.Clone(answer[:at]), claim...)
-				if rest := at + len(claim); rest < len(answer) {
+				changed := append(slices.Clone(answer[:at]), assigned...)
+				if rest := at + len(assigned); rest < len(answer) {
 					changed = append(changed, answer[rest:]...)
 				}
 				hostile = append(hostile, changed)

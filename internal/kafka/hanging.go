@@ -126,12 +126,12 @@ type hung struct {
 // transaction that was ended a moment ago may still get its marker: another one takes
 // no harm there.
 func (p *Producer) hanging(ctx context.Context, topics []string) (found []hung, seen []TopicPartition, err error) {
-	var undecided map[TopicPartition]Offsets
-	err = p.cluster.persist(ctx, "looking for hanging transactions", func(ctx context.Context) (err error) {
-		undecided, seen, err = p.cluster.undecided(ctx, topics)
+	var belowStable map[TopicPartition]Offsets
+	err = p.cluster.retry(ctx, "looking for hanging transactions", func(ctx context.Context) (err error) {
+		belowStable, seen, err = p.cluster.belowStable(ctx, topics)
 		return err
 	})
-	if err != nil || len(undecided) == 0 {
+	if err != nil || len(belowStable) == 0 {
 		return nil, seen, err
 	}
 	d, err := newDecoder()
@@ -139,7 +139,7 @@ func (p *Producer) hanging(ctx context.Context, topics []string) (found []hung, 
 		return nil, nil, fmt.Errorf("preparing to look for hanging transactions: %w", err)
 	}
 	defer d.zstd.Close()
-	for tp, o := range undecided {
+	for tp, o := range belowStable {
 		r := &reader{cluster: p.cluster, topic: tp.Topic, decoder: d}
 		open, err := r.partition(ctx, tp.Partition, o.First, o.End)
 		if err != nil {
@@ -159,7 +159,7 @@ func (p *Producer) hanging(ctx context.Context, topics []string) (found []hung, 
 // below their high watermark, End: some transaction there has no end. seen are all
 // that could be looked at. It takes two requests per broker, however many the topics
 // are.
-func (c *Cluster) undecided(ctx context.Context, topics []string) (undecided map[TopicPartition]Offsets, seen []TopicPartition, err error) {
+func (c *Cluster) belowStable(ctx context.Context, topics []string) (belowStable map[TopicPartition]Offsets, seen []TopicPartition, err error) {
 	stable, err := c.latestOf(ctx, topics, readCommitted)
 	if err != nil {
 		return nil, nil, err
@@ -168,7 +168,7 @@ func (c *Cluster) undecided(ctx context.Context, topics []string) (undecided map
 	if err != nil {
 		return nil, nil, err
 	}
-	undecided = map[TopicPartition]Offsets{}
+	belowStable = map[TopicPartition]Offsets{}
 	for tp, first := range stable {
 		end, ok := ends[tp]
 		if !ok {
@@ -176,8 +176,8 @@ func (c *Cluster) undecided(ctx context.Context, topics []string) (undecided map
 		}
 		seen = append(seen, tp)
 		if first < end {
-			undecided[tp] = Offsets{First: first, End: end}
+			belowStable[tp] = Offsets{First: first, End: end}
 		}
 	}
-	return undecided, seen, nil
+	return belowStable, seen, nil
 }

@@ -40,8 +40,8 @@ func TestAnAcknowledgedCommitWithoutMarkersIsEndedAsOne(t *testing.T) {
 	swallow(t, f)
 	commit(t, p, message("a", "2"), message("b", "2"))
 	last := map[int]int64{0: 2} // behind 1 and its marker
-	if decided, err := c.Decided(t.Context(), "a", last); err != nil || decided {
-		t.Fatalf("Decided = %v, %v; want it undecided", decided, err)
+	if markerVisible, err := c.MarkersVisible(t.Context(), "a", last); err != nil || markerVisible {
+		t.Fatalf("Decided = %v, %v; want it undecided", markerVisible, err)
 	}
 	ended, err := p.EndHanging(t.Context(), []string{"b", "missing", "a"})
 	if want := []TopicPartition{{"a", 0}, {"b", 0}}; err != nil || !slices.Equal(ended, want) {
@@ -90,14 +90,14 @@ func TestACommitWithoutMarkersIsEndedThoughNothingFollowsInItsPartition(t *testi
 	p := producer(t, c, "tx")
 	swallow(t, f)
 	commit(t, p, message("a", "1"))
-	w := p.unshown[TopicPartition{"a", 0}]
+	w := p.awaiting[TopicPartition{"a", 0}]
 	w.at = w.at.Add(-overdue)
-	p.unshown[TopicPartition{"a", 0}] = w
+	p.awaiting[TopicPartition{"a", 0}] = w
 	// Elsewhere is where it is not expected: the embedded broker would end both.
 	if err := p.settleEarlier(t.Context(), []TopicPartition{{"b", 0}}); err != nil {
 		t.Fatal(err)
 	}
-	if got := values(t, c, "a", From{}); !slices.Equal(got, []string{"1"}) || len(p.unshown) > 0 {
+	if got := values(t, c, "a", From{}); !slices.Equal(got, []string{"1"}) || len(p.awaiting) > 0 {
 		t.Errorf("topic a holds %v, want what was committed", got)
 	}
 }
@@ -109,7 +109,7 @@ func TestAPartitionWithoutLeaderKeepsNoOtherWaitingForItsMarkers(t *testing.T) {
 	create(t, c, 1, "a", "b")
 	p := producer(t, c, "tx")
 	commit(t, p, message("a", "1"), message("b", "1"))
-	p.unshown[TopicPartition{"a", 0}] = unshown{at: time.Now().Add(-overdue)}
+	p.awaiting[TopicPartition{"a", 0}] = awaitingMarker{at: time.Now().Add(-overdue)}
 	var asked atomic.Int32 // for a, in vain
 	f.ControlKey(int16(protocol.ListOffsets), func(req kmsg.Request) (kmsg.Response, error, bool) {
 		f.KeepControl()
@@ -124,7 +124,7 @@ func TestAPartitionWithoutLeaderKeepsNoOtherWaitingForItsMarkers(t *testing.T) {
 	if n := asked.Load(); n == 0 || n > 50 {
 		t.Errorf("%d requests were made for the other topic, want a few", n)
 	}
-	if _, still := p.unshown[TopicPartition{"a", 0}]; !still {
+	if _, still := p.awaiting[TopicPartition{"a", 0}]; !still {
 		t.Error("the other topic is not looked after any more")
 	}
 }
@@ -148,7 +148,7 @@ func TestALookForMarkersIsOneRequestToEachBroker(t *testing.T) {
 		}
 		commit(t, p, msgs...)
 		eventually(t, "the markers", func() bool {
-			return p.see(t.Context(), slices.Collect(maps.Keys(p.unshown))) == nil && len(p.unshown) == 0
+			return p.see(t.Context(), slices.Collect(maps.Keys(p.awaiting))) == nil && len(p.awaiting) == 0
 		})
 	}
 	if asked.Store(0); p.settleEarlier(t.Context(), []TopicPartition{{"a", 0}, {"a", 1}}) != nil || asked.Load() > 0 {

@@ -308,8 +308,8 @@ func TestALargeTransactionIsReadInLittleMemory(t *testing.T) {
 	}
 	commit(t, p, msgs...)
 	eventually(t, "the marker", func() bool {
-		decided, err := c.Decided(t.Context(), "a", map[int]int64{0: 299})
-		return err == nil && decided
+		markerVisible, err := c.MarkersVisible(t.Context(), "a", map[int]int64{0: 299})
+		return err == nil && markerVisible
 	})
 	if said := inLittleMemory(t, "read a", f.ListenAddrs()...); !strings.Contains(said, "result: <nil>") {
 		t.Errorf("it says %s", said)

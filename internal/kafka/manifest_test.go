@@ -66,8 +66,8 @@ func TestACommitWhoseMarkerWasLostOutlivesAKillInTheNextTransaction(t *testing.T
 			eventuallyValues(t, c, "lead", 1)
 			swallow(t, f)
 			commit(t, p, message("lead", "2"))
-			if err := p.settleEarlier(t.Context(), []TopicPartition{{"other", 0}}); err != nil || len(p.unshown) == 0 {
-				t.Fatalf("the next transaction waits: %v, unshown %v", err, p.unshown)
+			if err := p.settleEarlier(t.Context(), []TopicPartition{{"other", 0}}); err != nil || len(p.awaiting) == 0 {
+				t.Fatalf("the next transaction waits: %v, unshown %v", err, p.awaiting)
 			}
 			coordinator(f, p, "Ongoing", under...)
 			next := producer(t, connect(t, Config{Brokers: f.ListenAddrs()}), "tx")

@@ -19,23 +19,23 @@ const inARow = 10 * time.Minute
 // member is one call of RunMember. All of it but conns and claim belongs to
 // the goroutine of run.
 type member struct {
-	cluster *Cluster
-	cfg     GroupConfig
-	work    func(context.Context) error
-	beat    func(context.Context, *kafkago.Generation) bool // asks whether a generation is still ours
-	depart  func(ctx context.Context, member string) error  // says that a member is gone
-	conns   groupConns
-	claim   sticky
+	cluster    *Cluster
+	cfg        GroupConfig
+	work       func(context.Context) error
+	heartbeat  func(context.Context, *kafkago.Generation) bool // asks whether a generation is still ours
+	leaveGroup func(ctx context.Context, member string) error  // says that a member is gone
+	conns      groupConns
+	claim      sticky
 
 	// generation is the current one, nil between two; held says whether the
 	// last one gave us the work.
-	generation *kafkago.Generation
-	id         string         // the member id, to leave with; empty when there is none
-	ghosts     sync.WaitGroup // on the way to say that former ids are gone
-	held       bool
-	waits      bool        // stands by, and has said so
-	lost       *time.Timer // fires when the group has been silent for too long
-	confirm    *time.Timer // fires when it is time to ask whether the work is still ours
+	generation   *kafkago.Generation
+	id           string         // the member id, to leave with; empty when there is none
+	staleMembers sync.WaitGroup // on the way to say that former ids are gone
+	held         bool
+	waits        bool        // stands by, and has said so
+	lost         *time.Timer // fires when the group has been silent for too long
+	confirm      *time.Timer // fires when it is time to ask whether the work is still ours
 
 	cancel   context.CancelFunc // ends the work under way; nil when none is
 	done     chan error         // what the work returned
@@ -74,8 +74,8 @@ func newMember(c *Cluster, cfg GroupConfig, work func(context.Context) error) *m
 	if cfg.OnReach == nil {
 		cfg.OnReach = func(err error) { sayReach(cfg.Log, err) }
 	}
-	m := &member{cluster: c, cfg: cfg, work: work, beat: c.beat, done: make(chan error, 1)}
-	m.depart = func(ctx context.Context, member string) error { return c.depart(ctx, cfg.ID, member) }
+	m := &member{cluster: c, cfg: cfg, work: work, heartbeat: c.beat, done: make(chan error, 1)}
+	m.leaveGroup = func(ctx context.Context, member string) error { return c.leaveGroup(ctx, cfg.ID, member) }
 	m.lost, m.confirm = time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	m.lost.Stop()
 	m.confirm.Stop()
@@ -95,7 +95,7 @@ func (m *member) run(ctx context.Context, group *kafkago.ConsumerGroup) error {
 	stop()
 	m.leave(ctx, group)
 	<-watcher
-	m.ghosts.Wait()
+	m.staleMembers.Wait()
 	return err
 }
 
@@ -271,9 +271,9 @@ func (m *member) abandon(ctx context.Context) {
 	}
 	id := m.id
 	m.id = ""
-	m.ghosts.Go(func() {
+	m.staleMembers.Go(func() {
 		pause := fault.NewBackoff(10*time.Millisecond, time.Second)
-		for m.depart(ctx, id) != nil {
+		for m.leaveGroup(ctx, id) != nil {
 			if pause.Wait(ctx, 0) != nil {
 				return
 			}
@@ -359,7 +359,7 @@ func (m *member) reconsider(ctx context.Context) {
 	}
 	asking, cancel := context.WithTimeout(ctx, groupTimeout)
 	defer cancel()
-	if !m.beat(asking, m.generation) {
+	if !m.heartbeat(asking, m.generation) {
 		m.confirm.Reset(m.cfg.Heartbeat)
 		return
 	}
@@ -399,7 +399,7 @@ func (m *member) leave(ctx context.Context, group *kafkago.ConsumerGroup) {
 	}
 	leaving, cancel := context.WithTimeout(context.WithoutCancel(ctx), leaveWithin)
 	defer cancel()
-	if err := errors.Join(err, m.depart(leaving, m.id)); err != nil {
+	if err := errors.Join(err, m.leaveGroup(leaving, m.id)); err != nil {
 		m.cfg.Log.Warn("leaving the consumer group failed; the others wait for the session to pass", zap.Error(err), zap.String("todo", "nothing"))
 	}
 }

@@ -48,8 +48,8 @@ func playWith(t *testing.T, log *zap.Logger, work func(context.Context) error, s
 			work = s.work
 		}
 		s.m = newMember(&Cluster{}, GroupConfig{ID: "g", Topic: "t", Log: log, OnState: s.state}, work)
-		s.m.depart = s.depart
-		s.m.beat = func(context.Context, *kafkago.Generation) bool { return s.beats.Load() }
+		s.m.leaveGroup = s.depart
+		s.m.heartbeat = func(context.Context, *kafkago.Generation) bool { return s.beats.Load() }
 		ctx, cancel := context.WithCancel(t.Context())
 		s.cancel = cancel
 		go func() { s.result <- s.m.loop(ctx, ctx, s.events) }()

@@ -31,7 +31,7 @@ const (
 // missing topic gives ErrTopicMissing.
 func (c *Cluster) Offsets(ctx context.Context, topic string) ([]Offsets, error) {
 	var bounds []Offsets
-	err := c.persist(ctx, "asking for the offsets of topic "+topic, func(ctx context.Context) error {
+	err := c.retry(ctx, "asking for the offsets of topic "+topic, func(ctx context.Context) error {
 		first, err := c.offsetsAt(ctx, topic, earliestOffset)
 		if err != nil {
 			return err

@@ -67,7 +67,7 @@ func (c *Cluster) Permissions(ctx context.Context, a Access) (Permissions, error
 		func(ctx context.Context) error { return c.askIDs(ctx, a, &p) },
 	} {
 		found := p
-		err := c.persist(ctx, "asking for permissions", func(ctx context.Context) error {
+		err := c.retry(ctx, "asking for permissions", func(ctx context.Context) error {
 			p = found // an attempt that failed may have got halfway
 			return ask(ctx)
 		})
@@ -248,7 +248,7 @@ func (c *Cluster) askIDs(ctx context.Context, a Access, p *Permissions) error {
 	if err != nil {
 		return err
 	}
-	if beatCode(msg) == codeGroupAuthorization {
+	if heartbeatCode(msg) == codeGroupAuthorization {
 		p.deny("group", a.Group, "Read")
 	}
 	return nil

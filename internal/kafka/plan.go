@@ -110,7 +110,7 @@ func (p *Producer) topicsOf(ctx context.Context, msgs []Message) (map[string]top
 		}
 	}
 	var topics map[string]topicMeta
-	err := p.cluster.persist(ctx, "describing the topics of a transaction", func(ctx context.Context) (err error) {
+	err := p.cluster.retry(ctx, "describing the topics of a transaction", func(ctx context.Context) (err error) {
 		topics, err = p.cluster.describe(ctx, names, metadataAge)
 		return err
 	})

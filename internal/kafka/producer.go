@@ -32,8 +32,8 @@ type Producer struct {
 	// inheritedOpen is, where the transaction of the epoch before was under way when
 	// this one began, what it wrote to; else nil. What hangs elsewhere is older.
 	inheritedOpen map[TopicPartition]struct{}
-	unshown       map[TopicPartition]unshown // what may have no marker yet
-	manifests     *manifests                 // nil: none are kept
+	awaiting      map[TopicPartition]awaitingMarker // what may have no marker yet
+	manifests     *manifests                        // nil: none are kept
 	// committed is what was committed and was not seen to be ended yet.
 	committed map[TopicPartition]Written
 	limits    map[string]int // max.message.bytes where it had to be asked for
@@ -65,10 +65,10 @@ func (p *Producer) Init(ctx context.Context) error {
 		}
 		p.encoder = encoder
 	}
-	if err := p.cluster.persist(ctx, "initialising transactional id "+p.id, p.init); err != nil {
+	if err := p.cluster.retry(ctx, "initialising transactional id "+p.id, p.init); err != nil {
 		return err
 	}
-	p.next, p.ended, p.unshown = map[TopicPartition]int32{}, map[TopicPartition]bool{}, map[TopicPartition]unshown{}
+	p.next, p.ended, p.awaiting = map[TopicPartition]int32{}, map[TopicPartition]bool{}, map[TopicPartition]awaitingMarker{}
 	p.manifests, p.committed = nil, map[TopicPartition]Written{}
 	p.live = true
 	return nil

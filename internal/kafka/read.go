@@ -74,7 +74,7 @@ func (c *Cluster) Read(ctx context.Context, topic string, from From, fn func(*Re
 		}
 	}
 	if !from.Time.IsZero() {
-		err := c.persist(ctx, "asking for the offsets of topic "+topic, func(ctx context.Context) error {
+		err := c.retry(ctx, "asking for the offsets of topic "+topic, func(ctx context.Context) error {
 			start, err = c.offsetsAt(ctx, topic, max(0, from.Time.UnixMilli()))
 			return err
 		})

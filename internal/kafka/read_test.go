@@ -72,28 +72,28 @@ func TestWhatOthersWriteDecidesNoTransaction(t *testing.T) {
 	c, _ := fake(t)
 	create(t, c, 1, "a")
 	ours, other := producer(t, c, "ours"), producer(t, c, "other")
-	decided := func(offset int64, want bool) {
+	markerVisible := func(offset int64, want bool) {
 		t.Helper()
-		if got, err := c.Decided(t.Context(), "a", map[int]int64{0: offset}); err != nil || got != want {
+		if got, err := c.MarkersVisible(t.Context(), "a", map[int]int64{0: offset}); err != nil || got != want {
 			t.Errorf("Decided(%d) = %v, %v; want %v", offset, got, err, want)
 		}
 	}
 	commit(t, other, message("a", "before")) // offsets 0 and 1
 	eventuallyValues(t, c, "a", 1)
-	decided(0, true)
+	markerVisible(0, true)
 	tx := open(t, ours, message("a", "1"), message("a", "2")) // 2 and 3
-	decided(3, false)
+	markerVisible(3, false)
 	commit(t, other, message("a", "behind")) // 4 and 5
 	eventuallyValues(t, c, "a", 2)
-	decided(3, false)
-	decided(4, true) // that is another's
+	markerVisible(3, false)
+	markerVisible(4, true) // that is another's
 	if code, err := tx.end(t.Context(), true); code != 0 || err != nil {
 		t.Fatalf("end = %v, %v", code, err)
 	}
 	eventuallyValues(t, c, "a", 4)
-	decided(3, true)
+	markerVisible(3, true)
 	open(t, ours, message("a", "later")) // and what comes behind does not matter
-	decided(3, true)
+	markerVisible(3, true)
 }
 
 // open leaves a transaction open with the messages written.

@@ -159,7 +159,7 @@ func (c *Cluster) leaveOut(topic, setting string, refused error) {
 // validate asks whether a topic could be made: refused says why not, else replicas how
 // many it would get.
 func (c *Cluster) validate(ctx context.Context, s TopicSpec) (replicas int, refused, failed error) {
-	failed = c.persist(ctx, "validating the creation of topic "+s.Name, func(ctx context.Context) error {
+	failed = c.retry(ctx, "validating the creation of topic "+s.Name, func(ctx context.Context) error {
 		msg, err := c.askController(ctx, &createtopics.Request{
 			TimeoutMs: int32(adminTimeout.Milliseconds()), ValidateOnly: true, Topics: []createtopics.RequestTopic{s.request()},
 		})

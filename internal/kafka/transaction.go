@@ -148,7 +148,7 @@ func (t *transaction) close(committed bool) {
 		s := &t.plan.shares[i]
 		delete(t.committed, s.tp) // what was there before was seen to be ended
 		if s.offset >= 0 {
-			t.unshown[s.tp] = unshown{s.offset, time.Now()}
+			t.awaiting[s.tp] = awaitingMarker{s.offset, time.Now()}
 		}
 	}
 	if m := t.manifests; m != nil && committed {

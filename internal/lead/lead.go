@@ -61,15 +61,15 @@ func (w Window) Length() time.Duration { return w.To.Sub(w.From) }
 
 // String is for logs: both bounds in UTC with milliseconds.
 func (w Window) String() string {
-	return fmt.Sprintf("[%s, %s)", Stamp(w.From), Stamp(w.To))
+	return fmt.Sprintf("[%s, %s)", FormatTime(w.From), FormatTime(w.To))
 }
 
 // StampLayout is RFC 3339 with milliseconds, the way times are written in
 // headers, logs and keys.
-const StampLayout = "2006-01-02T15:04:05.000Z07:00"
+const TimeLayout = "2006-01-02T15:04:05.000Z07:00"
 
 // Stamp formats a time in UTC with milliseconds.
-func Stamp(t time.Time) string { return t.UTC().Format(StampLayout) }
+func FormatTime(t time.Time) string { return t.UTC().Format(TimeLayout) }
 
 // FromMillis is the UTC time of epoch milliseconds, LinkedIn's unit for times.
 func FromMillis(ms int64) time.Time { return time.UnixMilli(ms).UTC() }
@@ -215,4 +215,4 @@ type Fault struct {
 }
 
 // AppendStamp appends Stamp(t) to b.
-func AppendStamp(b []byte, t time.Time) []byte { return t.UTC().AppendFormat(b, StampLayout) }
+func AppendTime(b []byte, t time.Time) []byte { return t.UTC().AppendFormat(b, TimeLayout) }

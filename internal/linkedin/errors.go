@@ -201,7 +201,7 @@ func (e *BudgetError) Error() string {
 }
 
 func (e *BudgetError) limit() string {
-	switch until := lead.Stamp(e.Until); {
+	switch until := lead.FormatTime(e.Until); {
 	case e.Spread:
 		return fmt.Sprintf("the %d requests a day to LinkedIn's %s are spread over the day; the next turn is at %s", e.Pace, e.Endpoint, until)
 	case e.Own > 0:

@@ -103,7 +103,7 @@ func compare(t *testing.T, s *linkedinsim.Server, got map[identity]lead.Response
 		want++
 		r, ok := got[identity{e.ID, e.SubmittedAt}]
 		if !ok {
-			t.Errorf("lead %s of %s is missing (%s)", e.ID, lead.Stamp(lead.FromMillis(e.SubmittedAt)), e.Malformed)
+			t.Errorf("lead %s of %s is missing (%s)", e.ID, lead.FormatTime(lead.FromMillis(e.SubmittedAt)), e.Malformed)
 			continue
 		}
 		if e.Malformed == "" {

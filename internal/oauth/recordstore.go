@@ -138,7 +138,9 @@ func (s *RecordStore) For(installation string) *RecordStore {
 
 const removedPrefix = "removed/"
 
-func pairKey(t Token) string { return lead.Stamp(t.AuthorizedAt) + "/" + lead.Stamp(t.ObtainedAt) }
+func pairKey(t Token) string {
+	return lead.FormatTime(t.AuthorizedAt) + "/" + lead.FormatTime(t.ObtainedAt)
+}
 
 // shelf is what the records hold.
 type shelf struct {
@@ -156,7 +158,7 @@ func takeStock(values map[string][]byte, passed map[string]strange) shelf {
 	var pairs []Token
 	for key := range values {
 		if rest, ok := strings.CutPrefix(key, removedPrefix); ok {
-			if at, err := time.Parse(lead.StampLayout, rest); err == nil {
+			if at, err := time.Parse(lead.TimeLayout, rest); err == nil {
 				s.markers = append(s.markers, key)
 				s.removed = later(s.removed, at)
 			}
@@ -180,8 +182,8 @@ func takeStock(values map[string][]byte, passed map[string]strange) shelf {
 // parsePair reads what pairKey made. The key takes the place of the secret.
 func parsePair(key string) (Token, bool) {
 	authorized, obtained, ok := strings.Cut(key, "/")
-	at, err := time.Parse(lead.StampLayout, authorized)
-	got, err2 := time.Parse(lead.StampLayout, obtained)
+	at, err := time.Parse(lead.TimeLayout, authorized)
+	got, err2 := time.Parse(lead.TimeLayout, obtained)
 	return Token{Access: key, AuthorizedAt: at, ObtainedAt: got}, ok && err == nil && err2 == nil
 }
 
@@ -412,7 +414,7 @@ func (s *RecordStore) Delete(ctx context.Context) error {
 		return ErrNoToken
 	}
 	if !newest.IsZero() { // what was passed over needs no marker, and its date may be any
-		marker := removedPrefix + lead.Stamp(newest.AuthorizedAt)
+		marker := removedPrefix + lead.FormatTime(newest.AuthorizedAt)
 		if err := s.records.Put(ctx, marker, nil); err != nil {
 			return err
 		}

@@ -157,7 +157,7 @@ func TestPageKeepsItselfFreshAndTheReaderWhereSheIs(t *testing.T) {
 	browsertest.Do(t, ctx, chromedp.Click(chromedp.CSS("summary")), chromedp.Focus(chromedp.CSS("#connect")))
 	browsertest.Eval[bool](t, ctx, `window.scrollTo(0, 300) === undefined`)
 
-	v, d := troubledView(), troubles()
+	v, d := troubledView(), issues()
 	s.view.Store(&v)
 	s.degraded.Store(&d)
 	// As when she comes back to the tab. Timers that hurry would replace what the

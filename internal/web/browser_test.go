@@ -23,7 +23,7 @@ func TestPagesAreAccessibleAndFitEveryScreen(t *testing.T) {
 		password string
 	}{
 		{name: "works", path: "/", view: sampleView()},
-		{name: "troubled", path: "/", view: troubledView(), degraded: troubles()},
+		{name: "troubled", path: "/", view: troubledView(), degraded: issues()},
 		{name: "disconnected", path: "/", view: disconnectedView(), degraded: consent},
 		{name: "dead-letters", path: "/", view: deadLettersView()},
 		{name: "no-more-requests", path: "/", view: throttledView()},

@@ -43,7 +43,7 @@ type guesser struct {
 // guesses limits how often a wrong password may be tried. Right ones cost
 // nothing, but wait for their turn as well, else the limit would limit nothing.
 // Safe for concurrent use.
-type guesses struct {
+type loginAttempts struct {
 	now  func() time.Time
 	wait func(context.Context, time.Duration) error
 
@@ -52,8 +52,8 @@ type guesses struct {
 	of  map[string]line // of those who guessed wrong of late
 }
 
-func newGuesses(now func() time.Time) *guesses {
-	return &guesses{now: now, wait: fault.Sleep, of: map[string]line{}}
+func newLoginAttempts(now func() time.Time) *loginAttempts {
+	return &loginAttempts{now: now, wait: fault.Sleep, of: map[string]line{}}
 }
 
 // line is how many guesses were made that time has not taken back yet.
@@ -75,7 +75,7 @@ func (l line) turn(by limit) time.Duration {
 
 // try asks right when it is from's turn. Where that is too far off it does not: then
 // wait is how long until it may try again, above 0.
-func (g *guesses) try(ctx context.Context, from guesser, right func() bool) (ok bool, wait time.Duration) {
+func (g *loginAttempts) try(ctx context.Context, from guesser, right func() bool) (ok bool, wait time.Duration) {
 	if wait = g.queue(from); wait > longestLine || wait > 0 && g.wait(ctx, wait) != nil {
 		return false, wait
 	}
@@ -87,7 +87,7 @@ func (g *guesses) try(ctx context.Context, from guesser, right func() bool) (ok 
 }
 
 // queue has from wait for its turn, unless that is too far off.
-func (g *guesses) queue(from guesser) time.Duration {
+func (g *loginAttempts) queue(from guesser) time.Duration {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := g.now()
@@ -101,13 +101,13 @@ func (g *guesses) queue(from guesser) time.Duration {
 	return wait
 }
 
-func (g *guesses) add(from guesser, n float64) {
+func (g *loginAttempts) add(from guesser, n float64) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	g.addLocked(from, n, g.now())
 }
 
-func (g *guesses) addLocked(from guesser, n float64, now time.Time) {
+func (g *loginAttempts) addLocked(from guesser, n float64, now time.Time) {
 	for id, l := range g.of { // those who have all their guesses back are forgotten
 		if l.as(now, perGuesser).guesses == 0 {
 			delete(g.of, id)

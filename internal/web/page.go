@@ -116,7 +116,7 @@ func (s *Server) page(w http.ResponseWriter, r *http.Request) {
 func (s *Server) statusPage(v View, ready Readiness) statusPage {
 	p := statusPage{frame: s.frame("", ""), View: v, Degraded: ready.Degraded, Starting: !ready.Ready, Connect: s.opts.Consent != nil,
 		Chart: chartOf(v.Hours, v.Time)}
-	p.judge()
+	p.summarize()
 	p.Logout = s.sessions != nil
 	p.Title = "leadstream"
 	if v.Name != "" && v.Name != "leadstream" {
@@ -142,7 +142,7 @@ func (s *Server) statusPage(v View, ready Readiness) statusPage {
 }
 
 // judge finds out what is amiss, and what to say first.
-func (p *statusPage) judge() {
+func (p *statusPage) summarize() {
 	p.Problems, p.Verdict, p.Needs = p.problems(), OK, 0
 	if p.Starting {
 		p.Verdict = Waiting

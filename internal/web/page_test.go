@@ -43,7 +43,7 @@ func TestPageSaysWhatTheViewHolds(t *testing.T) {
 		{name: "everything works", view: sampleView(),
 			want: []string{"Everything works", "marketing", "Reconnect LinkedIn", "Alpenblick Seminare", "34 s behind", "linkedin.leads.3001", "18,211", "353 days left", "last read 9 s ago, notified by LinkedIn"},
 			none: []string{"Nobody has connected", "No lead was published"}},
-		{name: "much is wrong", view: troubledView(), ready: troubles(),
+		{name: "much is wrong", view: troubledView(), ready: issues(),
 			want: []string{"4 things need attention", "Nordwind Analytics cannot be read", "No leads go out for Webinar registration: the subject", "the oldest was submitted 2 h 14 min ago", "No access", "Suspended", "its leads are kept", "Slowed down", "3 responses could not", "134 times", "Reconnect soon"},
 			none: []string{"Everything works"}},
 		{name: "nobody connected", view: disconnectedView(),
@@ -242,8 +242,8 @@ func TestTitleTellsOfProblems(t *testing.T) {
 	s := newTestServer(t, nil)
 	for want, ready := range map[string]Readiness{
 		"marketing · leadstream":              {},
-		"2 problems · marketing · leadstream": {Degraded: troubles()},
-		"1 problem · marketing · leadstream":  {Degraded: troubles()[:1]},
+		"2 problems · marketing · leadstream": {Degraded: issues()},
+		"1 problem · marketing · leadstream":  {Degraded: issues()[:1]},
 	} {
 		if got := s.statusPage(sampleView(), ready).Title; got != want {
 			t.Errorf("title = %q, want %q", got, want)

@@ -187,7 +187,7 @@ func (c *collector) forms() {
 			continue
 		}
 		of.add(f.State, cmp.Or(f.Problem, "it is "+strings.ToLower(cmp.Or(f.Label, "suspended"))), f.Todo, f.ID)
-		if f.Owed {
+		if f.Waiting {
 			behind[f.ID] = f.LagSeconds
 		}
 	}

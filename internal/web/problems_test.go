@@ -17,7 +17,7 @@ func severity(state string) int { return urgency(State(state)) }
 
 var (
 	shown   = regexp.MustCompile(`class="badge (\w+)"`)
-	verdict = regexp.MustCompile(`<section class="banner (\w+)"`)
+	summary = regexp.MustCompile(`<section class="banner (\w+)"`)
 	// red is what is shown in red without a badge.
 	red = regexp.MustCompile(`class="(alert|problem)"`)
 )
@@ -83,7 +83,7 @@ func (c chance) view() (View, []Degradation) {
 	}
 	for i := range v.Forms {
 		f := &v.Forms[i]
-		f.State, f.Problem, f.Todo, f.Owed = c.state(), c.text("incompatible"), c.text("delete it"), c.IntN(2) > 0
+		f.State, f.Problem, f.Todo, f.Waiting = c.state(), c.text("incompatible"), c.text("delete it"), c.IntN(2) > 0
 	}
 	if c.amiss(2) {
 		v.DeadLetters.Total = int64(c.IntN(9))
@@ -110,7 +110,7 @@ func TestTheVerdictIsNeverBetterThanTheWorstBelow(t *testing.T) {
 	for seed := range uint64(1500) {
 		v, degraded := chances(seed).view()
 		body := page(t, v, degraded...)
-		said := verdict.FindStringSubmatch(body)
+		said := summary.FindStringSubmatch(body)
 		if said == nil {
 			t.Fatal("the page has no banner")
 		}
@@ -292,7 +292,7 @@ func TestThePageDoesNotSendItsReaderToThePage(t *testing.T) {
 
 func TestTheTileCountsWhatWaits(t *testing.T) {
 	v := sampleView()
-	v.Forms[1].State, v.Forms[1].Owed, v.Forms[1].LagSeconds = Failing, true, 298*86400
+	v.Forms[1].State, v.Forms[1].Waiting, v.Forms[1].LagSeconds = Failing, true, 298*86400
 	body := page(t, v)
 	_, tile, _ := strings.Cut(body, "<dt>Behind LinkedIn</dt>")
 	if tile, _, _ = strings.Cut(tile, "</div>"); !strings.Contains(tile, "298 days") {
@@ -334,7 +334,7 @@ func TestEveryProblemOfThePageHasAPlaceInItsOrder(t *testing.T) {
 	v := troubledView()
 	v.Sources[0].State, v.Sources[0].Problem, v.Sources[0].Todo = Warning, "not read for three intervals", "look"
 	var states []State
-	for _, x := range problemsOf(t, v, troubles()...) {
+	for _, x := range problemsOf(t, v, issues()...) {
 		states = append(states, x.State)
 	}
 	if !slices.IsSortedFunc(states, func(a, b State) int { return urgency(b) - urgency(a) }) || states[len(states)-1] != Warning {

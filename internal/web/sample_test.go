@@ -57,7 +57,7 @@ func troubledView() View {
 	v.Organizations[1].Todo = "have an administrator of the LinkedIn page give it under Admin tools, Manage admins"
 	v.Sources[1].State, v.Sources[1].LagSeconds, v.Sources[1].LastSuccess = Failing, 8040, noon.Add(-134*time.Minute)
 	v.Sources[1].Problem = "LinkedIn answered 403 ACCESS_DENIED"
-	v.Forms[1].State, v.Forms[1].Label, v.Forms[1].Owed, v.Forms[1].LagSeconds = Failing, "Suspended", true, 8040
+	v.Forms[1].State, v.Forms[1].Label, v.Forms[1].Waiting, v.Forms[1].LagSeconds = Failing, "Suspended", true, 8040
 	v.Forms[1].Problem = "the subject linkedin.leads.3001-value holds a schema that readers of the new one cannot read: field `email` was removed"
 	v.Forms[1].Todo = "see `leadstream schema diff 3001`, then delete or rename the foreign subject"
 	v.DeadLetters.Total, v.DeadLetters.Last = 3, noon.Add(-40*time.Minute)
@@ -74,7 +74,7 @@ func troubledView() View {
 }
 
 // troubles is what /readyz says of troubledView.
-func troubles() []Degradation {
+func issues() []Degradation {
 	return []Degradation{
 		{Part: "role", Reason: nord + " cannot be read: the role ADMINISTRATOR or CONTENT_ADMINISTRATOR is missing", Todo: "have an administrator of the LinkedIn page give it under Admin tools, Manage admins"},
 		{Part: "form", Reason: "3001 is suspended; its leads are kept", Todo: "see `leadstream schema diff 3001`"},
@@ -119,7 +119,7 @@ func suspendedView() View {
 	v := sampleView()
 	for i := range v.Forms {
 		f := &v.Forms[i]
-		f.State, f.Label, f.Owed, f.LagSeconds = Failing, "suspended", true, float64(100+i)*86400
+		f.State, f.Label, f.Waiting, f.LagSeconds = Failing, "suspended", true, float64(100+i)*86400
 		f.Problem = "topic linkedin.leads." + f.ID + " holds leads of the installation \"other\""
 		f.Todo = "choose another `kafka.topic_prefix`"
 	}

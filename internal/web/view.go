@@ -142,7 +142,7 @@ type Form struct {
 	// Cause is the part that the problem is about; may be empty.
 	Cause string `json:"cause,omitzero"`
 	// Owed: leads wait for this form to be mended.
-	Owed bool `json:"owed,omitzero"`
+	Waiting bool `json:"owed,omitzero"`
 }
 
 // Task is work with an end: a backfill, a replay, a repair.

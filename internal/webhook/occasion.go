@@ -7,7 +7,7 @@ import (
 
 // occasion says when something that may happen any number of times is worth a
 // line in the log. Safe for concurrent use.
-type occasion struct {
+type eventKind struct {
 	every time.Duration
 	now   func() time.Time
 
@@ -22,7 +22,7 @@ type count struct {
 
 // come notes that it happened. say is true for the first time, and then at most
 // once in every; times is how often it happened since it was said last.
-func (o *occasion) come(kind string) (times int, say bool) {
+func (o *eventKind) come(kind string) (times int, say bool) {
 	o.mu.Lock()
 	defer o.mu.Unlock()
 	if o.kept == nil {

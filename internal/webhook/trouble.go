@@ -6,14 +6,14 @@ import (
 )
 
 // Trouble is why notifications that LinkedIn signed are thrown away.
-type Trouble struct {
+type Issue struct {
 	Reason string // without what a notification holds
 	Todo   string // what to do
 }
 
 // troubleLife is how long after the last notification that was thrown away that
 // is told, when none comes that is taken: some installations get one a day.
-const troubleLife = 24 * time.Hour
+const issueLife = 24 * time.Hour
 
 // fate is what became of the last notification that LinkedIn signed. Strangers do
 // not change it. Safe for concurrent use.
@@ -21,12 +21,12 @@ type fate struct {
 	now func() time.Time
 
 	mu      sync.Mutex
-	trouble Trouble // zero when it was taken
+	trouble Issue // zero when it was taken
 	at      time.Time
 }
 
 // thrown notes that a notification was thrown away.
-func (f *fate) thrown(t Trouble) {
+func (f *fate) thrown(t Issue) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	f.trouble, f.at = t, f.now()
@@ -36,20 +36,20 @@ func (f *fate) thrown(t Trouble) {
 func (f *fate) taken() (news bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	news = f.trouble != Trouble{}
-	f.trouble = Trouble{}
+	news = f.trouble != Issue{}
+	f.trouble = Issue{}
 	return news
 }
 
-func (f *fate) is() (Trouble, bool) {
+func (f *fate) is() (Issue, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if (f.trouble == Trouble{}) || f.now().Sub(f.at) > troubleLife {
-		return Trouble{}, false
+	if (f.trouble == Issue{}) || f.now().Sub(f.at) > issueLife {
+		return Issue{}, false
 	}
 	return f.trouble, true
 }
 
 // Trouble is why the last notification that LinkedIn signed was thrown away; false
 // when it was taken, or when none came.
-func (r *Receiver) Trouble() (Trouble, bool) { return r.fate.is() }
+func (r *Receiver) Issue() (Issue, bool) { return r.fate.is() }

@@ -35,7 +35,7 @@ func TestWhatLinkedInSignedIsNotThrownAwayInSilence(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			now := occurredAt.Add(time.Second)
 			b := newBench(t, func(o *Options) { o.Now = func() time.Time { return now } })
-			if trouble, is := b.Trouble(); is {
+			if trouble, is := b.Issue(); is {
 				t.Fatalf("before anything came: %+v", trouble)
 			}
 			for range 10 {
@@ -43,7 +43,7 @@ func TestWhatLinkedInSignedIsNotThrownAwayInSilence(t *testing.T) {
 					t.Fatalf("answered %d, want a refusal: LinkedIn is to send it again", status)
 				}
 			}
-			trouble, is := b.Trouble()
+			trouble, is := b.Issue()
 			if !is || !strings.Contains(trouble.Reason, c.says) || !strings.Contains(trouble.Todo, c.todo) {
 				t.Errorf("Trouble = %+v, %v", trouble, is)
 			}
@@ -51,17 +51,17 @@ func TestWhatLinkedInSignedIsNotThrownAwayInSilence(t *testing.T) {
 				t.Errorf("it was said %d times and counted %d times as %s, want 1 and 10", n, b.outcome(c.outcome), c.outcome)
 			}
 			now = now.Add(time.Hour - time.Second)
-			if _, is := b.Trouble(); !is {
+			if _, is := b.Issue(); !is {
 				t.Error("it is forgotten within an hour")
 			}
 			b.deliver(example, "nonsense") // a stranger takes nothing back
-			if _, is := b.Trouble(); !is {
+			if _, is := b.Issue(); !is {
 				t.Error("a stranger has it forgotten")
 			}
 			if status := b.deliver(example, documentedSignature); status != http.StatusOK {
 				t.Fatalf("a good one is answered %d", status)
 			}
-			if trouble, is := b.Trouble(); is {
+			if trouble, is := b.Issue(); is {
 				t.Errorf("after a good one: %+v", trouble)
 			}
 			if b.logs.FilterMessageSnippet("taken again").Len() != 1 {
@@ -86,7 +86,7 @@ func TestStrangersBringNoTroubleAbout(t *testing.T) {
 			t.Errorf("%q is answered %d, want 401", forgery.body, status)
 		}
 	}
-	if trouble, is := b.Trouble(); is {
+	if trouble, is := b.Issue(); is {
 		t.Errorf("Trouble = %+v", trouble)
 	}
 }
@@ -95,8 +95,8 @@ func TestTroubleThatIsADayOldIsOver(t *testing.T) {
 	now := occurredAt
 	b := newBench(t, func(o *Options) { o.Now = func() time.Time { return now } })
 	b.deliver(example, bareSignature)
-	now = now.Add(troubleLife + time.Second)
-	if trouble, is := b.Trouble(); is {
+	now = now.Add(issueLife + time.Second)
+	if trouble, is := b.Issue(); is {
 		t.Errorf("Trouble = %+v", trouble)
 	}
 }
@@ -115,7 +115,7 @@ func TestWhatIsIgnoredIsNamedInTheLog(t *testing.T) {
 	if len(lines) != 1 || !strings.Contains(fmt.Sprint(lines[0].ContextMap()), "LEAD_ACTION_V2") {
 		t.Errorf("said: %v, want once an hour, with the type", lines)
 	}
-	if _, is := b.Trouble(); is {
+	if _, is := b.Issue(); is {
 		t.Error("it is trouble")
 	}
 }

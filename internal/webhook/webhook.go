@@ -68,8 +68,8 @@ type Receiver struct {
 	log      *zap.Logger
 	recent   *recent
 	outcomes *prometheus.CounterVec
-	warned   *occasion
-	said     *occasion
+	warned   *eventKind
+	said     *eventKind
 	fate     fate
 }
 
@@ -98,7 +98,7 @@ func New(o Options) (*Receiver, error) {
 		o.Now = time.Now
 	}
 	r := &Receiver{opts: o, log: o.Log, recent: newRecent(recentSize), fate: fate{now: o.Now},
-		warned: &occasion{every: warnEvery, now: o.Now}, said: &occasion{every: sayEvery, now: o.Now},
+		warned: &eventKind{every: warnEvery, now: o.Now}, said: &eventKind{every: sayEvery, now: o.Now},
 		outcomes: prometheus.NewCounterVec(prometheus.CounterOpts{
 			Name: "leadstream_webhook_requests_total",
 			Help: "Requests to the webhook, by outcome: challenge, accepted, duplicate, ignored, forged, other_signature, stale, malformed, or failed, which LinkedIn repeats.",
@@ -202,11 +202,11 @@ func (r *Receiver) judge(body []byte, its authenticity) (n lead.Notification, ou
 		return n, outcomeIgnored, http.StatusOK
 	case err != nil:
 		r.refuse(outcomeMalformed, err)
-		r.fate.thrown(Trouble{"a notification of LinkedIn could not be read: " + err.Error(), "polls find new leads, deletions are not seen; see whether a newer release reads it"})
+		r.fate.thrown(Issue{"a notification of LinkedIn could not be read: " + err.Error(), "polls find new leads, deletions are not seen; see whether a newer release reads it"})
 		return n, outcomeMalformed, http.StatusBadRequest
 	case age > staleAfter || age < -aheadMost:
-		r.refuse(outcomeStale, fmt.Errorf("it is about %s, which is not within %s before our clock", lead.Stamp(n.OccurredAt), staleAfter))
-		r.fate.thrown(Trouble{"a notification of LinkedIn was refused because of its time, " + lead.Stamp(n.OccurredAt), "set the clock of this machine right, if it is not"})
+		r.refuse(outcomeStale, fmt.Errorf("it is about %s, which is not within %s before our clock", lead.FormatTime(n.OccurredAt), staleAfter))
+		r.fate.thrown(Issue{"a notification of LinkedIn was refused because of its time, " + lead.FormatTime(n.OccurredAt), "set the clock of this machine right, if it is not"})
 		return n, outcomeStale, http.StatusBadRequest
 	}
 	if r.fate.taken() {
@@ -220,7 +220,7 @@ func (r *Receiver) judge(body []byte, its authenticity) (n lead.Notification, ou
 
 // unusual says that LinkedIn signs in a form that is not taken.
 func (r *Receiver) unusual() {
-	t := Trouble{"LinkedIn signs its notifications in another form than it documents, and they are refused", "set `webhook.signature` to any, and restart"}
+	t := Issue{"LinkedIn signs its notifications in another form than it documents, and they are refused", "set `webhook.signature` to any, and restart"}
 	r.fate.thrown(t)
 	if times, say := r.said.come(outcomeUnusual); say {
 		r.log.Error("LinkedIn's notifications are refused: they are signed with the app's secret, in another form than LinkedIn documents",

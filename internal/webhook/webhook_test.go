@@ -381,7 +381,7 @@ func TestMemoryOfDeliveriesIsBoundedAndKeepsTheNewest(t *testing.T) {
 
 func TestARefusalIsSaidOnceAMinuteWithHowOften(t *testing.T) {
 	now := occurredAt
-	o := &occasion{every: warnEvery, now: func() time.Time { return now }}
+	o := &eventKind{every: warnEvery, now: func() time.Time { return now }}
 	var said []int
 	for range 5 {
 		if times, say := o.come("forged"); say {

@@ -1,0 +1,288 @@
+package delivery
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"iter"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"leadstream/internal/checkpoint"
+	"leadstream/internal/kafka"
+	"leadstream/internal/lead"
+)
+
+// grave is a deletion that may lack its tombstone, and where it is recorded.
+type pendingDeletion struct {
+	Deletion
+	partition int
+	offset    int64
+}
+
+// FollowDeletions takes in the deletions that were recorded since the last call
+// and says how many still have to be carried out. It looks at the topics that they
+// are about, which Bury then need not do while nobody else may publish.
+func (s *Store) FollowDeletions(ctx context.Context) (pending int, err error) {
+	s.mu.Lock()
+	err = s.readDeletions(ctx, nil)
+	pending = len(s.pending)
+	fresh := s.byTopic()
+	for topic, c := range s.scans {
+		switch {
+		case c.err != nil && !s.rests(topic), !c.knows(fresh[topic]):
+			delete(s.scans, topic)
+		default:
+			delete(fresh, topic) // a topic that refuses its tombstones is not read over and over
+		}
+	}
+	made := s.madeWith(fresh)
+	s.mu.Unlock()
+	if err != nil {
+		return pending, ownTopic(err)
+	}
+	scans := s.scan(ctx, fresh, made)
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	maps.Copy(s.scans, scans)
+	return pending, nil
+}
+
+// UnreadableDeletion is an *UnreadableDeletionError while an entry of the
+// deletions cannot be read, else nil.
+func (s *Store) UnreadableDeletion() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.deletions.problem(DeletionsTopic(s.opts.Name))
+}
+
+// readDeletions reads which leads were deleted, by notification or by hand. Those
+// that were carried out before are known from then on, the others are graves. At
+// the beginning of an epoch saved is how far the one before has come.
+func (s *Store) readDeletions(ctx context.Context, saved *checkpoint.Deletions) error {
+	fresh := entries{}
+	var marked []bool // by partition: the mark is there
+	if saved != nil {
+		marked = make([]bool, len(saved.Next))
+	}
+	anew, err := s.deleted.Next(ctx, func(r *kafka.Record) error {
+		if r.Partition < len(marked) && r.Partition < len(saved.Marks) {
+			m := saved.Marks[r.Partition]
+			marked[r.Partition] = marked[r.Partition] || r.Offset == m.Offset && r.Time.Equal(m.Time)
+		}
+		fresh.add(readDeletion(r))
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("reading the deletions: %w", err)
+	}
+	if anew { // somebody made the topic anew: what stands in it now counts
+		s.applied = checkpoint.Deletions{}
+		clear(s.pending)
+		s.deletions.clear()
+	}
+	if saved != nil {
+		s.applied = believed(*saved, marked)
+	}
+	fresh.inOrder(func(e deletionEntry) {
+		s.deletions.enter(e)
+		if e.partition >= len(s.applied.Next) || e.offset >= s.applied.Next[e.partition] {
+			s.addPending(e)
+		}
+	})
+	return nil
+}
+
+// believed is what the record of progress says of the topic that was read: nothing
+// of a partition that lacks its mark. That was made anew while nobody followed it,
+// or compaction took the mark; either way what is done already is found done.
+func believed(saved checkpoint.Deletions, marked []bool) checkpoint.Deletions {
+	saved.Next = slices.Clone(saved.Next)
+	for partition := range saved.Next {
+		if !marked[partition] {
+			saved.Next[partition] = 0
+		}
+	}
+	return saved
+}
+
+// dig makes a grave of a deletion. Of several of one lead the newest counts.
+func (s *Store) addPending(e deletionEntry) {
+	if e.anew {
+		delete(s.pending, e.ID)
+	}
+	known, ok := s.pending[e.ID]
+	switch {
+	case e.lifted:
+		delete(s.pending, e.ID)
+	case e.unreadable:
+	case ok && known.At.After(e.At):
+		known.Form = cmp.Or(known.Form, e.Form)
+		s.pending[e.ID] = known
+	default:
+		g := pendingDeletion{e.Deletion, e.partition, e.offset}
+		if e.Form == "" && ok { // an entry by hand may lack it; the next process is to read it as well
+			g.Form, g.partition, g.offset = known.Form, known.partition, known.offset
+		}
+		s.pending[e.ID] = g
+	}
+}
+
+// Bury carries out the deletions that are known: each lead becomes a tombstone in
+// its topic, unless the member has registered again since, and a dead letter of
+// it is removed. What one topic refuses waits for a later call and keeps no other
+// waiting; the error is a *RefusedError as long as any does. It is idempotent:
+// after a crash the rest is carried out.
+func (p *Publication) ApplyDeletions(ctx context.Context) (applied int, err error) {
+	s := p.store
+	if len(s.pending) == 0 {
+		clear(s.refusals)
+		return 0, nil
+	}
+	if err := p.removeDeadLetters(ctx); err != nil {
+		return 0, err
+	}
+	byTopic := s.byTopic()
+	maps.DeleteFunc(s.refusals, func(topic string, _ Refusal) bool { return byTopic[topic] == nil })
+	var left []pendingDeletion
+	for topic, pending := range byTopic {
+		if s.rests(topic) {
+			left = append(left, pending...)
+			continue
+		}
+		n, err := p.applyIn(ctx, topic, pending)
+		applied += n
+		if err == nil {
+			delete(s.refusals, topic)
+			delete(s.scans, topic) // it may hold much, and need not be asked again
+			continue
+		}
+		if ctx.Err() != nil || errors.Is(err, kafka.ErrEpochLost) {
+			return applied, err
+		}
+		left = append(left, pending...)
+		s.refuses(topic, err)
+	}
+	if err := p.recordApplied(ctx, left); err != nil {
+		return applied, err
+	}
+	return applied, s.refused()
+}
+
+// buryDeadLetters removes the dead letters of deleted leads.
+func (p *Publication) removeDeadLetters(ctx context.Context) error {
+	s := p.store
+	if err := s.readDeadLetters(ctx); err != nil {
+		return err
+	}
+	var gone []string
+	for key := range s.dead {
+		if id, at, ok := deadIdentity(key); ok && s.deletions.sure(id, at) {
+			gone = append(gone, key)
+		}
+	}
+	for part := range slices.Chunk(gone, MaxLeads) {
+		if err := p.Commit(ctx, Batch{Resolved: part}); err != nil {
+			return fmt.Errorf("removing the dead letters of deleted leads: %w", err)
+		}
+	}
+	return nil
+}
+
+// buryIn carries out the deletions of one topic, and says of how many leads.
+func (p *Publication) applyIn(ctx context.Context, topic string, pending []pendingDeletion) (int, error) {
+	s := p.store
+	looked := s.scans[topic]
+	if looked == nil {
+		pending := map[string][]pendingDeletion{topic: pending}
+		looked = s.scan(ctx, pending, s.madeWith(pending))[topic]
+		s.scans[topic] = looked
+	}
+	open, err := looked.unapplied(ctx, pending)
+	if err != nil {
+		looked.err = err // to be looked at anew, while others may publish
+		return 0, err
+	}
+	for part := range tombstonesAtOnce(open) {
+		if err := p.Commit(ctx, Batch{Deletions: part}); err != nil {
+			if errors.Is(err, kafka.ErrTopicMissing) {
+				delete(s.scans, topic) // removed since it was looked at
+			}
+			return 0, err
+		}
+	}
+	ids := map[string]struct{}{}
+	for _, d := range open {
+		ids[d.ID] = struct{}{}
+	}
+	return len(ids), nil
+}
+
+// tombstonesAtOnce cuts tombstones, in order of partitions, into transactions.
+func tombstonesAtOnce(open []Deletion) iter.Seq[[]Deletion] {
+	return func(yield func([]Deletion) bool) {
+		for len(open) > 0 {
+			n, partitions, at := 0, 0, -1
+			for ; n < min(len(open), MaxLeads); n++ {
+				if *open[n].Partition != at {
+					if partitions++; partitions > maxPartitions {
+						break
+					}
+					at = *open[n].Partition
+				}
+			}
+			if !yield(open[:n]) {
+				return
+			}
+			open = open[n:]
+		}
+	}
+}
+
+// maxPartitions leaves room for the internal topics in a transaction.
+const maxPartitions = kafka.MaxPartitions - 2
+
+// moveBuried records that all graves but those left are carried out.
+func (p *Publication) recordApplied(ctx context.Context, left []pendingDeletion) error {
+	s := p.store
+	next := s.deleted.Position()
+	pending := make(map[string]pendingDeletion, len(left))
+	for _, g := range left {
+		pending[g.ID] = g
+		if g.partition < len(next) {
+			next[g.partition] = min(next[g.partition], g.offset)
+		}
+	}
+	done := checkpoint.Deletions{Next: next}
+	for _, m := range s.deleted.Marks() {
+		done.Marks = append(done.Marks, checkpoint.Mark{Offset: m.Offset, Time: m.Time.UTC()})
+	}
+	if !slices.Equal(next, s.applied.Next) || !slices.Equal(done.Marks, s.applied.Marks) {
+		if err := p.Commit(ctx, Batch{Records: map[string]any{checkpoint.DeletionsKey: done}}); err != nil {
+			return err
+		}
+	}
+	s.pending, s.applied = pending, done
+	return nil
+}
+
+// tombstone is the record of a deletion in a lead topic.
+func (s *Store) tombstone(d Deletion, now time.Time) kafka.Message {
+	return kafka.Message{Topic: s.TopicName(d.Form), Key: []byte(d.ID), Partition: d.Partition, Time: later(now, d.At), Headers: []kafka.Header{
+		{Key: HeaderDeletedAt, Value: lead.AppendTime(nil, d.At)},
+		{Key: HeaderName, Value: []byte(s.opts.Name)},
+	}}
+}
+
+// deadIdentity reads the key of a dead letter that has a lead's identity.
+func deadIdentity(key string) (id string, millis int64, ok bool) {
+	i := strings.LastIndexByte(key, '@')
+	if i < 0 {
+		return "", 0, false
+	}
+	at, err := time.Parse(lead.TimeLayout, key[i+1:])
+	return key[:i], at.UnixMilli(), err == nil
+}

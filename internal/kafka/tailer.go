@@ -1,0 +1,240 @@
+package kafka
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"time"
+)
+
+// Follower reads what comes to a topic, piece by piece, each committed record
+// once: also those of a transaction that was open when it read on, however many
+// others have written behind it since. It is not safe for concurrent use.
+type Tailer struct {
+	cluster          *Cluster
+	topic            string
+	existed          bool    // although nothing was read of it
+	places           []place // by partition
+	detectRecreation bool
+}
+
+// place is how far a partition was read.
+type place struct {
+	next int64 // everything before it was handed out, or was of no committed transaction
+	end  int64 // the high watermark that was read up to
+	// ahead are the offsets from next on that were handed out: what stands
+	// between them was not decided yet.
+	ahead map[int64]struct{}
+	mark  Mark // the last that was handed out
+}
+
+// Mark tells a partition from that of another topic of the same name: the record
+// at the offset has the time, to the millisecond. The zero value is none.
+type Mark struct {
+	Offset int64
+	Time   time.Time
+}
+
+// Follower makes a follower that begins with the first record of the topic.
+func (c *Cluster) Tailer(topic string) *Tailer { return &Tailer{cluster: c, topic: topic} }
+
+// Exact has a topic taken for another one also when it has grown to where the one
+// before ended, which Offsets do not tell: when the last record that was handed
+// out is not there any more. Where compaction may take that record the topic is
+// read from its beginning for it.
+func (f *Tailer) DetectRecreation() *Tailer {
+	f.detectRecreation = true
+	return f
+}
+
+// Expect says that the topic exists: that it is missing is not believed of one
+// broker.
+func (f *Tailer) MustExist() { f.existed = true }
+
+// Next hands fn the committed records that came since the last call, as Read
+// does, and reports whether the topic is another one than before, which is read
+// from its beginning. A topic that does not exist has no records. After an error
+// the same records are handed out again.
+func (f *Tailer) Next(ctx context.Context, fn func(*Record) error) (anew bool, err error) {
+	bounds, err := f.cluster.Offsets(ctx, f.topic)
+	if errors.Is(err, ErrTopicMissing) {
+		return f.missing(ctx)
+	}
+	if err != nil {
+		return false, err
+	}
+	d, err := newDecoder()
+	if err != nil {
+		return false, fmt.Errorf("preparing to read topic %s: %w", f.topic, err)
+	}
+	defer d.zstd.Close()
+	if anew = f.another(bounds); !anew {
+		if anew, err = f.replaced(ctx, bounds, d); err != nil {
+			return false, err
+		}
+	}
+	places := make([]place, len(bounds))
+	for partition, b := range bounds {
+		if partition < len(f.places) && !anew {
+			places[partition] = f.places[partition]
+		}
+		if places[partition].end >= b.End {
+			continue
+		}
+		r := &reader{cluster: f.cluster, topic: f.topic, decoder: d}
+		if places[partition], err = r.follow(ctx, partition, places[partition], b, fn); err != nil {
+			return false, err
+		}
+	}
+	f.places = places
+	return anew, nil
+}
+
+// missing takes in that a broker does not know the topic.
+func (f *Tailer) missing(ctx context.Context) (anew bool, err error) {
+	if len(f.places) > 0 || f.existed {
+		gone, err := f.cluster.Gone(ctx, f.topic)
+		if err != nil {
+			return false, err
+		}
+		if len(gone) == 0 {
+			return false, &UnreachableError{Op: "reading topic " + f.topic, Err: &codeError{op: "describing it", code: codeUnknownTopic, reason: "not every broker knows it yet"}}
+		}
+	}
+	anew, f.places, f.existed = len(f.places) > 0, nil, false
+	return anew, nil
+}
+
+// replaced reports whether a record that was handed out last is not there any more.
+func (f *Tailer) replaced(ctx context.Context, bounds []Offsets, d *decoder) (bool, error) {
+	if !f.detectRecreation {
+		return false, nil
+	}
+	for partition, at := range f.places {
+		if at.mark.Time.IsZero() {
+			continue
+		}
+		there := false
+		r := &reader{cluster: f.cluster, topic: f.topic, decoder: d, fn: func(record *Record) error {
+			if record.Offset != at.mark.Offset {
+				return nil
+			}
+			there = record.Time.Equal(at.mark.Time)
+			return errEnough
+		}}
+		_, err := r.partition(ctx, partition, max(at.mark.Offset, bounds[partition].First), at.end)
+		if err != nil && !errors.Is(err, errEnough) {
+			return false, err
+		}
+		if !there {
+			return true, nil
+		}
+	}
+	return false, nil
+}
+
+// follow hands out what came to a partition since it was left at a place, and
+// gives the place where it is left now.
+func (r *reader) follow(ctx context.Context, partition int, at place, b Offsets, fn func(*Record) error) (place, error) {
+	left := place{end: b.End, mark: at.mark}
+	r.fn = func(record *Record) error {
+		if r.at.undecided(record.Offset) {
+			if left.ahead == nil {
+				left.ahead = map[int64]struct{}{}
+			}
+			left.ahead[record.Offset] = struct{}{}
+		}
+		if _, again := at.ahead[record.Offset]; again {
+			return nil
+		}
+		if left.mark.Time.IsZero() || record.Offset > left.mark.Offset {
+			left.mark = Mark{record.Offset, record.Time}
+		}
+		return fn(record)
+	}
+	open, err := r.partition(ctx, partition, max(at.next, b.First), b.End)
+	if err != nil {
+		return place{}, err
+	}
+	left.next = b.End
+	for _, batches := range open {
+		left.next = min(left.next, batches[0].base)
+	}
+	maps.DeleteFunc(left.ahead, func(offset int64, _ struct{}) bool { return offset < left.next })
+	return left, nil
+}
+
+// Skip moves to the end of the topic: only what is written later is handed out.
+func (f *Tailer) Skip(ctx context.Context) error {
+	bounds, err := f.cluster.Offsets(ctx, f.topic)
+	if err != nil && !errors.Is(err, ErrTopicMissing) {
+		return err
+	}
+	f.places = nil
+	for _, b := range bounds {
+		f.places = append(f.places, place{next: b.End, end: b.End})
+	}
+	return nil
+}
+
+// Since moves to the first record of that time or later, or to the end of the
+// topic where there is none: only what stands from there on is handed out.
+func (f *Tailer) Since(ctx context.Context, t time.Time) error {
+	f.places = nil
+	bounds, err := f.cluster.Offsets(ctx, f.topic)
+	if errors.Is(err, ErrTopicMissing) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	var at []int64
+	err = f.cluster.retry(ctx, "asking for the offsets of topic "+f.topic, func(ctx context.Context) (err error) {
+		at, err = f.cluster.offsetsAt(ctx, f.topic, max(0, t.UnixMilli()))
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	for partition, b := range bounds {
+		from := b.End
+		if partition < len(at) && at[partition] >= 0 {
+			from = min(from, at[partition])
+		}
+		f.places = append(f.places, place{next: from, end: from})
+	}
+	return nil
+}
+
+// Position is the offset by partition before which every committed record was
+// handed out.
+func (f *Tailer) Position() []int64 {
+	var next []int64
+	for _, at := range f.places {
+		next = append(next, at.next)
+	}
+	return next
+}
+
+// Marks are the last records by partition that were handed out.
+func (f *Tailer) Marks() []Mark {
+	var marks []Mark
+	for _, at := range f.places {
+		marks = append(marks, at.mark)
+	}
+	return marks
+}
+
+// another reports whether the topic is not the one that was read before.
+func (f *Tailer) another(bounds []Offsets) bool {
+	if len(bounds) < len(f.places) {
+		return true
+	}
+	for partition, at := range f.places {
+		if bounds[partition].End < at.end {
+			return true
+		}
+	}
+	return false
+}
