@@ -47,7 +47,7 @@ func (e *leader) suspect() {
 }
 
 // rest waits for the next discovery, and looks at the roles meanwhile when a
-// request was refused. It ends early when mended is closed: with another consent
+// request was refused. It ends early when recovered is closed: with another consent
 // there may be other roles, and with a role that is back, new forms. Its error is
 // that ctx has ended or the epoch has.
 func (e *leader) rest(ctx context.Context, next time.Time, recovered <-chan struct{}) error {

@@ -58,7 +58,7 @@ func (e *leader) noticeLoop(ctx context.Context) error {
 	}
 }
 
-// bury makes tombstones of the deletions that lack one. That a topic refuses its
+// applyDeletions makes tombstones of the deletions that lack one. That a topic refuses its
 // own is noted, and is no error: it is tried again, and keeps nothing waiting.
 func (e *leader) applyDeletions(ctx context.Context) error {
 	pending, err := e.store.FollowDeletions(ctx)
@@ -89,7 +89,7 @@ func (e *leader) applyDeletions(ctx context.Context) error {
 	return nil
 }
 
-// unburied is a topic with leads that were deleted, which refuses to have them
+// unapplied is a topic with leads that were deleted, which refuses to have them
 // removed.
 type unapplied struct {
 	delivery.Refusal
@@ -126,7 +126,7 @@ func (e *leader) noteRefusals(topics map[string]delivery.Refusal) {
 
 func removingFrom(topic string) string { return "removing deleted leads from topic " + topic }
 
-// unburied says in which topics deleted leads still are, and why.
+// unapplied says in which topics deleted leads still are, and why.
 func (e *leader) unapplied() []error {
 	e.mu.Lock()
 	defer e.mu.Unlock()

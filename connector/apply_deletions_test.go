@@ -58,12 +58,12 @@ func TestATopicThatRefusesItsTombstoneKeepsNothingWaiting(t *testing.T) {
 		t.Errorf("the refusal was said %d times, want once", n)
 	}
 	if list := active.Issues().List(); len(list) != 1 || list[0].Resolved || !strings.Contains(list[0].Text, stubborn) {
-		t.Errorf("troubles = %+v, want the topic that refuses", list)
+		t.Errorf("issues = %+v, want the topic that refuses", list)
 	}
 	if err := w.cluster.DeleteTopics(t.Context(), []string{"linkedin.leads." + stubborn}); err != nil {
 		t.Fatal(err)
 	}
-	w.until("the end of the trouble", func() bool { return w.logged("recovered")() && active.Issues().List()[0].Resolved })
+	w.until("the end of the issue", func() bool { return w.logged("recovered")() && active.Issues().List()[0].Resolved })
 }
 
 func TestOnceReadsTheLeadsAndThenSaysWhichTopicRefusesItsTombstones(t *testing.T) {

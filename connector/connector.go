@@ -1,6 +1,6 @@
 // Package connector decides which window to reconcile when, and what to do
 // about each failure. One operation serves live polling, look-back, backfill,
-// recovery, replay and the settling of debts: read what LinkedIn has in a window
+// recovery, replay and the settling of deferred windows: read what LinkedIn has in a window
 // of submission time, subtract what the topics hold, publish the rest together
 // with the progress that says so.
 package connector
@@ -75,7 +75,7 @@ type Options struct {
 	// restarts; both may be nil.
 	Requests        func() json.RawMessage
 	RestoreRequests func(json.RawMessage) error
-	// Notices are set where LinkedIn notifies this installation, Webhook and
+	// DeletionLog are set where LinkedIn notifies this installation, Webhook and
 	// Subscriber where it is to be asked to.
 	DeletionLog *delivery.DeletionLog
 	Webhook     string // URL
@@ -136,7 +136,7 @@ func New(o Options) *Connector {
 	return c
 }
 
-// epoch is the work of one producer epoch: everything that memory knows dies
+// leader is the work of one producer epoch: everything that memory knows dies
 // with it.
 type leader struct {
 	*Connector
@@ -163,7 +163,7 @@ type leader struct {
 	group *errgroup.Group
 	// sweeping has room for the backlogs that are worked through at once.
 	sweeping chan struct{}
-	// debtWork lets one round of settling debts run at a time.
+	// deferredWork lets one round of settling deferred windows run at a time.
 	deferredWork sync.Mutex
 	// refused has one while LinkedIn refused something since the roles were read.
 	refused chan struct{}
@@ -176,8 +176,8 @@ type leader struct {
 	apart atomic.Bool // our clock and LinkedIn's are
 	// wake is closed and replaced when there may be new work for a backlog.
 	wake chan struct{}
-	// notice holds one when a deletion was recorded here. buried says that those of
-	// before have been carried out, or tried as often as --once does, and graves in
+	// notice holds one when a deletion was recorded here. applied says that those of
+	// before have been carried out, or tried as often as --once does, and pending deletions in
 	// which topics some have not been.
 	notice           chan struct{}
 	deletionsApplied bool
@@ -244,7 +244,7 @@ func (c *Connector) Run(ctx context.Context) error {
 	return err
 }
 
-// epochWork is the work of an epoch as a whole.
+// leaderWork is the work of an epoch as a whole.
 const leaderWork = "the work"
 
 // open begins the epoch and reads its progress, as long as it takes: Kafka away

@@ -9,9 +9,9 @@ import (
 	"leadstream/internal/delivery"
 )
 
-// TestWhatIsOwedKeepsTheBoundUnderWhichItWasRead: a suspended form is owed a lead of a
+// TestWhatIsDeferredKeepsTheBoundUnderWhichItWasRead: a suspended form waits for a lead of a
 // replay, one of the backfill and a live one. Each counts as it did when it was read.
-func TestWhatIsOwedKeepsTheBoundUnderWhichItWasRead(t *testing.T) {
+func TestWhatIsDeferredKeepsTheBoundUnderWhichItWasRead(t *testing.T) {
 	w := newWorld(t)
 	w.opts.Backfill = 30 * 24 * time.Hour
 	begin := w.now()

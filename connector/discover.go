@@ -169,7 +169,7 @@ func (b *formBook) discovered(ctx context.Context, listed []lead.Form, onEvents 
 		}
 		versions[f.id] = append(versions[f.id], version)
 	}
-	suspended := func(f *form) bool { return f.why != nil } // mend sees to it
+	suspended := func(f *form) bool { return f.why != nil } // fix sees to it
 	return b.each(ctx, ids, suspended, func(forms []*form) error {
 		err := b.together(ctx, forms, func(ctx context.Context, f *form) error {
 			if err := b.load(ctx, f, nil); err != nil {
@@ -193,7 +193,7 @@ func (b *formBook) discovered(ctx context.Context, listed []lead.Form, onEvents 
 // The states of a form.
 const (
 	formOK        = "ok"
-	formSuspended = "suspended" // what it is owed is recorded
+	formSuspended = "suspended" // what is deferred of it is recorded
 	formGone      = "gone"      // LinkedIn no longer shows it
 )
 

@@ -16,7 +16,7 @@ import (
 	"leadstream/internal/lead"
 )
 
-// meet gives a form its fields: those of the checkpoint, else those of the
+// load gives a form its fields: those of the checkpoint, else those of the
 // registry (a lost checkpoint forgets no name), else new ones, with the version
 // that the response answered. Only what ends the epoch is returned.
 func (b *formBook) load(ctx context.Context, f *form, r *lead.Response) error {
@@ -99,7 +99,7 @@ func (b *formBook) add(f *form, version lead.Form) {
 	})
 }
 
-// bring makes forms ready: topics exist, names are committed, schemas are
+// provision makes forms ready: topics exist, names are committed, schemas are
 // registered, in this order. What one form lacks suspends that form.
 func (b *formBook) provision(ctx context.Context, forms []*form) error {
 	var ids []string

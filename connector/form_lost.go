@@ -187,7 +187,7 @@ func (b *formBook) accept(ctx context.Context, found []examined) error {
 	return b.recordLost(ctx, found, open)
 }
 
-// keepLost takes down which schemas are lost, after those of some forms were
+// recordLost takes down which schemas are lost, after those of some forms were
 // registered anew, by which an id may mean again what it did.
 func (b *formBook) recordLost(ctx context.Context, found []examined, anew []string) error {
 	again, err := b.examine(ctx, slices.DeleteFunc(b.all(), func(f form) bool { return !slices.Contains(anew, f.id) }))
@@ -303,7 +303,7 @@ func (e *lostSchemasError) Error() string {
 // Fault makes it one for a person.
 func (e *lostSchemasError) Fault() fault.Kind { return fault.Suspend }
 
-// Todo is what mends it.
+// Todo is what fixes it.
 func (e *lostSchemasError) Todo() string {
 	since := "365d" // all that LinkedIn has
 	if !e.from.Before(time.Now().Add(-retained)) {

@@ -71,7 +71,7 @@ func (b *formBook) recheckSchemas() {
 	}
 }
 
-// confirm makes sure, before the ids of these forms are used, that the registry still
+// verifySchemas makes sure, before the ids of these forms are used, that the registry still
 // knows them. One that does not answer is believed to be as before.
 func (b *formBook) verifySchemas(ctx context.Context, forms []form) error {
 	known, err := b.query(ctx, forms)
@@ -84,7 +84,7 @@ func (b *formBook) verifySchemas(ctx context.Context, forms []form) error {
 	if err := b.verify(ctx); err != nil && (ctx.Err() != nil || endsLeadership(err)) {
 		return err
 	}
-	return nil // those that are not ready are owed
+	return nil // those that are not ready are deferred
 }
 
 // unconfirmed are the forms of these responses about which the registry is to be

@@ -10,7 +10,7 @@ import (
 	"leadstream/schema"
 )
 
-// bar suspends a form because of err, unless err is not about the form at all.
+// suspendUnlessGone suspends a form because of err, unless err is not about the form at all.
 func (b *formBook) suspendUnlessGone(ctx context.Context, f *form, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -22,7 +22,7 @@ func (b *formBook) suspendUnlessGone(ctx context.Context, f *form, err error) er
 	return nil
 }
 
-// suspend stops publishing to a form; its leads are owed.
+// suspend stops publishing to a form; its leads are deferred.
 func (b *formBook) suspend(id string, why error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
@@ -30,7 +30,7 @@ func (b *formBook) suspend(id string, why error) {
 	var say *line
 	if text := why.Error(); f.said != text {
 		f.said = text // each reason once, however often it is tried again
-		say = &line{message: "form suspended; its leads are kept until this is mended"}
+		say = &line{message: "form suspended; its leads are kept until this is recovered"}
 	}
 	b.leader.issues.report(id, formWork(id), why, say)
 	f.failures++
@@ -40,7 +40,7 @@ func (b *formBook) suspend(id string, why error) {
 // formWork names the publishing to a form.
 func formWork(id string) string { return "publishing to form " + id }
 
-// patience is the wait before a form's next trial: from a second, doubling up to
+// backoff is the wait before a form's next trial: from a second, doubling up to
 // the discovery interval.
 func (b *formBook) backoff(failures int) time.Duration {
 	return min(time.Second<<min(failures-1, 20), max(b.leader.opts.Discovery, time.Second))
@@ -67,7 +67,7 @@ func (b *formBook) suspended(id string) error {
 	return nil
 }
 
-// mend tries the suspended forms again, those whose back-off is over, or all.
+// recover tries the suspended forms again, those whose back-off is over, or all.
 // What it asks of LinkedIn and of the registry keeps no poll waiting.
 func (b *formBook) recover(ctx context.Context, all bool) error {
 	var forms []*form
@@ -141,7 +141,7 @@ func (b *formBook) retry(ctx context.Context, f *form, read reread) error {
 	})
 }
 
-// still keeps a form suspended, with the newest reason.
+// staySuspended keeps a form suspended, with the newest reason.
 func (b *formBook) staySuspended(ctx context.Context, id string, err error) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
@@ -149,7 +149,7 @@ func (b *formBook) staySuspended(ctx context.Context, id string, err error) erro
 	if endsLeadership(err) {
 		return err
 	}
-	b.leader.issues.ReportAs(id, formWork(id), "form suspended; its leads are kept until this is mended", err)
+	b.leader.issues.ReportAs(id, formWork(id), "form suspended; its leads are kept until this is recovered", err)
 	f := b.get(id, "")
 	b.set(f, func() {
 		f.failures++

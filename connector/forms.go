@@ -92,7 +92,7 @@ func newFormBook(e *leader, state delivery.State) (*formBook, error) {
 }
 
 // prepare makes the forms that these responses name ready, as far as that can
-// be: a form that cannot be is suspended, and tried again by mend, not here.
+// be: a form that cannot be is suspended, and tried again by fix, not here.
 func (b *formBook) prepare(ctx context.Context, responses []*lead.Response) error {
 	samples := map[string]*lead.Response{}
 	b.mu.Lock()
@@ -153,7 +153,7 @@ func (b *formBook) each(ctx context.Context, ids []string, left func(*form) bool
 // hold is one caller's right to prepare forms.
 type hold struct{ _ byte }
 
-// claim gives the caller some of the forms, which it must release. The others are
+// reserve gives the caller some of the forms, which it must release. The others are
 // taken, or too many at once; changed is closed when that may be different.
 func (b *formBook) reserve(own *hold, ids []string, left func(*form) bool) (mine []*form, others []string, changed <-chan struct{}) {
 	b.mu.Lock()
@@ -201,7 +201,7 @@ func (b *formBook) announce() {
 	b.changed = make(chan struct{})
 }
 
-// settled reports whether there is nothing to prepare. The caller holds the mutex.
+// decided reports whether there is nothing to prepare. The caller holds the mutex.
 func (f *form) decided() bool { return f.ready || f.why != nil }
 
 // together does the same for several forms at once.

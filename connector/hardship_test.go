@@ -70,7 +70,7 @@ func TestARecordOfAnotherInstallationDeepInATopicSuspendsThatFormAlone(t *testin
 	w.tick(e, time.Minute)
 	w.expectIDs(other, "other")
 	if e.forms.suspended(formID) == nil || len(e.deferred) != 1 {
-		t.Errorf("suspended: %v, debts: %v", e.forms.suspended(formID), e.deferred)
+		t.Errorf("suspended: %v, deferred windows: %v", e.forms.suspended(formID), e.deferred)
 	}
 }
 
@@ -98,7 +98,7 @@ func TestARegistryThatForgetsWhileALeadIsOnItsWay(t *testing.T) {
 	w.expectIDs(formID, "a")
 }
 
-func TestADebtThatGrowsTowardsThePastWhileItIsPaidIsPaidWhole(t *testing.T) {
+func TestADeferredWindowThatGrowsTowardsThePastWhileItIsPaidIsPaidWhole(t *testing.T) {
 	w := newWorld(t)
 	w.linkedin.onEvents = nil
 	w.linkedin.formDown[formID] = errors.New("503")
@@ -107,7 +107,7 @@ func TestADebtThatGrowsTowardsThePastWhileItIsPaidIsPaidWhole(t *testing.T) {
 	e := w.start()
 	w.linkedin.submit("owed", w.now().Add(10*time.Second))
 	w.tick(e, time.Minute)
-	// A look-back finds a late lead, earlier than the debt. It is sorted while
+	// A look-back finds a late lead, earlier than the deferred window. It is sorted while
 	// the form is suspended, and waits for its turn to publish.
 	late := w.linkedin.submit("late", w.now().Add(-90*time.Second))
 	j := &work{src: src, view: e.live, delivery: func(time.Time) delivery.Delivery { return delivery.DeliveryLate }}
@@ -118,7 +118,7 @@ func TestADebtThatGrowsTowardsThePastWhileItIsPaidIsPaidWhole(t *testing.T) {
 	}
 	delete(w.linkedin.formDown, formID)
 	var once sync.Once
-	h.responses = func() { // its turn comes while the debt is being read from LinkedIn
+	h.responses = func() { // its turn comes while the deferred window is being read from LinkedIn
 		once.Do(func() {
 			err := e.store.Publish(func(p *delivery.Publication) error {
 				return e.publish(t.Context(), p, &publication{work: j, sorted: parts, last: true})
@@ -136,7 +136,7 @@ func TestADebtThatGrowsTowardsThePastWhileItIsPaidIsPaidWhole(t *testing.T) {
 	}
 }
 
-func TestADebtBringsNothingBackThatWasRemoved(t *testing.T) {
+func TestADeferredWindowBringsNothingBackThatWasRemoved(t *testing.T) {
 	w := newWorld(t)
 	e := w.start()
 	w.linkedin.submit("old", w.now().Add(time.Second))
@@ -233,7 +233,7 @@ func TestADeadLetterWithoutALeadTypeIsToldAndHarmsNothing(t *testing.T) {
 	}
 }
 
-func TestADeadLetterThatIsMendedIsPublishedAndGone(t *testing.T) {
+func TestADeadLetterThatIsRecoveredIsPublishedAndGone(t *testing.T) {
 	w := newWorld(t)
 	e := w.start()
 	r := w.linkedin.submit("a", w.now().Add(time.Second))

@@ -89,10 +89,10 @@ func TestALeadThatShowsSecondsLateIsNotLostOnATopicThatRetentionEmptied(t *testi
 	}
 }
 
-// TestADebtOfAReplayBringsNothingElseBack: the form is suspended; a replay of ONE
-// old day is owed, and so is a live lead. The debt is their hull and explicit: what
+// TestADeferredWindowOfAReplayBringsNothingElseBack: the form is suspended; a replay of ONE
+// old day is deferred, and so is a live lead. The deferred window is their hull and explicit: what
 // was submitted between them, published long ago and taken by retention, comes back.
-func TestADebtOfAReplayBringsNothingElseBack(t *testing.T) {
+func TestADeferredWindowOfAReplayBringsNothingElseBack(t *testing.T) {
 	w := newWorld(t)
 	w.store.TopicConfig = map[string]string{"retention.ms": fmt.Sprint((7 * 24 * time.Hour).Milliseconds())}
 	begin := w.now()
@@ -291,7 +291,7 @@ func TestAnOvertakenLeadIsCountedAndNotCalledHeld(t *testing.T) {
 	}
 }
 
-// TestADeadLetterOfASuspendedFormStays: what it would be owed is read from LinkedIn
+// TestADeadLetterOfASuspendedFormStays: what would be deferred of it is read from LinkedIn
 // later, which may not show the element any more.
 func TestADeadLetterOfASuspendedFormStays(t *testing.T) {
 	w := newWorld(t)

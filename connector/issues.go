@@ -14,7 +14,7 @@ import (
 	"leadstream/internal/fault"
 )
 
-// Trouble is something that went wrong, for people: it is told with what to do,
+// Issue is something that went wrong, for people: it is told with what to do,
 // as one however often and in however many places it was met, and is over once
 // all the work that met it has succeeded.
 type Issue struct {
@@ -24,7 +24,7 @@ type Issue struct {
 	Count int
 	// Part is what it is about: kafka, registry, linkedin, the URN of an
 	// organization or the id of a form. Of one part, errors of one kind are one
-	// trouble.
+	// issue.
 	Part string
 	Kind fault.Kind
 	// Text is the latest error, without what to do about it. It holds no
@@ -40,7 +40,7 @@ type Issue struct {
 }
 
 const (
-	// maxTroubles is how many people are shown, and maxKept how many are kept: what
+	// maxIssues is how many people are shown, and maxKept how many are kept: what
 	// was said of one that is forgotten would be said again. The oldest go first,
 	// those that are over before the others.
 	maxIssues = 20
@@ -50,7 +50,7 @@ const (
 	eventFor = 24 * time.Hour
 )
 
-// Troubles are the last ones. They are told by the work that meets them, not
+// Issues are the last ones. They are told by the work that meets them, not
 // gathered from the log: a log line says neither when it is over nor what to do,
 // repeats what a page must say once, and may hold what is not for everybody who
 // sees the page. They write the log's line about each: one when it begins, with
@@ -67,7 +67,7 @@ type Issues struct {
 	list []*issue
 }
 
-// trouble is one of them with the work that has met it and not succeeded since.
+// issue is one of them with the work that has met it and not succeeded since.
 type issue struct {
 	Issue
 	open map[string]error
@@ -83,7 +83,7 @@ type issue struct {
 	settled bool
 }
 
-// NewTroubles is none yet; now is the clock.
+// NewIssues is none yet; now is the clock.
 func NewIssues(now func() time.Time, log *zap.Logger) *Issues {
 	if log == nil {
 		log = zap.NewNop()
@@ -91,16 +91,16 @@ func NewIssues(now func() time.Time, log *zap.Logger) *Issues {
 	return &Issues{now: now, log: log}
 }
 
-// Note is Report in the usual words.
+// Report is Report in the usual words.
 func (t *Issues) Report(about, work string, err error) {
 	t.ReportAs(about, work, "waiting to try again", err)
 }
 
-// Report takes down that a piece of work, known by its name, has failed. about is
+// ReportAs takes down that a piece of work, known by its name, has failed. about is
 // the organization or the form that it is done for, empty when it is more than
 // one: what concerns it alone is filed under it, all else under whoever failed.
 // message and fields are for the log, which gets one line however much work meets
-// the same trouble.
+// the same issue.
 func (t *Issues) ReportAs(about, work, message string, err error, fields ...zap.Field) {
 	t.report(about, work, err, &line{message: message, fields: fields})
 }
@@ -141,7 +141,7 @@ func (x *issue) explains(err error) bool {
 	return is[*accessError](x.Err) && !is[*accessError](err) && len(x.open) > 1
 }
 
-// of is the trouble of that part that is of the error's kind.
+// of is the issue of that part that is of the error's kind.
 func (t *Issues) of(part string, err error, now time.Time) *issue {
 	kind, event := fault.KindOf(err), isEvent(err)
 	for _, x := range t.list {
@@ -158,7 +158,7 @@ func (t *Issues) of(part string, err error, now time.Time) *issue {
 // isEvent reports whether an error tells of what has happened, and not of what is so.
 func isEvent(err error) bool { return is[*lostError](err) || is[*delivery.TopicRecreatedError](err) }
 
-// Over takes down that a piece of work has succeeded.
+// Resolve takes down that a piece of work has succeeded.
 func (t *Issues) Resolve(work string) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -167,7 +167,7 @@ func (t *Issues) Resolve(work string) {
 	}
 }
 
-// settle takes down that all work begins anew, here or in another process: what is
+// resolveCleared takes down that all work begins anew, here or in another process: what is
 // still wrong will be told again by whoever meets it.
 func (t *Issues) resolveCleared() {
 	t.mu.Lock()
@@ -201,7 +201,7 @@ func (t *Issues) List() []Issue {
 	return list
 }
 
-// dispensable orders troubles by how easily they can be done without.
+// dispensable orders issues by how easily they can be done without.
 func dispensable(a, b *Issue) int {
 	if a.Resolved != b.Resolved {
 		if a.Resolved {
@@ -212,7 +212,7 @@ func dispensable(a, b *Issue) int {
 	return a.Last.Compare(b.Last)
 }
 
-// close takes down that a piece of work has not met the trouble any more, and says
+// close takes down that a piece of work has not met the issue any more, and says
 // so in the log once no other has.
 func (t *Issues) close(x *issue, work string) {
 	if _, mine := x.open[work]; !mine {
@@ -256,7 +256,7 @@ func (x *issue) drop() {
 	x.pending = false
 }
 
-// makeRoom drops the one that can be done without most easily.
+// dropOldest drops the one that can be done without most easily.
 func (t *Issues) dropOldest() {
 	if len(t.list) < maxKept {
 		return

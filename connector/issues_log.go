@@ -12,14 +12,14 @@ import (
 	"leadstream/internal/lead"
 )
 
-// line is what the log is to say of a trouble; nil where it has been said.
+// line is what the log is to say of an issue; nil where it has been said.
 type line struct {
 	message string
 	fields  []zap.Field
 }
 
 const (
-	// goesOn is how soon a trouble that is met again after all work began anew is
+	// goesOn is how soon an issue that is met again after all work began anew is
 	// the same one.
 	goesOn = 10 * time.Minute
 	// rolesWithin is how long a refusal of LinkedIn's about an organization is kept
@@ -30,7 +30,7 @@ const (
 	connectionWithin = 4 * time.Minute
 )
 
-// say writes the newest error of a trouble into the log, unless it was said, will
+// say writes the newest error of an issue into the log, unless it was said, will
 // be said better, or ends the program, which says it last.
 func (t *Issues) say(x *issue, work string, say *line) {
 	if !x.said.New(x.Err) || say == nil || x.Kind == fault.Fatal || t.worse(x) {
@@ -71,7 +71,7 @@ func (t *Issues) aboutConnection(err error) bool {
 	return about
 }
 
-// worse reports whether a worse trouble of Kafka's or the registry's was said: that
+// worse reports whether a worse issue of Kafka's or the registry's was said: that
 // they are away explains the rest.
 func (t *Issues) worse(x *issue) bool {
 	if x.Kind.NeedsPerson() || x.Part != PartKafka && x.Part != PartRegistry {
@@ -82,7 +82,7 @@ func (t *Issues) worse(x *issue) bool {
 	})
 }
 
-// delay writes a line after a while, unless the trouble is over or said better then.
+// delay writes a line after a while, unless the issue is over or said better then.
 func (t *Issues) delay(x *issue, wait time.Duration, write func()) {
 	dropped := x.dropped
 	x.pending = true
@@ -96,7 +96,7 @@ func (t *Issues) delay(x *issue, wait time.Duration, write func()) {
 	})
 }
 
-// partField names in the log what a trouble is about.
+// partField names in the log what an issue is about.
 func partField(part string) zap.Field {
 	switch {
 	case lead.Digits(part):
@@ -107,7 +107,7 @@ func partField(part string) zap.Field {
 	return zap.String("part", part)
 }
 
-// level is Error where a person must act, Warn where time may mend it.
+// level is Error where a person must act, Warn where time may fix it.
 func level(kind fault.Kind) zapcore.Level {
 	if kind.NeedsPerson() {
 		return zapcore.ErrorLevel

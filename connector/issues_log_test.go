@@ -34,7 +34,7 @@ func lines(logs *observer.ObservedLogs) string {
 
 var refused = fault.As(fault.Suspend, errors.New("403 ACCESS_DENIED"))
 
-func TestHoweverMuchWorkMeetsItOneTroubleIsOneLineAndItsEndAnother(t *testing.T) {
+func TestHoweverMuchWorkMeetsItOneIssueIsOneLineAndItsEndAnother(t *testing.T) {
 	list, logs := loud(nil)
 	for round := range 3 {
 		for i := range 50 {
@@ -156,7 +156,7 @@ func TestWhatWasHeldBackWhenTheWorkEndedIsSaidByTheNext(t *testing.T) {
 	})
 }
 
-func TestWithManyInTroubleEachIsSaidOnce(t *testing.T) {
+func TestWithManyWithAnIssueEachIsSaidOnce(t *testing.T) {
 	const many = 400
 	list, logs := loud(nil)
 	for range 3 {
@@ -196,7 +196,7 @@ func TestOfTwoCausesTheOneThatIsLeftIsTold(t *testing.T) {
 	list.ReportAs(owner, "access", "organization cannot be read", &accessError{"no role", "ask for it"})
 	list.Resolve("access")
 	if got := list.List(); len(got) != 1 || got[0].Resolved || got[0].Text != "the webhook is refused" {
-		t.Errorf("troubles = %+v, want the webhook, which is still refused", got)
+		t.Errorf("issues = %+v, want the webhook, which is still refused", got)
 	}
 	if err := list.failing("subscribing"); err == nil || list.failing("access") != nil {
 		t.Errorf("failing = %v and %v", err, list.failing("access"))
@@ -216,7 +216,7 @@ func TestWhatHasHappenedIsShownForADayAndHidesNothing(t *testing.T) {
 		return states
 	}
 	if got := fmt.Sprint(over()); !strings.Contains(got, "leads false") || !strings.Contains(got, "no ro true") {
-		t.Errorf("troubles = %s, want the lost leads, and the role as over", got)
+		t.Errorf("issues = %s, want the lost leads, and the role as over", got)
 	}
 	*now = now.Add(25 * time.Hour)
 	if got := fmt.Sprint(over()); !strings.Contains(got, "leads true") {
@@ -236,6 +236,6 @@ func TestAReplayThatWaitsIsNotTakenForLinkedInsFault(t *testing.T) {
 		parts = append(parts, fmt.Sprint(x.Part, " ", x.Resolved))
 	}
 	if got := fmt.Sprint(parts); !strings.Contains(got, "replay true") || !strings.Contains(got, "linkedin false") || logs.FilterLevelExact(zap.WarnLevel).Len() != 2 {
-		t.Errorf("troubles = %s, said\n%s", got, lines(logs))
+		t.Errorf("issues = %s, said\n%s", got, lines(logs))
 	}
 }

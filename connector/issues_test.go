@@ -25,7 +25,7 @@ var errRegistry = &schema.RegistryError{Op: "registering", Status: 503, Err: err
 
 var errAway = &kafka.UnreachableError{Op: "committing", Err: errors.New("connection refused")}
 
-func TestOneTroubleIsToldOnceHoweverOftenItIsMet(t *testing.T) {
+func TestOneIssueIsToldOnceHoweverOftenItIsMet(t *testing.T) {
 	list, now := troubled()
 	for i := range 6 {
 		list.Report(owner, fmt.Sprintf("polling source %d", i%3), fmt.Errorf("attempt %d: %w", i, errAway))
@@ -33,11 +33,11 @@ func TestOneTroubleIsToldOnceHoweverOftenItIsMet(t *testing.T) {
 	}
 	got := list.List()
 	if len(got) != 1 {
-		t.Fatalf("%d troubles, want one: %+v", len(got), got)
+		t.Fatalf("%d issues, want one: %+v", len(got), got)
 	}
 	x := got[0]
 	if x.Part != PartKafka || x.Count != 6 || x.Last.Sub(x.First) != 5*time.Second || x.Resolved || !strings.HasPrefix(x.Text, "attempt 5") || x.Todo == "" {
-		t.Errorf("trouble = %+v, want six of Kafka's within 5 s, the newest text, with what to do", x)
+		t.Errorf("issue = %+v, want six of Kafka's within 5 s, the newest text, with what to do", x)
 	}
 	for i := range 3 {
 		if list.List()[0].Resolved {
@@ -54,7 +54,7 @@ func TestOneTroubleIsToldOnceHoweverOftenItIsMet(t *testing.T) {
 	}
 }
 
-func TestTroublesOfSeveralKindsAreToldApart(t *testing.T) {
+func TestIssuesOfSeveralKindsAreToldApart(t *testing.T) {
 	list, _ := troubled()
 	list.Report(owner, "polling", fault.As(fault.Pause, errors.New("consent is needed")))
 	list.Report(owner, "polling", errors.New("LinkedIn answered 500")) // it is reached again
@@ -65,14 +65,14 @@ func TestTroublesOfSeveralKindsAreToldApart(t *testing.T) {
 		byText[x.Text] = x
 	}
 	if x := byText["consent is needed"]; len(byText) != 2 || !x.Resolved || x.Count != 2 {
-		t.Errorf("troubles = %+v, want the consent told twice and over, and the 500", byText)
+		t.Errorf("issues = %+v, want the consent told twice and over, and the 500", byText)
 	}
 	if x := byText["LinkedIn answered 500"]; x.Resolved {
 		t.Errorf("the 500 is told as over: %+v", x)
 	}
 }
 
-func TestATroubleIsFiledUnderWhomItConcerns(t *testing.T) {
+func TestAnIssueIsFiledUnderWhomItConcerns(t *testing.T) {
 	registry := &schema.RegistryError{Op: "registering", Status: 503, Err: errors.New("away")}
 	for _, tt := range []struct {
 		name, about, want string
@@ -126,7 +126,7 @@ func TestNoPersonIsNamed(t *testing.T) {
 	}
 }
 
-func TestTheNumberOfTroublesIsBounded(t *testing.T) {
+func TestTheNumberOfIssuesIsBounded(t *testing.T) {
 	list, now := troubled()
 	for i := range 10 * maxIssues {
 		*now = now.Add(time.Second)
@@ -137,7 +137,7 @@ func TestTheNumberOfTroublesIsBounded(t *testing.T) {
 	}
 	got := list.List()
 	if len(got) != maxIssues || got[0].Part != fmt.Sprint(10*maxIssues-1) {
-		t.Errorf("%d troubles, the latest of %s; want the last %d", len(got), got[0].Part, maxIssues)
+		t.Errorf("%d issues, the latest of %s; want the last %d", len(got), got[0].Part, maxIssues)
 	}
 	if got[len(got)-1].Part != "3" || got[len(got)-1].Resolved {
 		t.Errorf("the one that is not over has gone: %+v", got[len(got)-1])
@@ -149,7 +149,7 @@ func TestThatThereIsNoAccessSaysWhyEachRequestIsRefused(t *testing.T) {
 	list.Report(owner, "the access to "+owner, &accessError{"no role", "ask for it"})
 	list.Report(owner, "polling", fault.As(fault.Suspend, errors.New("403 ACCESS_DENIED")))
 	if got := list.List(); len(got) != 1 || got[0].Text != "no role" || got[0].Count != 2 {
-		t.Errorf("troubles = %+v, want one, that there is no role", got)
+		t.Errorf("issues = %+v, want one, that there is no role", got)
 	}
 	list.Resolve("the access to " + owner)
 	list.Report(owner, "polling", fault.As(fault.Suspend, errors.New("403 ACCESS_DENIED")))
@@ -159,7 +159,7 @@ func TestThatThereIsNoAccessSaysWhyEachRequestIsRefused(t *testing.T) {
 }
 
 // What failed in one epoch is begun anew by the next, which knows nothing of it.
-func TestANewEpochHasNoTroubleOfTheOneBefore(t *testing.T) {
+func TestANewEpochHasNoIssueOfTheOneBefore(t *testing.T) {
 	w := newWorld(t)
 	w.linkedin.onEvents = nil
 	w.linkedin.formDown[formID] = errors.New("503")
@@ -175,20 +175,20 @@ func TestANewEpochHasNoTroubleOfTheOneBefore(t *testing.T) {
 		return n
 	}
 	if open() != 1 {
-		t.Fatalf("troubles = %+v, want the suspended form", e.Issues().List())
+		t.Fatalf("issues = %+v, want the suspended form", e.Issues().List())
 	}
 	e.leave()
 	if _, err := e.open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if open() != 0 {
-		t.Errorf("troubles = %+v, want none that is not over", e.Issues().List())
+		t.Errorf("issues = %+v, want none that is not over", e.Issues().List())
 	}
 }
 
 // What a process met while it worked is not "still there" once another process
 // does that work.
-func TestTroublesOfAnEpochEndWithIt(t *testing.T) {
+func TestIssuesOfAnEpochEndWithIt(t *testing.T) {
 	w := newWorld(t)
 	w.opts.Interval = 20 * time.Millisecond
 	c := New(w.opts)
@@ -211,7 +211,7 @@ func TestTroublesOfAnEpochEndWithIt(t *testing.T) {
 	}
 }
 
-func TestASuspendedFormsTroubleIsOverOnceItIsMended(t *testing.T) {
+func TestASuspendedFormsIssueIsOverOnceItIsRecovered(t *testing.T) {
 	w := newWorld(t)
 	w.linkedin.onEvents = nil
 	w.linkedin.formDown[formID] = errors.New("503")
@@ -230,6 +230,6 @@ func TestASuspendedFormsTroubleIsOverOnceItIsMended(t *testing.T) {
 	}
 	w.expectIDs(formID, "a")
 	if x := e.Issues().List()[0]; !x.Resolved {
-		t.Errorf("mended: %+v, want it over", x)
+		t.Errorf("recovered: %+v, want it over", x)
 	}
 }

@@ -117,7 +117,7 @@ func (e *leader) leftOut(pub *publication) {
 		}
 	}
 	if pub.work.form != "" {
-		return // a debt's window holds the rows of others as well
+		return // a deferred window's window holds the rows of others as well
 	}
 	fresh, changed := e.out.expire(pub.window, v.Expired, e.opts.Now().Add(-e.opts.Lookback))
 	for _, r := range fresh {
@@ -155,7 +155,7 @@ func (e *expiredError) Error() string {
 // Fault is Reject: these leads do not go out, all others do.
 func (e *expiredError) Fault() fault.Kind { return fault.Reject }
 
-// About names the trouble whatever the number.
+// About names the issue whatever the number.
 func (e *expiredError) About() string { return "expired " + e.Topic }
 
 // Todo is what a person can do about it.

@@ -18,7 +18,7 @@ import (
 // command that ends must not wait for ever.
 const onceAttempts = 7
 
-// oncePatience is how long --once waits in all before it tries the same work again:
+// onceLimit is how long --once waits in all before it tries the same work again:
 // a limit of the day is over tomorrow.
 const onceLimit = 10 * time.Minute
 
@@ -85,11 +85,11 @@ func (e *leader) caughtUp(src lead.Source) bool {
 }
 
 // lastRound ends an epoch that has caught up with everything else (--once): it
-// tries once more to mend the suspended forms and to deliver what is owed. The
-// answer is errFinished when everything was read and nothing is left owed, else
+// tries once more to fix the suspended forms and to deliver what is deferred. The
+// answer is errFinished when everything was read and nothing is left deferred, else
 // what was not, and why: a command that ends must not hide it behind success.
 func (e *leader) lastRound(ctx context.Context) error {
-	err := e.retry(ctx, "", "delivering what forms are owed", func(ctx context.Context) error {
+	err := e.retry(ctx, "", "delivering what is deferred of forms", func(ctx context.Context) error {
 		return e.deferredRound(ctx, true)
 	})
 	if err != nil {
@@ -98,7 +98,7 @@ func (e *leader) lastRound(ctx context.Context) error {
 	return e.left()
 }
 
-// left is errFinished when everything was read, no form is owed anything, no lead
+// left is errFinished when everything was read, nothing is deferred of a form, no lead
 // that was deleted is left in its topic, and no deletion is in doubt.
 func (e *leader) left() error {
 	left := slices.Concat(e.unread(), e.waiting(), e.unapplied())
@@ -142,10 +142,10 @@ func (e *leader) unread() []error {
 	return left
 }
 
-// errUnsettled is why a form that is not suspended is owed something still.
+// errUnsettled is why a form that is not suspended has something deferred still.
 var errUnsettled = errors.New("its leads were not delivered yet")
 
-// owing says what forms are owed, and why.
+// waiting says what is deferred of forms, and why.
 func (e *leader) waiting() []error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -157,7 +157,7 @@ func (e *leader) waiting() []error {
 			why = errUnsettled
 		}
 		window := e.deferred[id]
-		deferred = append(deferred, fmt.Errorf("form %s is owed leads submitted in %s: %w", id.Form, window.Window(), why))
+		deferred = append(deferred, fmt.Errorf("leads of form %s are deferred, submitted in %s: %w", id.Form, window.Window(), why))
 	}
 	return deferred
 }

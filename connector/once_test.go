@@ -23,7 +23,7 @@ func (w *world) once() error {
 	return New(w.opts).Run(w.t.Context())
 }
 
-func TestOnceEndsWhenNothingIsOwed(t *testing.T) {
+func TestOnceEndsWhenNothingIsDeferred(t *testing.T) {
 	w := newWorld(t)
 	w.linkedin.onEvents = nil
 	w.linkedin.formDown[formID] = errors.New("503")
@@ -40,15 +40,15 @@ func TestOnceEndsWhenNothingIsOwed(t *testing.T) {
 	w.expectIDs(formID, "owed")
 }
 
-func TestOnceThatLeavesLeadsOwedSaysSo(t *testing.T) {
+func TestOnceThatLeavesLeadsDeferredSaysSo(t *testing.T) {
 	w := newWorld(t)
 	w.linkedin.onEvents = nil
 	away := errors.New("503")
 	w.linkedin.formDown[formID] = away
 	w.linkedin.submit("owed", w.now().Add(-100*time.Millisecond))
 	err := w.once()
-	if !errors.Is(err, away) || !strings.Contains(err.Error(), "form "+formID+" is owed") {
-		t.Errorf("Run = %v, want what is owed because of %v", err, away)
+	if !errors.Is(err, away) || !strings.Contains(err.Error(), "form "+formID+" are deferred") {
+		t.Errorf("Run = %v, want what is deferred because of %v", err, away)
 	}
 }
 

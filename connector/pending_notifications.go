@@ -8,7 +8,7 @@ import (
 )
 
 const (
-	// inboxMost bounds what waits; the poll finds what is turned away.
+	// maxPending bounds what waits; the poll finds what is turned away.
 	maxPending = 20_000
 	// A lead that LinkedIn told of but does not show yet is looked for after a
 	// second, then at twice the distance each time, and after five minutes left to
@@ -17,7 +17,7 @@ const (
 	awaitMost  = 5 * time.Minute
 )
 
-// inbox holds the responses of one source that LinkedIn has told of and that are
+// pendingNotifications holds the responses of one source that LinkedIn has told of and that are
 // not in their topics yet. Repeated notifications merge. It is safe for
 // concurrent use.
 type pendingNotifications struct {
@@ -81,7 +81,7 @@ func (b *pendingNotifications) drop(id string, deleted time.Time) {
 	}
 }
 
-// settle takes out what was found or is left to the poll, unless a later
+// finish takes out what was found or is left to the poll, unless a later
 // notification of it has come meanwhile, and lets the rest of what was due wait
 // for another time. It gives the number of those given up.
 func (b *pendingNotifications) finish(due map[string]time.Time, got pushed) (givenUp int) {

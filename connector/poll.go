@@ -152,7 +152,7 @@ func nextCut(cut, base, now time.Time) time.Time {
 	return now.Add(-max(now.Sub(cut)/4, time.Second)).Truncate(time.Millisecond)
 }
 
-// freshVia labels what was never covered before one way, what was looked back
+// freshDelivery labels what was never covered before one way, what was looked back
 // on another.
 func freshDelivery(fresh time.Time, isFresh, isNot delivery.Delivery) func(time.Time) delivery.Delivery {
 	return func(t time.Time) delivery.Delivery {
@@ -163,10 +163,10 @@ func freshDelivery(fresh time.Time, isFresh, isNot delivery.Delivery) func(time.
 	}
 }
 
-// keepTime bounds the last commit of an epoch that ends in peace.
+// saveTime bounds the last commit of an epoch that ends in peace.
 const saveTime = 3 * time.Second
 
-// keep commits the progress that was left for later, so that the next start
+// saveProgress commits the progress that was left for later, so that the next start
 // need not look back for it. Without it nothing is lost.
 func (e *leader) saveProgress(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)

@@ -135,7 +135,7 @@ func (e *clocksApartError) Error() string {
 // Fault is Retry.
 func (e *clocksApartError) Fault() fault.Kind { return fault.Retry }
 
-// About names the trouble whatever the clocks say.
+// About names the issue whatever the clocks say.
 func (e *clocksApartError) About() string { return "clocks" }
 
 // Todo is what a person can do about it.

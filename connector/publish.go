@@ -22,7 +22,7 @@ type publication struct {
 }
 
 // publish encodes what is missing and commits it, in as many transactions as
-// the limits ask for; only the last one carries debts, dead letters and progress.
+// the limits ask for; only the last one carries deferred windows, dead letters and progress.
 func (e *leader) publish(ctx context.Context, p *delivery.Publication, pub *publication) error {
 	deadLetters := pub.unreadable()
 	var batch delivery.Batch
@@ -56,7 +56,7 @@ const (
 	maxPartitions = kafka.MaxPartitions - 2
 )
 
-// room is what a transaction holds so far, against the limits of one.
+// txnBudget is what a transaction holds so far, against the limits of one.
 type txnBudget struct {
 	leads, bytes int
 	partitions   int            // that the leads may be in, at most
@@ -150,7 +150,7 @@ func (e *leader) commit(ctx context.Context, p *delivery.Publication, pub *publi
 	return nil
 }
 
-// commitLast makes the rest of the publication durable, with what is owed and,
+// commitLast makes the rest of the publication durable, with what is deferred and,
 // when the window ends here, with the progress.
 func (e *leader) commitLast(ctx context.Context, p *delivery.Publication, pub *publication, batch delivery.Batch) error {
 	batch.Records = map[string]any{}

@@ -75,7 +75,7 @@ func (e *leader) unpush(id string, at time.Time) {
 	}
 }
 
-// nudge has the notices looked at now.
+// wakeUp has the notices looked at now.
 func (e *leader) wakeUp() {
 	select {
 	case e.notice <- struct{}{}:

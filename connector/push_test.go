@@ -120,7 +120,7 @@ func TestAResponseOfAnotherSourceIsLeftToItsOwnPoll(t *testing.T) {
 	w.expectIDs(formID)
 }
 
-func TestTheInboxTriesLessAndLessOftenAndGivesUp(t *testing.T) {
+func TestWhatIsPendingTriesLessAndLessOftenAndGivesUp(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		pending := newPendingNotifications()
 		began := time.Now()
@@ -145,7 +145,7 @@ func TestTheInboxTriesLessAndLessOftenAndGivesUp(t *testing.T) {
 	})
 }
 
-func TestTheInboxIsBoundedAndKeepsTheLaterOfTwo(t *testing.T) {
+func TestWhatIsPendingIsBoundedAndKeepsTheLaterOfTwo(t *testing.T) {
 	pending := newPendingNotifications()
 	at := time.Now()
 	for i := range maxPending + 100 {

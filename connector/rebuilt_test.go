@@ -247,7 +247,7 @@ func TestLeadsThatCannotBeReadStayTold(t *testing.T) {
 	}
 	issues := e.Issues().List()
 	if i := slices.IndexFunc(issues, func(x Issue) bool { return x.Part == PartSchemas && !x.Resolved }); i < 0 || !strings.Contains(issues[i].Todo, "--replay-mode all") {
-		t.Errorf("troubles = %+v, want what to do", issues)
+		t.Errorf("issues = %+v, want what to do", issues)
 	}
 }
 

@@ -17,17 +17,17 @@ import (
 
 var errProducerEpochLost = kafka.ErrEpochLost
 
-// job is what the windows of one piece of work have in common.
+// work is what the windows of one piece of work have in common.
 type work struct {
 	src  lead.Source
 	view *delivery.View
 	// bound says how far the topics' horizon counts, where that does not follow from
-	// the source's backlog: a range of a debt, or what somebody asked for.
+	// the source's backlog: a range of a deferred window, or what somebody asked for.
 	bound    *checkpoint.Bound
 	delivery func(time.Time) delivery.Delivery
 	replay   string // id of a replay in mode all
-	form     string // only this form's responses, when settling its debt
-	// whole: nothing of it may be owed; it fails while a form is suspended.
+	form     string // only this form's responses, when settling its deferred window
+	// whole: nothing of it may be deferred; it fails while a form is suspended.
 	whole bool
 	// readAt is the mark under which the rows were read.
 	readAt checkpoint.ReadMark
@@ -36,7 +36,7 @@ type work struct {
 	done *progressUpdate
 }
 
-// step is progress to be committed. records adds it to a transaction's records,
+// progressUpdate is progress to be committed. records adds it to a transaction's records,
 // called while nobody else publishes; what it returns is called once that
 // transaction is durable (true), or when there was nothing that made one worth
 // while (false).
@@ -81,7 +81,7 @@ func isTooMany(err error) bool {
 
 // reconcile makes one window of one source whole. When it returns nil, every
 // response LinkedIn has in w is durable in Kafka, once, as a lead, a dead letter
-// or a debt, and so is the progress that says so.
+// or a deferred window, and so is the progress that says so.
 //
 // limit, when positive, refuses a window of more responses before anything of
 // it is published.
@@ -185,7 +185,7 @@ func (e *leader) attempt(ctx context.Context, j *work, w lead.Window, rows []lea
 }
 
 // suspendedError says that something cannot go out because its form is suspended,
-// and may not be owed: what a replay in mode all is owed would go out unmarked, and
+// and may not be deferred: what is deferred of a replay in mode all would go out unmarked, and
 // what was read once may not be read again.
 type suspendedError struct {
 	form string
@@ -203,7 +203,7 @@ func (e *suspendedError) Fault() fault.Kind { return fault.Retry }
 type sorted struct {
 	good      []*lead.Response // of forms that can be published
 	bad       []*lead.Response // unreadable elements
-	suspended []*lead.Response // of suspended forms: owed
+	suspended []*lead.Response // of suspended forms: deferred
 }
 
 // sort makes the forms and topics that the rows name ready, and sorts the rows.
@@ -275,7 +275,7 @@ func topicOf(err error) string {
 	return ""
 }
 
-// owed is the debts after these responses could not be published, and which of them
+// deferRows is the deferred windows after these responses could not be published, and which of them
 // differ in what is stored.
 func (e *leader) deferRows(j *work, w lead.Window, rows []*lead.Response) (grown map[delivery.DeferredID]checkpoint.DeferredWindow, records map[string]any) {
 	if len(rows) == 0 {
@@ -312,7 +312,7 @@ func (e *leader) deferRows(j *work, w lead.Window, rows []*lead.Response) (grown
 	return grown, records
 }
 
-// freshNoMore is the debts that other work has now published leads of, where that
+// freshNoMore is the deferred windows that other work has now published leads of, where that
 // changes them.
 func (e *leader) freshNoMore(j *work, leads []delivery.Lead) (deferred map[delivery.DeferredID]checkpoint.DeferredWindow, records map[string]any) {
 	e.mu.Lock()

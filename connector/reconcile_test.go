@@ -242,7 +242,7 @@ func TestAFormThatLinkedInNoLongerShowsStillGetsItsLeads(t *testing.T) {
 	}
 }
 
-func TestAFormThatFailsForTheMomentIsOwedAndDeliveredOnceMended(t *testing.T) {
+func TestAFormThatFailsForTheMomentIsDeferredAndDeliveredOnceRecovered(t *testing.T) {
 	w := newWorld(t)
 	other := "7130000000000000002"
 	w.linkedin.forms[other] = map[int]lead.Form{1: {FormRef: lead.FormRef{ID: other, Version: 1}, Owner: owner, Name: "Other"}}
@@ -256,7 +256,7 @@ func TestAFormThatFailsForTheMomentIsOwedAndDeliveredOnceMended(t *testing.T) {
 	if len(e.deferred) != 1 {
 		t.Fatalf("debts = %v, want one", e.deferred)
 	}
-	e = w.start() // the debt outlives a restart
+	e = w.start() // the deferred window outlives a restart
 	id := delivery.DeferredID{Source: src, Form: formID}
 	if _, ok := e.deferred[id]; !ok {
 		t.Fatalf("debts after restart = %v, want %v", e.deferred, id)
@@ -271,7 +271,7 @@ func TestAFormThatFailsForTheMomentIsOwedAndDeliveredOnceMended(t *testing.T) {
 	}
 }
 
-// settle lets the suspended forms be mended and paid.
+// settle lets the suspended forms be recovered and paid.
 func (w *world) settle(e *leader) {
 	w.t.Helper()
 	if err := e.forms.recover(w.t.Context(), true); err != nil {
@@ -441,10 +441,10 @@ func TestACheckpointTopicRemovedWhileRunningIsAFirstStart(t *testing.T) {
 	w.expectIDs(formID, "old", "new")
 }
 
-// TestWhatWasOwedOutlivesATopicThatTheTokenStoreMadeAnew: the checkpoint topic is
+// TestWhatWasDeferredOutlivesATopicThatTheTokenStoreMadeAnew: the checkpoint topic is
 // deleted under the connector, and the token store makes it again before the next
-// commit, which succeeds. What a suspended form was owed stands in neither.
-func TestWhatWasOwedOutlivesATopicThatTheTokenStoreMadeAnew(t *testing.T) {
+// commit, which succeeds. What was deferred of a suspended form stands in neither.
+func TestWhatWasDeferredOutlivesATopicThatTheTokenStoreMadeAnew(t *testing.T) {
 	w := newWorld(t)
 	w.opts.Backfill = 24 * time.Hour
 	e := w.start()

@@ -44,7 +44,7 @@ func TestAFormThatIsRefusedKeepsItsLeadsUntilItIsShown(t *testing.T) {
 			w.expectIDs(other, "other")
 			w.expectIDs(formID)
 			if st := e.Status(); len(st.Deferred) != 1 || !suspendedIn(st, formID) {
-				t.Fatalf("status = %+v, want form %s suspended and owed", st, formID)
+				t.Fatalf("status = %+v, want form %s suspended and deferred", st, formID)
 			}
 			lines := w.logs.FilterMessageSnippet("form suspended").All()
 			if len(lines) != 1 || (lines[0].Level == zap.ErrorLevel) != fault.KindOf(refusal).NeedsPerson() {
@@ -52,7 +52,7 @@ func TestAFormThatIsRefusedKeepsItsLeadsUntilItIsShown(t *testing.T) {
 			}
 			w.linkedin.clock = w.linkedin.clock.Add(time.Hour)
 			if err := e.forms.recover(t.Context(), true); err != nil || e.forms.suspended(formID) == nil {
-				t.Fatalf("mend = %v; want the form suspended while it is refused", err)
+				t.Fatalf("fix = %v; want the form suspended while it is refused", err)
 			}
 			delete(w.linkedin.formDown, formID)
 			w.settle(e)
@@ -121,7 +121,7 @@ func TestAKnownFormThatLacksWhatIsRefusedIsSuspended(t *testing.T) {
 	}
 }
 
-// What a suspended form that is gone meanwhile is owed goes out without columns.
+// What is deferred of a suspended form goes out without columns.
 func TestASuspendedFormThatIsGoneThenGetsItsLeads(t *testing.T) {
 	w := newWorld(t)
 	w.linkedin.onEvents = nil

@@ -129,7 +129,7 @@ func (gone) Restore(context.Context, string, []schema.RegisteredSchema) ([]int, 
 
 func (gone) Versions(context.Context, string) ([]schema.RegisteredSchema, error) { return nil, errGone }
 
-func TestWithTheRegistryAwayOnlyAFormThatNeedsANewSchemaIsOwed(t *testing.T) {
+func TestWithTheRegistryAwayOnlyAFormThatNeedsANewSchemaIsDeferred(t *testing.T) {
 	w := newWorld(t)
 	w.addOther()
 	e := w.start()

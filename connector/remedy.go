@@ -17,7 +17,7 @@ import (
 	"leadstream/schema"
 )
 
-// The parts that troubles are about, beside organizations and forms.
+// The parts that issues are about, beside organizations and forms.
 const (
 	PartKafka    = "kafka"
 	PartRegistry = "registry"
@@ -109,7 +109,7 @@ func remedy(err error) string {
 	case errors.Is(err, errNothingToReplay):
 		return "give the authorising member a role on the page of an organization; the replay begins by itself then"
 	case is[*checkpoint.UnreadableError](err):
-		return "mend what it names, then start leadstream again"
+		return "fix what it names, then start leadstream again"
 	case is[*kafka.TopicError](err):
 		return "change what the broker names, or make the topic yourself (`kafka.topic_config`, `kafka.partitions` and `kafka.replication_factor` are what leadstream asks for); it is tried again by itself"
 	case ofKafka(err):
@@ -122,7 +122,7 @@ func remedy(err error) string {
 		return "see that the registry runs and that `registry.url` names it; forms whose schema is known go on meanwhile"
 	}
 	if fault.KindOf(err).NeedsPerson() {
-		return "mend what it names; it is noticed by itself"
+		return "fix what it names; it is noticed by itself"
 	}
 	return "nothing for now: it is tried again by itself, and nothing is lost meanwhile"
 }

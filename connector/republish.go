@@ -11,7 +11,7 @@ import (
 	"leadstream/internal/lead"
 )
 
-// Letter is a dead letter to be sent through once more.
+// StoredDeadLetter is a dead letter to be sent through once more.
 type StoredDeadLetter struct {
 	Key      string
 	Response lead.Response // as fetched again, or as stored

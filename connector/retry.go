@@ -8,9 +8,9 @@ import (
 	"leadstream/internal/fault"
 )
 
-// persist does work until it succeeds, spacing its attempts, and returns early
-// for what no repetition mends: the end of ctx, a lost epoch, a fatal error.
-// Trouble is told as Troubles do. about is the organization that the work is for,
+// retry does work until it succeeds, spacing its attempts, and returns early
+// for what no repetition fixes: the end of ctx, a lost epoch, a fatal error.
+// Issue is told as Issues do. about is the organization that the work is for,
 // empty when it is for more.
 //
 // What waits for a person goes on at once when Resume is called.
@@ -33,7 +33,7 @@ func (c *Connector) retry(ctx context.Context, about, what string, work func(con
 		}
 		c.issues.Report(about, what, err)
 		if !fault.KindOf(err).NeedsPerson() {
-			recovered = nil // only time mends it
+			recovered = nil // only time fixes it
 		}
 		began := time.Now()
 		if err = wait.WaitOr(ctx, c.pause(err), recovered); err != nil {
@@ -73,7 +73,7 @@ func (c *Connector) pause(err error) time.Duration {
 	return least
 }
 
-// endsEpoch reports whether an error ends the work of the epoch.
+// endsLeadership reports whether an error ends the work of the epoch.
 func endsLeadership(err error) bool {
 	return errors.Is(err, errProducerEpochLost) || fault.KindOf(err) == fault.Fatal
 }

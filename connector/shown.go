@@ -27,7 +27,7 @@ func newShown(state delivery.State) shown {
 	return shown{hours: state.Hours, owners: state.Organizations}
 }
 
-// accompany adds to a transaction what people are shown; what it returns is
+// addTopicState adds to a transaction what people are shown; what it returns is
 // called once that is durable. It is called while nobody else publishes.
 func (e *leader) addTopicState(b *delivery.Batch) (committed func()) {
 	if b.Empty() {
@@ -92,7 +92,7 @@ func problems(owners checkpoint.Organizations) map[string]string {
 	return of
 }
 
-// find keeps what a discovery has found, and gives the organizations that it
+// recordOrganizations keeps what a discovery has found, and gives the organizations that it
 // should have found as well: those that were read before, and those that the
 // configuration names. Whoever has lost the last role on a page is told so,
 // until linkedin.organizations says that the page is not wanted. e.mu is held.

@@ -205,7 +205,7 @@ func TestAnOrganizationThatIsListedNoMoreIsMissed(t *testing.T) {
 		t.Errorf("with the role back: %+v", got)
 	}
 	if x := e.Issues().List()[0]; !x.Resolved {
-		t.Errorf("with the role back its trouble is %+v", x)
+		t.Errorf("with the role back its issue is %+v", x)
 	}
 }
 

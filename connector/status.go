@@ -55,7 +55,7 @@ type SourceStatus struct {
 	// Waits: the problem is none of its own, but one for which everything waits,
 	// such as the consent.
 	Waits bool
-	// Err is why it could not be read the last time, also where time mends that; nil
+	// Err is why it could not be read the last time, also where time fixes that; nil
 	// when it could.
 	Err error
 	// Notified: LinkedIn notifies of its leads, by webhook.
@@ -85,13 +85,13 @@ type FormStatus struct {
 	Cause string
 }
 
-// Suspended reports whether the form's leads wait until it is mended.
+// Suspended reports whether the form's leads wait until it is recovered.
 func (f *FormStatus) Suspended() bool { return f.State == formSuspended }
 
 // Gone reports whether LinkedIn no longer shows the form.
 func (f *FormStatus) Gone() bool { return f.State == formGone }
 
-// DebtStatus is what a suspended form is owed.
+// DeferredStatus is what is deferred of a suspended form.
 type DeferredStatus struct {
 	Owner  string
 	Form   string
@@ -125,7 +125,7 @@ func (c *Connector) Status() Status {
 	return e.status()
 }
 
-// Troubles are what went wrong of late. Parts of the program that work for the
+// Issues are what went wrong of late. Parts of the program that work for the
 // connector tell of theirs there as well.
 func (c *Connector) Issues() *Issues { return c.issues }
 

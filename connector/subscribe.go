@@ -71,7 +71,7 @@ func (e *leader) subscribeLoop(ctx context.Context) error {
 	}
 }
 
-// fared takes note of how a look at a source's subscription went. That it cannot
+// recordResult takes note of how a look at a source's subscription went. That it cannot
 // be had is said once, and so is that it is there again.
 func (e *leader) recordResult(src lead.Source, s *subscription, err error) {
 	e.subscribed(src, err == nil)

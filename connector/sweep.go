@@ -82,7 +82,7 @@ func (e *leader) sweep(ctx context.Context, j *work, w lead.Window, progress fun
 	return nil
 }
 
-// insist flushes rows again and again while only time can mend what stands in
+// publishWithRetry flushes rows again and again while only time can fix what stands in
 // the way: with Kafka away, LinkedIn is not read for nothing.
 func (e *leader) publishWithRetry(ctx context.Context, j *work, w lead.Window, rows []lead.Response, last bool) error {
 	var final error
@@ -271,15 +271,15 @@ func (e *lostError) Todo() string {
 // retained is how long LinkedIn keeps leads readable (Lead Sync API: 365 days).
 const retained = 365 * 24 * time.Hour
 
-// mendInterval is how often suspended forms are looked at; each has a back-off
+// recoverInterval is how often suspended forms are looked at; each has a back-off
 // of its own, up to the discovery interval.
 const recoverInterval = time.Second
 
-// debtLoop looks after suspended forms: it tries to mend each now and then, and
-// delivers what a mended form is owed.
+// deferredLoop looks after suspended forms: it tries to fix each now and then, and
+// delivers what is deferred of recovered forms.
 func (e *leader) deferredLoop(ctx context.Context) error {
 	ctx = lead.Background(ctx)
-	const settling = "delivering what forms are owed"
+	const settling = "delivering what is deferred of forms"
 	for {
 		if fault.Sleep(ctx, recoverInterval) != nil {
 			return nil
@@ -298,8 +298,8 @@ func (e *leader) deferredLoop(ctx context.Context) error {
 	}
 }
 
-// debtRound tries to mend the suspended forms and to deliver what the others
-// are owed, once. all also tries the forms whose back-off is not over.
+// deferredRound tries to fix the suspended forms and to deliver what is deferred of the
+// others, once. all also tries the forms whose back-off is not over.
 func (e *leader) deferredRound(ctx context.Context, all bool) error {
 	e.deferredWork.Lock()
 	defer e.deferredWork.Unlock()
@@ -309,7 +309,7 @@ func (e *leader) deferredRound(ctx context.Context, all bool) error {
 	return e.deliverAllDeferred(ctx)
 }
 
-// settle delivers what forms that are not suspended any more are owed.
+// deliverAllDeferred delivers what is deferred of forms that are not suspended any more.
 func (e *leader) deliverAllDeferred(ctx context.Context) error {
 	e.mu.Lock()
 	deferred := make(map[delivery.DeferredID]checkpoint.DeferredWindow, len(e.deferred))
@@ -322,20 +322,20 @@ func (e *leader) deliverAllDeferred(ctx context.Context) error {
 			continue
 		}
 		if err := e.deliverDeferred(ctx, id, window); err != nil {
-			return fmt.Errorf("delivering what form %s is owed: %w", id.Form, err)
+			return fmt.Errorf("delivering what is deferred of form %s: %w", id.Form, err)
 		}
 		e.mu.Lock()
 		_, left := e.deferred[id] // it could not go out after all, or grew
 		e.mu.Unlock()
 		if !left {
-			e.log.Info("delivered what a form was owed", zap.String("form", id.Form), zap.Stringer("window", window.Window()))
+			e.log.Info("delivered what was deferred of a form", zap.String("form", id.Form), zap.Stringer("window", window.Window()))
 		}
 	}
 	return nil
 }
 
-// pay reconciles the ranges of a debt for its form. They shrink with each part; what
-// is owed anew meanwhile is kept for the next time.
+// deliverDeferred reconciles the ranges of a deferred window for its form. They shrink with each part; what
+// is deferred anew meanwhile is kept for the next time.
 func (e *leader) deliverDeferred(ctx context.Context, id delivery.DeferredID, window checkpoint.DeferredWindow) error {
 	for _, r := range window.Parts() {
 		if err := e.deliverRange(ctx, id, r); err != nil {
@@ -353,7 +353,7 @@ func (e *leader) deliverRange(ctx context.Context, id delivery.DeferredID, r che
 	return e.sweep(ctx, j, r.Window(), func(part lead.Window, readAt checkpoint.ReadMark) *progressUpdate {
 		return &progressUpdate{records: func(records map[string]any) func(bool) {
 			if e.forms.suspended(id.Form) != nil {
-				return func(bool) {} // again: the debt stays as it is
+				return func(bool) {} // again: the deferred window stays as it is
 			}
 			e.mu.Lock()
 			defer e.mu.Unlock()
@@ -367,7 +367,7 @@ func (e *leader) deliverRange(ctx context.Context, id delivery.DeferredID, r che
 	})
 }
 
-// setDebts keeps debts as they are in the topic now. One without ranges is over.
+// setDeferred keeps deferred windows as they are in the topic now. One without ranges is over.
 func (e *leader) setDeferred(deferred map[delivery.DeferredID]checkpoint.DeferredWindow) {
 	e.mu.Lock()
 	defer e.mu.Unlock()

@@ -13,7 +13,7 @@ import (
 // keysSaid is how many dead letters a line of the log names.
 const keysSaid = 5
 
-// reportLetters says that leads could not be published, in one line for those of
+// reportDeadLetters says that leads could not be published, in one line for those of
 // one transaction that have the same reason.
 func (e *leader) reportDeadLetters(deadLetters []delivery.DeadLetter) {
 	byReason := map[string][]*delivery.DeadLetter{}
@@ -38,7 +38,7 @@ func (e *leader) reportDeadLetters(deadLetters []delivery.DeadLetter) {
 	}
 }
 
-// lettersTodo is what to do about dead letters that have a reason.
+// deadLettersTodo is what to do about dead letters that have a reason.
 func deadLettersTodo(reason string) string {
 	const retry = ", then stop the connector, run `leadstream deadletters retry` and start it again"
 	switch reason {

@@ -117,7 +117,7 @@ func (l *linkedin) goWrong(fault object) {
 	l.post("/sim/faults", fault)
 }
 
-// mend forgets all faults.
+// fix forgets all faults.
 func (l *linkedin) mend() {
 	l.t.Helper()
 	req, err := http.NewRequest(http.MethodDelete, l.url+"/sim/faults", nil)

@@ -101,7 +101,7 @@ func TestOutages(t *testing.T) {
 	l := w.linkedin
 	form := l.ledger()[0].FormID
 
-	// Without the registry, known schemas go on; what needs a new one is owed.
+	// Without the registry, known schemas go on; what needs a new one is deferred.
 	registry.set(true)
 	l.submit(object{"count": 20})
 	w.await(20 * time.Second)

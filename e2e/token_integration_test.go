@@ -72,7 +72,7 @@ func (w *world) missed() {
 	}
 }
 
-// mended is the end of most of these tests: everything is well again, without a
+// recovered is the end of most of these tests: everything is well again, without a
 // restart, and every lead is there once.
 func (w *world) mended(c *connector) {
 	w.t.Helper()

@@ -12,7 +12,7 @@ import (
 )
 
 // TestEveryWarningSaysWhatToDo: whoever is paged reads one line, and that line has
-// the field todo. The connector's Troubles add it themselves.
+// the field todo. The connector's Issues add it themselves.
 func TestEveryWarningSaysWhatToDo(t *testing.T) {
 	seen := 0
 	err := filepath.WalkDir("..", func(path string, e fs.DirEntry, err error) error {

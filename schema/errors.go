@@ -15,7 +15,7 @@ import (
 )
 
 // IncompatibleError says that a subject's schemas forbid the form's schema, or
-// are somebody else's. The form is suspended until a person has mended the
+// are somebody else's. The form is suspended until a person has recovered the
 // subject; the others go on. It matches ErrIncompatible.
 type IncompatibleError struct {
 	Subject string
@@ -67,11 +67,11 @@ func (e *AuthError) Todo() string {
 	if e.Status == http.StatusForbidden {
 		return "check the permissions of registry.username; it is noticed by itself"
 	}
-	return "check registry.url, registry.username and registry.password; what is mended at the registry is noticed by itself"
+	return "check registry.url, registry.username and registry.password; what is recovered at the registry is noticed by itself"
 }
 
 // Fault implements the classification read by fault.KindOf: Retry, since it
-// concerns every form alike and is mended at the registry as often as here,
+// concerns every form alike and is recovered at the registry as often as here,
 // without a restart.
 func (e *AuthError) Fault() fault.Kind { return fault.Retry }
 

@@ -11,9 +11,9 @@ import (
 	"leadstream/internal/linkedinsim"
 )
 
-// TestThePageOfEachTrouble keeps pictures of what people see when something happens,
+// TestThePageOfEachIssue keeps pictures of what people see when something happens,
 // and holds each to what everybody can use.
-func TestThePageOfEachTrouble(t *testing.T) {
+func TestThePageOfEachIssue(t *testing.T) {
 	for _, c := range incidents() {
 		t.Run(c.name, func(t *testing.T) {
 			s := newSite(t, linkedinsim.Config{Organizations: 2, Events: 2, Forms: 2, Leads: 20, Seed: 1, AutoConsent: true})
@@ -35,7 +35,7 @@ func TestThePageOfEachTrouble(t *testing.T) {
 				s.says("Last errors", "Tried again")
 			}
 			checkPage(t, p.get("/"), c.errors > 0)
-			s.pictures("trouble-"+strings.ReplaceAll(c.name, " ", "-"), browsertest.PhoneLight, browsertest.WideDark)
+			s.pictures("issue-"+strings.ReplaceAll(c.name, " ", "-"), browsertest.PhoneLight, browsertest.WideDark)
 		})
 	}
 }

@@ -86,7 +86,7 @@ func (k *checker) tryFormsOf(ctx context.Context, owner string) formsTried {
 }
 
 // named are the forms of an owner that its events name and that the checkpoints
-// know, those that are owed leads first.
+// know, those that wait for leads first.
 func (k *checker) named(owner string, events []lead.Event) []string {
 	var ids []string
 	add := func(id string) {

@@ -106,7 +106,7 @@ func (k *checker) token(ctx context.Context) bool {
 func (k *checker) unreadable(err error) {
 	const check = "linkedin token"
 	if k.system.config.Token.Store != "kafka" || is[*oauth.RecordError](err) {
-		k.fail(check, "mend token.file or token.passphrase, or consent anew: leadstream auth login", err)
+		k.fail(check, "fix token.file or token.passphrase, or consent anew: leadstream auth login", err)
 		return
 	}
 	if missing, refused := errors.AsType[*kafka.AuthorizationError](err); refused {

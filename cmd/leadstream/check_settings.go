@@ -39,12 +39,12 @@ func (k *checker) redirect() {
 	c := k.system.config
 	u, err := url.Parse(c.LinkedIn.RedirectURL)
 	if err != nil { // the configuration has been checked
-		k.fail(check, "mend linkedin.redirect_url", err)
+		k.fail(check, "fix linkedin.redirect_url", err)
 		return
 	}
 	_, port, err := net.SplitHostPort(c.HTTP.Listen)
 	if err != nil {
-		k.fail(check, "mend http.listen", err)
+		k.fail(check, "fix http.listen", err)
 		return
 	}
 	login := "consent by the status page does not work so, only leadstream auth login; "

@@ -40,7 +40,7 @@ func newCheckpoints(a *app) *cobra.Command {
 		Use:   "list [PREFIX…]",
 		Short: "The records of the checkpoint topic",
 		Long: `Lists the records of <name>.checkpoints: source/… is the progress of a source,
-replay/… of a replay, debt/… what a suspended form is owed, form/… and topic/…
+replay/… of a replay, debt/… what is deferred of a suspended form, form/… and topic/…
 what is known of a form and its topic, requests the API calls of today,
 deletions how far deletions were carried out, push/… what a standby was last
 told of, and token/… the tokens of token.store kafka, of which nothing is shown;

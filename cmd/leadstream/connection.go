@@ -15,7 +15,7 @@ import (
 )
 
 // newHeartbeat looks after the connection of s. regained is called when a
-// person has mended it.
+// person has recovered it.
 func (s *system) newHeartbeat(regained func()) *oauth.Heartbeat {
 	return oauth.NewHeartbeat(s.session, oauth.HeartbeatOptions{
 		Every: s.config.Poll.DiscoveryInterval,

@@ -45,7 +45,7 @@ func TestPageAndProbeSayHowTheConnectionIs(t *testing.T) {
 		{"consent needed, of one that would end soon", known(oauth.Status{Problem: "it was revoked", Todo: "consent", AccessExpiresAt: at.Add(time.Hour)}), web.Failing, "it was revoked"},
 		{"consent needed", oauth.Pulse{Known: true, Status: oauth.Status{Problem: "it was revoked", Todo: "consent"}}, web.Failing, "it was revoked"},
 		{"store away", oauth.Pulse{Unread: secret, Status: oauth.Status{Problem: secret.Error()}}, web.Failing, "the stored tokens cannot be read"},
-		{"store to be mended", oauth.Pulse{Known: true, Unread: secret, Status: oauth.Status{Problem: secret.Error()}}, web.Failing, "the stored tokens cannot be read"},
+		{"store to be recovered", oauth.Pulse{Known: true, Unread: secret, Status: oauth.Status{Problem: secret.Error()}}, web.Failing, "the stored tokens cannot be read"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -441,7 +441,7 @@ func TestSidecarExampleFitsTheProgram(t *testing.T) {
 func TestTheRecordsPageKnowsEveryValueThatIsWritten(t *testing.T) {
 	page := read(t, "docs/records.md")
 	row := func(code string) bool { return strings.Contains(page, "\n| `"+code+"` |") }
-	written := regexp.MustCompile(`(?m)^\s+Via\w+\s+Via = "(\w+)"`).FindAllStringSubmatch(read(t, "internal/delivery/message.go"), -1)
+	written := regexp.MustCompile(`(?m)^\s+Delivery\w+\s+Delivery = "(\w+)"`).FindAllStringSubmatch(read(t, "internal/delivery/message.go"), -1)
 	if len(written) < 4 {
 		t.Fatalf("only %d ways of delivery were found", len(written))
 	}
@@ -454,7 +454,7 @@ func TestTheRecordsPageKnowsEveryValueThatIsWritten(t *testing.T) {
 		}
 	}
 	headers := 0
-	for _, file := range []string{"message.go", "notices.go", "bury.go"} {
+	for _, file := range []string{"message.go", "deletion_log.go", "apply_deletions.go"} {
 		for _, m := range regexp.MustCompile(`Header\w+ += "(leadstream\.\w+)"`).FindAllStringSubmatch(read(t, "internal/delivery/"+file), -1) {
 			headers++
 			if !strings.Contains(page, "`"+m[1]+"`") {

@@ -52,7 +52,7 @@ func newForms(a *app) *cobra.Command {
 		Short: "Organizations, their events and lead forms, and where the leads go",
 		Long: `Lists the lead forms of all organizations that the member administers, with
 their events, topic, schema and the number of leads published. State is active,
-new (nothing published yet), owed (suspended: its leads are waiting), unread
+new (nothing published yet), deferred (suspended: its leads are waiting), unread
 (its organization cannot be read now) or gone (LinkedIn does not list it any
 more). Where something could not be asked, the list is printed with what is
 known, and the command ends with an error.`,

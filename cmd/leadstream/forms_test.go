@@ -61,7 +61,7 @@ func TestASuspendedFormOfAnOrganizationThatCannotBeReadIsListed(t *testing.T) {
 	const form = "7130000000000000001"
 	s.fault(linkedinsim.Fault{Kind: linkedinsim.RefuseForm, Form: form, Status: 403})
 	if got := s.run(t.Context(), nil, "run", "--once"); got.code == 0 || !strings.Contains(got.stderr, form) {
-		t.Fatalf("exit code %d, want the form that is owed leads named:\n%s", got.code, got.stderr)
+		t.Fatalf("exit code %d, want the form that waits for leads named:\n%s", got.code, got.stderr)
 	}
 	owner := s.sim.Describe().Organizations[0].URN
 	for _, lost := range []bool{false, true} {
@@ -70,7 +70,7 @@ func TestASuspendedFormOfAnOrganizationThatCannotBeReadIsListed(t *testing.T) {
 		}
 		rows, got := s.forms(nil)
 		if row := rows[form]; got.code != 0 || row.State != stateWaiting || row.Owner != owner || !strings.Contains(row.Reason, "403") || len(rows) != 2 {
-			t.Errorf("exit code %d, form %+v of %d, want it owed because of the 403:\n%s", got.code, row, len(rows), got.stderr)
+			t.Errorf("exit code %d, form %+v of %d, want it deferred because of the 403:\n%s", got.code, row, len(rows), got.stderr)
 		}
 	}
 }
@@ -111,7 +111,7 @@ func TestFormsOfAnOrganizationThatIsNotReadAreNotGone(t *testing.T) {
 	}
 }
 
-func TestAFormWithoutALeadIsNewAndAnOwedOneTellsWhy(t *testing.T) {
+func TestAFormWithoutALeadIsNewAndADeferredOneTellsWhy(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Seed: 1})
 	if got := s.run(t.Context(), nil, "run", "--once"); got.code != 0 {
@@ -130,7 +130,7 @@ func TestAFormWithoutALeadIsNewAndAnOwedOneTellsWhy(t *testing.T) {
 			t.Fatalf("exit code %d:\n%s", got.code, got.stderr)
 		}
 		if again, _ := s.forms(nil); again[form].State != "owed" || again[form].Reason != "the topic refuses us" {
-			t.Errorf("form %s is %+v, want owed with the reason", form, again[form])
+			t.Errorf("form %s is %+v, want deferred with the reason", form, again[form])
 		}
 	}
 }

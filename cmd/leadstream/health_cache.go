@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// glance keeps something that takes a moment to find out, such as what a topic
+// cachedHealth keeps something that takes a moment to find out, such as what a topic
 // holds, for those who look at the page or ask whether all is well. It is found
 // out only when somebody asks, beside the request, and what succeeds takes no more
 // than a twentieth of the time: who keeps a page open costs little, however large
@@ -32,13 +32,13 @@ func newCachedHealth[T any](every time.Duration, find func(context.Context) (T, 
 }
 
 const (
-	// glanceShare is how many times as long as a look took there is none.
+	// healthShare is how many times as long as a look took there is none.
 	healthShare = 20
-	// glanceAgain is how soon after a look that failed there may be another, however
+	// healthAge is how soon after a look that failed there may be another, however
 	// long it took, which was waiting and no work: that all is well again should not
 	// take long to show.
 	healthAge = 5 * time.Second
-	// glanceByItself is how soon after a look that failed there is another though
+	// healthAlone is how soon after a look that failed there is another though
 	// nobody asks.
 	healthAlone = 2 * healthAge
 )

@@ -10,13 +10,13 @@ import (
 )
 
 const (
-	// leanLimit is the memory that Go manages from which on garbage is collected
+	// memoryFloor is the memory that Go manages from which on garbage is collected
 	// early. The program itself, mapped from its file, comes on top: about 24 MiB.
 	memoryFloor = 64 << 20
-	// leanSpare is what is granted on top of twice the live heap where that is
+	// memorySpare is what is granted on top of twice the live heap where that is
 	// more: a limit near what is live would be a collector that never rests.
 	memorySpare = 24 << 20
-	// leanWindow is over how many looks the live heap is judged. The least counts:
+	// memoryWindow is over how many looks the live heap is judged. The least counts:
 	// what is allocated while a collection runs passes for live, and is much on a
 	// busy machine.
 	memoryWindow = 5
@@ -33,7 +33,7 @@ type look struct {
 	allocated uint64 // since the start
 }
 
-// lean decides how much memory to use. A connector often runs beside the
+// memoryLimiter decides how much memory to use. A connector often runs beside the
 // program that it serves: what it took for a backfill, or to get a thousand
 // forms ready, it does not keep.
 type memoryLimiter struct {
@@ -60,7 +60,7 @@ func (l *memoryLimiter) next(now look) (limit int64, giveBack bool) {
 	return limit, true
 }
 
-// stayLean bounds the garbage that waits to be collected, and gives memory back
+// limitMemory bounds the garbage that waits to be collected, and gives memory back
 // to the system after a burst of work, until ctx ends. A limit that was set by
 // GOMEMLIMIT stands.
 func limitMemory(ctx context.Context) error {

@@ -23,7 +23,7 @@ import (
 // the kubelet gives up after a second.
 const readyPatience = 500 * time.Millisecond
 
-// The work of finding out who answers, as troubles know it.
+// The work of finding out who answers, as issues know it.
 const (
 	askingKafka    = "asking Kafka whether it is there"
 	askingRegistry = "asking the registry whether it is there"

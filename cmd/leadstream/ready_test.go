@@ -160,7 +160,7 @@ func TestTheProbeOfAStandbySaysWhatTheCheckpointTopicSays(t *testing.T) {
 			}
 		}
 		synctest.Wait()
-		known = connector.Status{} // mended
+		known = connector.Status{} // recovered
 		monitored(t, v, topicAge+time.Second)
 	})
 }

@@ -80,7 +80,7 @@ func TestEachErrorThatPeopleMeetSaysWhatToDoAndOnce(t *testing.T) {
 			issues.Report("", "work", fmt.Errorf("working: %w", err))
 			got := issues.List()[0]
 			switch {
-			case got.Todo == "" || fault.KindOf(err).NeedsPerson() && strings.HasPrefix(got.Todo, "mend what it names"):
+			case got.Todo == "" || fault.KindOf(err).NeedsPerson() && strings.HasPrefix(got.Todo, "fix what it names"):
 				t.Errorf("%s: %q does not say what to do: %q", name, got.Text, got.Todo)
 			case strings.Contains(got.Text, got.Todo):
 				t.Errorf("%s: %q says twice what to do: %q", name, got.Text, got.Todo)

@@ -116,7 +116,7 @@ func (s *system) operate(ctx context.Context, base connector.Options) error {
 	return nil
 }
 
-// onReach tells the troubles whether the consumer group can be reached.
+// onReach tells the issues whether the consumer group can be reached.
 func onReach(issues *connector.Issues) func(error) {
 	const work = "reaching the consumer group"
 	return func(err error) {
@@ -156,7 +156,7 @@ func (s *system) prepare(ctx context.Context, once bool, issues *connector.Issue
 }
 
 // awaitKafka does what is first asked of Kafka until it succeeds; with once it
-// is tried once. What stands in the way is told as Troubles do.
+// is tried once. What stands in the way is told as Issues do.
 func (s *system) awaitKafka(ctx context.Context, once bool, issues *connector.Issues, first func(context.Context) error) error {
 	const work = "reaching Kafka for the first time"
 	wait := fault.NewBackoff(200*time.Millisecond, 10*time.Second)

@@ -117,7 +117,7 @@ func (s *stack) work(over map[string]string, args ...string) *journal {
 type incident struct {
 	name string
 	// errors and warnings are how many lines of either level it takes: one says what
-	// a person must do, or one that time mends it.
+	// a person must do, or one that time fixes it.
 	errors, warnings int
 	says             string // in the line and what to do
 	before           func(s *stack, over map[string]string)
@@ -160,7 +160,7 @@ func checkPage(t *testing.T, body string, amiss bool) {
 	if n, todos := strings.Count(banner, "<li"), strings.Count(banner, `<span class="todo">`); n != todos || amiss && n == 0 || strings.Contains(banner, `<span class="todo"></span>`) {
 		t.Errorf("of %d problems %d say what to do: %s", n, todos, banner)
 	}
-	if strings.Contains(body, "status page") || strings.Contains(body, "Mend what it names") {
+	if strings.Contains(body, "status page") || strings.Contains(body, "Fix what it names") {
 		t.Errorf("the page sends its reader elsewhere, or does not say what to do: %s", banner)
 	}
 }
@@ -211,7 +211,7 @@ func (c incident) test(t *testing.T) {
 		t.Errorf("%d errors and %d warnings, want %d and %d at most:\n%+v\n%+v", len(errors), len(warnings), c.errors, c.warnings, errors, warnings)
 	}
 	for _, e := range append(errors, warnings...) {
-		if e.Todo == "" || strings.Contains(e.Todo, "mend what it names; it is noticed by itself") {
+		if e.Todo == "" || strings.Contains(e.Todo, "fix what it names; it is noticed by itself") {
 			t.Errorf("what to do is not said: %+v", e)
 		}
 	}

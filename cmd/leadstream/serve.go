@@ -74,7 +74,7 @@ func (c *webConsent) AuthorizeURL(ctx context.Context, browserBinding string) (s
 func cannotStore(err error) error {
 	return &web.ConsentError{
 		Problem: "The tokens that LinkedIn gives could not be stored, so LinkedIn was not asked for any.",
-		Todo:    "See the program's log for what is in the way where the tokens are kept. Once that is mended, connect again.",
+		Todo:    "See the program's log for what is in the way where the tokens are kept. Once that is fixed, connect again.",
 		Err:     err,
 	}
 }

@@ -93,7 +93,7 @@ func (v *viewer) readProgress(ctx context.Context) (connector.Status, error) {
 	return connector.StatusOf(state, v.config.Kafka.TopicPrefix), nil
 }
 
-// lettersOf counts the dead letters of an installation, anew only when their
+// deadLettersOf counts the dead letters of an installation, anew only when their
 // topic has changed.
 func deadLettersOf(cluster *kafka.Cluster, name string) func(context.Context) (delivery.DeadLetterCount, error) {
 	var before []kafka.Offsets
@@ -123,7 +123,7 @@ func (v *viewer) status() (st connector.Status, at time.Time) {
 	if st.Active {
 		return st, time.Time{}
 	}
-	known, at, _ := v.progress.last() // why there is no newer is told among the troubles
+	known, at, _ := v.progress.last() // why there is no newer is told among the issues
 	switch {
 	case at.After(st.Since):
 		known.Since = st.Since
@@ -239,7 +239,7 @@ func behind(src connector.SourceStatus, at time.Time) float64 {
 }
 
 // forms are the forms, each as far behind as its owner's sources, or as what it
-// is owed. A form waits whichever of its owner's sources is stopped.
+// is deferred. A form waits whichever of its owner's sources is stopped.
 func forms(st connector.Status, sources []web.Source, at time.Time) []web.Form {
 	lag, waiting := map[string]float64{}, map[string]float64{}
 	stopped := map[string]bool{}
@@ -315,7 +315,7 @@ var reasons = map[string]string{
 }
 
 func (v *viewer) deadLetters() web.DeadLetters {
-	deadLetters, at, _ := v.letters.last() // why there is no newer is told among the troubles
+	deadLetters, at, _ := v.letters.last() // why there is no newer is told among the issues
 	if at.IsZero() {
 		return web.DeadLetters{}
 	}

@@ -338,10 +338,10 @@ func TestAFormSaysWhetherItsLeadsWait(t *testing.T) {
 	now := time.Now()
 	st := connector.Status{
 		Forms: []connector.FormStatus{{ID: "1", Owner: "o", State: "suspended", Problem: "p"}, {ID: "2", Owner: "o", State: "ok"}, {ID: "3", Owner: "o", State: "gone"},
-			{ID: "4", Owner: "o", State: "ok"}, {ID: "5", Owner: "barred", State: "ok"}},
+			{ID: "4", Owner: "o", State: "ok"}, {ID: "5", Owner: "suspended", State: "ok"}},
 		Deferred: []connector.DeferredStatus{{Form: "1", From: now.Add(-time.Hour)}, {Form: "2", From: now.Add(-time.Minute)}},
 	}
-	rows := forms(st, []web.Source{{Owner: "o", LagSeconds: 5, State: web.OK}, {Owner: "barred", LagSeconds: 9, State: web.Failing}}, now)
+	rows := forms(st, []web.Source{{Owner: "o", LagSeconds: 5, State: web.OK}, {Owner: "suspended", LagSeconds: 9, State: web.Failing}}, now)
 	for i, want := range []web.Form{
 		{State: web.Failing, Waiting: true, LagSeconds: 3600}, {State: web.Waiting, Label: "Catching up", Waiting: true, LagSeconds: 60},
 		{State: web.Waiting, Label: "Gone", LagSeconds: 5}, {State: web.OK, LagSeconds: 5}, {State: web.Waiting, Label: "Waiting", LagSeconds: 9},

@@ -8,7 +8,7 @@ import (
 	"leadstream/internal/lead"
 )
 
-// Debt is what a suspended form is owed: the leads submitted in its ranges are not
+// DeferredWindow is what is deferred of a suspended form: the leads submitted in its ranges are not
 // in its topic yet.
 type DeferredWindow struct {
 	// From, To, Fresh and Explicit are what releases without ranges read: the hull of
@@ -19,11 +19,11 @@ type DeferredWindow struct {
 	Explicit bool      `json:"explicit,omitempty"`
 	Since    time.Time `json:"since"`
 	Reason   string    `json:"reason"`
-	// Ranges are what is owed, sorted. Empty in a record of an earlier release.
+	// Ranges are what is deferred, sorted. Empty in a record of an earlier release.
 	Ranges []DeferredRange `json:"ranges,omitempty"`
 }
 
-// DeferredRange is a window of a debt, with how far the topic's horizon counts in it.
+// DeferredRange is a window of a deferred window, with how far the topic's horizon counts in it.
 type DeferredRange struct {
 	From time.Time `json:"from"`
 	To   time.Time `json:"to"`
@@ -48,12 +48,12 @@ func (r DeferredRange) Window() lead.Window { return lead.Window{From: r.From, T
 const (
 	// deferredGap is how far apart two deferred leads may be to share a range.
 	deferredGap = time.Hour
-	// maxDeferred bounds the ranges of a debt. Of more, the two nearest with one bound
+	// maxDeferred bounds the ranges of a deferred window. Of more, the two nearest with one bound
 	// are one.
 	maxDeferred = 32
 )
 
-// Window is the hull of what is owed.
+// Window is the hull of what is deferred.
 func (d DeferredWindow) Window() lead.Window { return lead.Window{From: d.From, To: d.To} }
 
 // Parts are the ranges, also of a record that an earlier release wrote.
@@ -75,9 +75,9 @@ func (d DeferredWindow) Parts() []DeferredRange {
 	return parts
 }
 
-// Defer is the debt with a lead submitted at t owed as well, under that bound. Of
-// what was owed before, only what is read later than asOf takes it out again. changed
-// says whether the debt differs in what is stored.
+// Defer is the deferred window with a lead submitted at t deferred as well, under that bound. Of
+// what was deferred before, only what is read later than asOf takes it out again. changed
+// says whether the deferred window differs in what is stored.
 func (d DeferredWindow) Defer(t time.Time, b Bound, asOf ReadMark) (next DeferredWindow, changed bool) {
 	parts := d.Parts()
 	at := slices.IndexFunc(parts, func(r DeferredRange) bool {
@@ -98,7 +98,7 @@ func (d DeferredWindow) Defer(t time.Time, b Bound, asOf ReadMark) (next Deferre
 	return d.with(parts), changed
 }
 
-// Published is the debt after a lead submitted at t was published to the form's
+// Published is the deferred window after a lead submitted at t was published to the form's
 // topic by other work: what is fresh there is fresh no more, and nothing joins the
 // ranges as they are. changed says whether it differs in what is stored.
 func (d DeferredWindow) Published(t time.Time) (next DeferredWindow, changed bool) {
@@ -112,8 +112,8 @@ func (d DeferredWindow) Published(t time.Time) (next DeferredWindow, changed boo
 	return d.with(parts), changed
 }
 
-// Reconciled is the debt with w taken out of the ranges of that bound, apart from
-// those recorded since w was read. It is zero when nothing is owed any more.
+// Reconciled is the deferred window with w taken out of the ranges of that bound, apart from
+// those recorded since w was read. It is zero when nothing is deferred any more.
 func (d DeferredWindow) Reconciled(w lead.Window, b Bound, readAt ReadMark) DeferredWindow {
 	var left []DeferredRange
 	for _, r := range d.Parts() {
@@ -130,7 +130,7 @@ func (d DeferredWindow) Reconciled(w lead.Window, b Bound, readAt ReadMark) Defe
 	return d.with(left)
 }
 
-// with is the debt of these ranges.
+// with is the deferred window of these ranges.
 func (d DeferredWindow) with(parts []DeferredRange) DeferredWindow {
 	if len(parts) == 0 {
 		return DeferredWindow{}

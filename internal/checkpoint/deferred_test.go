@@ -11,7 +11,7 @@ import (
 
 func minute(m int) time.Time { return t0.Add(time.Duration(m) * time.Minute) }
 
-// owe is the debt with leads at these minutes owed under one bound.
+// deferAt is the deferred window with leads at these minutes deferred under one bound.
 func deferAt(d DeferredWindow, b Bound, minutes ...int) DeferredWindow {
 	for _, m := range minutes {
 		d, _ = d.Defer(minute(m), b, 1)
@@ -28,7 +28,7 @@ func windows(d DeferredWindow) (all []lead.Window) {
 
 func one(m int) lead.Window { return lead.Window{From: minute(m), To: minute(m).Add(time.Millisecond)} }
 
-func TestWhatIsOwedKeepsItsOwnBound(t *testing.T) {
+func TestWhatIsDeferredKeepsItsOwnBound(t *testing.T) {
 	fresh, asked := Bound{Fresh: true}, Bound{Explicit: true}
 	d := deferAt(DeferredWindow{}, asked, 0)
 	d = deferAt(d, fresh, 30)
@@ -49,14 +49,14 @@ func TestWhatIsOwedKeepsItsOwnBound(t *testing.T) {
 	}
 }
 
-func TestLeadsFarApartAreOwedApart(t *testing.T) {
+func TestLeadsFarApartAreDeferredApart(t *testing.T) {
 	d := deferAt(DeferredWindow{}, Bound{}, 0, 50, 200, 150, 5)
 	if got, want := windows(d), []lead.Window{{From: minute(0), To: one(50).To}, {From: minute(150), To: one(200).To}}; !slices.Equal(got, want) {
 		t.Errorf("ranges = %v, want %v", got, want)
 	}
 }
 
-func TestADebtHasABoundedNumberOfRanges(t *testing.T) {
+func TestADeferredWindowHasABoundedNumberOfRanges(t *testing.T) {
 	d := DeferredWindow{}
 	for i := range 200 {
 		d = deferAt(d, Bound{Fresh: i%2 == 0}, i*120)
@@ -68,7 +68,7 @@ func TestADebtHasABoundedNumberOfRanges(t *testing.T) {
 		if !slices.ContainsFunc(d.Parts(), func(r DeferredRange) bool {
 			return r.Fresh == (i%2 == 0) && r.Window().Contains(minute(i*120))
 		}) {
-			t.Fatalf("the lead of minute %d is owed no more", i*120)
+			t.Fatalf("the lead of minute %d is deferred no more", i*120)
 		}
 	}
 }
@@ -88,7 +88,7 @@ func TestNothingJoinsARangeThatWasPublishedBehind(t *testing.T) {
 	}
 }
 
-func TestAPartThatWasReadBeforeItWasOwedAgainStaysOwed(t *testing.T) {
+func TestAPartThatWasReadBeforeItWasDeferredAgainStaysDeferred(t *testing.T) {
 	d, _ := DeferredWindow{}.Defer(minute(0), Bound{}, 1)
 	d, _ = d.Defer(minute(30), Bound{}, 1)
 	whole := d.Window()
@@ -107,7 +107,7 @@ func TestAPartThatWasReadBeforeItWasOwedAgainStaysOwed(t *testing.T) {
 	}
 }
 
-func TestADebtOfAnEarlierReleaseIsTwoRangesAtMost(t *testing.T) {
+func TestADeferredWindowOfAnEarlierReleaseIsTwoRangesAtMost(t *testing.T) {
 	for name, want := range map[string][]DeferredRange{
 		`{"from":"2026-11-01T00:00:00Z","to":"2026-11-01T00:10:00Z","fresh":"2026-11-01T00:04:00Z"}`: {
 			{From: minute(0), To: minute(4)}, {From: minute(4), To: minute(10), Bound: Bound{Fresh: true}}},

@@ -38,7 +38,7 @@ func (r renewal) within(ranges []Range) bool {
 	return slices.ContainsFunc(ranges, func(other Range) bool { return r.Overlaps(other.Window()) })
 }
 
-// settled are the parts of w that nobody recorded since it was read.
+// cleared are the parts of w that nobody recorded since it was read.
 func cleared(w lead.Window, renewed []renewal, readAt ReadMark) []lead.Window {
 	parts := []lead.Window{w}
 	for _, r := range renewed {

@@ -27,7 +27,7 @@ const Version = 1
 const (
 	KindSource   = "source"   // source/<owner URN>/<lead type>: Progress
 	KindReplay   = "replay"   // replay/<id>: Replay
-	KindDeferred = "debt"     // debt/<owner URN>/<lead type>/<form id>: Debt
+	KindDeferred = "debt"     // debt/<owner URN>/<lead type>/<form id>: Deferred window
 	KindForm     = "form"     // form/<form id>: Form
 	KindTopic    = "topic"    // topic/<form id>: Topic
 	KindRequests = "requests" // requests: Requests
@@ -71,7 +71,7 @@ func ParsePushKey(key string) (lead.Source, bool) {
 // ReplayKey is the key of a replay's progress.
 func ReplayKey(id string) string { return KindReplay + "/" + id }
 
-// DebtKey is the key of what a suspended form of a source is owed.
+// DeferredKey is the key of what is deferred of a suspended form.
 func DeferredKey(src lead.Source, form string) string {
 	return KindDeferred + "/" + src.String() + "/" + form
 }
@@ -95,7 +95,7 @@ func ParseSourceKey(key string) (lead.Source, bool) {
 	return ParseSource(rest)
 }
 
-// ParseDebtKey reads what DebtKey made.
+// ParseDeferredKey reads what DebtKey made.
 func ParseDeferredKey(key string) (src lead.Source, form string, ok bool) {
 	rest, ok := strings.CutPrefix(key, KindDeferred+"/")
 	if !ok {

@@ -16,7 +16,7 @@ import (
 	"leadstream/internal/lead"
 )
 
-// grave is a deletion that may lack its tombstone, and where it is recorded.
+// pendingDeletion is a deletion that may lack its tombstone, and where it is recorded.
 type pendingDeletion struct {
 	Deletion
 	partition int
@@ -25,7 +25,7 @@ type pendingDeletion struct {
 
 // FollowDeletions takes in the deletions that were recorded since the last call
 // and says how many still have to be carried out. It looks at the topics that they
-// are about, which Bury then need not do while nobody else may publish.
+// are about, which ApplyDeletions then need not do while nobody else may publish.
 func (s *Store) FollowDeletions(ctx context.Context) (pending int, err error) {
 	s.mu.Lock()
 	err = s.readDeletions(ctx, nil)
@@ -60,7 +60,7 @@ func (s *Store) UnreadableDeletion() error {
 }
 
 // readDeletions reads which leads were deleted, by notification or by hand. Those
-// that were carried out before are known from then on, the others are graves. At
+// that were carried out before are known from then on, the others are pending deletions. At
 // the beginning of an epoch saved is how far the one before has come.
 func (s *Store) readDeletions(ctx context.Context, saved *checkpoint.Deletions) error {
 	fresh := entries{}
@@ -109,7 +109,7 @@ func believed(saved checkpoint.Deletions, marked []bool) checkpoint.Deletions {
 	return saved
 }
 
-// dig makes a grave of a deletion. Of several of one lead the newest counts.
+// addPending makes a pending deletion of a deletion. Of several of one lead the newest counts.
 func (s *Store) addPending(e deletionEntry) {
 	if e.anew {
 		delete(s.pending, e.ID)
@@ -131,7 +131,7 @@ func (s *Store) addPending(e deletionEntry) {
 	}
 }
 
-// Bury carries out the deletions that are known: each lead becomes a tombstone in
+// ApplyDeletions carries out the deletions that are known: each lead becomes a tombstone in
 // its topic, unless the member has registered again since, and a dead letter of
 // it is removed. What one topic refuses waits for a later call and keeps no other
 // waiting; the error is a *RefusedError as long as any does. It is idempotent:
@@ -172,7 +172,7 @@ func (p *Publication) ApplyDeletions(ctx context.Context) (applied int, err erro
 	return applied, s.refused()
 }
 
-// buryDeadLetters removes the dead letters of deleted leads.
+// removeDeadLetters removes the dead letters of deleted leads.
 func (p *Publication) removeDeadLetters(ctx context.Context) error {
 	s := p.store
 	if err := s.readDeadLetters(ctx); err != nil {
@@ -192,7 +192,7 @@ func (p *Publication) removeDeadLetters(ctx context.Context) error {
 	return nil
 }
 
-// buryIn carries out the deletions of one topic, and says of how many leads.
+// applyIn carries out the deletions of one topic, and says of how many leads.
 func (p *Publication) applyIn(ctx context.Context, topic string, pending []pendingDeletion) (int, error) {
 	s := p.store
 	looked := s.scans[topic]
@@ -245,7 +245,7 @@ func tombstonesAtOnce(open []Deletion) iter.Seq[[]Deletion] {
 // maxPartitions leaves room for the internal topics in a transaction.
 const maxPartitions = kafka.MaxPartitions - 2
 
-// moveBuried records that all graves but those left are carried out.
+// recordApplied records that all pending deletions but those left are carried out.
 func (p *Publication) recordApplied(ctx context.Context, left []pendingDeletion) error {
 	s := p.store
 	next := s.deleted.Position()

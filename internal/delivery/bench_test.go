@@ -83,7 +83,7 @@ func readState(b *testing.B, brokers []string) {
 }
 
 // BenchmarkMissing1000000 asks a topic of 1,000,000 leads for one, as the first
-// window of a new epoch does: every record is read and entered into the lane.
+// window of a new epoch does: every record is read and entered into the view.
 func BenchmarkMissing1000000(b *testing.B) { missing(b, embeddedKafka(b)) }
 
 func missing(b *testing.B, brokers []string) {

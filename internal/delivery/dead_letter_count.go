@@ -10,7 +10,7 @@ import (
 	"leadstream/internal/kafka"
 )
 
-// Letters are how many dead letters there are, without the dead letters.
+// DeadLetterCount are how many dead letters there are, without the dead letters.
 type DeadLetterCount struct {
 	Total int
 	// More: there are more than Total, which is as far as is counted.
@@ -21,7 +21,7 @@ type DeadLetterCount struct {
 }
 
 const (
-	// maxLetters bounds the memory that counting takes, about 30 bytes each.
+	// maxDeadLetters bounds the memory that counting takes, about 30 bytes each.
 	maxDeadLetters = 100_000
 	// maxReasons bounds the reasons: there are three, but whoever may write to
 	// the topic can make up more.
@@ -29,7 +29,7 @@ const (
 	otherReasons = "other"
 )
 
-// CountLetters counts what the dead letter topic of an installation holds. A
+// CountDeadLetters counts what the dead letter topic of an installation holds. A
 // topic that does not exist holds none.
 func CountDeadLetters(ctx context.Context, c *kafka.Cluster, name string) (DeadLetterCount, error) {
 	n := newCounter()

@@ -77,7 +77,7 @@ func readDeletion(r *kafka.Record) deletionEntry {
 	return e
 }
 
-// ledger is what the deletions say once their entries are taken in one after
+// deletionIndex is what the deletions say once their entries are taken in one after
 // another: an entry without a value takes back what was said of its id before.
 type deletionIndex struct {
 	at         map[string]int64 // id to the newest deletion, epoch milliseconds

@@ -178,7 +178,7 @@ func TestADeletionKeepsItsFormOverAnEntryWithoutOne(t *testing.T) {
 	s.refuses(topic, errors.New("too large"))
 	var refused *RefusedError
 	if err := s.Publish(func(p *Publication) error { _, err := p.ApplyDeletions(t.Context()); return err }); !errors.As(err, &refused) {
-		t.Fatalf("Bury = %v, want it refused", err)
+		t.Fatalf("ApplyDeletions = %v, want it refused", err)
 	}
 	next, _ := w.epoch()
 	if n := bury(t, next); n != 1 {

@@ -16,7 +16,7 @@ import (
 // HeaderForm is the id of the form whose lead a record of the deletions is about.
 const HeaderForm = "leadstream.form"
 
-// Notices is what any process of an installation makes known to the one that
+// DeletionLog is what any process of an installation makes known to the one that
 // works: each record stands outside any transaction, so that nobody is fenced.
 // It is safe for concurrent use.
 type DeletionLog struct {
@@ -40,7 +40,7 @@ type gathered struct {
 	err     error
 }
 
-// NewNotices makes the notices of the installation that o describes. It does no
+// NewDeletionLog makes the notices of the installation that o describes. It does no
 // I/O.
 func NewDeletionLog(o Options) *DeletionLog {
 	if o.Now == nil {
@@ -181,16 +181,16 @@ func (n *DeletionLog) passOn(ctx context.Context, src lead.Source, created []che
 	return nil
 }
 
-// Pushes reads what Create passes on.
+// ForwardedNotifications reads what Create passes on.
 type ForwardedNotifications struct {
 	reader *kafka.Tailer
 }
 
-// pushesBack is how far before its start a process that begins to work looks for
+// forwardedSpan is how far before its start a process that begins to work looks for
 // what was passed on: until then nobody may have been there to read it.
 const forwardedSpan = 2 * time.Minute
 
-// Pushes begins with what was passed on just before this call.
+// Forwarded begins with what was passed on just before this call.
 func (n *DeletionLog) Forwarded(ctx context.Context) (*ForwardedNotifications, error) {
 	p := &ForwardedNotifications{reader: n.opts.Cluster.Tailer(CheckpointTopic(n.opts.Name))}
 	if err := p.reader.Since(ctx, n.opts.Now().Add(-forwardedSpan)); err != nil {

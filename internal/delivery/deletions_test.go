@@ -22,7 +22,7 @@ func (w *world) delete(id string, at time.Time) {
 	}
 }
 
-// bury carries out what was recorded.
+// apply carries out what was recorded.
 func bury(t *testing.T, s *Store) int {
 	t.Helper()
 	if _, err := s.FollowDeletions(t.Context()); err != nil {
@@ -262,7 +262,7 @@ func TestOneTopicThatRefusesKeepsNoOtherWaiting(t *testing.T) {
 		}
 		err := s.Publish(func(p *Publication) error { _, err := p.ApplyDeletions(t.Context()); return err })
 		if !errors.As(err, &refused) || refused.Topic != "linkedin.leads.7130000000000000002" {
-			t.Fatalf("Bury = %v, want the refusal of the second topic", err)
+			t.Fatalf("ApplyDeletions = %v, want the refusal of the second topic", err)
 		}
 	}
 	w.wantHeld(topic, map[string]time.Time{})

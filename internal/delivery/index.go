@@ -2,7 +2,7 @@ package delivery
 
 import "math/bits"
 
-// held is a set of fingerprints: for each id that a topic holds, the latest
+// index is a set of fingerprints: for each id that a topic holds, the latest
 // submission (or deletion) of it. It is an open-addressing table of 16 bytes an
 // entry, cut into shards that grow one at a time and by little, so that its
 // memory stays near 22 bytes an entry even while it grows.
@@ -33,7 +33,7 @@ type slot struct {
 	value entryTime
 }
 
-// stamp is a moment in epoch milliseconds and what happened to the id then.
+// entryTime is a moment in epoch milliseconds and what happened to the id then.
 type entryTime int64
 
 func submitted(millis int64) entryTime { return entryTime(millis << 1) }

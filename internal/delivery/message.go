@@ -24,7 +24,7 @@ const (
 	HeaderDeletedAt   = "leadstream.deleted_at" // on a tombstone
 )
 
-// Via is how a lead came to be published.
+// Delivery is how a lead came to be published.
 type Delivery string
 
 const (

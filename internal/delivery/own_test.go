@@ -12,7 +12,7 @@ import (
 	"leadstream/internal/kafka"
 )
 
-func TestTroubleWithAnInternalTopicIsNotOneFormsAffair(t *testing.T) {
+func TestIssueWithAnInternalTopicIsNotOneFormsAffair(t *testing.T) {
 	denied := &kafka.TopicError{Topic: "leadstream.checkpoints", Index: -1, Err: &kafka.AuthorizationError{Resource: "topic", Name: "leadstream.checkpoints", Operation: "Read"}}
 	for _, tt := range []struct {
 		name string
@@ -32,7 +32,7 @@ func TestTroubleWithAnInternalTopicIsNotOneFormsAffair(t *testing.T) {
 		})
 	}
 	if ownTopic(nil) != nil {
-		t.Error("no trouble became one")
+		t.Error("no issue became one")
 	}
 }
 

@@ -37,7 +37,7 @@ func (s *Store) withoutPublished(ctx context.Context, deadLetters []DeadLetter) 
 	}), nil
 }
 
-// lacks reports whether a lane knows for certain that the topic has nothing of the id.
+// lacks reports whether a view knows for certain that the topic has nothing of the id.
 func (s *Store) lacks(topic string, d DeadLetter) bool {
 	at := d.SubmittedAt.UnixMilli()
 	for l := range s.views {
@@ -50,7 +50,7 @@ func (s *Store) lacks(topic string, d DeadLetter) bool {
 	return false
 }
 
-// findPublished notes which of the dead letters of one topic stand in it as leads.
+// lookUpPublished notes which of the dead letters of one topic stand in it as leads.
 func (s *Store) lookUpPublished(ctx context.Context, topic string, deadLetters []DeadLetter) error {
 	keys := map[string]map[time.Time]string{} // by id and submission
 	oldest := deadLetters[0].SubmittedAt

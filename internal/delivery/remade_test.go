@@ -19,7 +19,7 @@ import (
 
 const checkpoints = "leadstream.checkpoints"
 
-// owed is what a form of the source is owed.
+// deferred is what is deferred of a form.
 func (w *world) owed() checkpoint.DeferredWindow {
 	return checkpoint.DeferredWindow{From: w.now.Add(-time.Hour), To: w.now, Since: w.now, Reason: "its schema is not compatible"}
 }
@@ -40,7 +40,7 @@ func (w *world) tokensIn() {
 
 // TestACheckpointTopicThatAnotherMadeAnewEndsTheEpochAndCountsForNothing: it is
 // deleted under a connector, and the token store, which any process has, makes it
-// again before the next commit. That succeeds, into a topic that lacks what is owed:
+// again before the next commit. That succeeds, into a topic that lacks what is deferred:
 // a process that took it for its progress would have forgotten that.
 func TestACheckpointTopicThatAnotherMadeAnewEndsTheEpochAndCountsForNothing(t *testing.T) {
 	anotherMadeAnew(t, newWorld(t))
@@ -103,7 +103,7 @@ func TestAProcessKilledRightAfterItsTopicWasMadeAnewLeavesNoProgress(t *testing.
 		t.Fatal(err)
 	}
 	if _, state := w.epoch(); len(state.Sources) > 0 {
-		t.Errorf("progress without its debts counts: %+v", state)
+		t.Errorf("progress without its deferred windows counts: %+v", state)
 	}
 }
 

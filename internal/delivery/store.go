@@ -45,11 +45,11 @@ type Options struct {
 	InternalTopicConfig map[string]string
 	Adopt               bool // publish to topics that hold another installation's leads
 	Lookback            time.Duration
-	// MaxHeld bounds the ids that a lane keeps in memory, about 22 bytes each; 0 is 2,200,000.
+	// MaxHeld bounds the ids that a view keeps in memory, about 22 bytes each; 0 is 2,200,000.
 	MaxHeld int
 	// MaxDeadLetter bounds the value of a dead letter in bytes; 0 is 512 KiB.
 	MaxDeadLetter int
-	// SettleTime is how long the marker of an acknowledged commit may take to
+	// VisibleTime is how long the marker of an acknowledged commit may take to
 	// show before the topic counts as another one; 0 is 10 s.
 	VisibleTime time.Duration
 	Now         func() time.Time
@@ -70,7 +70,7 @@ type Store struct {
 	deletions deletionIndex              // what <name>.deletions says
 	deleted   *kafka.Tailer              // of that topic
 	pending   map[string]pendingDeletion // by id: deletions that may lack their tombstones
-	scans     map[string]*topicScan      // by topic: what they say of the graves
+	scans     map[string]*topicScan      // by topic: what they say of the pending deletions
 	refusals  map[string]Refusal         // by topics that did not take their tombstones
 	applied   checkpoint.Deletions       // how far they have been carried out
 	dead      map[string][]int           // keys of the dead letters to where they stand, nil until asked for
@@ -157,7 +157,7 @@ type State struct {
 	Organizations checkpoint.Organizations
 }
 
-// DebtID names a debt: what one form of one source is owed.
+// DeferredID names a deferred window: what is deferred of one form of one source.
 type DeferredID struct {
 	Source lead.Source
 	Form   string

@@ -48,7 +48,7 @@ func (e *TopicRecreatedError) Todo() string {
 	return "nothing, if that was meant; else `leadstream run --replay-from 365d` publishes again what LinkedIn still has"
 }
 
-// About is the one time that it happened, for fault.Trouble.
+// About is the one time that it happened, for fault.Issue.
 func (e *TopicRecreatedError) About() string { return e.Topic + " at " + e.At.String() }
 
 // Fault waits for a person, although the form goes on.
@@ -195,7 +195,7 @@ func (s *Store) create(ctx context.Context, names []string, found map[string]kaf
 func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
 // learn takes a topic into use: one that was just created is empty for every
-// lane, one that existed is asked what it can be trusted to remember.
+// view, one that existed is asked what it can be trusted to remember.
 func (s *Store) learn(ctx context.Context, name string, found map[string]kafka.TopicInfo, created error) error {
 	info, existed := found[name]
 	if !existed && errors.Is(created, kafka.ErrTopicExists) {

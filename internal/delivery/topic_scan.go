@@ -15,7 +15,7 @@ import (
 	"leadstream/internal/lead"
 )
 
-// scout is what a lead topic says of leads that were deleted. It is read before
+// topicScan is what a lead topic says of leads that were deleted. It is read before
 // the publication that makes the tombstones, which reads on where it ended: a busy
 // topic holds much, and nobody publishes meanwhile.
 type topicScan struct {
@@ -39,7 +39,7 @@ func newTopicScan(s *Store, topic string, pending []pendingDeletion) *topicScan 
 	return c
 }
 
-// knows reports whether it is these that the scout has looked for.
+// knows reports whether it is these that the topic scan has looked for.
 func (c *topicScan) knows(pending []pendingDeletion) bool {
 	for _, g := range pending {
 		if at, asked := c.asked[g.ID]; !asked || !at.Equal(g.At) {
@@ -49,7 +49,7 @@ func (c *topicScan) knows(pending []pendingDeletion) bool {
 	return len(pending) == len(c.asked)
 }
 
-// byTopic are the graves by topic. Without a form there was no lead of ours to
+// byTopic are the pending deletions by topic. Without a form there was no lead of ours to
 // tell of.
 func (s *Store) byTopic() map[string][]pendingDeletion {
 	topics := map[string][]pendingDeletion{}
@@ -61,7 +61,7 @@ func (s *Store) byTopic() map[string][]pendingDeletion {
 	return topics
 }
 
-// madeWith is how many partitions the topics of the graves had when we made them, 0
+// madeWith is how many partitions the topics of the pending deletions had when we made them, 0
 // where somebody else did.
 func (s *Store) madeWith(pending map[string][]pendingDeletion) map[string]int {
 	made := make(map[string]int, len(pending))
@@ -73,8 +73,8 @@ func (s *Store) madeWith(pending map[string][]pendingDeletion) map[string]int {
 	return made
 }
 
-// scouts look at the topics of the graves. What cannot be read is told by the
-// scout. It needs no mutex.
+// scan look at the topics of the pending deletions. What cannot be read is told by the
+// topic scan. It needs no mutex.
 func (s *Store) scan(ctx context.Context, pending map[string][]pendingDeletion, made map[string]int) map[string]*topicScan {
 	scans := make(map[string]*topicScan, len(pending))
 	var names []string
@@ -164,7 +164,7 @@ func note(said map[string]map[int]entryTime, id string, partition int, at entryT
 	said[id][partition] = max(said[id][partition], at)
 }
 
-// unburied are the deletions that the topic needs a tombstone for, each with the
+// unapplied are the deletions that the topic needs a tombstone for, each with the
 // partition: where the id belongs, and wherever else it stands. There is neither one
 // already nor a later submission of the response, which a tombstone behind it would
 // take away.

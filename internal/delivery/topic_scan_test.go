@@ -169,7 +169,7 @@ func TestATopicThatRefusesIsNotReadFromItsBeginningAgain(t *testing.T) {
 		}
 		return nil, nil, false
 	})
-	for range 5 { // and nobody buries it
+	for range 5 { // and nobody applies it
 		if pending, err := s.FollowDeletions(t.Context()); err != nil || pending != 1 {
 			t.Fatalf("FollowDeletions = %d, %v", pending, err)
 		}
@@ -222,7 +222,7 @@ func TestATopicThatCannotBeReadKeepsNoPublicationWaiting(t *testing.T) {
 		asked.Store(0)
 		var refused *RefusedError
 		if err := burying(); !errors.As(err, &refused) || asked.Load() > 0 {
-			t.Errorf("Bury = %v with %d requests, want a refusal that was known", err, asked.Load())
+			t.Errorf("ApplyDeletions = %v with %d requests, want a refusal that was known", err, asked.Load())
 		}
 		s.refusals[topic] = Refusal{Err: refused, Tries: 1} // the rest is over
 	}
@@ -255,6 +255,6 @@ func TestATopicThatIsRemovedMeanwhileNeedsNoTombstones(t *testing.T) {
 		err = s.Publish(func(p *Publication) error { _, err := p.ApplyDeletions(t.Context()); return err })
 	}
 	if pending, following := s.FollowDeletions(t.Context()); err != nil || following != nil || pending != 0 {
-		t.Errorf("Bury = %v, and %d deletions are pending (%v), want none", err, pending, following)
+		t.Errorf("ApplyDeletions = %v, and %d deletions are pending (%v), want none", err, pending, following)
 	}
 }

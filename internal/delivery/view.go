@@ -21,10 +21,10 @@ import (
 // themselves (LogAppendTime) make a margin necessary.
 const clockMargin = time.Hour
 
-// Lane is one line of work (live polling, one source's backlog, one replay) and
-// what it knows of the topics. What a lane has read from a topic it does not
-// read again while its windows move forward; what any lane commits enters all
-// of them. Everything a Lane does happens while its store's mutex is held, so
+// View is one line of work (live polling, one source's backlog, one replay) and
+// what it knows of the topics. What a view has read from a topic it does not
+// read again while its windows move forward; what any view commits enters all
+// of them. Everything a View does happens while its store's mutex is held, so
 // several goroutines may share one.
 type View struct {
 	store   *Store
@@ -40,15 +40,15 @@ type View struct {
 	superseded map[uint64]int64 // to the time of submission, in epoch milliseconds
 }
 
-// cover is the submission time for which everything that a topic holds is in
-// the lane's memory.
+// coverage is the submission time for which everything that a topic holds is in
+// the view's memory.
 type coverage struct {
 	from, to int64 // epoch milliseconds, half-open
 }
 
 func (c coverage) holds(from, to int64) bool { return c.from <= from && to <= c.to }
 
-// Ask is a question to the topics about the responses of one window.
+// Query is a question to the topics about the responses of one window.
 type Query struct {
 	Window lead.Window
 	// Fresh are the windows of which nothing was ever published: what a topic lacks
@@ -69,7 +69,7 @@ func (a *Query) IsFresh(t time.Time) bool {
 	return false
 }
 
-// Verdict is what the topics say of the responses of an Ask.
+// Diff is what the topics say of the responses of an Ask.
 type Diff struct {
 	// Missing are the responses to publish, in order of submission.
 	Missing []*lead.Response
@@ -85,7 +85,7 @@ type Diff struct {
 	Deleted int
 }
 
-// Lane makes a lane. replay is the id of a replay in mode all, else empty.
+// NewView makes a view. replay is the id of a replay in mode all, else empty.
 func (s *Store) NewView(replay string) *View {
 	l := &View{store: s, covered: map[string]coverage{}, seeds: map[string]maphash.Seed{}, replay: replay, superseded: map[uint64]int64{}}
 	if replay != "" {
@@ -97,7 +97,7 @@ func (s *Store) NewView(replay string) *View {
 	return l
 }
 
-// Close forgets what the lane knows.
+// Close forgets what the view knows.
 func (l *View) Close() {
 	l.store.mu.Lock()
 	defer l.store.mu.Unlock()
@@ -139,7 +139,7 @@ func groupByTopic(prefix string, responses []*lead.Response) map[string][]*lead.
 	return groups
 }
 
-// judge sorts one topic's responses, in order of submission, into the verdict.
+// classify sorts one topic's responses, in order of submission, into the verdict.
 func (l *View) classify(ctx context.Context, topic string, ask Query, group []*lead.Response, v *Diff) error {
 	state := l.store.topics[topic]
 	var missing []*lead.Response
@@ -182,7 +182,7 @@ func (l *View) wasReplayed(topic string, r *lead.Response) bool {
 	return done
 }
 
-// cover makes sure that the lane knows what the topic holds of the window.
+// load makes sure that the view knows what the topic holds of the window.
 func (l *View) load(ctx context.Context, topic string, w lead.Window) error {
 	from, to := w.From.UnixMilli(), w.To.UnixMilli()
 	if c, ok := l.covered[topic]; ok && c.holds(from, to) {
@@ -243,7 +243,7 @@ func (l *View) wasSuperseded(topic, id string, millis int64) bool {
 }
 
 // shorten halves the time that a cover reaches ahead, to keep memory bounded:
-// what lies behind is read again when the windows get there. A lane of more ids
+// what lies behind is read again when the windows get there. A view of more ids
 // than it may hold forgets the other topics first.
 func (l *View) shorten(c *coverage) {
 	latest := c.from
@@ -253,7 +253,7 @@ func (l *View) shorten(c *coverage) {
 	l.ids.keep(func(s entryTime) bool { return s.millis() >= c.from && s.millis() < c.to })
 }
 
-// confirm looks the missing responses up in a topic of which the lane knows
+// lookUp looks the missing responses up in a topic of which the view knows
 // only a part: a later submission or a deletion may stand in the other part.
 func (l *View) lookUp(ctx context.Context, topic string, missing []*lead.Response, v *Diff) ([]*lead.Response, error) {
 	type submission struct {
@@ -302,7 +302,7 @@ func (l *View) add(topic, id string, at entryTime, replay string) {
 	l.put(topic, id, at)
 }
 
-// Forget drops what the lane knows of submissions before t, which none of its
+// Forget drops what the view knows of submissions before t, which none of its
 // windows reaches any more; it does the work only when there is much to gain.
 func (l *View) Forget(t time.Time) {
 	l.store.mu.Lock()

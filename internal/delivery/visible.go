@@ -12,7 +12,7 @@ import (
 	"leadstream/internal/kafka"
 )
 
-// settle waits until our last commit to the topic is readable: an acknowledged
+// waitVisible waits until our last commit to the topic is readable: an acknowledged
 // commit is decided, but perhaps not visible yet. What others write behind it
 // does not make it so. One whose end Kafka seems to have lost is sealed, and so is
 // what the process before us left where that could not be seen when we began.
@@ -69,7 +69,7 @@ func (s *Store) waitVisible(ctx context.Context, topic string) error {
 // errUnsettled is of kind Retry: to go on would be to miss what we published.
 var errUnsettled = errors.New("our last commit is acknowledged and not readable yet")
 
-// seal ends what our commits may have left open: until it is ended no consumer
+// endHangingIn ends what our commits may have left open: until it is ended no consumer
 // passes it.
 func (s *Store) endHangingIn(ctx context.Context, topic string) error {
 	open := []string{CheckpointTopic(s.opts.Name)}

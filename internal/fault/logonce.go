@@ -5,15 +5,15 @@ import (
 	"fmt"
 )
 
-// Trouble tells which errors of one piece of work are worth a line while it
-// keeps failing: the first that time may mend (of each subject, where such errors
+// LogOnce tells which errors of one piece of work are worth a line while it
+// keeps failing: the first that time may fix (of each subject, where such errors
 // tell theirs by About() string), and each that a person must act upon, once. The zero value is ready; it is not safe for concurrent use.
 type LogOnce struct {
 	said map[string]bool
 }
 
 // New reports whether err was not said since the last Reset. Two errors are one
-// trouble when a person has the same to do: kind, type and, where an error tells
+// issue when a person has the same to do: kind, type and, where an error tells
 // it by About() string, subject are the same, whatever the texts.
 func (t *LogOnce) New(err error) bool {
 	key := about(err)

@@ -26,7 +26,7 @@ func TestWhatAPersonMustActUponIsSaidWhenItIsMet(t *testing.T) {
 		new bool
 	}{
 		{errors.New("503"), true},
-		{errors.New("504"), false}, // time mends both
+		{errors.New("504"), false}, // time fixes both
 		{fmt.Errorf("polling: %w", &refusal{"topic a", "request 1"}), true},
 		{&refusal{"topic a", "request 2"}, false},
 		{&refusal{"topic b", "request 3"}, true}, // another thing to do
@@ -42,6 +42,6 @@ func TestWhatAPersonMustActUponIsSaidWhenItIsMet(t *testing.T) {
 	}
 	trouble.Reset()
 	if !trouble.New(errors.New("503")) {
-		t.Error("a trouble that begins again is not said")
+		t.Error("an issue that begins again is not said")
 	}
 }

@@ -78,7 +78,7 @@ func TestFollowerHandsOutEachRecordOnce(t *testing.T) {
 	if err := c.Append(t.Context(), message("a", "4")); err != nil {
 		t.Fatal(err)
 	}
-	trouble := errors.New("trouble")
+	trouble := errors.New("issue")
 	if _, err := tailer.Next(t.Context(), func(*Record) error { return trouble }); !errors.Is(err, trouble) {
 		t.Fatalf("Next = %v, want fn's error", err)
 	}

@@ -21,7 +21,7 @@ const (
 	overdue = 10 * time.Second
 )
 
-// unshown is what was written to a partition and not seen to be ended there yet.
+// awaitingMarker is what was written to a partition and not seen to be ended there yet.
 type awaitingMarker struct {
 	last int64 // offset
 	at   time.Time
@@ -89,7 +89,7 @@ func (p *Producer) settleOverdue(ctx context.Context) error {
 	return nil
 }
 
-// endUnshown ends what hangs in the partitions, as it was ended before.
+// endAwaiting ends what hangs in the partitions, as it was ended before.
 func (p *Producer) endAwaiting(ctx context.Context, partitions []TopicPartition) error {
 	if _, err := p.endHanging(ctx, topicsIn(partitions)); err != nil {
 		return err

@@ -60,7 +60,7 @@ func before(a, b *kafkago.GroupMember) bool {
 	return a.ID < b.ID
 }
 
-// claim reads a member's user data; what a later release writes behind it, or
+// assignment reads a member's user data; what a later release writes behind it, or
 // in another format, is no claim of this format.
 func assignment(data []byte) int32 {
 	if len(data) < 5 || data[0] != 1 {

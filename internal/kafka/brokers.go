@@ -72,7 +72,7 @@ func (c *Cluster) Brokers(ctx context.Context) ([]Broker, error) {
 	return brokers, nil
 }
 
-// meet asks a broker what it serves.
+// setBroker asks a broker what it serves.
 func (c *Cluster) setBroker(ctx context.Context, b *Broker) {
 	msg, err := c.pool.exchange(ctx, b.Address, &versionsRequest{clientID: c.pool.dialer.clientID})
 	if err == nil && msg.(*versionsResponse).code != 0 {

@@ -133,7 +133,7 @@ func (c *Cluster) askAny(ctx context.Context, req protocol.Message) (protocol.Me
 	return nil, last
 }
 
-// telling ranks errors by how likely they are what a person has to mend.
+// telling ranks errors by how likely they are what a person has to fix.
 func telling(err error) int {
 	if _, refused := errors.AsType[*AuthenticationError](err); refused {
 		return 2
@@ -168,7 +168,7 @@ func (c *Cluster) askController(ctx context.Context, req protocol.Message) (prot
 	return c.askBroker(ctx, id, req)
 }
 
-// persist repeats do while its error is retriable and patience lasts. Between
+// retry repeats do while its error is retriable and patience lasts. Between
 // attempts it asks again which brokers there are, since the one that failed
 // may have been replaced.
 func (c *Cluster) retry(ctx context.Context, op string, do func(context.Context) error) error {

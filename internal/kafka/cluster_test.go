@@ -197,9 +197,9 @@ func TestCreatedTopicsAreNamedOneByOne(t *testing.T) {
 	}
 }
 
-// TestTopicsPassTheirTroubles: retriable answers are waited for, and refusals
+// TestTopicsPassTheirIssues: retriable answers are waited for, and refusals
 // name what is missing.
-func TestTopicsPassTheirTroubles(t *testing.T) {
+func TestTopicsPassTheirIssues(t *testing.T) {
 	c, f := fake(t)
 	refuse(f, protocol.CreateTopics, codeNotController, codeRequestTimedOut, codeQuotaExceeded, -1)
 	create(t, c, 1, "a")

@@ -44,7 +44,7 @@ func TestTheEndsOfManyTopicsAreOneRequestToEachLeader(t *testing.T) {
 	}
 	refuse(f, protocol.ListOffsets, codeNotLeader, -1)
 	if again, err := c.Ends(t.Context(), topics); err != nil || len(again) != 60 {
-		t.Errorf("after troubles Ends = %d partitions, %v", len(again), err)
+		t.Errorf("after issues Ends = %d partitions, %v", len(again), err)
 	}
 	if err := f.DeleteTopic("topic-07"); err != nil {
 		t.Fatal(err)

@@ -81,7 +81,7 @@ func (e *FencedError) Unwrap() error        { return e.Err }
 func (e *FencedError) Fault() fault.Kind { return fault.Fatal }
 
 // GroupRefusedError: the consumer group does not take this process, for a reason that
-// time does not mend. It is tried again all the same; its kind is Pause.
+// time does not fix. It is tried again all the same; its kind is Pause.
 type GroupRefusedError struct {
 	Group string
 	What  string // a person can do about it
@@ -122,7 +122,7 @@ func (e *UnreachableError) Fault() fault.Kind { return fault.Retry }
 
 // AuthenticationError: the broker was reached and does not accept who we are,
 // or we do not accept who it is: SASL refused, certificate not trusted. Its
-// kind is Pause: a person has to mend the configuration on one of the sides.
+// kind is Pause: a person has to fix the configuration on one of the sides.
 type AuthenticationError struct {
 	Broker string // host:port
 	Hint   string // what to look at
@@ -155,7 +155,7 @@ func (e *AuthorizationError) Error() string {
 		e.Operation, e.Resource, e.Name, e.Operation, e.Resource, e.Name)
 }
 
-// About is the permission that is missing, for fault.Trouble.
+// About is the permission that is missing, for fault.Issue.
 func (e *AuthorizationError) About() string { return e.Operation + " on " + e.Resource + " " + e.Name }
 
 func topicPermission(topic, operation string) *AuthorizationError {
@@ -215,7 +215,7 @@ func (e *TopicError) Fault() fault.Kind {
 
 // RefusedError: the broker answered with a code that no repetition changes and
 // that no other type here describes. Its kind is Fatal for a transaction
-// timeout above the broker's bound, which only another configuration mends, Retry
+// timeout above the broker's bound, which only another configuration fixes, Retry
 // for an error of the broker's own that it has no name for, else Pause: a person has
 // to look.
 type RefusedError struct {
@@ -244,7 +244,7 @@ func (e *RefusedError) Fault() fault.Kind {
 	}
 }
 
-// About is what was refused, for fault.Trouble.
+// About is what was refused, for fault.Issue.
 func (e *RefusedError) About() string { return e.Op + " " + e.Code.String() }
 
 // codeError is an answer on its way to one of the types above.

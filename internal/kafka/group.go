@@ -142,7 +142,7 @@ func (c *Cluster) beat(ctx context.Context, gen *kafkago.Generation) bool {
 	return err == nil && heartbeatCode(msg) == 0
 }
 
-// beatCode is the code of a heartbeat's answer. kafka-go v0.4.51 takes the error
+// heartbeatCode is the code of a heartbeat's answer. kafka-go v0.4.51 takes the error
 // code of Heartbeat and LeaveGroup for the first half of the throttle time, which
 // stands before it, so that it is always 0: the code is what is left of its
 // throttle time. Source: Apache Kafka protocol guide, Heartbeat v1, LeaveGroup v1.
@@ -150,7 +150,7 @@ func heartbeatCode(m protocol.Message) Code {
 	return Code(int16(m.(*heartbeat.Response).ThrottleTimeMs))
 }
 
-// depart tells the coordinator that a member is gone. kafka-go tries once, and
+// leaveGroup tells the coordinator that a member is gone. kafka-go tries once, and
 // not at all when its join was cut off or when it is closed while it has an
 // error to report. A member that the coordinator does not know is gone too.
 func (c *Cluster) leaveGroup(ctx context.Context, group, member string) error {

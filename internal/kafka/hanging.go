@@ -155,7 +155,7 @@ func (p *Producer) hanging(ctx context.Context, topics []string) (found []hung, 
 	return found, seen, nil
 }
 
-// undecided are the partitions of the topics whose last stable offset, First, is
+// belowStable are the partitions of the topics whose last stable offset, First, is
 // below their high watermark, End: some transaction there has no end. seen are all
 // that could be looked at. It takes two requests per broker, however many the topics
 // are.

@@ -166,7 +166,7 @@ func (m *member) unreached(err error) {
 	m.cfg.OnReach(err)
 }
 
-// refusedByGroup is what to do about an answer of the group that time does not mend;
+// refusedByGroup is what to do about an answer of the group that time does not fix;
 // empty for any other error.
 func refusedByGroup(err error) string {
 	switch {

@@ -55,7 +55,7 @@ func TestTwoReplicasMustHaveWhatCountsAsWritten(t *testing.T) {
 	}
 }
 
-// TestTheNumberOfReplicasIsAskedUntilItIsTold: troubles of the moment must not
+// TestTheNumberOfReplicasIsAskedUntilItIsTold: issues of the moment must not
 // leave a topic with less than was promised.
 func TestTheNumberOfReplicasIsAskedUntilItIsTold(t *testing.T) {
 	for _, trouble := range []Code{codeNotController, codeRequestTimedOut, codeQuotaExceeded, -1} {

@@ -148,9 +148,9 @@ func TestReadFrom(t *testing.T) {
 	}
 }
 
-// TestReadGoesThroughTroubles: what passes is waited for; what does not is
+// TestReadGoesThroughIssues: what passes is waited for; what does not is
 // named by its type.
-func TestReadGoesThroughTroubles(t *testing.T) {
+func TestReadGoesThroughIssues(t *testing.T) {
 	c, f := fake(t)
 	create(t, c, 3, "a")
 	p := producer(t, c, "tx")
@@ -165,7 +165,7 @@ func TestReadGoesThroughTroubles(t *testing.T) {
 	refuse(f, protocol.Fetch, codeNotLeader, -1, codeStorageError, codeUnknownLeaderEpoch)
 	refuse(f, protocol.ListOffsets, codeNotLeader, -1, codeLeaderNotAvailable, codeOffsetNotAvailable)
 	if got := sorted(); !slices.Equal(got, want) {
-		t.Errorf("after troubles: %v", got)
+		t.Errorf("after issues: %v", got)
 	}
 	loseAnswers(t, c, protocol.Fetch, 2)
 	if got := sorted(); !slices.Equal(got, want) {

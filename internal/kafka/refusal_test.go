@@ -16,9 +16,9 @@ import (
 	"leadstream/internal/fault"
 )
 
-// TestNoAnswerThatTimeDoesNotMendIsWaitedForAsIfItDid: every code of the protocol either
+// TestNoAnswerThatTimeDoesNotFixIsWaitedForAsIfItDid: every code of the protocol either
 // may pass, and is asked again, or waits for a person who is told, or ends the program.
-func TestNoAnswerThatTimeDoesNotMendIsWaitedForAsIfItDid(t *testing.T) {
+func TestNoAnswerThatTimeDoesNotFixIsWaitedForAsIfItDid(t *testing.T) {
 	for code := Code(-1); code < 140; code++ {
 		if code == 0 {
 			continue
@@ -73,7 +73,7 @@ func TestACodeThatDoesNotPassSaysWhatToLookAt(t *testing.T) {
 }
 
 // TestWhatIsNoBrokerIsToldAlsoWhereOthersAreAway: it is likelier what a person has to
-// mend.
+// fix.
 func TestWhatIsNoBrokerIsToldAlsoWhereOthersAreAway(t *testing.T) {
 	closed := listen(t, func(net.Conn) {})
 	closed.Close()

@@ -8,7 +8,7 @@ import (
 	"time"
 )
 
-// Follower reads what comes to a topic, piece by piece, each committed record
+// Tailer reads what comes to a topic, piece by piece, each committed record
 // once: also those of a transaction that was open when it read on, however many
 // others have written behind it since. It is not safe for concurrent use.
 type Tailer struct {
@@ -36,10 +36,10 @@ type Mark struct {
 	Time   time.Time
 }
 
-// Follower makes a follower that begins with the first record of the topic.
+// Tailer makes a follower that begins with the first record of the topic.
 func (c *Cluster) Tailer(topic string) *Tailer { return &Tailer{cluster: c, topic: topic} }
 
-// Exact has a topic taken for another one also when it has grown to where the one
+// DetectRecreation has a topic taken for another one also when it has grown to where the one
 // before ended, which Offsets do not tell: when the last record that was handed
 // out is not there any more. Where compaction may take that record the topic is
 // read from its beginning for it.
@@ -48,7 +48,7 @@ func (f *Tailer) DetectRecreation() *Tailer {
 	return f
 }
 
-// Expect says that the topic exists: that it is missing is not believed of one
+// MustExist says that the topic exists: that it is missing is not believed of one
 // broker.
 func (f *Tailer) MustExist() { f.existed = true }
 

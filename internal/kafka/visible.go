@@ -5,7 +5,7 @@ import (
 	"fmt"
 )
 
-// Decided reports whether what stands at these offsets, by partition, belongs to
+// MarkersVisible reports whether what stands at these offsets, by partition, belongs to
 // no transaction that is still open to readers: its marker stands behind it, or
 // there never was one. An acknowledged commit is decided, but its markers take a
 // moment, in which others may write behind it. The topic must reach beyond the

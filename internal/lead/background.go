@@ -4,7 +4,7 @@ import "context"
 
 type backgroundKey struct{}
 
-// Background marks work that can wait: backfill, replay, debts, discovery. Where
+// Background marks work that can wait: backfill, replay, deferred windows, discovery. Where
 // something is short, such as the requests that LinkedIn allows in a day, live
 // work goes first; work whose context says nothing is live.
 func Background(ctx context.Context) context.Context {

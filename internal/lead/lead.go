@@ -64,11 +64,11 @@ func (w Window) String() string {
 	return fmt.Sprintf("[%s, %s)", FormatTime(w.From), FormatTime(w.To))
 }
 
-// StampLayout is RFC 3339 with milliseconds, the way times are written in
+// TimeLayout is RFC 3339 with milliseconds, the way times are written in
 // headers, logs and keys.
 const TimeLayout = "2006-01-02T15:04:05.000Z07:00"
 
-// Stamp formats a time in UTC with milliseconds.
+// FormatTime formats a time in UTC with milliseconds.
 func FormatTime(t time.Time) string { return t.UTC().Format(TimeLayout) }
 
 // FromMillis is the UTC time of epoch milliseconds, LinkedIn's unit for times.
@@ -214,5 +214,5 @@ type Fault struct {
 	Problem string // why; never quotes the value
 }
 
-// AppendStamp appends Stamp(t) to b.
+// AppendTime appends Stamp(t) to b.
 func AppendTime(b []byte, t time.Time) []byte { return t.UTC().AppendFormat(b, TimeLayout) }

@@ -117,7 +117,7 @@ func (l *limits) admit(ctx context.Context, endpoint string, turned bool) error 
 	return nil
 }
 
-// barred says why no request at all must be made to the endpoint now: a
+// suspended says why no request at all must be made to the endpoint now: a
 // *BudgetError, or an *APIError of 429 while the pause after one lasts.
 func (l *limits) barred(endpoint string, g *gate, now time.Time) error {
 	switch allowance := l.allowance(g); {

@@ -57,7 +57,7 @@ func (e *APIError) Error() string {
 	return b.String()
 }
 
-// Todo is what to do about it, read by fault.TodoOf; empty for what time mends.
+// Todo is what to do about it, read by fault.TodoOf; empty for what time fixes.
 func (e *APIError) Todo() string {
 	switch {
 	case e.Status == http.StatusUpgradeRequired, e.Code == codeVersionMissing:
@@ -226,7 +226,7 @@ func (e *BudgetError) Todo() string {
 	return "nothing: it goes on by itself then; if that is too late, poll less often or ask LinkedIn for a higher limit"
 }
 
-// About is the limit, for fault.Trouble.
+// About is the limit, for fault.Issue.
 func (e *BudgetError) About() string { return "the limit of " + e.Endpoint }
 
 // Fault is Retry.

@@ -69,7 +69,7 @@ const (
 )
 
 // do asks until there is an answer that parse accepts, a refusal that repeating
-// cannot mend, or three tries have failed for the moment. parse gets the whole
+// cannot fix, or three tries have failed for the moment. parse gets the whole
 // body of a 2xx; a problem it reports counts as such a failure. It may be
 // called again, and must then start anew. Where the day's requests are spread it
 // waits for its turn first.

@@ -277,8 +277,8 @@ func TestRefusedCountIsHalvedAndRemembered(t *testing.T) {
 	})
 }
 
-// TestA400ThatNoSizeMendsIsReturned, and does not shrink the pages for ever.
-func TestA400ThatNoSizeMendsIsReturned(t *testing.T) {
+// TestA400ThatNoSizeFixesIsReturned, and does not shrink the pages for ever.
+func TestA400ThatNoSizeFixesIsReturned(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		l := newFakeList(60)
 		l.most = 1

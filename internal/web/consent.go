@@ -30,14 +30,14 @@ type Consent interface {
 	// AuthorizeURL is the address of LinkedIn's consent page, with a state that
 	// is signed over browserBinding: an unguessable text that this server keeps
 	// in a cookie of the browser. The error is a *ConsentError where a person can
-	// mend what a consent would come to grief over.
+	// fix what a consent would come to grief over.
 	AuthorizeURL(ctx context.Context, browserBinding string) (string, error)
 	// Callback finishes a consent from the parameters of the redirect.
 	// browserBinding is the cookie's, "" when the browser sent none: a state
 	// that was signed over a binding must then be refused, one that was issued
 	// without (leadstream auth login) is good. The error is ErrForeignState for
 	// a state that is not ours, in a *ConsentError where more is known of it; a
-	// *ConsentError for what a person can mend; any
+	// *ConsentError for what a person can fix; any
 	// other is told as a failure whose cause stands in the log.
 	Callback(ctx context.Context, params url.Values, browserBinding string) error
 	// Disconnect removes the stored token.

@@ -40,7 +40,7 @@ type guesser struct {
 	known bool
 }
 
-// guesses limits how often a wrong password may be tried. Right ones cost
+// loginAttempts limits how often a wrong password may be tried. Right ones cost
 // nothing, but wait for their turn as well, else the limit would limit nothing.
 // Safe for concurrent use.
 type loginAttempts struct {

@@ -205,7 +205,7 @@ func redirect(w http.ResponseWriter, to string) {
 
 // todoOf is what to do about an error of somebody's request.
 func todoOf(err error) string {
-	return cmp.Or(fault.TodoOf(err), "mend what the error names, then try again")
+	return cmp.Or(fault.TodoOf(err), "fix what the error names, then try again")
 }
 
 // fail answers what went wrong on our side.

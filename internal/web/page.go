@@ -141,7 +141,7 @@ func (s *Server) statusPage(v View, ready Readiness) statusPage {
 	return p
 }
 
-// judge finds out what is amiss, and what to say first.
+// summarize finds out what is amiss, and what to say first.
 func (p *statusPage) summarize() {
 	p.Problems, p.Verdict, p.Needs = p.problems(), OK, 0
 	if p.Starting {
@@ -188,7 +188,7 @@ func (p statusPage) Button() string {
 	return "Connect LinkedIn"
 }
 
-// NeedsConsent reports whether a problem is mended by the consent: then the button
+// NeedsConsent reports whether a problem is recovered by the consent: then the button
 // stands beside it.
 func (p statusPage) NeedsConsent() bool {
 	return p.Connect && slices.ContainsFunc(p.Problems, func(x Problem) bool {

@@ -30,7 +30,7 @@ const (
 	partSource      = "source"
 )
 
-// lasting is how long something that time mends goes on before it is a problem.
+// lasting is how long something that time fixes goes on before it is a problem.
 const lasting = 3 * time.Minute
 
 // mostProblems bounds those of one part; the rest is told in one line.
@@ -224,7 +224,7 @@ func (c *collector) deadLetters() {
 	if !d.Last.IsZero() {
 		text += ", the last " + c.page.Ago(d.Last)
 	}
-	c.add(Failing, partDeadLetters, text, "see why with `leadstream deadletters list`; once that is mended, stop leadstream, run `leadstream deadletters retry` and start it again")
+	c.add(Failing, partDeadLetters, text, "see why with `leadstream deadletters list`; once that is fixed, stop leadstream, run `leadstream deadletters retry` and start it again")
 }
 
 // errors are those that nothing above tells of.

@@ -91,13 +91,13 @@ func (c chance) view() (View, []Degradation) {
 	v.Budget.Paced, v.Budget.Note = c.IntN(2) > 0, c.text("paced")
 	for range c.IntN(4) {
 		part := []string{"kafka", "registry", "linkedin", "consent", "replay", alpen, "3001", "urn:li:organization:404"}[c.IntN(8)]
-		v.Errors = append(v.Errors, Error{Part: part, State: []State{"", Failing, Waiting}[c.IntN(3)], Text: "refused", Todo: c.text("mend it"), Over: !c.amiss(2),
+		v.Errors = append(v.Errors, Error{Part: part, State: []State{"", Failing, Waiting}[c.IntN(3)], Text: "refused", Todo: c.text("fix it"), Over: !c.amiss(2),
 			Time: noon, Since: noon.Add(-time.Duration(c.IntN(10)) * time.Minute)})
 	}
 	var degraded []Degradation
 	for _, part := range []string{"kafka", "registry", "schemas", "consent", "role", "source", "form", "something new"} {
 		if c.amiss(6) {
-			degraded = append(degraded, Degradation{Part: part, Reason: part + " is amiss", Todo: c.text("mend it")})
+			degraded = append(degraded, Degradation{Part: part, Reason: part + " is amiss", Todo: c.text("fix it")})
 		}
 	}
 	return v, degraded
@@ -205,7 +205,7 @@ func TestAThousandReasonsAreAFewLines(t *testing.T) {
 	v := sampleView()
 	v.Forms = nil
 	for i := range 1000 {
-		v.Forms = append(v.Forms, Form{ID: fmt.Sprint(5000 + i), Owner: alpen, State: Failing, Problem: fmt.Sprint("reason number ", i), Todo: "mend it"})
+		v.Forms = append(v.Forms, Form{ID: fmt.Sprint(5000 + i), Owner: alpen, State: Failing, Problem: fmt.Sprint("reason number ", i), Todo: "fix it"})
 	}
 	list := problemsOf(t, v)
 	if last := list[len(list)-1]; len(list) != mostProblems || !strings.HasPrefix(last.Text, "993 more") || last.State != Failing {
@@ -300,7 +300,7 @@ func TestTheTileCountsWhatWaits(t *testing.T) {
 	}
 }
 
-func TestWhatTimeMendsIsAProblemOnlyOnceItLasts(t *testing.T) {
+func TestWhatTimeFixesIsAProblemOnlyOnceItLasts(t *testing.T) {
 	v := sampleView()
 	v.Errors = []Error{{Part: "linkedin", State: Waiting, Text: "LinkedIn answered 503", Todo: "nothing for now", Time: noon, Since: noon.Add(-time.Minute)}}
 	if list := problemsOf(t, v); len(list) != 0 {

@@ -73,7 +73,7 @@ func troubledView() View {
 	return v
 }
 
-// troubles is what /readyz says of troubledView.
+// issues is what /readyz says of troubledView.
 func issues() []Degradation {
 	return []Degradation{
 		{Part: "role", Reason: nord + " cannot be read: the role ADMINISTRATOR or CONTENT_ADMINISTRATOR is missing", Todo: "have an administrator of the LinkedIn page give it under Admin tools, Manage admins"},

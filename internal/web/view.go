@@ -141,7 +141,7 @@ type Form struct {
 	Todo    string `json:"todo,omitzero"`
 	// Cause is the part that the problem is about; may be empty.
 	Cause string `json:"cause,omitzero"`
-	// Owed: leads wait for this form to be mended.
+	// Waiting: leads wait for this form to be recovered.
 	Waiting bool `json:"owed,omitzero"`
 }
 
@@ -225,7 +225,7 @@ type Error struct {
 	Part  string `json:"part"` // kafka, registry, schemas, linkedin, consent, replay, an organization's URN, a form's id
 	Text  string `json:"text"`
 	Todo  string `json:"todo,omitzero"`
-	// Over: it has mended since.
+	// Over: it has recovered since.
 	Over bool `json:"over,omitzero"`
 }
 

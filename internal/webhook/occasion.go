@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// occasion says when something that may happen any number of times is worth a
+// eventKind says when something that may happen any number of times is worth a
 // line in the log. Safe for concurrent use.
 type eventKind struct {
 	every time.Duration

@@ -5,13 +5,13 @@ import (
 	"time"
 )
 
-// Trouble is why notifications that LinkedIn signed are thrown away.
+// Issue is why notifications that LinkedIn signed are thrown away.
 type Issue struct {
 	Reason string // without what a notification holds
 	Todo   string // what to do
 }
 
-// troubleLife is how long after the last notification that was thrown away that
+// issueLife is how long after the last notification that was thrown away that
 // is told, when none comes that is taken: some installations get one a day.
 const issueLife = 24 * time.Hour
 
@@ -50,6 +50,6 @@ func (f *fate) is() (Issue, bool) {
 	return f.trouble, true
 }
 
-// Trouble is why the last notification that LinkedIn signed was thrown away; false
+// Issue is why the last notification that LinkedIn signed was thrown away; false
 // when it was taken, or when none came.
 func (r *Receiver) Issue() (Issue, bool) { return r.fate.is() }

@@ -45,7 +45,7 @@ func TestWhatLinkedInSignedIsNotThrownAwayInSilence(t *testing.T) {
 			}
 			trouble, is := b.Issue()
 			if !is || !strings.Contains(trouble.Reason, c.says) || !strings.Contains(trouble.Todo, c.todo) {
-				t.Errorf("Trouble = %+v, %v", trouble, is)
+				t.Errorf("Issue = %+v, %v", trouble, is)
 			}
 			if n := b.logs.FilterLevelExact(zap.ErrorLevel).Len() + b.logs.FilterLevelExact(zap.WarnLevel).Len(); n != 1 || b.outcome(c.outcome) != 10 {
 				t.Errorf("it was said %d times and counted %d times as %s, want 1 and 10", n, b.outcome(c.outcome), c.outcome)
@@ -72,7 +72,7 @@ func TestWhatLinkedInSignedIsNotThrownAwayInSilence(t *testing.T) {
 }
 
 // What anybody may send degrades nothing, whatever it is signed with that he can have.
-func TestStrangersBringNoTroubleAbout(t *testing.T) {
+func TestStrangersBringNoIssueAbout(t *testing.T) {
 	b := newBench(t, nil)
 	code := "0123456789abcdef"
 	w := httptest.NewRecorder()
@@ -87,17 +87,17 @@ func TestStrangersBringNoTroubleAbout(t *testing.T) {
 		}
 	}
 	if trouble, is := b.Issue(); is {
-		t.Errorf("Trouble = %+v", trouble)
+		t.Errorf("Issue = %+v", trouble)
 	}
 }
 
-func TestTroubleThatIsADayOldIsOver(t *testing.T) {
+func TestIssueThatIsADayOldIsOver(t *testing.T) {
 	now := occurredAt
 	b := newBench(t, func(o *Options) { o.Now = func() time.Time { return now } })
 	b.deliver(example, bareSignature)
 	now = now.Add(issueLife + time.Second)
 	if trouble, is := b.Issue(); is {
-		t.Errorf("Trouble = %+v", trouble)
+		t.Errorf("Issue = %+v", trouble)
 	}
 }
 
@@ -116,6 +116,6 @@ func TestWhatIsIgnoredIsNamedInTheLog(t *testing.T) {
 		t.Errorf("said: %v, want once an hour, with the type", lines)
 	}
 	if _, is := b.Issue(); is {
-		t.Error("it is trouble")
+		t.Error("it is issue")
 	}
 }

@@ -185,7 +185,7 @@ func (r *Receiver) deliver(w http.ResponseWriter, req *http.Request) (outcome st
 }
 
 // judge says what a delivery is. What LinkedIn signed and is thrown away all the same
-// is trouble, since it may be so with all that come.
+// is issue, since it may be so with all that come.
 func (r *Receiver) judge(body []byte, its authenticity) (n lead.Notification, outcome string, status int) {
 	n, err := read(body)
 	other := errors.Is(err, errOther)
