@@ -274,3 +274,6 @@ func earlier(a, b time.Time) time.Time {
 	}
 	return a
 }
+
+// sameBacklog reports whether both list the same as still to be done.
+func (p Progress) sameBacklog(other Progress) bool { return slices.Equal(p.Backlog, other.Backlog) }
