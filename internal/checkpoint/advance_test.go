@@ -9,7 +9,7 @@ import (
 	"leadstream/internal/lead"
 )
 
-func keys(r Records) []string { return slices.Sorted(maps.Keys(r)) }
+func recordKeys(r Records) []string { return slices.Sorted(maps.Keys(r)) }
 
 // Each advance moves its own part of the state, also where the others have moved since
 // its window was read.
@@ -64,7 +64,7 @@ func TestEachAdvanceMovesItsOwnPartAlone(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			before := begin()
 			s := before.Clone()
-			if got := keys(tt.advance.On(s, 5)); !slices.Equal(got, tt.keys) || !tt.check(s) {
+			if got := recordKeys(tt.advance.On(s, 5)); !slices.Equal(got, tt.keys) || !tt.check(s) {
 				t.Errorf("records %v, want %v; the state is %+v", got, tt.keys, s)
 			}
 			if p := before.Sources[src]; !p.Live.Equal(t0) || len(before.Deferred) != 1 || before.Replays["r"].Leads != 0 {
