@@ -113,7 +113,7 @@ type DeferredDone struct {
 // On implements Advance.
 func (a DeferredDone) On(s *State, _ int) Records {
 	left := s.Deferred[a.ID].Reconciled(a.Part, a.Bound, a.ReadAt)
-	key := DebtKey(a.ID.Source, a.ID.Form)
+	key := DeferredKey(a.ID.Source, a.ID.Form)
 	if len(left.Ranges) == 0 {
 		delete(s.Deferred, a.ID)
 		return Records{key: nil}

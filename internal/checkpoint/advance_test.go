@@ -19,7 +19,7 @@ func TestEachAdvanceMovesItsOwnPartAlone(t *testing.T) {
 		s := NewState()
 		s.Sources[src] = Start(t0, 10*time.Hour, ladder)
 		s.Replays["r"] = Replay{From: hours(-20, 0).From, To: hours(-20, -2).To, Mode: All, Next: map[string]time.Time{src.String(): hours(-20, 0).From}}
-		s.Deferred[DeferredID{src, "7"}], _ = Debt{}.Defer(t0, Bound{}, 1)
+		s.Deferred[DeferredID{src, "7"}], _ = DeferredWindow{}.Defer(t0, Bound{}, 1)
 		return s
 	}
 	_, after := begin().Sources[src].Poll(ladder, t0.Add(time.Minute), t0.Add(time.Minute))
@@ -57,9 +57,9 @@ func TestEachAdvanceMovesItsOwnPartAlone(t *testing.T) {
 				return slices.Equal(covered(s.Sources[src]), []lead.Window{hours(-10, -9), hours(-8, 0)})
 			}},
 		{"what is deferred", DeferredDone{ID: DeferredID{src, "7"}, Part: hours(-1, 1), ReadAt: 2},
-			[]string{DebtKey(src, "7")}, func(s *State) bool { return len(s.Deferred) == 0 }},
+			[]string{DeferredKey(src, "7")}, func(s *State) bool { return len(s.Deferred) == 0 }},
 		{"what was deferred again since it was read", DeferredDone{ID: DeferredID{src, "7"}, Part: hours(-1, 1), ReadAt: 0},
-			[]string{DebtKey(src, "7")}, func(s *State) bool { return len(s.Deferred) == 1 }},
+			[]string{DeferredKey(src, "7")}, func(s *State) bool { return len(s.Deferred) == 1 }},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			before := begin()

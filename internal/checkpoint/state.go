@@ -17,7 +17,7 @@ type State struct {
 	// process that wrote it.
 	Recorded  map[lead.Source]time.Time
 	Replays   map[string]Replay
-	Deferred  map[DeferredID]Debt
+	Deferred  map[DeferredID]DeferredWindow
 	Forms     map[string]Form  // by form
 	Topics    map[string]Topic // by form
 	Requests  Requests
@@ -38,7 +38,7 @@ type DeferredID struct {
 // NewState is the state of an empty topic.
 func NewState() *State {
 	return &State{Sources: map[lead.Source]Progress{}, Recorded: map[lead.Source]time.Time{}, Replays: map[string]Replay{},
-		Deferred: map[DeferredID]Debt{}, Forms: map[string]Form{}, Topics: map[string]Topic{}}
+		Deferred: map[DeferredID]DeferredWindow{}, Forms: map[string]Form{}, Topics: map[string]Topic{}}
 }
 
 // Clone is a state that can be changed without s. Records are values.
@@ -62,8 +62,8 @@ func (s *State) Enter(key string, value []byte, at time.Time) error {
 		}
 		s.Recorded[src] = at
 		return into(s.Sources, src, key, value)
-	case KindDebt:
-		src, form, ok := ParseDebtKey(key)
+	case KindDeferred:
+		src, form, ok := ParseDeferredKey(key)
 		if !ok {
 			return &UnreadableError{Key: key, Err: errors.New("not debt/<owner>/<lead type>/<form>")}
 		}

@@ -77,7 +77,7 @@ func Read(ctx context.Context, s Source, l *Load) error {
 		l.Bounds, err = s.Bounds(ctx, l.Topic, l.firsts)
 	}
 	if err != nil {
-		return fmt.Errorf("reading what topic %s holds since %s: %w", l.Topic, lead.Stamp(l.from), err)
+		return fmt.Errorf("reading what topic %s holds since %s: %w", l.Topic, lead.FormatTime(l.from), err)
 	}
 	return nil
 }
