@@ -19,6 +19,7 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"leadstream/internal/checkpoint"
+	"leadstream/internal/dedup"
 	"leadstream/internal/delivery"
 	"leadstream/internal/fault"
 	"leadstream/internal/lead"
@@ -141,7 +142,7 @@ func New(o Options) *Connector {
 type leader struct {
 	*Connector
 	store *delivery.Store
-	live  *delivery.View
+	live  *dedup.View
 	forms *formBook
 	since time.Time // when it began
 	shown shown

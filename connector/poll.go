@@ -135,7 +135,7 @@ func (e *leader) poll(ctx context.Context, src lead.Source) error {
 		}, false)
 		err = e.reconcile(ctx, j, newest, limit)
 	}
-	e.live.Forget(now.Add(-e.opts.Lookback - 2*e.opts.Interval - time.Hour))
+	e.store.Forget(e.live, now.Add(-e.opts.Lookback-2*e.opts.Interval-time.Hour))
 	if err == nil {
 		e.polledTo(src, now)
 	}

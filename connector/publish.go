@@ -6,6 +6,7 @@ import (
 	"maps"
 
 	"leadstream/internal/checkpoint"
+	"leadstream/internal/dedup"
 	"leadstream/internal/delivery"
 	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
@@ -16,7 +17,7 @@ type publication struct {
 	work   *work
 	window lead.Window // that the rows are part of
 	sorted sorted
-	diff   delivery.Diff
+	diff   dedup.Diff
 	last   bool
 	leads  int // published so far
 }
@@ -42,10 +43,7 @@ func (e *leader) publish(ctx context.Context, p *delivery.Publication, pub *publ
 		}
 		batch.Leads = append(batch.Leads, l)
 	}
-	var err error
-	if batch.DeadLetters, err = p.NewDeadLetters(ctx, deadLetters); err != nil {
-		return err
-	}
+	batch.DeadLetters = p.NewDeadLetters(deadLetters)
 	return e.commitLast(ctx, p, pub, batch)
 }
 
@@ -128,12 +126,9 @@ func (e *leader) commit(ctx context.Context, p *delivery.Publication, pub *publi
 		}
 		maps.Copy(batch.Records, records)
 	}
-	var err error
-	if batch.Resolved, err = p.ResolvedBy(ctx, batch.Leads); err != nil {
-		return err
-	}
+	batch.Resolved = p.ResolvedBy(batch.Leads)
 	committed := e.addTopicState(&batch)
-	err = p.Commit(ctx, batch)
+	err := p.Commit(ctx, batch)
 	e.opts.Metrics.transaction(err)
 	if err != nil {
 		return e.refusal(err, batch.Leads)

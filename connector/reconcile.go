@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -9,6 +10,7 @@ import (
 	"go.uber.org/zap"
 
 	"leadstream/internal/checkpoint"
+	"leadstream/internal/dedup"
 	"leadstream/internal/delivery"
 	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
@@ -20,7 +22,7 @@ var errProducerEpochLost = kafka.ErrEpochLost
 // work is what the windows of one piece of work have in common.
 type work struct {
 	src  lead.Source
-	view *delivery.View
+	view *dedup.View
 	// bound says how far the topics' horizon counts, where that does not follow from
 	// the source's backlog: a range of a deferred window, or what somebody asked for.
 	bound    *checkpoint.Bound
@@ -58,8 +60,8 @@ type tally struct {
 func (j *work) explicit() bool { return j.bound != nil && j.bound.Explicit }
 
 // ask is the question to the topics about a window of the job.
-func (e *leader) ask(j *work, w lead.Window) delivery.Query {
-	ask := delivery.Query{Window: w, Explicit: j.explicit()}
+func (e *leader) ask(j *work, w lead.Window) dedup.Query {
+	ask := dedup.Query{Window: w, Explicit: j.explicit()}
 	switch {
 	case j.bound == nil:
 		e.mu.Lock()
@@ -113,7 +115,12 @@ func (e *leader) flush(ctx context.Context, j *work, w lead.Window, rows []lead.
 	for round := 0; ; round++ {
 		lacking, err := e.attempt(ctx, j, w, rows, o)
 		var unconfirmed *unconfirmedError
+		var unloaded *unloadedError
 		switch {
+		case errors.As(err, &unloaded) && round < maxRounds:
+			if err = e.load(ctx, j, unloaded.loads); err != nil && !e.setAside(err) {
+				return err
+			}
 		case errors.As(err, &unconfirmed):
 			o.confirmed = true
 			if err = e.forms.verifySchemas(ctx, unconfirmed.forms); err != nil {
@@ -146,6 +153,20 @@ type attemptOptions struct {
 	confirmed bool                  // the registry was asked about the forms
 }
 
+// unloadedError says what is to be read of the topics first.
+type unloadedError struct{ loads []*dedup.Load }
+
+func (e *unloadedError) Error() string { return "the topics are to be read" }
+
+// load reads the topics, while others publish.
+func (e *leader) load(ctx context.Context, j *work, loads []*dedup.Load) error {
+	var failed error
+	for _, l := range loads {
+		failed = cmp.Or(failed, e.store.Load(ctx, j.view, l)) // each is to be finished
+	}
+	return failed
+}
+
 // unconfirmedError says about which forms the registry is to be asked before they
 // are used.
 type unconfirmedError struct{ forms []form }
@@ -165,10 +186,13 @@ func (e *leader) attempt(ctx context.Context, j *work, w lead.Window, rows []lea
 		form := parts.suspended[0].Form.ID
 		return nil, &suspendedError{form: form, why: e.forms.suspended(form)}
 	}
+	if err := e.store.LookForPublished(ctx, parts.bad); err != nil {
+		return nil, err
+	}
 	err = e.store.Publish(func(p *delivery.Publication) error {
-		diff, err := p.Missing(ctx, j.view, e.ask(j, w), parts.good)
-		if err != nil {
-			return err
+		diff, loads := p.Missing(j.view, e.ask(j, w), parts.good)
+		if len(loads) > 0 {
+			return &unloadedError{loads}
 		}
 		if !e.forms.usable(diff.Missing) {
 			return errUnusable

@@ -76,7 +76,7 @@ func (e *leader) sweep(ctx context.Context, j *work, w lead.Window, progress fun
 		}
 		length = nextLength(s.window.Length(), s.weight)
 		if j.view != e.live {
-			j.view.Forget(s.window.To) // the sweep does not come back
+			e.store.Forget(j.view, s.window.To) // the sweep does not come back
 		}
 	}
 	return nil

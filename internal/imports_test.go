@@ -24,9 +24,10 @@ var domain = []string{"internal/lead", "internal/fault"}
 // down only, and packages of one level never import each other.
 var allowed = map[string][]string{
 	"config":               domain,
-	"connector":            append([]string{"schema", "internal/delivery", "internal/checkpoint", "internal/kafka"}, domain...),
+	"connector":            append([]string{"schema", "internal/delivery", "internal/dedup", "internal/checkpoint", "internal/kafka"}, domain...),
 	"schema":               domain,
-	"internal/delivery":    append([]string{"internal/checkpoint", "internal/kafka"}, domain...),
+	"internal/delivery":    append([]string{"internal/dedup", "internal/checkpoint", "internal/kafka"}, domain...),
+	"internal/dedup":       append([]string{"internal/checkpoint"}, domain...),
 	"internal/checkpoint":  domain,
 	"internal/kafka":       domain,
 	"internal/linkedin":    domain,

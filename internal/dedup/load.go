@@ -126,10 +126,10 @@ func (l *Load) shorten() {
 // Finish takes in what was read. A load of a topic that was dropped since counts for
 // nothing.
 func (v *View) Finish(l *Load) {
-	c := v.topics[l.Topic]
-	if c != l.coverage {
+	if !v.Awaits(l) {
 		return
 	}
+	c := l.coverage
 	c.loading--
 	if l.lookUp != nil {
 		c.looked = l.lookUp

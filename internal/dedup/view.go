@@ -94,6 +94,17 @@ func (v *View) answers(topic string, w lead.Window) bool {
 // count for nothing.
 func (v *View) Drop(topic string) { delete(v.topics, topic) }
 
+// Awaits reports whether a load under way still counts: its topic was not dropped since it
+// began.
+func (v *View) Awaits(l *Load) bool { return v.topics[l.Topic] == l.coverage }
+
+// Abandon gives up a load that could not be read.
+func (v *View) Abandon(l *Load) {
+	if v.Awaits(l) {
+		l.coverage.loading--
+	}
+}
+
 // Committed enters what was just committed to a topic.
 func (v *View) Committed(topic, id string, e Entry) {
 	c := v.topics[topic]
@@ -119,6 +130,9 @@ func (v *View) wants(id string) bool {
 	_, wanted := v.only[id]
 	return wanted
 }
+
+// Len is the number of ids that are known.
+func (v *View) Len() int { return v.ids.Len() }
 
 // Latest is the latest submission or deletion that the topic has of an id.
 func (v *View) Latest(topic, id string) (At, bool) { return v.ids.Get(v.hash(topic, id)) }

@@ -203,7 +203,7 @@ func TestAViewAnswersLikeOneWhoKnowsTheTopicsWhole(t *testing.T) {
 // What the test above would miss, it would be worth nothing for.
 func TestTheModelFindsAViewThatLacksSomething(t *testing.T) {
 	for name, broken := range map[string]struct{ deaf, forgetful bool }{
-		"one that does not wait until what was committed is visible":  {deaf: true},
+		"one that does not wait until what was committed is visible":   {deaf: true},
 		"one that does not take in what is committed while it is read": {forgetful: true},
 	} {
 		found := 0

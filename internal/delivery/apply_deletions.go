@@ -24,31 +24,57 @@ type pendingDeletion struct {
 }
 
 // FollowDeletions takes in the deletions that were recorded since the last call
-// and says how many still have to be carried out. It looks at the topics that they
-// are about, which ApplyDeletions then need not do while nobody else may publish.
+// and says how many still have to be carried out. It reads what their topics say of them,
+// while others publish, for ApplyDeletions.
 func (s *Store) FollowDeletions(ctx context.Context) (pending int, err error) {
-	s.mu.Lock()
-	err = s.readDeletions(ctx, nil)
-	pending = len(s.pending)
-	fresh := s.byTopic()
-	for topic, c := range s.scans {
-		switch {
-		case c.err != nil && !s.rests(topic), !c.knows(fresh[topic]):
-			delete(s.scans, topic)
-		default:
-			delete(fresh, topic) // a topic that refuses its tombstones is not read over and over
-		}
+	s.following.Lock()
+	defer s.following.Unlock()
+	if err := s.readDeletions(ctx, nil); err != nil {
+		return s.pendingDeletions(), ownTopic(err)
 	}
-	made := s.madeWith(fresh)
-	s.mu.Unlock()
-	if err != nil {
-		return pending, ownTopic(err)
-	}
-	scans := s.scan(ctx, fresh, made)
+	scans := s.toScan()
+	s.scan(ctx, scans)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	maps.Copy(s.scans, scans)
-	return pending, nil
+	for _, c := range scans {
+		c.reading = false
+	}
+	return len(s.pending), nil
+}
+
+func (s *Store) pendingDeletions() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.pending)
+}
+
+// toScan are the scans to be read: of topics that have pending deletions which nobody has
+// looked for, and of those that were touched since. A topic that refuses its tombstones
+// is not read over and over.
+func (s *Store) toScan() []*topicScan {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	byTopic := s.byTopic()
+	maps.DeleteFunc(s.scans, func(topic string, c *topicScan) bool {
+		return c.err != nil && !s.rests(topic) || !c.knows(byTopic[topic])
+	})
+	var scans []*topicScan
+	for topic, pending := range byTopic {
+		c := s.scans[topic]
+		if c == nil {
+			c = newTopicScan(s, topic, pending)
+			s.scans[topic] = c
+		}
+		if !c.touched || c.err != nil {
+			continue
+		}
+		c.touched, c.reading, c.written = false, true, nil
+		if t := s.topics[topic]; t != nil {
+			c.written = maps.Clone(t.written)
+		}
+		scans = append(scans, c)
+	}
+	return scans
 }
 
 // UnreadableDeletion is an *UnreadableDeletionError while an entry of the
@@ -79,6 +105,8 @@ func (s *Store) readDeletions(ctx context.Context, saved *checkpoint.Deletions) 
 	if err != nil {
 		return fmt.Errorf("reading the deletions: %w", err)
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if anew { // somebody made the topic anew: what stands in it now counts
 		s.applied = checkpoint.Deletions{}
 		clear(s.pending)
@@ -153,8 +181,12 @@ func (p *Publication) ApplyDeletions(ctx context.Context) (applied int, err erro
 			left = append(left, pending...)
 			continue
 		}
-		n, err := p.applyIn(ctx, topic, pending)
+		n, ready, err := p.applyIn(ctx, topic, pending)
 		applied += n
+		if !ready {
+			left = append(left, pending...)
+			continue
+		}
 		if err == nil {
 			delete(s.refusals, topic)
 			delete(s.scans, topic) // it may hold much, and need not be asked again
@@ -175,9 +207,6 @@ func (p *Publication) ApplyDeletions(ctx context.Context) (applied int, err erro
 // removeDeadLetters removes the dead letters of deleted leads.
 func (p *Publication) removeDeadLetters(ctx context.Context) error {
 	s := p.store
-	if err := s.readDeadLetters(ctx); err != nil {
-		return err
-	}
 	var gone []string
 	for key := range s.dead {
 		if id, at, ok := deadIdentity(key); ok && s.deletions.sure(id, at) {
@@ -192,33 +221,31 @@ func (p *Publication) removeDeadLetters(ctx context.Context) error {
 	return nil
 }
 
-// applyIn carries out the deletions of one topic, and says of how many leads.
-func (p *Publication) applyIn(ctx context.Context, topic string, pending []pendingDeletion) (int, error) {
+// applyIn carries out the deletions of one topic, and says of how many leads. ready is
+// false while what the topic says of them is still to be read.
+func (p *Publication) applyIn(ctx context.Context, topic string, pending []pendingDeletion) (n int, ready bool, err error) {
 	s := p.store
 	looked := s.scans[topic]
-	if looked == nil {
-		pending := map[string][]pendingDeletion{topic: pending}
-		looked = s.scan(ctx, pending, s.madeWith(pending))[topic]
-		s.scans[topic] = looked
+	if looked == nil || looked.reading || looked.touched || !looked.knows(pending) {
+		return 0, false, nil
 	}
-	open, err := looked.unapplied(ctx, pending)
+	open, err := looked.unapplied(pending)
 	if err != nil {
-		looked.err = err // to be looked at anew, while others may publish
-		return 0, err
+		return 0, true, err
 	}
 	for part := range tombstonesAtOnce(open) {
 		if err := p.Commit(ctx, Batch{Deletions: part}); err != nil {
 			if errors.Is(err, kafka.ErrTopicMissing) {
 				delete(s.scans, topic) // removed since it was looked at
 			}
-			return 0, err
+			return 0, true, err
 		}
 	}
 	ids := map[string]struct{}{}
 	for _, d := range open {
 		ids[d.ID] = struct{}{}
 	}
-	return len(ids), nil
+	return len(ids), true, nil
 }
 
 // tombstonesAtOnce cuts tombstones, in order of partitions, into transactions.

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"leadstream/internal/checkpoint"
+	"leadstream/internal/dedup"
 	"leadstream/internal/embedded"
 	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
@@ -106,17 +107,13 @@ func missing(b *testing.B, brokers []string) {
 	}
 	s := benchStore(b, o)
 	ensure(b, s)
-	question := Query{Window: lead.Window{From: at(0), To: end}, Fresh: freshFrom(at(0))}
+	question := dedup.Query{Window: lead.Window{From: at(0), To: end}, Fresh: freshFrom(at(0))}
 	b.ReportAllocs()
 	for b.Loop() {
 		l := s.NewView("")
-		var v Diff
-		err := s.Publish(func(p *Publication) (err error) {
-			v, err = p.Missing(b.Context(), l, question, []*lead.Response{response(id(leads/2), at(leads/2))})
-			return err
-		})
-		if err != nil || v.Held != 1 || l.ids.len() != leads {
-			b.Fatalf("%s, %d ids: %v", v.counts(), l.ids.len(), err)
+		v, err := asked(b, s, l, question, response(id(leads/2), at(leads/2)))
+		if err != nil || v.Held != 1 || l.Len() != leads {
+			b.Fatalf("%s, %d ids: %v", counts(v), l.Len(), err)
 		}
 		l.Close()
 	}

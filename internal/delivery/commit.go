@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"leadstream/internal/checkpoint"
+	"leadstream/internal/dedup"
 	"leadstream/internal/kafka"
 )
 
@@ -30,7 +31,7 @@ func (s *Store) Publish(fn func(*Publication) error) error {
 // at least one.
 func (p *Publication) Partitions(form string) int {
 	if t := p.store.topics[p.store.TopicName(form)]; t != nil {
-		return max(t.partitions, 1)
+		return max(t.PartitionCount, 1)
 	}
 	return 1
 }
@@ -203,26 +204,30 @@ func (s *Store) committed(b *Batch, topics map[string]checkpoint.Topic, written 
 				t.written = map[int]int64{}
 			}
 			t.written[tp.Partition] = last
-			t.publishedTo(tp.Partition, last, newest[tp.Topic])
+			t.Facts.Published(tp.Partition, last, newest[tp.Topic])
 		}
 	}
-	for view := range s.views {
+	s.views = slices.DeleteFunc(s.views, (*dedup.View).Closed)
+	for _, v := range s.views {
 		for i := range b.Leads {
 			l := &b.Leads[i]
-			view.add(names[l.Form.ID], l.ID, submitted(l.SubmittedAt.UnixMilli()), l.Replay)
+			v.Committed(names[l.Form.ID], l.ID, dedup.Entry{At: dedup.Submitted(l.SubmittedAt), Replay: l.Replay})
 		}
 		for _, d := range b.Deletions {
-			view.add(s.TopicName(d.Form), d.ID, deleted(d.At.UnixMilli()), "")
+			v.Committed(s.TopicName(d.Form), d.ID, dedup.Entry{At: dedup.Deleted(d.At)})
 		}
 	}
-	if s.dead == nil {
-		return
-	}
 	for i := range b.DeadLetters {
-		s.dead[b.DeadLetters[i].Key()] = nil // where it belongs
+		if _, known := s.dead[b.DeadLetters[i].Key()]; !known {
+			s.dead[b.DeadLetters[i].Key()] = nil // where it belongs
+		}
 	}
 	for _, key := range b.Resolved {
 		delete(s.dead, key)
+	}
+	s.found(b.Leads)
+	for _, topic := range names {
+		s.touch(topic, b.Leads)
 	}
 }
 
@@ -240,36 +245,29 @@ func (s *Store) ShrinkDeadLetters() bool {
 
 // NewDeadLetters drops the dead letters that the topic has already, so that an
 // element that is read on every poll is written once, and those of leads that are
-// deleted, or published by now.
-func (p *Publication) NewDeadLetters(ctx context.Context, deadLetters []DeadLetter) ([]DeadLetter, error) {
+// deleted, or published as far as LookForPublished found.
+func (p *Publication) NewDeadLetters(deadLetters []DeadLetter) []DeadLetter {
 	s := p.store
-	if len(deadLetters) > 0 {
-		if err := s.readDeadLetters(ctx); err != nil {
-			return nil, err
-		}
-	}
 	seen := map[string]bool{}
-	return s.withoutPublished(ctx, slices.DeleteFunc(deadLetters, func(d DeadLetter) bool {
+	return slices.DeleteFunc(deadLetters, func(d DeadLetter) bool {
 		if d.ID != "" && !d.SubmittedAt.IsZero() && s.deletions.since(d.ID, d.SubmittedAt.UnixMilli()) {
 			return true
 		}
 		key := d.Key()
-		_, known := s.dead[key]
-		again := known || seen[key]
+		_, dead := s.dead[key]
+		_, published := s.published[key]
+		again := dead || published || seen[key]
 		seen[key] = true
 		return again
-	}))
+	})
 }
 
 // ResolvedBy are the keys of the dead letters that these leads put an end to: what
 // could not be published when it was read before goes out now.
-func (p *Publication) ResolvedBy(ctx context.Context, leads []Lead) (keys []string, err error) {
+func (p *Publication) ResolvedBy(leads []Lead) (keys []string) {
 	s := p.store
-	if len(leads) == 0 {
-		return nil, nil
-	}
-	if err := s.readDeadLetters(ctx); err != nil || len(s.dead) == 0 {
-		return nil, err
+	if len(s.dead) == 0 {
+		return nil
 	}
 	for i := range leads {
 		key := DeadLetter{Response: leads[i].Response}.Key()
@@ -277,14 +275,11 @@ func (p *Publication) ResolvedBy(ctx context.Context, leads []Lead) (keys []stri
 			keys = append(keys, key)
 		}
 	}
-	return keys, nil
+	return keys
 }
 
 // readDeadLetters makes the keys of the dead letters known.
 func (s *Store) readDeadLetters(ctx context.Context) error {
-	if s.dead != nil {
-		return nil
-	}
 	dead := map[string][]int{}
 	err := s.opts.Cluster.Read(ctx, s.DeadLetterTopic(), kafka.From{}, func(r *kafka.Record) error {
 		key := string(r.Key)
@@ -300,18 +295,19 @@ func (s *Store) readDeadLetters(ctx context.Context) error {
 	if err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
 		return forPerson(fmt.Errorf("reading the dead letters: %w", err))
 	}
-	s.dead = dead
+	found, err := s.opts.Cluster.DescribeTopics(ctx, []string{s.DeadLetterTopic()})
+	if err != nil {
+		return forPerson(fmt.Errorf("describing topic %s: %w", s.DeadLetterTopic(), err))
+	}
+	s.dead, s.deadPartitions = dead, max(found[s.DeadLetterTopic()].Partitions, 1)
 	return nil
 }
 
 // resolved are the tombstones of dead letters: where each belongs, and wherever else it
-// stands in a topic that was given more partitions since.
+// stands, or may stand, in a topic that was given more partitions since.
 func (s *Store) resolved(ctx context.Context, keys []string) ([]kafka.Message, error) {
 	if len(keys) == 0 {
 		return nil, nil
-	}
-	if err := s.readDeadLetters(ctx); err != nil {
-		return nil, err
 	}
 	found, err := s.opts.Cluster.DescribeTopics(ctx, []string{s.DeadLetterTopic()})
 	if err != nil {
@@ -321,6 +317,9 @@ func (s *Store) resolved(ctx context.Context, keys []string) ([]kafka.Message, e
 	var msgs []kafka.Message
 	for _, key := range keys {
 		places := append([]int{kafka.PartitionOf([]byte(key), partitions)}, s.dead[key]...)
+		for n := s.deadPartitions; n < partitions; n++ { // when it was written there may have been so many
+			places = append(places, kafka.PartitionOf([]byte(key), n))
+		}
 		slices.Sort(places)
 		for _, partition := range slices.Compact(places) {
 			msgs = append(msgs, kafka.Message{Topic: s.DeadLetterTopic(), Key: []byte(key), Partition: &partition, Time: s.opts.Now()})

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"leadstream/internal/dedup"
 	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
@@ -23,7 +24,7 @@ func (w *world) enter(id string, value []byte) {
 }
 
 // explicit is what a replay of the last two hours asks.
-func (w *world) explicit() Query {
+func (w *world) explicit() dedup.Query {
 	a := w.window(-2*time.Hour, 0)
 	a.Explicit = true
 	return a

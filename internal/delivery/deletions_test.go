@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"leadstream/internal/checkpoint"
+	"leadstream/internal/dedup"
 	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
 )
@@ -94,16 +95,16 @@ func TestADeletedLeadIsGoneAndDoesNotComeBack(t *testing.T) {
 	if n := bury(t, again); n != 0 {
 		t.Errorf("after a restart %d tombstones, want none: they are there", n)
 	}
-	for name, view := range map[string]*View{"missing": again.NewView(""), "all": again.NewView("replay-1")} {
+	for name, view := range map[string]*dedup.View{"missing": again.NewView(""), "all": again.NewView("replay-1")} {
 		if v := ask(t, again, view, explicit, response("a", at)); v.Deleted != 1 || len(v.Missing) > 0 {
-			t.Errorf("a replay in mode %s: %s, want it deleted", name, v.counts())
+			t.Errorf("a replay in mode %s: %s, want it deleted", name, counts(v))
 		}
 	}
 	// The checkpoint topic is lost, and the lead topic as well.
 	w.remove(CheckpointTopic(w.opts.Name), topic)
 	fresh, _ := w.epoch()
 	if v := ask(t, fresh, fresh.NewView(""), explicit, response("a", at), response("b", at)); v.Deleted != 1 || len(v.Missing) != 1 {
-		t.Errorf("without checkpoints and topic: %s, want one deleted and the other missing", v.counts())
+		t.Errorf("without checkpoints and topic: %s, want one deleted and the other missing", counts(v))
 	}
 }
 
@@ -230,9 +231,9 @@ func TestTheDeadLetterOfADeletedLeadIsRemoved(t *testing.T) {
 		t.Errorf("dead letters are %v, want %v", got, want)
 	}
 	var again []DeadLetter
-	err := s.Publish(func(p *Publication) (err error) {
-		again, err = p.NewDeadLetters(t.Context(), deadLetters("a", "b", "c"))
-		return err
+	err := s.Publish(func(p *Publication) error {
+		again = p.NewDeadLetters(deadLetters("a", "b", "c"))
+		return nil
 	})
 	if err != nil || len(again) != 1 || again[0].ID != "c" {
 		t.Errorf("dead letters to write: %v, %v, want c alone", again, err)

@@ -147,7 +147,8 @@ func TestATopicThatAlwaysHadItsPartitionsGetsOneTombstoneALead(t *testing.T) {
 		t.Errorf("%d leads are removed, want %d", n, len(rs))
 	}
 	until(t, "the tombstones", func() bool { return w.tombstones(topic) == len(rs) })
-	if s.scan(t.Context(), map[string][]pendingDeletion{topic: {{}}}, map[string]int{topic: 5})[topic].mixed {
+	scan := newTopicScan(s, topic, nil)
+	if s.scan(t.Context(), []*topicScan{scan}); scan.mixed {
 		t.Error("its partitions would be read whole")
 	}
 }

@@ -4,77 +4,125 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"maps"
 	"time"
 
+	"leadstream/internal/dedup"
 	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
+	"leadstream/internal/lead"
 )
 
-// withoutPublished drops the dead letters whose leads are in their topics: LinkedIn may
-// go on showing an element that could not be read long after a person retried it.
-func (s *Store) withoutPublished(ctx context.Context, deadLetters []DeadLetter) ([]DeadLetter, error) {
-	byTopic := map[string][]DeadLetter{}
-	for _, d := range deadLetters {
-		topic := s.TopicName(d.Form.ID)
-		if d.ID != "" && !d.SubmittedAt.IsZero() && s.topics[topic] != nil && !s.lacks(topic, d) {
-			byTopic[topic] = append(byTopic[topic], d)
+// LookForPublished finds out which of these elements, which become dead letters, are in
+// their topics as leads: LinkedIn may go on showing an element that could not be read long
+// after a person retried it. It is called before the publication that makes them, while
+// others publish. A topic that cannot be looked at keeps no dead letter from being told.
+func (s *Store) LookForPublished(ctx context.Context, elements []*lead.Response) error {
+	looks := s.lookFor(elements)
+	defer s.lookedUp(looks)
+	for topic, l := range looks {
+		err := s.waitVisible(ctx, topic, l.written)
+		if err == nil {
+			err = s.read(ctx, topic, l.oldest, l.take)
 		}
-	}
-	for topic, of := range byTopic {
-		err := s.lookUpPublished(ctx, topic, of)
 		var foreign *ForeignTopicError
 		switch {
 		case err == nil, errors.Is(err, kafka.ErrTopicMissing), errors.As(err, &foreign), fault.KindOf(err) == fault.Suspend:
-			// a topic that cannot be looked at keeps no dead letter from being told
 		default:
-			return nil, fmt.Errorf("looking for %d dead letters among the leads of topic %s: %w", len(of), topic, err)
+			return fmt.Errorf("looking for %d dead letters among the leads of topic %s: %w", len(l.keys), topic, err)
 		}
 	}
-	return slices.DeleteFunc(deadLetters, func(d DeadLetter) bool {
-		_, out := s.published[d.Key()]
-		return out
-	}), nil
+	return nil
+}
+
+// publishedLook is what is looked for in one topic.
+type publishedLook struct {
+	keys    map[string]map[dedup.At]string // of the dead letters, by id and submission
+	oldest  time.Time
+	written map[int]int64
+	found   []string
+}
+
+func (l *publishedLook) take(id []byte, e dedup.Entry) error {
+	if key, asked := l.keys[string(id)][e.At]; asked {
+		l.found = append(l.found, key)
+	}
+	return nil
+}
+
+// lookFor are the topics in which one of the elements may stand, as far as memory can
+// tell. What is committed from here on until lookedUp is noticed.
+func (s *Store) lookFor(elements []*lead.Response) map[string]*publishedLook {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	looks := map[string]*publishedLook{}
+	for _, r := range elements {
+		topic, key := s.TopicName(r.Form.ID), DeadLetter{Response: r}.Key()
+		_, dead := s.dead[key]
+		_, published := s.published[key]
+		if r.ID == "" || r.SubmittedAt.IsZero() || s.topics[topic] == nil || dead || published || s.lacks(topic, r) {
+			continue
+		}
+		l := looks[topic]
+		if l == nil {
+			l = &publishedLook{keys: map[string]map[dedup.At]string{}, oldest: r.SubmittedAt, written: maps.Clone(s.topics[topic].written)}
+			looks[topic] = l
+		}
+		if l.keys[r.ID] == nil {
+			l.keys[r.ID] = map[dedup.At]string{}
+		}
+		l.keys[r.ID][dedup.Submitted(r.SubmittedAt)] = key
+		l.oldest = earlier(l.oldest, r.SubmittedAt)
+		s.lookedFor[key]++
+	}
+	return looks
+}
+
+// lookedUp takes in what was found.
+func (s *Store) lookedUp(looks map[string]*publishedLook) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, l := range looks {
+		for _, key := range l.found {
+			s.published[key] = struct{}{}
+		}
+		for _, of := range l.keys {
+			for _, key := range of {
+				if s.lookedFor[key]--; s.lookedFor[key] == 0 {
+					delete(s.lookedFor, key)
+				}
+			}
+		}
+	}
+}
+
+// found notes leads that were just published and that somebody is looking for.
+func (s *Store) found(leads []Lead) {
+	if len(s.lookedFor) == 0 {
+		return
+	}
+	for i := range leads {
+		key := DeadLetter{Response: leads[i].Response}.Key()
+		if _, asked := s.lookedFor[key]; asked {
+			s.published[key] = struct{}{}
+		}
+	}
 }
 
 // lacks reports whether a view knows for certain that the topic has nothing of the id.
-func (s *Store) lacks(topic string, d DeadLetter) bool {
-	at := d.SubmittedAt.UnixMilli()
-	for l := range s.views {
-		if c, ok := l.covered[topic]; ok && c.holds(at, at+1) {
-			if _, found := l.ids.get(l.hash(topic, d.ID)); !found {
-				return true
-			}
+func (s *Store) lacks(topic string, r *lead.Response) bool {
+	w := lead.Window{From: r.SubmittedAt, To: r.SubmittedAt.Add(time.Millisecond)}
+	for _, v := range s.views {
+		if _, there := v.Latest(topic, r.ID); !there && v.Covers(topic, w) {
+			return true
 		}
 	}
 	return false
 }
 
-// lookUpPublished notes which of the dead letters of one topic stand in it as leads.
-func (s *Store) lookUpPublished(ctx context.Context, topic string, deadLetters []DeadLetter) error {
-	keys := map[string]map[time.Time]string{} // by id and submission
-	oldest := deadLetters[0].SubmittedAt
-	for _, d := range deadLetters {
-		if _, known := s.published[d.Key()]; known {
-			continue
-		}
-		if keys[d.ID] == nil {
-			keys[d.ID] = map[time.Time]string{}
-		}
-		keys[d.ID][d.SubmittedAt.UTC()] = d.Key()
-		if d.SubmittedAt.Before(oldest) {
-			oldest = d.SubmittedAt
-		}
+func earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
 	}
-	if len(keys) == 0 {
-		return nil
-	}
-	if err := s.waitVisible(ctx, topic); err != nil {
-		return err
-	}
-	return s.read(ctx, topic, oldest, func(id []byte, e entry) {
-		if key, asked := keys[string(id)][time.UnixMilli(e.at.millis()).UTC()]; asked && !e.at.isDeleted() {
-			s.published[key] = struct{}{}
-		}
-	})
+	return a
 }

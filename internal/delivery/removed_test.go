@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"leadstream/internal/dedup"
 	"leadstream/internal/embedded"
 	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
@@ -72,17 +73,13 @@ func TestWhatIsRemovedWhileWeRunDoesNotComeBackEither(t *testing.T) {
 
 // askAgain is ask with the second try that the connector makes when a topic
 // turns out to be another one.
-func (w *world) askAgain(s *Store, l *View, a Query, rs ...*lead.Response) Diff {
+func (w *world) askAgain(s *Store, l *dedup.View, a dedup.Query, rs ...*lead.Response) dedup.Diff {
 	w.t.Helper()
 	for range 3 {
 		if _, err := s.EnsureTopics(w.t.Context(), []string{formID}); err != nil {
 			w.t.Fatal(err)
 		}
-		var v Diff
-		err := s.Publish(func(p *Publication) (err error) {
-			v, err = p.Missing(w.t.Context(), l, a, rs)
-			return err
-		})
+		v, err := asked(w.t, s, l, a, rs...)
 		if err == nil {
 			return v
 		}
@@ -91,7 +88,7 @@ func (w *world) askAgain(s *Store, l *View, a Query, rs ...*lead.Response) Diff 
 		}
 	}
 	w.t.Fatal("the topic stays missing")
-	return Diff{}
+	return dedup.Diff{}
 }
 
 func TestWhatIsRemovedDuringABackfillOverAnExistingTopicStaysOut(t *testing.T) {
@@ -134,7 +131,7 @@ func TestAPartitionThatWasEmptiedByHandGivesNothingBack(t *testing.T) {
 	a := w.window(-4*time.Hour, 0)
 	a.Fresh = freshFrom(w.now)
 	if v := ask(t, s, s.NewView(""), a, rs...); len(v.Missing) != 0 || v.Held == 20 {
-		t.Errorf("%s; want none missing, and some of them expired", v.counts())
+		t.Errorf("%s; want none missing, and some of them expired", counts(v))
 	}
 }
 
@@ -164,7 +161,7 @@ func TestThePartitionThatForgotTheMostSaysWhatMayComeBack(t *testing.T) {
 	a := w.window(-4*time.Hour, 0)
 	a.Fresh = freshFrom(w.now)
 	if v := ask(t, s, s.NewView(""), a, before...); len(v.Missing) != 0 || len(v.Expired) == 0 {
-		t.Errorf("%s; want none missing, and some of them expired", v.counts())
+		t.Errorf("%s; want none missing, and some of them expired", counts(v))
 	}
 }
 

@@ -157,7 +157,7 @@ func TestATopicIsTrustedNoLongerThanTheClusterKeepsIt(t *testing.T) {
 	if refused, err := s.EnsureTopics(t.Context(), []string{formID}); err != nil || len(refused) > 0 {
 		t.Fatal(refused, err)
 	}
-	if got := s.topics[topic].retention; got != 7*24*time.Hour { // a broker's default
+	if got := s.topics[topic].Retention; got != 7*24*time.Hour { // a broker's default
 		t.Errorf("the topic is trusted for %v, want 7 days", got)
 	}
 	publish(t, s, "", response("a", w.now)) // and is used

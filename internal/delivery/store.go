@@ -2,11 +2,9 @@
 // holds (leads, dead letters, the progress that covers them, the state of the
 // topics) and knows what the topics hold already.
 //
-// What was delivered is known from the topics alone: a lead's identity is (lead
-// id, submittedAt), both stand on its record, and (id, t) is held when the topic
-// has the id with submitted_at >= t, or a deletion of it at or after t. Memory
-// of that is kept as fingerprints and is valid for one producer epoch: a Store
-// serves one epoch, and a new one starts with a new Store.
+// What was delivered is known from the topics alone, see package dedup. Memory of that is
+// valid for one producer epoch: a Store serves one epoch, and a new one starts with a new
+// Store.
 package delivery
 
 import (
@@ -20,6 +18,7 @@ import (
 	"go.uber.org/zap"
 
 	"leadstream/internal/checkpoint"
+	"leadstream/internal/dedup"
 	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
@@ -63,21 +62,25 @@ type Store struct {
 	process string                   // see As
 	clock   func() (time.Time, bool) // LinkedIn's
 
+	following sync.Mutex // one reads the deletions at a time
+
 	mu        sync.Mutex
 	topics    map[string]*topicState // by topic name
-	views     map[*View]struct{}
-	kept      map[*View]int              // ids left after the last Forget
+	views     []*dedup.View
 	deletions deletionIndex              // what <name>.deletions says
 	deleted   *kafka.Tailer              // of that topic
 	pending   map[string]pendingDeletion // by id: deletions that may lack their tombstones
 	scans     map[string]*topicScan      // by topic: what they say of the pending deletions
 	refusals  map[string]Refusal         // by topics that did not take their tombstones
 	applied   checkpoint.Deletions       // how far they have been carried out
-	dead      map[string][]int           // keys of the dead letters to where they stand, nil until asked for
-	recreated []*TopicRecreatedError
-	published map[string]struct{} // keys of dead letters whose leads were found in their topics
-	last      int64               // offset of the last commit to the checkpoint topic
-	inspected time.Time           // when the internal topics were looked at
+	dead      map[string][]int           // keys of the dead letters to where they stand
+	// deadPartitions is how many partitions that topic had when it was read.
+	deadPartitions int
+	recreated      []*TopicRecreatedError
+	published      map[string]struct{} // keys of dead letters whose leads were found in their topics
+	lookedFor      map[string]int      // those that are looked for now, with how often
+	last           int64               // offset of the last commit to the checkpoint topic
+	inspected      time.Time           // when the internal topics were looked at
 
 	viewMu sync.Mutex
 	view   map[string]checkpoint.Topic // copies for readers that must not wait
@@ -99,8 +102,8 @@ func New(o Options) *Store {
 	}
 	return &Store{
 		opts: o, topics: map[string]*topicState{}, view: map[string]checkpoint.Topic{},
-		views: map[*View]struct{}{}, kept: map[*View]int{}, deletions: newDeletionIndex(), pending: map[string]pendingDeletion{}, scans: map[string]*topicScan{},
-		refusals: map[string]Refusal{}, published: map[string]struct{}{}, last: -1,
+		deletions: newDeletionIndex(), pending: map[string]pendingDeletion{}, scans: map[string]*topicScan{},
+		refusals: map[string]Refusal{}, published: map[string]struct{}{}, lookedFor: map[string]int{}, last: -1,
 		deleted: o.Cluster.Tailer(DeletionsTopic(o.Name)).DetectRecreation(),
 	}
 }
@@ -200,10 +203,8 @@ func (s *Store) open(ctx context.Context) (State, error) {
 	if err := EnsureInternal(ctx, s.opts); err != nil {
 		return State{}, err
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	s.inspected = s.opts.Now()
-	state, err := s.begin(ctx, since)
+	state, err := s.begin(ctx, since) // nobody else has the store yet
 	if err != nil {
 		return State{}, err
 	}
@@ -217,8 +218,11 @@ func (s *Store) open(ctx context.Context) (State, error) {
 	if err := s.readDeletions(ctx, &state.Deletions); err != nil {
 		return State{}, err
 	}
+	if err := s.readDeadLetters(ctx); err != nil {
+		return State{}, err
+	}
 	for form, t := range state.Topics {
-		s.topics[s.TopicName(form)] = &topicState{Topic: t, unlooked: !looked}
+		s.topics[s.TopicName(form)] = &topicState{Facts: dedup.Facts{Topic: t}, unlooked: !looked}
 		s.show(s.TopicName(form), t)
 	}
 	return state, nil

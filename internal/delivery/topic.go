@@ -5,11 +5,13 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
 
 	"leadstream/internal/checkpoint"
+	"leadstream/internal/dedup"
 	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
 )
@@ -65,12 +67,9 @@ func (s *Store) Recreated() []*TopicRecreatedError {
 
 // topicState is what is known of one lead topic.
 type topicState struct {
-	checkpoint.Topic
-	ready     bool
-	changed   bool          // learnt something that is not recorded yet
-	retention time.Duration // negative: unlimited
-	// partitions is how many the topic has, 0 while it was not described.
-	partitions int
+	dedup.Facts
+	ready   bool
+	changed bool // learnt something that is not recorded yet
 	// written is the last offset by partition of our last commit; a reader sees
 	// that commit once its marker stands behind it.
 	written map[int]int64
@@ -100,40 +99,147 @@ func (s *Store) Existing(ctx context.Context, forms []string) (map[string]bool, 
 
 // EnsureTopics makes the topics of these forms exist and be known. The answer
 // has an entry for every form whose topic cannot be written to, with the reason.
+// Others publish meanwhile.
 func (s *Store) EnsureTopics(ctx context.Context, forms []string) (map[string]error, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	var names []string
-	for _, form := range forms {
-		if t := s.topics[s.TopicName(form)]; t == nil || !t.ready {
-			names = append(names, s.TopicName(form))
-		}
-	}
 	refused := map[string]error{}
-	if len(names) == 0 {
+	looks := s.toLookAt(forms)
+	if len(looks) == 0 {
 		return refused, nil
 	}
-	found, err := s.opts.Cluster.DescribeTopics(ctx, names, "retention.ms", "cleanup.policy")
-	if err != nil {
-		return nil, fmt.Errorf("describing %d lead topics: %w", len(names), err)
-	}
-	created, err := s.create(ctx, names, found)
-	if err != nil {
+	if err := s.lookAt(ctx, looks); err != nil {
 		return nil, err
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	changed := map[string]any{}
-	for _, name := range names {
+	for name, l := range looks {
 		form := strings.TrimPrefix(name, s.opts.Prefix)
-		if err := s.learn(ctx, name, found, created[name]); err != nil {
-			if fault.KindOf(err) != fault.Suspend {
-				return nil, err
-			}
-			refused[form] = err
-		} else if t := s.topics[name]; t.changed {
+		if l.refused != nil {
+			refused[form] = l.refused
+			continue
+		}
+		s.learn(name, l)
+		if t := s.topics[name]; t.changed {
 			changed[checkpoint.TopicKey(form)] = t.Topic
 		}
 	}
 	return refused, s.recordTopics(ctx, changed)
+}
+
+// look is a topic as it is found before it is taken into use.
+type look struct {
+	firstSight bool    // nothing is known of it
+	firsts     []int64 // first offsets that are known
+	endOffset  int64   // where it ended when it was asked about
+
+	info    kafka.TopicInfo
+	existed bool // before we tried to make it
+	bounds  []dedup.Bounds
+	refused error // why it cannot be written to
+}
+
+// toLookAt are the topics of the forms that are not known to exist.
+func (s *Store) toLookAt(forms []string) map[string]*look {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	looks := map[string]*look{}
+	for _, form := range forms {
+		name := s.TopicName(form)
+		switch t := s.topics[name]; {
+		case t == nil:
+			looks[name] = &look{firstSight: true}
+		case !t.ready:
+			looks[name] = &look{firsts: t.Firsts(), endOffset: t.EndOffset}
+		}
+	}
+	return looks
+}
+
+// lookAt makes those of the topics that are missing, and finds out what the others are
+// like. What concerns one topic alone is its refusal.
+func (s *Store) lookAt(ctx context.Context, looks map[string]*look) error {
+	names := slices.Sorted(maps.Keys(looks))
+	found, err := s.opts.Cluster.DescribeTopics(ctx, names, "retention.ms", "cleanup.policy")
+	if err != nil {
+		return fmt.Errorf("describing %d lead topics: %w", len(names), err)
+	}
+	created, err := s.create(ctx, names, found)
+	if err != nil {
+		return err
+	}
+	for _, name := range names {
+		l := looks[name]
+		if l.refused = s.inspect(ctx, name, l, found, created[name]); l.refused != nil && fault.KindOf(l.refused) != fault.Suspend {
+			return l.refused
+		}
+	}
+	return nil
+}
+
+// inspect finds out what one topic is like. created says what became of making it.
+func (s *Store) inspect(ctx context.Context, name string, l *look, found map[string]kafka.TopicInfo, created error) error {
+	l.info, l.existed = found[name]
+	switch {
+	case !l.existed && errors.Is(created, kafka.ErrTopicExists): // another client was faster
+		again, err := s.opts.Cluster.DescribeTopics(ctx, []string{name}, "retention.ms", "cleanup.policy")
+		if err != nil {
+			return fmt.Errorf("describing topic %s: %w", name, err)
+		}
+		if l.info, l.existed = again[name]; !l.existed {
+			return fault.As(fault.Suspend, fmt.Errorf("topic %s exists but is not shown to us: %w", name, kafka.ErrTopicMissing))
+		}
+	case created != nil:
+		return fmt.Errorf("creating topic %s: %w", name, created)
+	}
+	if !l.existed {
+		return nil
+	}
+	var err error
+	if l.bounds, err = s.bounds(ctx, name, l.firsts); err != nil {
+		return err
+	}
+	if l.firstSight && end(l.bounds) > 0 {
+		return s.checkOwner(ctx, name)
+	}
+	return nil
+}
+
+// learn takes a topic into use: one that was just made is empty for every view, one that
+// existed says what it can be trusted to remember.
+func (s *Store) learn(name string, l *look) {
+	t := s.topics[name]
+	switch {
+	case t == nil:
+		t = &topicState{Facts: dedup.Facts{Topic: checkpoint.Topic{Topic: name, Seen: s.linkedInNow()}}, changed: true}
+	case t.ready:
+		return // somebody else was faster
+	}
+	t.Retention = retentionOf(l.info, l.existed, LeadTopic(s.opts, name))
+	if t.PartitionCount = s.opts.Partitions; l.existed {
+		t.PartitionCount = l.info.Partitions
+	}
+	if !l.existed || end(l.bounds) < l.endOffset {
+		s.replaced(t)
+	}
+	switch {
+	case !l.existed && t.Made != t.PartitionCount:
+		t.Made, t.changed = t.PartitionCount, true
+	case l.firstSight:
+		t.FirstSight(l.bounds, s.clocks())
+	case l.existed:
+		t.Look(l.bounds, s.clocks())
+	}
+	t.ready = true
+	s.topics[name] = t
+}
+
+// replaced notes that a topic which had our leads is another, empty one now.
+func (s *Store) replaced(t *topicState) {
+	if !t.Replaced() {
+		return
+	}
+	s.recreated = append(s.recreated, &TopicRecreatedError{Topic: t.Topic.Topic, Leads: t.Leads, At: s.opts.Now()})
+	t.Made, t.SchemaID, t.Schemas, t.changed = 0, 0, nil, true
 }
 
 // recordTopics commits what was learnt of topics before anything is written to
@@ -194,46 +300,6 @@ func (s *Store) create(ctx context.Context, names []string, found map[string]kaf
 
 func millis(d time.Duration) string { return strconv.FormatInt(d.Milliseconds(), 10) }
 
-// learn takes a topic into use: one that was just created is empty for every
-// view, one that existed is asked what it can be trusted to remember.
-func (s *Store) learn(ctx context.Context, name string, found map[string]kafka.TopicInfo, created error) error {
-	info, existed := found[name]
-	if !existed && errors.Is(created, kafka.ErrTopicExists) {
-		existed = true // another client was faster
-		again, err := s.opts.Cluster.DescribeTopics(ctx, []string{name}, "retention.ms", "cleanup.policy")
-		if err != nil {
-			return fmt.Errorf("describing topic %s: %w", name, err)
-		}
-		if info, existed = again[name]; !existed {
-			return fault.As(fault.Suspend, fmt.Errorf("topic %s exists but is not shown to us: %w", name, kafka.ErrTopicMissing))
-		}
-	} else if created != nil {
-		return fmt.Errorf("creating topic %s: %w", name, created)
-	}
-	t := s.topics[name]
-	firstSight := t == nil
-	if firstSight {
-		t = &topicState{Topic: checkpoint.Topic{Topic: name, Seen: s.linkedInNow()}, changed: true}
-	}
-	t.retention = retentionOf(info, existed, LeadTopic(s.opts, name))
-	if t.partitions = s.opts.Partitions; existed {
-		t.partitions = info.Partitions
-	}
-	if existed {
-		if err := s.remembers(ctx, name, t, firstSight); err != nil {
-			return err
-		}
-	} else {
-		s.lost(t)
-		if t.Made != t.partitions {
-			t.Made, t.changed = t.partitions, true
-		}
-	}
-	t.ready = true
-	s.topics[name] = t
-	return nil
-}
-
 func retentionOf(info kafka.TopicInfo, existed bool, spec kafka.TopicSpec) time.Duration {
 	configs := spec.Configs
 	if existed {
@@ -249,35 +315,13 @@ func retentionOf(info kafka.TopicInfo, existed bool, spec kafka.TopicSpec) time.
 	return time.Duration(min(ms, int64(1<<62)/int64(time.Millisecond))) * time.Millisecond
 }
 
-// again looks at a topic that was used before as if for the first time: what
-// was removed from it meanwhile must not come back either.
-func (s *Store) again(ctx context.Context, topic string) error {
-	t := s.topics[topic]
-	found, err := s.opts.Cluster.DescribeTopics(ctx, []string{topic}, "retention.ms", "cleanup.policy")
-	if err != nil {
-		return fmt.Errorf("describing topic %s: %w", topic, err)
-	}
-	info, ok := found[topic]
-	if !ok {
-		return &kafka.TopicError{Topic: topic, Index: -1, Err: kafka.ErrTopicMissing}
-	}
-	t.retention, t.partitions = retentionOf(info, true, kafka.TopicSpec{}), info.Partitions
-	if err := s.remembers(ctx, topic, t, false); err != nil {
-		return err
-	}
-	if t.changed { // another topic of the same name: to be recorded before it is used
-		return &kafka.TopicError{Topic: topic, Index: -1, Err: kafka.ErrTopicMissing}
-	}
-	return nil
-}
-
 // forget makes the next use of a topic learn it again, e.g. after the broker
 // said that it does not exist.
 func (s *Store) forget(topic string) {
 	if t := s.topics[topic]; t != nil {
 		t.ready, t.written = false, nil
 	}
-	for l := range s.views {
-		delete(l.covered, topic)
+	for _, v := range s.views {
+		v.Drop(topic)
 	}
 }

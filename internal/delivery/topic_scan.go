@@ -11,13 +11,14 @@ import (
 
 	"go.uber.org/zap"
 
+	"leadstream/internal/dedup"
 	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
 )
 
-// topicScan is what a lead topic says of leads that were deleted. It is read before
-// the publication that makes the tombstones, which reads on where it ended: a busy
-// topic holds much, and nobody publishes meanwhile.
+// topicScan is what a lead topic says of leads that were deleted. It is read while
+// others publish. What they publish of those leads meanwhile is touched: the scan reads on
+// before it is believed.
 type topicScan struct {
 	store  *Store
 	topic  string
@@ -26,17 +27,40 @@ type topicScan struct {
 	// than where it belongs now, for there were not always as many.
 	partitions int
 	mixed      bool
-	said       map[string]map[int]entryTime // id to what each partition says of it
-	asked      map[string]time.Time         // id to the deletion
+	made       int                         // how many it had when we made it, 0 where somebody else did
+	said       map[string]map[int]dedup.At // id to what each partition says of it
+	asked      map[string]time.Time        // id to the deletion
 	err        error
+
+	// Guarded by the store's mutex.
+	reading bool
+	touched bool
+	written map[int]int64 // what is to be visible before it is read
 }
 
 func newTopicScan(s *Store, topic string, pending []pendingDeletion) *topicScan {
-	c := &topicScan{store: s, topic: topic, said: map[string]map[int]entryTime{}, asked: map[string]time.Time{}}
+	c := &topicScan{store: s, topic: topic, touched: true, said: map[string]map[int]dedup.At{}, asked: map[string]time.Time{}}
+	if t := s.topics[topic]; t != nil {
+		c.made = t.Made
+	}
 	for _, g := range pending {
 		c.asked[g.ID] = g.At
 	}
 	return c
+}
+
+// touch notes what was just published of the leads that a scan has looked for.
+func (s *Store) touch(topic string, leads []Lead) {
+	c := s.scans[topic]
+	if c == nil || c.touched {
+		return
+	}
+	for i := range leads {
+		if _, asked := c.asked[leads[i].ID]; asked && s.TopicName(leads[i].Form.ID) == topic {
+			c.touched = true
+			return
+		}
+	}
 }
 
 // knows reports whether it is these that the topic scan has looked for.
@@ -61,84 +85,87 @@ func (s *Store) byTopic() map[string][]pendingDeletion {
 	return topics
 }
 
-// madeWith is how many partitions the topics of the pending deletions had when we made them, 0
-// where somebody else did.
-func (s *Store) madeWith(pending map[string][]pendingDeletion) map[string]int {
-	made := make(map[string]int, len(pending))
-	for topic := range pending {
-		if t := s.topics[topic]; t != nil {
-			made[topic] = t.Made
+// scan reads the topics of the pending deletions. What cannot be read is told by the scan.
+func (s *Store) scan(ctx context.Context, scans []*topicScan) {
+	var fresh []*topicScan
+	for _, c := range scans {
+		if c.partitions > 0 || c.err != nil {
+			c.readOn(ctx)
+		} else {
+			fresh = append(fresh, c)
 		}
 	}
-	return made
-}
-
-// scan look at the topics of the pending deletions. What cannot be read is told by the
-// topic scan. It needs no mutex.
-func (s *Store) scan(ctx context.Context, pending map[string][]pendingDeletion, made map[string]int) map[string]*topicScan {
-	scans := make(map[string]*topicScan, len(pending))
-	var names []string
-	for topic := range pending {
-		scans[topic] = newTopicScan(s, topic, pending[topic])
-		names = append(names, topic)
+	if len(fresh) == 0 {
+		return
 	}
-	if len(names) == 0 {
-		return scans
+	names := make([]string, len(fresh))
+	for i, c := range fresh {
+		names[i] = c.topic
 	}
 	found, err := s.opts.Cluster.DescribeTopics(ctx, names)
 	if err != nil {
-		for _, c := range scans {
+		for _, c := range fresh {
 			c.err = fmt.Errorf("describing topic %s: %w", c.topic, err)
 		}
-		return scans
+		return
 	}
 	missing := slices.DeleteFunc(names, func(name string) bool { _, ok := found[name]; return ok })
 	gone := []string{}
 	if len(missing) > 0 {
 		gone, err = s.opts.Cluster.Gone(ctx, missing...)
 	}
-	for topic, c := range scans {
-		switch _, there := found[topic]; {
-		case slices.Contains(gone, topic): // nothing was published
+	for _, c := range fresh {
+		switch info, there := found[c.topic]; {
+		case slices.Contains(gone, c.topic): // nothing was published
 		case err != nil && !there:
 			c.err = err
 		default:
-			c.partitions = max(found[topic].Partitions, 1)
-			c.mixed = c.partitions > 1 && c.partitions != made[topic]
-			c.err = c.begin(ctx, pending[topic])
+			c.begin(ctx, max(info.Partitions, 1))
 		}
 	}
-	return scans
 }
 
 // begin reads the topic from the oldest of the deletions on: whatever was submitted
 // or deleted since then stands behind that moment. The partition of a key is where it
 // belongs. Where it may stand in others as well the topic is read whole, to find it.
-func (c *topicScan) begin(ctx context.Context, pending []pendingDeletion) error {
+func (c *topicScan) begin(ctx context.Context, partitions int) {
+	c.partitions, c.mixed = partitions, partitions > 1 && partitions != c.made
 	c.reader = c.store.opts.Cluster.Tailer(c.topic)
 	c.reader.MustExist()
-	if c.mixed {
-		return c.read(ctx)
-	}
-	oldest := pending[0].At
-	for _, g := range pending {
-		if g.At.Before(oldest) {
-			oldest = g.At
+	if !c.mixed {
+		var oldest time.Time
+		for _, at := range c.asked {
+			if oldest.IsZero() || at.Before(oldest) {
+				oldest = at
+			}
+		}
+		if err := c.reader.Since(ctx, oldest.Add(-clockMargin)); err != nil {
+			c.err = fmt.Errorf("finding what topic %s holds since %s: %w", c.topic, oldest.UTC().Format(time.RFC3339), err)
+			return
 		}
 	}
-	if err := c.reader.Since(ctx, oldest.Add(-clockMargin)); err != nil {
-		return fmt.Errorf("finding what topic %s holds since %s: %w", c.topic, oldest.UTC().Format(time.RFC3339), err)
+	c.readOn(ctx)
+}
+
+// readOn reads what came since the last call, once it is visible.
+func (c *topicScan) readOn(ctx context.Context) {
+	if c.reader == nil || c.err != nil {
+		return
 	}
-	return c.read(ctx)
+	err := c.store.waitVisible(ctx, c.topic, c.written)
+	if err == nil || errors.Is(err, kafka.ErrTopicMissing) {
+		err = c.read(ctx)
+	}
+	c.err = err
 }
 
 // read takes in what came since the last call.
 func (c *topicScan) read(ctx context.Context) error {
-	fresh := map[string]map[int]entryTime{}
+	fresh := map[string]map[int]dedup.At{}
 	anew, err := c.reader.Next(ctx, func(r *kafka.Record) error {
 		e, ok, err := c.store.entryOf(r)
 		if _, asked := c.asked[string(r.Key)]; ok && asked {
-			note(fresh, string(r.Key), r.Partition, e.at)
+			note(fresh, string(r.Key), r.Partition, e.At)
 		}
 		return err
 	})
@@ -157,9 +184,9 @@ func (c *topicScan) read(ctx context.Context) error {
 }
 
 // note keeps the latest that a partition says of an id.
-func note(said map[string]map[int]entryTime, id string, partition int, at entryTime) {
+func note(said map[string]map[int]dedup.At, id string, partition int, at dedup.At) {
 	if said[id] == nil {
-		said[id] = map[int]entryTime{}
+		said[id] = map[int]dedup.At{}
 	}
 	said[id][partition] = max(said[id][partition], at)
 }
@@ -168,13 +195,8 @@ func note(said map[string]map[int]entryTime, id string, partition int, at entryT
 // partition: where the id belongs, and wherever else it stands. There is neither one
 // already nor a later submission of the response, which a tombstone behind it would
 // take away.
-func (c *topicScan) unapplied(ctx context.Context, pending []pendingDeletion) ([]Deletion, error) {
+func (c *topicScan) unapplied(pending []pendingDeletion) ([]Deletion, error) {
 	err := c.err
-	if err == nil && c.reader != nil {
-		if err = c.store.waitVisible(ctx, c.topic); err == nil || errors.Is(err, kafka.ErrTopicMissing) {
-			err = c.read(ctx)
-		}
-	}
 	var foreign *ForeignTopicError
 	if errors.As(err, &foreign) {
 		c.store.opts.Log.Warn("a deleted lead is not removed from another installation's topic", zap.String("topic", c.topic), zap.Error(err),
@@ -192,7 +214,7 @@ func (c *topicScan) unapplied(ctx context.Context, pending []pendingDeletion) ([
 			open = append(open, g.in(home))
 		}
 		for partition, said := range places {
-			if said < deleted(g.At.UnixMilli()) {
+			if said < dedup.Deleted(g.At) {
 				open = append(open, g.in(partition))
 			}
 		}

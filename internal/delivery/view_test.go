@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"leadstream/internal/dedup"
 	"leadstream/internal/lead"
 )
 
@@ -32,7 +33,7 @@ func TestALateLeadThatTheTopicWouldHaveForgottenStaysOut(t *testing.T) {
 	publish(t, s, "", response("first", w.now))
 	w.now = w.now.Add(3 * time.Hour)
 	publish(t, s, "", response("later", w.now.Add(-time.Minute)))
-	a := Query{Window: lead.Window{From: w.now.Add(-3 * time.Hour), To: w.now}, Fresh: freshFrom(w.now.Add(-time.Minute))}
+	a := dedup.Query{Window: lead.Window{From: w.now.Add(-3 * time.Hour), To: w.now}, Fresh: freshFrom(w.now.Add(-time.Minute))}
 	rs := []*lead.Response{response("older", w.now.Add(-time.Hour-time.Second)), response("younger", w.now.Add(-time.Hour+time.Second))}
 	v := ask(t, s, l, a, rs...)
 	expect(t, v, 1, 0, 1, 0)
@@ -54,7 +55,7 @@ func TestAnOutageLongerThanTheRetentionLosesNothing(t *testing.T) {
 	seen := w.now
 	expect(t, ask(t, s, l, w.window(-time.Hour, 0), response("old", w.now.Add(-time.Minute))), 0, 1, 0, 0)
 	w.now = w.now.Add(5 * time.Hour)
-	a := Query{Window: lead.Window{From: seen, To: w.now}, Fresh: freshFrom(seen)}
+	a := dedup.Query{Window: lead.Window{From: seen, To: w.now}, Fresh: freshFrom(seen)}
 	expect(t, ask(t, s, l, a, response("delayed", seen.Add(time.Minute))), 1, 0, 0, 0)
 }
 
