@@ -150,7 +150,7 @@ type leader struct {
 	mu       sync.Mutex
 	progress map[lead.Source]checkpoint.Progress
 	recorded map[lead.Source]time.Time // when the progress that was read was written
-	deferred map[delivery.DeferredID]checkpoint.DeferredWindow
+	deferred map[checkpoint.DeferredID]checkpoint.DeferredWindow
 	replays  map[string]checkpoint.Replay
 	sources  map[lead.Source]*sourceState
 	orgs     []lead.Organization
@@ -251,7 +251,7 @@ const leaderWork = "the work"
 // open begins the epoch and reads its progress, as long as it takes: Kafka away
 // is waited for.
 func (c *Connector) open(ctx context.Context) (*leader, error) {
-	var state delivery.State
+	var state *checkpoint.State
 	var store *delivery.Store
 	since := c.opts.Now().UTC()
 	err := c.retry(ctx, "", "opening the store", func(ctx context.Context) (err error) {

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"leadstream/internal/checkpoint"
-	"leadstream/internal/delivery"
 )
 
 // TestWhatIsDeferredKeepsTheBoundUnderWhichItWasRead: a suspended form waits for a lead of a
@@ -33,7 +32,7 @@ func TestWhatIsDeferredKeepsTheBoundUnderWhichItWasRead(t *testing.T) {
 	w.expectIDs(formID)
 	for range 2 { // also in the next epoch
 		got := map[checkpoint.Bound]int{}
-		for _, r := range e.deferred[delivery.DeferredID{Source: src, Form: formID}].Parts() {
+		for _, r := range e.deferred[checkpoint.DeferredID{Source: src, Form: formID}].Parts() {
 			got[r.Bound]++
 		}
 		if len(got) != 3 || got[checkpoint.Bound{Explicit: true}] != 1 || got[checkpoint.Bound{Fresh: true}] != 1 || got[checkpoint.Bound{}] != 1 {

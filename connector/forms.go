@@ -13,7 +13,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"leadstream/internal/checkpoint"
-	"leadstream/internal/delivery"
 	"leadstream/internal/lead"
 	"leadstream/schema"
 )
@@ -69,7 +68,7 @@ type form struct {
 	recorded int    // schema id in the checkpoint
 }
 
-func newFormBook(e *leader, state delivery.State) (*formBook, error) {
+func newFormBook(e *leader, state *checkpoint.State) (*formBook, error) {
 	b := &formBook{leader: e, forms: map[string]*form{}, busy: map[string]*hold{}, changed: make(chan struct{}), recheck: make(chan struct{}, 1),
 		unfits: map[string]string{}}
 	for id, saved := range state.Forms {

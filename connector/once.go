@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"leadstream/internal/delivery"
+	"leadstream/internal/checkpoint"
 	"leadstream/internal/fault"
 	"leadstream/internal/lead"
 )
@@ -149,7 +149,7 @@ var errUnsettled = errors.New("its leads were not delivered yet")
 func (e *leader) waiting() []error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	ids := slices.SortedFunc(maps.Keys(e.deferred), func(a, b delivery.DeferredID) int { return strings.Compare(a.Form, b.Form) })
+	ids := slices.SortedFunc(maps.Keys(e.deferred), func(a, b checkpoint.DeferredID) int { return strings.Compare(a.Form, b.Form) })
 	var deferred []error
 	for _, id := range ids {
 		why := e.forms.suspended(id.Form)

@@ -301,16 +301,16 @@ func topicOf(err error) string {
 
 // deferRows is the deferred windows after these responses could not be published, and which of them
 // differ in what is stored.
-func (e *leader) deferRows(j *work, w lead.Window, rows []*lead.Response) (grown map[delivery.DeferredID]checkpoint.DeferredWindow, records map[string]any) {
+func (e *leader) deferRows(j *work, w lead.Window, rows []*lead.Response) (grown map[checkpoint.DeferredID]checkpoint.DeferredWindow, records map[string]any) {
 	if len(rows) == 0 {
 		return nil, nil
 	}
 	ask, asOf := e.ask(j, w), e.mark()
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	grown, records = map[delivery.DeferredID]checkpoint.DeferredWindow{}, map[string]any{}
+	grown, records = map[checkpoint.DeferredID]checkpoint.DeferredWindow{}, map[string]any{}
 	for _, r := range rows {
-		id := delivery.DeferredID{Source: j.src, Form: r.Form.ID}
+		id := checkpoint.DeferredID{Source: j.src, Form: r.Form.ID}
 		window, ok := grown[id]
 		if !ok {
 			window, ok = e.deferred[id]
@@ -338,15 +338,15 @@ func (e *leader) deferRows(j *work, w lead.Window, rows []*lead.Response) (grown
 
 // freshNoMore is the deferred windows that other work has now published leads of, where that
 // changes them.
-func (e *leader) freshNoMore(j *work, leads []delivery.Lead) (deferred map[delivery.DeferredID]checkpoint.DeferredWindow, records map[string]any) {
+func (e *leader) freshNoMore(j *work, leads []delivery.Lead) (deferred map[checkpoint.DeferredID]checkpoint.DeferredWindow, records map[string]any) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if len(e.deferred) == 0 {
 		return nil, nil
 	}
-	deferred, records = map[delivery.DeferredID]checkpoint.DeferredWindow{}, map[string]any{}
+	deferred, records = map[checkpoint.DeferredID]checkpoint.DeferredWindow{}, map[string]any{}
 	for i := range leads {
-		id := delivery.DeferredID{Source: j.src, Form: leads[i].Form.ID}
+		id := checkpoint.DeferredID{Source: j.src, Form: leads[i].Form.ID}
 		window, met := deferred[id]
 		if !met {
 			window = e.deferred[id]

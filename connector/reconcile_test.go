@@ -257,7 +257,7 @@ func TestAFormThatFailsForTheMomentIsDeferredAndDeliveredOnceRecovered(t *testin
 		t.Fatalf("debts = %v, want one", e.deferred)
 	}
 	e = w.start() // the deferred window outlives a restart
-	id := delivery.DeferredID{Source: src, Form: formID}
+	id := checkpoint.DeferredID{Source: src, Form: formID}
 	if _, ok := e.deferred[id]; !ok {
 		t.Fatalf("debts after restart = %v, want %v", e.deferred, id)
 	}

@@ -23,7 +23,7 @@ type shown struct {
 	unsaved, urgent bool
 }
 
-func newShown(state delivery.State) shown {
+func newShown(state *checkpoint.State) shown {
 	return shown{hours: state.Hours, owners: state.Organizations}
 }
 

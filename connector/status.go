@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"leadstream/internal/checkpoint"
-	"leadstream/internal/delivery"
 	"leadstream/internal/fault"
 	"leadstream/schema"
 )
@@ -223,7 +222,7 @@ func (s *Status) Unreadable() (forms []string, todo string) {
 	return forms, all.Todo()
 }
 
-func deferredStatus(id delivery.DeferredID, d checkpoint.DeferredWindow) DeferredStatus {
+func deferredStatus(id checkpoint.DeferredID, d checkpoint.DeferredWindow) DeferredStatus {
 	return DeferredStatus{Owner: id.Source.Owner, Form: id.Form, From: d.From, To: d.To, Since: d.Since, Reason: d.Reason}
 }
 
@@ -246,7 +245,7 @@ func (s *Status) sort() {
 
 // StatusOf is what the checkpoint topic says of the work, whoever does it: what
 // only the process that works knows is missing. prefix is that of the topics.
-func StatusOf(state delivery.State, prefix string) Status {
+func StatusOf(state *checkpoint.State, prefix string) Status {
 	s := Status{Worker: state.Process, Hours: state.Hours}
 	for _, o := range state.Organizations.Known {
 		s.Organizations = append(s.Organizations, OrganizationStatus(o))

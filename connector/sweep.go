@@ -312,7 +312,7 @@ func (e *leader) deferredRound(ctx context.Context, all bool) error {
 // deliverAllDeferred delivers what is deferred of forms that are not suspended any more.
 func (e *leader) deliverAllDeferred(ctx context.Context) error {
 	e.mu.Lock()
-	deferred := make(map[delivery.DeferredID]checkpoint.DeferredWindow, len(e.deferred))
+	deferred := make(map[checkpoint.DeferredID]checkpoint.DeferredWindow, len(e.deferred))
 	for id, d := range e.deferred {
 		deferred[id] = d
 	}
@@ -336,7 +336,7 @@ func (e *leader) deliverAllDeferred(ctx context.Context) error {
 
 // deliverDeferred reconciles the ranges of a deferred window for its form. They shrink with each part; what
 // is deferred anew meanwhile is kept for the next time.
-func (e *leader) deliverDeferred(ctx context.Context, id delivery.DeferredID, window checkpoint.DeferredWindow) error {
+func (e *leader) deliverDeferred(ctx context.Context, id checkpoint.DeferredID, window checkpoint.DeferredWindow) error {
 	for _, r := range window.Parts() {
 		if err := e.deliverRange(ctx, id, r); err != nil {
 			return err
@@ -345,7 +345,7 @@ func (e *leader) deliverDeferred(ctx context.Context, id delivery.DeferredID, wi
 	return nil
 }
 
-func (e *leader) deliverRange(ctx context.Context, id delivery.DeferredID, r checkpoint.DeferredRange) error {
+func (e *leader) deliverRange(ctx context.Context, id checkpoint.DeferredID, r checkpoint.DeferredRange) error {
 	view := e.store.NewView("")
 	defer view.Close()
 	j := &work{src: id.Source, view: view, bound: &r.Bound, form: id.Form,
@@ -362,13 +362,13 @@ func (e *leader) deliverRange(ctx context.Context, id delivery.DeferredID, r che
 			if records[key] = nil; len(left.Ranges) > 0 {
 				records[key] = left
 			}
-			return func(bool) { e.setDeferred(map[delivery.DeferredID]checkpoint.DeferredWindow{id: left}) }
+			return func(bool) { e.setDeferred(map[checkpoint.DeferredID]checkpoint.DeferredWindow{id: left}) }
 		}}
 	})
 }
 
 // setDeferred keeps deferred windows as they are in the topic now. One without ranges is over.
-func (e *leader) setDeferred(deferred map[delivery.DeferredID]checkpoint.DeferredWindow) {
+func (e *leader) setDeferred(deferred map[checkpoint.DeferredID]checkpoint.DeferredWindow) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	for id, d := range deferred {

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"leadstream/internal/checkpoint"
-	"leadstream/internal/delivery"
 	"leadstream/internal/fault"
 	"leadstream/internal/lead"
 	"leadstream/schema"
@@ -113,7 +112,7 @@ func unlessZero(n int) string {
 // know.
 type formList struct {
 	*system
-	state delivery.State
+	state *checkpoint.State
 	rows  map[string]*formRow // by form
 	names map[string]string   // of organizations
 	// unread says of each organization that was not read why.

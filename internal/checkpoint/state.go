@@ -23,6 +23,9 @@ type State struct {
 	Requests  Requests
 	Deletions Deletions // how far those of the topic of deletions have been carried out
 
+	// Transaction is what was written last, nil when that is not recorded.
+	Transaction *Transaction
+
 	// What is for people alone.
 	Hours         Hours
 	Process       Process
@@ -84,6 +87,9 @@ func (s *State) Enter(key string, value []byte, at time.Time) error {
 		return Decode(key, value, &s.Process)
 	case KindOrganizations:
 		return Decode(key, value, &s.Organizations)
+	case KindTransaction:
+		s.Transaction = &Transaction{}
+		return Decode(key, value, s.Transaction)
 	}
 	return nil
 }

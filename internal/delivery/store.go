@@ -21,7 +21,6 @@ import (
 	"leadstream/internal/dedup"
 	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
-	"leadstream/internal/lead"
 )
 
 // Limits of one transaction.
@@ -138,34 +137,6 @@ func DeletionsTopic(name string) string  { return name + ".deletions" }
 // DeadLetterTopic is the store's own.
 func (s *Store) DeadLetterTopic() string { return DeadLetterTopic(s.opts.Name) }
 
-// State is what the checkpoint topic says.
-type State struct {
-	Sources map[lead.Source]checkpoint.Progress
-	// Recorded is when the progress of each source was written, by the clock of the
-	// process that wrote it.
-	Recorded map[lead.Source]time.Time
-	Replays  map[string]checkpoint.Replay
-	Deferred map[DeferredID]checkpoint.DeferredWindow
-	Forms    map[string]checkpoint.Form
-	Topics   map[string]checkpoint.Topic
-	Requests checkpoint.Requests
-	// Deletions is how far those of the topic of deletions have been carried out.
-	Deletions checkpoint.Deletions
-	// Transaction is what was written last, nil when that is not recorded.
-	Transaction *checkpoint.Transaction
-
-	// What is for people alone.
-	Hours         checkpoint.Hours
-	Process       checkpoint.Process
-	Organizations checkpoint.Organizations
-}
-
-// DeferredID names a deferred window: what is deferred of one form of one source.
-type DeferredID struct {
-	Source lead.Source
-	Form   string
-}
-
 // ownTopic gives an error about one of the installation's own topics the kind
 // that it has there. Without them nothing goes on: what elsewhere suspends a form
 // or rejects a lead waits for a person, and what cannot be read ends the program,
@@ -190,36 +161,36 @@ func forPerson(err error) error {
 // only then makes the internal topics exist, and reads the progress. Errors: of
 // kind Pause where Kafka refuses us something, Fatal where what is stored cannot
 // be read, else Retry.
-func (s *Store) Open(ctx context.Context) (State, error) {
+func (s *Store) Open(ctx context.Context) (*checkpoint.State, error) {
 	state, err := s.open(ctx)
 	return state, ownTopic(err)
 }
 
-func (s *Store) open(ctx context.Context) (State, error) {
+func (s *Store) open(ctx context.Context) (*checkpoint.State, error) {
 	since := s.opts.Now().UTC()
 	if err := s.opts.Producer.Init(ctx); err != nil {
-		return State{}, fmt.Errorf("starting the transactional producer: %w", err)
+		return nil, fmt.Errorf("starting the transactional producer: %w", err)
 	}
 	if err := EnsureInternal(ctx, s.opts); err != nil {
-		return State{}, err
+		return nil, err
 	}
 	s.inspected = s.opts.Now()
 	state, err := s.begin(ctx, since) // nobody else has the store yet
 	if err != nil {
-		return State{}, err
+		return nil, err
 	}
 	looked, err := s.endEarlier(ctx, state)
 	if err != nil {
-		return State{}, err
+		return nil, err
 	}
 	if len(state.Deletions.Next) > 0 {
 		s.deleted.MustExist()
 	}
 	if err := s.readDeletions(ctx, &state.Deletions); err != nil {
-		return State{}, err
+		return nil, err
 	}
 	if err := s.readDeadLetters(ctx); err != nil {
-		return State{}, err
+		return nil, err
 	}
 	for form, t := range state.Topics {
 		s.topics[s.TopicName(form)] = &topicState{Facts: dedup.Facts{Topic: t}, unlooked: !looked}
@@ -234,18 +205,18 @@ func (s *Store) open(ctx context.Context) (State, error) {
 // began with: somebody else made it anew, and what stands in it but for the tokens is
 // what an epoch wrote that did not notice at once. It lacks all that was written
 // before, so that it counts for nothing and is removed, in the same transaction.
-func (s *Store) begin(ctx context.Context, since time.Time) (State, error) {
+func (s *Store) begin(ctx context.Context, since time.Time) (*checkpoint.State, error) {
 	name := CheckpointTopic(s.opts.Name)
 	if err := s.endHanging(ctx, []string{name}); err != nil {
-		return State{}, fmt.Errorf("ending the last transaction in topic %s: %w", name, err)
+		return nil, fmt.Errorf("ending the last transaction in topic %s: %w", name, err)
 	}
 	latest, err := readCheckpoints(ctx, s.opts.Cluster, s.opts.Name) // it exists: that a broker does not know it is no first start
 	if err != nil {
-		return State{}, err
+		return nil, err
 	}
 	state, err := stateOf(latest)
 	if err != nil {
-		return State{}, err
+		return nil, err
 	}
 	records := map[string]any{checkpoint.ProcessKey: checkpoint.Process{ID: s.process, Since: since}}
 	if orphans := Orphans(latest); len(orphans) > 0 {
@@ -256,16 +227,16 @@ func (s *Store) begin(ctx context.Context, since time.Time) (State, error) {
 			records[key] = nil
 		}
 		if state, err = stateOf(nil); err != nil {
-			return State{}, err
+			return nil, err
 		}
 	}
 	s.opts.Producer.KeepManifests(name, manifestOf(state.Transaction), s.manifestMessage)
 	msgs, err := s.recordMessages(nil, records)
 	if err != nil {
-		return State{}, err
+		return nil, err
 	}
 	if _, err := s.write(ctx, msgs); err != nil {
-		return State{}, s.refusal(fmt.Errorf("recording which process works: %w", err))
+		return nil, s.refusal(fmt.Errorf("recording which process works: %w", err))
 	}
 	return state, nil
 }
@@ -290,7 +261,7 @@ func Orphans[V any](latest map[string]V) []string {
 // letters and leads: our first transaction there would end it its own way. looked is
 // false where one of the lead topics cannot be looked at: it keeps no other waiting,
 // and each is looked at before its next use.
-func (s *Store) endEarlier(ctx context.Context, state State) (looked bool, err error) {
+func (s *Store) endEarlier(ctx context.Context, state *checkpoint.State) (looked bool, err error) {
 	if err := s.endHanging(ctx, []string{s.DeadLetterTopic()}); err != nil {
 		return false, fmt.Errorf("ending the last transaction in topic %s: %w", s.DeadLetterTopic(), err)
 	}
@@ -311,10 +282,10 @@ func (s *Store) endEarlier(ctx context.Context, state State) (looked bool, err e
 
 // ReadState reads the checkpoint topic to its end. A topic that does not exist
 // is an empty state; a record that cannot be read is an error.
-func ReadState(ctx context.Context, c *kafka.Cluster, name string) (State, error) {
+func ReadState(ctx context.Context, c *kafka.Cluster, name string) (*checkpoint.State, error) {
 	latest, err := readCheckpoints(ctx, c, name)
 	if err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
-		return State{}, err
+		return nil, err
 	}
 	return stateOf(latest)
 }
@@ -331,20 +302,14 @@ type stored struct {
 const maxRecord = 4 << 20
 
 // stateOf is what the records say.
-func stateOf(latest map[string]stored) (State, error) {
-	state := State{
-		Sources: map[lead.Source]checkpoint.Progress{}, Recorded: map[lead.Source]time.Time{}, Replays: map[string]checkpoint.Replay{},
-		Deferred: map[DeferredID]checkpoint.DeferredWindow{}, Forms: map[string]checkpoint.Form{}, Topics: map[string]checkpoint.Topic{},
-	}
+func stateOf(latest map[string]stored) (*checkpoint.State, error) {
+	state := checkpoint.NewState()
 	for key, r := range latest {
-		if err := state.enter(key, r.value); err != nil {
+		if err := state.Enter(key, r.value, r.at); err != nil {
 			if unreadable, ok := errors.AsType[*checkpoint.UnreadableError](err); ok && r.large {
 				unreadable.Err = errors.New(string(r.value))
 			}
-			return State{}, err
-		}
-		if src, ok := checkpoint.ParseSourceKey(key); ok {
-			state.Recorded[src] = r.at
+			return nil, err
 		}
 	}
 	return state, nil
@@ -381,53 +346,4 @@ func readCheckpoints(ctx context.Context, c *kafka.Cluster, name string) (map[st
 		return nil, fmt.Errorf("reading the checkpoint topic %s: %w", CheckpointTopic(name), err)
 	}
 	return latest, nil
-}
-
-// enter puts one record into the state. Kinds of records that this release does
-// not know belong to a later one and are left alone.
-func (s *State) enter(key string, value []byte) error {
-	kind, rest, _ := strings.Cut(key, "/")
-	switch kind {
-	case checkpoint.KindSource:
-		src, ok := checkpoint.ParseSourceKey(key)
-		if !ok {
-			return &checkpoint.UnreadableError{Key: key, Err: errors.New("not source/<owner>/<lead type>")}
-		}
-		return into(s.Sources, src, key, value)
-	case checkpoint.KindDeferred:
-		src, form, ok := checkpoint.ParseDeferredKey(key)
-		if !ok {
-			return &checkpoint.UnreadableError{Key: key, Err: errors.New("not debt/<owner>/<lead type>/<form>")}
-		}
-		return into(s.Deferred, DeferredID{src, form}, key, value)
-	case checkpoint.KindReplay:
-		return into(s.Replays, rest, key, value)
-	case checkpoint.KindForm:
-		return into(s.Forms, rest, key, value)
-	case checkpoint.KindTopic:
-		return into(s.Topics, rest, key, value)
-	case checkpoint.KindRequests:
-		return checkpoint.Decode(key, value, &s.Requests)
-	case checkpoint.KindDeletions:
-		return checkpoint.Decode(key, value, &s.Deletions)
-	case checkpoint.KindHours:
-		return checkpoint.Decode(key, value, &s.Hours)
-	case checkpoint.KindProcess:
-		return checkpoint.Decode(key, value, &s.Process)
-	case checkpoint.KindOrganizations:
-		return checkpoint.Decode(key, value, &s.Organizations)
-	case checkpoint.KindTransaction:
-		s.Transaction = &checkpoint.Transaction{}
-		return checkpoint.Decode(key, value, s.Transaction)
-	}
-	return nil
-}
-
-func into[K comparable, V any](m map[K]V, k K, key string, value []byte) error {
-	var v V
-	if err := checkpoint.Decode(key, value, &v); err != nil {
-		return err
-	}
-	m[k] = v
-	return nil
 }

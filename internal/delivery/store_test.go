@@ -57,7 +57,7 @@ func newWorld(t *testing.T) *world {
 }
 
 // epoch is a new producer epoch with its state.
-func (w *world) epoch() (*Store, State) {
+func (w *world) epoch() (*Store, *checkpoint.State) {
 	w.t.Helper()
 	o := w.opts
 	o.Producer = w.cluster.NewProducer(o.Name, 15*time.Second)
