@@ -147,15 +147,15 @@ type leader struct {
 	since time.Time // when it began
 	shown shown
 
-	mu       sync.Mutex
-	progress map[lead.Source]checkpoint.Progress
-	recorded map[lead.Source]time.Time // when the progress that was read was written
-	deferred map[checkpoint.DeferredID]checkpoint.DeferredWindow
-	replays  map[string]checkpoint.Replay
-	sources  map[lead.Source]*sourceState
-	orgs     []lead.Organization
-	missed   []lead.Organization     // that discovery should have found as well
-	events   map[string][]lead.Event // by owner
+	// current is progress, replays and deferred windows. A State is never changed: whoever
+	// publishes replaces it once Kafka has acknowledged what makes it different.
+	current atomic.Pointer[checkpoint.State]
+
+	mu      sync.Mutex
+	sources map[lead.Source]*sourceState
+	orgs    []lead.Organization
+	missed  []lead.Organization     // that discovery should have found as well
+	events  map[string][]lead.Event // by owner
 	// discovered: discovery has been through all organizations once.
 	discovered bool
 	// strangers are sources that LinkedIn notified of and that are not read.
@@ -270,13 +270,14 @@ func (c *Connector) open(ctx context.Context) (*leader, error) {
 	}
 	e := &leader{
 		Connector: c, store: store, live: store.NewView(""), since: since, shown: newShown(state),
-		progress: state.Sources, recorded: state.Recorded, deferred: state.Deferred, replays: state.Replays,
 		sources: map[lead.Source]*sourceState{}, events: map[string][]lead.Event{}, wake: make(chan struct{}), sweeping: make(chan struct{}, sweepsAtOnce),
 		notice: make(chan struct{}, 1), refused: make(chan struct{}, 1), unappliedTopics: map[string]*unapplied{}, strangers: map[lead.Source]bool{},
 	}
 	if e.forms, err = newFormBook(e, state); err != nil {
 		return nil, err
 	}
+	state.Forms, state.Topics = nil, nil // the forms and the store have them now
+	e.current.Store(state)
 	c.issues.resolveCleared()
 	c.mu.Lock()
 	c.current = e
@@ -307,7 +308,7 @@ func (e *leader) known() []lead.Source {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	var sources []lead.Source
-	for src := range e.progress {
+	for src := range e.state().Sources {
 		if e.wantedSource(src) {
 			sources = append(sources, src)
 		}
@@ -323,7 +324,7 @@ func (c *Connector) wantedSource(src lead.Source) bool {
 // readOnce reports whether leads of the owner were read before: where that is
 // refused now, a role was lost. The caller holds the mutex.
 func (e *leader) readOnce(owner string) bool {
-	for src := range e.progress {
+	for src := range e.state().Sources {
 		if src.Owner == owner {
 			return true
 		}

@@ -32,7 +32,7 @@ func TestWhatIsDeferredKeepsTheBoundUnderWhichItWasRead(t *testing.T) {
 	w.expectIDs(formID)
 	for range 2 { // also in the next epoch
 		got := map[checkpoint.Bound]int{}
-		for _, r := range e.deferred[checkpoint.DeferredID{Source: src, Form: formID}].Parts() {
+		for _, r := range e.state().Deferred[checkpoint.DeferredID{Source: src, Form: formID}].Parts() {
 			got[r.Bound]++
 		}
 		if len(got) != 3 || got[checkpoint.Bound{Explicit: true}] != 1 || got[checkpoint.Bound{Fresh: true}] != 1 || got[checkpoint.Bound{}] != 1 {

@@ -114,7 +114,7 @@ func TestATakeoverSaysWhatIsNewAndNothingElse(t *testing.T) {
 	if err := e.recordAccess(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.work(t.Context(), src, e.progress[src].Backlog[0]); err != nil { // a part of it is done
+	if err := e.work(t.Context(), src, e.state().Sources[src].Backlog[0]); err != nil { // a part of it is done
 		t.Fatal(err)
 	}
 	said := func(work func()) []string {

@@ -288,7 +288,7 @@ func (w *world) tick(e *leader, by time.Duration) {
 func (w *world) catchUp(e *leader) {
 	w.t.Helper()
 	for range 50 {
-		backlog := e.progress[src].Backlog
+		backlog := e.state().Sources[src].Backlog
 		if len(backlog) == 0 {
 			return
 		}
@@ -296,7 +296,7 @@ func (w *world) catchUp(e *leader) {
 			w.t.Fatalf("backlog: %v", err)
 		}
 	}
-	w.t.Fatalf("the backlog does not end: %+v", e.progress[src].Backlog)
+	w.t.Fatalf("the backlog does not end: %+v", e.state().Sources[src].Backlog)
 }
 
 // published is a record of a lead topic, decoded by another implementation.

@@ -317,7 +317,7 @@ func (e *lostSchemasError) Todo() string {
 func (e *leader) publishedAnew(owner string, s checkpoint.TopicSchema) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return s.Replayed(e.replays, owner)
+	return s.Replayed(e.state().Replays, owner)
 }
 
 // several names up to three of many.

@@ -69,8 +69,8 @@ func TestARecordOfAnotherInstallationDeepInATopicSuspendsThatFormAlone(t *testin
 	w.linkedin.submit("other", w.now().Add(2*time.Second)).Form.ID = other
 	w.tick(e, time.Minute)
 	w.expectIDs(other, "other")
-	if e.forms.suspended(formID) == nil || len(e.deferred) != 1 {
-		t.Errorf("suspended: %v, deferred windows: %v", e.forms.suspended(formID), e.deferred)
+	if e.forms.suspended(formID) == nil || len(e.state().Deferred) != 1 {
+		t.Errorf("suspended: %v, deferred windows: %v", e.forms.suspended(formID), e.state().Deferred)
 	}
 }
 
@@ -111,7 +111,7 @@ func TestADeferredWindowThatGrowsTowardsThePastWhileItIsPaidIsPaidWhole(t *testi
 	// the form is suspended, and waits for its turn to publish.
 	late := w.linkedin.submit("late", w.now().Add(-90*time.Second))
 	j := &work{src: src, view: e.live, delivery: func(time.Time) delivery.Delivery { return delivery.DeliveryLate }}
-	j.done = e.sourceDone(src, func(p checkpoint.Progress) checkpoint.Progress { return p }, false)
+	j.advance = checkpoint.DeferredDone{} // of nothing
 	parts, err := e.sort(t.Context(), j, []lead.Response{late.Response})
 	if err != nil || len(parts.suspended) != 1 {
 		t.Fatal(err, parts)
@@ -131,8 +131,8 @@ func TestADeferredWindowThatGrowsTowardsThePastWhileItIsPaidIsPaidWhole(t *testi
 	w.settle(e)
 	w.settle(e)
 	w.expectIDs(formID, "owed", "late")
-	if len(e.deferred) != 0 {
-		t.Errorf("debts = %v, want none", e.deferred)
+	if len(e.state().Deferred) != 0 {
+		t.Errorf("debts = %v, want none", e.state().Deferred)
 	}
 }
 
@@ -398,8 +398,8 @@ func TestWhatWasReadIsNotReadAgainAfterACleanEnd(t *testing.T) {
 	w.linkedin.read = nil
 	e := w.start()
 	w.tick(e, time.Minute)
-	if len(e.progress[src].Backlog) != 0 {
-		t.Errorf("backlog after a clean end = %v, want none", e.progress[src].Backlog)
+	if len(e.state().Sources[src].Backlog) != 0 {
+		t.Errorf("backlog after a clean end = %v, want none", e.state().Sources[src].Backlog)
 	}
 	for _, win := range w.linkedin.read {
 		if win.From.Before(w.now().Add(-24 * time.Hour)) {

@@ -303,8 +303,8 @@ func TestADeadLetterOfASuspendedFormStays(t *testing.T) {
 	if err != nil || !strings.Contains(out[0].Problem, "is suspended") {
 		t.Errorf("retrying it gives %v, %v; want the problem that its form is suspended", out, err)
 	}
-	if e := w.start(); len(e.deferred) != 0 {
-		t.Errorf("debts = %v, want none: LinkedIn may not show the element any more", e.deferred)
+	if e := w.start(); len(e.state().Deferred) != 0 {
+		t.Errorf("debts = %v, want none: LinkedIn may not show the element any more", e.state().Deferred)
 	}
 	delete(w.linkedin.formDown, formID)
 	out, err = New(w.opts).Republish(t.Context(), []StoredDeadLetter{deadLetter})
@@ -347,10 +347,9 @@ func TestARangeThatAPollLeftWhileAPartWasOnItsWayIsReadAgain(t *testing.T) {
 			// The part is read, and not published yet. A poll finds too much, and
 			// leaves what shows only now to the backlog.
 			w.linkedin.submit("late", begin.Add(-20*time.Minute)).visible = begin
-			e.mu.Lock()
-			p := e.progress[src].Defer(lead.Window{From: begin.Add(-30 * time.Minute), To: begin}, begin, e.mark())
-			e.progress[src] = p
-			e.mu.Unlock()
+			e.change(func(s *checkpoint.State) {
+				s.Sources[src] = s.Sources[src].Defer(lead.Window{From: begin.Add(-30 * time.Minute), To: begin}, begin, e.mark())
+			})
 		})
 	}
 	w.catchUp(e)

@@ -44,12 +44,12 @@ func (e *leader) finished() bool {
 		return false
 	}
 	for src, s := range e.sources {
-		if s.err == nil && s.stuck == nil && (!e.polledUntil(s) || len(e.progress[src].Backlog) > 0) {
+		if s.err == nil && s.stuck == nil && (!e.polledUntil(s) || len(e.state().Sources[src].Backlog) > 0) {
 			return false
 		}
 	}
 	if e.opts.Replay != nil {
-		r, begun := e.replays[e.opts.Replay.ID]
+		r, begun := e.state().Replays[e.opts.Replay.ID]
 		return begun && r.Done()
 	}
 	return true
@@ -147,16 +147,15 @@ var errUnsettled = errors.New("its leads were not delivered yet")
 
 // waiting says what is deferred of forms, and why.
 func (e *leader) waiting() []error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	ids := slices.SortedFunc(maps.Keys(e.deferred), func(a, b checkpoint.DeferredID) int { return strings.Compare(a.Form, b.Form) })
+	held := e.state().Deferred
+	ids := slices.SortedFunc(maps.Keys(held), func(a, b checkpoint.DeferredID) int { return strings.Compare(a.Form, b.Form) })
 	var deferred []error
 	for _, id := range ids {
 		why := e.forms.suspended(id.Form)
 		if why == nil {
 			why = errUnsettled
 		}
-		window := e.deferred[id]
+		window := held[id]
 		deferred = append(deferred, fmt.Errorf("leads of form %s are deferred, submitted in %s: %w", id.Form, window.Window(), why))
 	}
 	return deferred

@@ -30,8 +30,8 @@ func TestOnceEndsWhenNothingIsDeferred(t *testing.T) {
 	e := w.start()
 	w.linkedin.submit("owed", w.now().Add(time.Second))
 	w.tick(e, time.Minute)
-	if len(e.deferred) != 1 {
-		t.Fatalf("debts = %v, want one", e.deferred)
+	if len(e.state().Deferred) != 1 {
+		t.Fatalf("debts = %v, want one", e.state().Deferred)
 	}
 	delete(w.linkedin.formDown, formID)
 	if err := w.once(); err != nil {

@@ -118,9 +118,7 @@ func (e *leader) poll(ctx context.Context, src lead.Source) error {
 	w, after := p.Poll(e.ladder, now, position)
 	e.reportLost(src, p.Live)
 	j := &work{src: src, view: e.live, readAt: e.mark(), delivery: freshDelivery(p.Live, delivery.DeliveryLive, delivery.DeliveryLate)}
-	j.done = e.sourceDone(src, func(current checkpoint.Progress) checkpoint.Progress {
-		return after.Onto(current).Reconciled(w, j.readAt)
-	}, true)
+	j.advance = checkpoint.Polled{Source: src, After: after, Read: w, ReadAt: j.readAt}
 	err = e.reconcile(ctx, j, w, sliceLimit)
 	for cut := w.From; isTooMany(err); {
 		cut = nextCut(cut, p.Live.Add(-e.ladder[0].Length), now)
@@ -130,9 +128,7 @@ func (e *leader) poll(ctx context.Context, src lead.Source) error {
 		}
 		newest, older := lead.Window{From: cut, To: now}, lead.Window{From: w.From, To: cut}
 		j.readAt = e.mark()
-		j.done = e.sourceDone(src, func(current checkpoint.Progress) checkpoint.Progress {
-			return after.Onto(current).Reconciled(newest, j.readAt).Defer(older, p.Live, e.mark())
-		}, false)
+		j.advance = checkpoint.Polled{Source: src, After: after, Read: newest, ReadAt: j.readAt, Later: older, Fresh: p.Live, AsOf: e.mark()}
 		err = e.reconcile(ctx, j, newest, limit)
 	}
 	e.store.Forget(e.live, now.Add(-e.opts.Lookback-2*e.opts.Interval-time.Hour))
@@ -176,7 +172,7 @@ func (e *leader) saveProgress(ctx context.Context) error {
 		e.mu.Lock()
 		for src, s := range e.sources {
 			if s.unsaved {
-				records[checkpoint.SourceKey(src)] = e.progress[src]
+				records[checkpoint.SourceKey(src)] = e.state().Sources[src]
 			}
 		}
 		e.mu.Unlock()
@@ -185,37 +181,4 @@ func (e *leader) saveProgress(ctx context.Context) error {
 		}
 		return p.Commit(ctx, delivery.Batch{Records: records})
 	})
-}
-
-// sourceDone makes the step that moves a source's progress: to is given the
-// progress as it is when the window's last transaction is made. lazy lets it
-// wait while there is nothing else to commit.
-func (e *leader) sourceDone(src lead.Source, to func(checkpoint.Progress) checkpoint.Progress, lazy bool) *progressUpdate {
-	return &progressUpdate{
-		lazy: lazy,
-		due: func() bool {
-			e.mu.Lock()
-			defer e.mu.Unlock()
-			s := e.sources[src]
-			return s == nil || e.opts.Now().Sub(s.committed) >= idleCommit
-		},
-		records: func(records map[string]any) func(bool) {
-			e.mu.Lock()
-			defer e.mu.Unlock()
-			next := to(e.progress[src])
-			records[checkpoint.SourceKey(src)] = next
-			return func(committed bool) {
-				e.mu.Lock()
-				defer e.mu.Unlock()
-				e.progress[src] = next
-				if s := e.sources[src]; s != nil {
-					s.unsaved, s.advanced = !committed, e.opts.Now()
-					if committed {
-						s.committed = e.opts.Now()
-					}
-				}
-				e.signal()
-			}
-		},
-	}
 }

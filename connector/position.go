@@ -33,21 +33,18 @@ func (e *leader) position() (time.Time, bool) {
 // position, and one that is ahead of it is taken back.
 func (e *leader) begin(src lead.Source, now, position time.Time) (checkpoint.Progress, error) {
 	e.compareClocks(now)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	p, ok := e.progress[src]
+	p, ok := e.state().Sources[src]
 	switch {
 	case !ok:
 		p = checkpoint.Start(position.Add(-e.ladder[0].Length).Truncate(time.Millisecond), e.opts.Backfill, e.ladder)
-		e.progress[src] = p
-		e.signal()
+		e.change(func(s *checkpoint.State) { s.Sources[src] = p })
 	case p.Live.After(e.opts.Now().Add(clockSlack)):
 		ahead := &aheadError{Source: src, Live: p.Live, Now: position, Back: e.trusted(src, position)}
 		e.log.Error("a position in the future is taken back", zap.Stringer("source", src), zap.Time("position", p.Live),
 			zap.Time("now", position), zap.Time("read_again_from", ahead.Back), zap.String("todo", ahead.Todo()))
 		e.issues.report(src.Owner, "polling "+src.String(), ahead, nil)
 		p = p.Rewind(ahead.Back)
-		e.progress[src] = p
+		e.change(func(s *checkpoint.State) { s.Sources[src] = p })
 	case p.Live.After(now.Add(max(clockSlack, e.ladder[0].Length))):
 		return p, &clockBehindError{LinkedIn: now, Live: p.Live}
 	}
@@ -56,9 +53,11 @@ func (e *leader) begin(src lead.Source, now, position time.Time) (checkpoint.Pro
 
 // trusted is a moment up to which everything had been read when the progress of the
 // source moved last, told by our clock; where that was wrong as well, as far back as
-// the look-back reaches. The caller holds the mutex.
+// the look-back reaches.
 func (e *leader) trusted(src lead.Source, position time.Time) time.Time {
-	at := e.recorded[src]
+	at := e.state().Recorded[src]
+	e.mu.Lock()
+	defer e.mu.Unlock()
 	if s := e.sources[src]; s != nil && !s.advanced.IsZero() {
 		at = s.advanced
 	}

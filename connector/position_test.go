@@ -63,7 +63,7 @@ func TestAnAnswerWithADateAheadLosesNothing(t *testing.T) {
 					t.Fatalf("lead %d is not published by the poll after it", i)
 				}
 			}
-			if live := e.progress[src].Live; live.After(w.now()) {
+			if live := e.state().Sources[src].Live; live.After(w.now()) {
 				t.Errorf("the position is %v, in the future", live)
 			}
 		})
@@ -76,7 +76,7 @@ func TestAPositionInTheFutureIsTakenBack(t *testing.T) {
 	w := newWorld(t)
 	e := w.start()
 	w.tick(e, time.Minute)
-	p := e.progress[src]
+	p := e.state().Sources[src]
 	p.Live = w.now().AddDate(1, 0, 0)
 	for i := range p.Lookback {
 		p.Lookback[i].Last = p.Live
@@ -97,8 +97,8 @@ func TestAPositionInTheFutureIsTakenBack(t *testing.T) {
 	e = w.start()
 	w.tick(e, time.Minute)
 	w.expectIDs(formID, want...)
-	if e.progress[src].Live.After(w.now()) {
-		t.Errorf("the position is %v, in the future", e.progress[src].Live)
+	if e.state().Sources[src].Live.After(w.now()) {
+		t.Errorf("the position is %v, in the future", e.state().Sources[src].Live)
 	}
 	told := w.logs.FilterMessage("a position in the future is taken back").All()
 	if len(told) != 1 || told[0].Level.String() != "error" || told[0].ContextMap()["todo"] == "" {

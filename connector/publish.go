@@ -26,7 +26,7 @@ type publication struct {
 // the limits ask for; only the last one carries deferred windows, dead letters and progress.
 func (e *leader) publish(ctx context.Context, p *delivery.Publication, pub *publication) error {
 	deadLetters := pub.unreadable()
-	var batch delivery.Batch
+	batch := delivery.Batch{Records: checkpoint.Records{}}
 	space := newTxnBudget()
 	for _, r := range pub.diff.Missing {
 		l, deadLetter := e.encode(r, pub.work)
@@ -35,10 +35,10 @@ func (e *leader) publish(ctx context.Context, p *delivery.Publication, pub *publ
 			continue
 		}
 		if partitions := p.Partitions(r.Form.ID); !space.take(r.Form.ID, partitions, len(l.Value)) {
-			if err := e.commit(ctx, p, pub, batch); err != nil {
+			if err := e.commit(ctx, p, pub, batch, e.state().Clone()); err != nil {
 				return err
 			}
-			batch, space = delivery.Batch{}, newTxnBudget()
+			batch, space = delivery.Batch{Records: checkpoint.Records{}}, newTxnBudget()
 			space.take(r.Form.ID, partitions, len(l.Value)) // one lead fits
 		}
 		batch.Leads = append(batch.Leads, l)
@@ -117,16 +117,11 @@ func (e *leader) encode(r *lead.Response, j *work) (delivery.Lead, *delivery.Dea
 	return delivery.Lead{Response: r, Value: value, Schema: is, Delivery: j.delivery(r.SubmittedAt), Replay: j.replay}, nil
 }
 
-// commit makes a part of the publication durable.
-func (e *leader) commit(ctx context.Context, p *delivery.Publication, pub *publication, batch delivery.Batch) error {
-	deferred, records := e.freshNoMore(pub.work, batch.Leads)
-	if len(records) > 0 {
-		if batch.Records == nil {
-			batch.Records = map[string]any{}
-		}
-		maps.Copy(batch.Records, records)
-	}
-	batch.Resolved = p.ResolvedBy(batch.Leads)
+// commit makes a part of the publication durable, and with it next, the state as it is
+// then. records say what is different in that.
+func (e *leader) commit(ctx context.Context, p *delivery.Publication, pub *publication, batch delivery.Batch, next *checkpoint.State) error {
+	maps.Copy(batch.Records, publishedMeanwhile(next, pub.work, batch.Leads))
+	batch.Resolved = append(batch.Resolved, p.ResolvedBy(batch.Leads)...)
 	committed := e.addTopicState(&batch)
 	err := p.Commit(ctx, batch)
 	e.opts.Metrics.transaction(err)
@@ -134,7 +129,7 @@ func (e *leader) commit(ctx context.Context, p *delivery.Publication, pub *publi
 		return e.refusal(err, batch.Leads)
 	}
 	committed()
-	e.setDeferred(deferred)
+	e.current.Store(next)
 	pub.leads += len(batch.Leads)
 	e.forms.delivered(batch.Leads)
 	e.report(pub.work, batch.Leads, batch.DeadLetters)
@@ -148,34 +143,76 @@ func (e *leader) commit(ctx context.Context, p *delivery.Publication, pub *publi
 // commitLast makes the rest of the publication durable, with what is deferred and,
 // when the window ends here, with the progress.
 func (e *leader) commitLast(ctx context.Context, p *delivery.Publication, pub *publication, batch delivery.Batch) error {
-	batch.Records = map[string]any{}
-	deferred, records := e.deferRows(pub.work, pub.window, pub.sorted.suspended)
-	maps.Copy(batch.Records, records)
-	var after func(bool)
+	next := e.state().Clone()
+	batch.Records = e.deferRows(next, pub.work, pub.window, pub.sorted.suspended)
+	if batch.Records == nil {
+		batch.Records = checkpoint.Records{}
+	}
+	advance := pub.work.advance
+	if !pub.last {
+		advance = nil
+	}
 	worth := !batch.Empty()
-	if done := pub.work.done; pub.last && done != nil {
-		done.leads = pub.leads + len(batch.Leads)
-		after = done.records(batch.Records)
-		if !worth && done.lazy && !done.due() {
-			e.setDeferred(deferred)
+	if advance != nil {
+		maps.Copy(batch.Records, advance.On(next, pub.leads+len(batch.Leads)))
+		if !worth && advance.Lazy() && !e.isDue(pub.work.src) {
+			e.current.Store(next)
+			e.advanced(pub.work.src, false)
 			e.leftOut(pub)
-			after(false)
 			return nil
 		}
 		if e.opts.Requests != nil {
 			batch.Records[checkpoint.RequestsKey] = checkpoint.Requests{Counters: e.opts.Requests()}
 		}
 	}
-	if err := e.commit(ctx, p, pub, batch); err != nil {
+	if err := e.commit(ctx, p, pub, batch, next); err != nil {
 		return err
 	}
-	e.setDeferred(deferred)
-	e.leftOut(pub)
-	if after != nil {
-		after(true)
+	if advance != nil {
+		e.advanced(pub.work.src, true)
 	}
+	e.leftOut(pub)
 	return nil
 }
+
+// isDue reports whether the progress of a source is to be written although nothing was
+// published.
+func (e *leader) isDue(src lead.Source) bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := e.sources[src]
+	return s == nil || e.opts.Now().Sub(s.committed) >= idleCommit
+}
+
+// advanced notes that the progress of a source has moved, in the topic as well or only in
+// memory, and wakes whoever waits for that.
+func (e *leader) advanced(src lead.Source, committed bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if s := e.sources[src]; s != nil {
+		s.unsaved, s.advanced = !committed, e.opts.Now()
+		if committed {
+			s.committed = e.opts.Now()
+		}
+	}
+	e.signal()
+}
+
+// change replaces the state in memory alone.
+func (e *leader) change(to func(*checkpoint.State)) {
+	_ = e.store.Publish(func(*delivery.Publication) error { // nobody commits meanwhile
+		next := e.state().Clone()
+		to(next)
+		e.current.Store(next)
+		return nil
+	})
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.signal()
+}
+
+// state is what is known of progress, replays and deferred windows. It is not to be changed.
+func (e *leader) state() *checkpoint.State { return e.current.Load() }
 
 // refusal marks the one lead that its topic does not take.
 func (e *leader) refusal(err error, leads []delivery.Lead) error {

@@ -37,7 +37,7 @@ func TestALeadThatLinkedInTellsOfIsPublishedAtOnceAndOnce(t *testing.T) {
 	w := newWorld(t).notified()
 	e := w.start()
 	w.tick(e, time.Minute)
-	live := e.progress[src].Live
+	live := e.state().Sources[src].Live
 	at := w.now()
 	w.linkedin.submit("a", at)
 	for range 2 { // LinkedIn sends each notification at least once
@@ -50,7 +50,7 @@ func TestALeadThatLinkedInTellsOfIsPublishedAtOnceAndOnce(t *testing.T) {
 	if len(got) != 1 || got[0].via != "push" || got[0].id != "a" {
 		t.Fatalf("the topic holds %+v, want a, pushed", got)
 	}
-	if p := e.progress[src]; !p.Live.Equal(live) {
+	if p := e.state().Sources[src]; !p.Live.Equal(live) {
 		t.Errorf("the live position moved from %v to %v: only polls know that nothing lies between", live, p.Live)
 	}
 	w.tick(e, time.Minute)

@@ -95,9 +95,7 @@ func (b *pendingNotifications) await(ctx context.Context, next time.Duration) er
 // fetchPushed publishes those of the responses that LinkedIn shows, beside the
 // source's progress, which only polls move.
 func (e *leader) fetchPushed(ctx context.Context, src lead.Source, due map[string]time.Time) (pushed, error) {
-	e.mu.Lock()
-	p, begun := e.progress[src]
-	e.mu.Unlock()
+	p, begun := e.state().Sources[src]
 	if !begun { // the first poll sees to it
 		return pushed{}, nil
 	}

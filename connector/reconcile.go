@@ -29,24 +29,11 @@ type work struct {
 	delivery func(time.Time) delivery.Delivery
 	replay   string // id of a replay in mode all
 	form     string // only this form's responses, when settling its deferred window
-	// whole: nothing of it may be deferred; it fails while a form is suspended.
-	whole bool
 	// readAt is the mark under which the rows were read.
 	readAt checkpoint.ReadMark
 	tally  *tally // takes what became of the rows; may be nil
-	// done is committed with the last transaction of the window.
-	done *progressUpdate
-}
-
-// progressUpdate is progress to be committed. records adds it to a transaction's records,
-// called while nobody else publishes; what it returns is called once that
-// transaction is durable (true), or when there was nothing that made one worth
-// while (false).
-type progressUpdate struct {
-	lazy    bool
-	leads   int // published with it; known when records is called
-	due     func() bool
-	records func(records map[string]any) func(committed bool)
+	// advance is committed with the last transaction of the window. nil moves nothing.
+	advance checkpoint.Advance
 }
 
 // tally is what became of rows that were to be published.
@@ -64,9 +51,7 @@ func (e *leader) ask(j *work, w lead.Window) dedup.Query {
 	ask := dedup.Query{Window: w, Explicit: j.explicit()}
 	switch {
 	case j.bound == nil:
-		e.mu.Lock()
-		ask.Fresh = e.progress[j.src].Fresh()
-		e.mu.Unlock()
+		ask.Fresh = e.state().Sources[j.src].Fresh()
 	case j.bound.Fresh:
 		ask.Fresh = []lead.Window{w}
 	}
@@ -182,7 +167,7 @@ func (e *leader) attempt(ctx context.Context, j *work, w lead.Window, rows []lea
 	if err != nil {
 		return nil, err
 	}
-	if j.whole && len(parts.suspended) > 0 {
+	if j.advance != nil && j.advance.Whole() && len(parts.suspended) > 0 {
 		form := parts.suspended[0].Form.ID
 		return nil, &suspendedError{form: form, why: e.forms.suspended(form)}
 	}
@@ -299,22 +284,16 @@ func topicOf(err error) string {
 	return ""
 }
 
-// deferRows is the deferred windows after these responses could not be published, and which of them
-// differ in what is stored.
-func (e *leader) deferRows(j *work, w lead.Window, rows []*lead.Response) (grown map[checkpoint.DeferredID]checkpoint.DeferredWindow, records map[string]any) {
+// deferRows adds to the state that these responses could not be published, and gives the
+// records that are different now.
+func (e *leader) deferRows(s *checkpoint.State, j *work, w lead.Window, rows []*lead.Response) checkpoint.Records {
 	if len(rows) == 0 {
-		return nil, nil
+		return nil
 	}
-	ask, asOf := e.ask(j, w), e.mark()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	grown, records = map[checkpoint.DeferredID]checkpoint.DeferredWindow{}, map[string]any{}
+	ask, asOf, records := e.ask(j, w), e.mark(), checkpoint.Records{}
 	for _, r := range rows {
 		id := checkpoint.DeferredID{Source: j.src, Form: r.Form.ID}
-		window, ok := grown[id]
-		if !ok {
-			window, ok = e.deferred[id]
-		}
+		window, ok := s.Deferred[id]
 		if !ok {
 			window.Since = e.opts.Now().UTC()
 		}
@@ -324,43 +303,35 @@ func (e *leader) deferRows(j *work, w lead.Window, rows []*lead.Response) (grown
 			if why := e.forms.suspended(r.Form.ID); why != nil {
 				next.Reason = why.Error()
 			}
-			records[checkpoint.DeferredKey(id.Source, id.Form)] = next
 		}
-		grown[id] = next
-	}
-	for id := range grown { // as it is after the last of its rows
-		if key := checkpoint.DeferredKey(id.Source, id.Form); records[key] != nil {
-			records[key] = grown[id]
-		}
-	}
-	return grown, records
-}
-
-// freshNoMore is the deferred windows that other work has now published leads of, where that
-// changes them.
-func (e *leader) freshNoMore(j *work, leads []delivery.Lead) (deferred map[checkpoint.DeferredID]checkpoint.DeferredWindow, records map[string]any) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if len(e.deferred) == 0 {
-		return nil, nil
-	}
-	deferred, records = map[checkpoint.DeferredID]checkpoint.DeferredWindow{}, map[string]any{}
-	for i := range leads {
-		id := checkpoint.DeferredID{Source: j.src, Form: leads[i].Form.ID}
-		window, met := deferred[id]
-		if !met {
-			window = e.deferred[id]
-		}
-		if len(window.Parts()) == 0 || id.Form == j.form {
-			continue
-		}
-		next, changed := window.Published(leads[i].SubmittedAt)
-		deferred[id] = next
+		s.Deferred[id] = next
 		if key := checkpoint.DeferredKey(id.Source, id.Form); changed || records[key] != nil {
 			records[key] = next
 		}
 	}
-	return deferred, records
+	return records
+}
+
+// publishedMeanwhile takes out of what is deferred that these leads were published by other
+// work, and gives the records that are different now.
+func publishedMeanwhile(s *checkpoint.State, j *work, leads []delivery.Lead) checkpoint.Records {
+	if len(s.Deferred) == 0 {
+		return nil
+	}
+	records := checkpoint.Records{}
+	for i := range leads {
+		id := checkpoint.DeferredID{Source: j.src, Form: leads[i].Form.ID}
+		window := s.Deferred[id]
+		if len(window.Parts()) == 0 || id.Form == j.form {
+			continue
+		}
+		next, changed := window.Published(leads[i].SubmittedAt)
+		s.Deferred[id] = next
+		if key := checkpoint.DeferredKey(id.Source, id.Form); changed || records[key] != nil {
+			records[key] = next
+		}
+	}
+	return records
 }
 
 // report counts and logs what a transaction did.

@@ -253,21 +253,21 @@ func TestAFormThatFailsForTheMomentIsDeferredAndDeliveredOnceRecovered(t *testin
 	w.linkedin.submit("other", w.now().Add(2*time.Second)).Form.ID = other
 	w.tick(e, time.Minute)
 	w.expectIDs(other, "other")
-	if len(e.deferred) != 1 {
-		t.Fatalf("debts = %v, want one", e.deferred)
+	if len(e.state().Deferred) != 1 {
+		t.Fatalf("debts = %v, want one", e.state().Deferred)
 	}
 	e = w.start() // the deferred window outlives a restart
 	id := checkpoint.DeferredID{Source: src, Form: formID}
-	if _, ok := e.deferred[id]; !ok {
-		t.Fatalf("debts after restart = %v, want %v", e.deferred, id)
+	if _, ok := e.state().Deferred[id]; !ok {
+		t.Fatalf("debts after restart = %v, want %v", e.state().Deferred, id)
 	}
 	delete(w.linkedin.formDown, formID)
 	w.linkedin.clock = w.linkedin.clock.Add(300 * 24 * time.Hour)
 	w.settle(e)
 	w.expectIDs(formID, "owed")
 	w.expectIDs(other, "other")
-	if e = w.start(); len(e.deferred) != 0 {
-		t.Errorf("debts after settling and a restart = %v, want none", e.deferred)
+	if e = w.start(); len(e.state().Deferred) != 0 {
+		t.Errorf("debts after settling and a restart = %v, want none", e.state().Deferred)
 	}
 }
 
@@ -299,8 +299,8 @@ func TestSomebodyElsesSubjectSuspendsThatFormAlone(t *testing.T) {
 		t.Fatalf("form suspended because of %v, want the incompatible subject", err)
 	}
 	w.settle(e)
-	if len(e.deferred) != 1 {
-		t.Errorf("debts = %v, want the debt to stay while the subject is theirs", e.deferred)
+	if len(e.state().Deferred) != 1 {
+		t.Errorf("debts = %v, want the debt to stay while the subject is theirs", e.state().Deferred)
 	}
 	for _, permanent := range []bool{false, true} {
 		if err := w.registry.Delete(t.Context(), "linkedin.leads."+formID+"-value", permanent); err != nil {
@@ -365,12 +365,12 @@ func TestReplayMissingRepairsATopicAndIsANoOpOnceDone(t *testing.T) {
 	w.opts.Replay = &ReplayOptions{ID: "r", From: w.now().Add(-11 * time.Hour), To: w.now(), Mode: checkpoint.Missing}
 	for range 3 { // the same flags, three starts
 		e = w.start()
-		live := e.progress[src].Live
+		live := e.state().Sources[src].Live
 		if err := e.replayLoop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if !e.replays["r"].Done() || !e.progress[src].Live.Equal(live) {
-			t.Errorf("replay done %v, live moved from %v to %v", e.replays["r"].Done(), live, e.progress[src].Live)
+		if !e.state().Replays["r"].Done() || !e.state().Sources[src].Live.Equal(live) {
+			t.Errorf("replay done %v, live moved from %v to %v", e.state().Replays["r"].Done(), live, e.state().Sources[src].Live)
 		}
 		w.expectIDs(formID, want...)
 	}

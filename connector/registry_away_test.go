@@ -88,8 +88,8 @@ func TestARegistryThatGoesAwayAfterItLostASchemaIsNotTrusted(t *testing.T) {
 	e = w.restarted()
 	w.linkedin.submit("b", w.now().Add(time.Second))
 	w.tick(e, time.Minute)
-	if len(e.deferred) != 1 {
-		t.Fatalf("debts = %v, want the lead owed", e.deferred)
+	if len(e.state().Deferred) != 1 {
+		t.Fatalf("debts = %v, want the lead owed", e.state().Deferred)
 	}
 	e.opts.Registry = r
 	w.settle(e)
@@ -144,8 +144,8 @@ func TestWithTheRegistryAwayOnlyAFormThatNeedsANewSchemaIsDeferred(t *testing.T)
 		if got := ids(w.topic(formID)); len(got) != restart+1 {
 			t.Errorf("the form that is known got %v", got)
 		}
-		if len(e.deferred) != 1 || e.forms.suspended(other) == nil {
-			t.Errorf("debts = %v, want what the new form is owed", e.deferred)
+		if len(e.state().Deferred) != 1 || e.forms.suspended(other) == nil {
+			t.Errorf("debts = %v, want what the new form is owed", e.state().Deferred)
 		}
 		w.opts.Registry = gone{}
 		e = w.restarted()

@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"maps"
-	"reflect"
 	"slices"
 	"time"
 
@@ -88,7 +87,7 @@ func (e *leader) replayAll(ctx context.Context, r checkpoint.Replay) error {
 func (e *leader) replayAwaits() error {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	r := e.replays[e.opts.Replay.ID]
+	r := e.state().Replays[e.opts.Replay.ID]
 	if r.Done() {
 		return nil
 	}
@@ -121,8 +120,8 @@ var errNothingToReplay = errors.New("the replay waits for an organization that c
 // once discovery has told which sources there are.
 func (e *leader) beginReplay(ctx context.Context) (checkpoint.Replay, error) {
 	for {
+		r, begun := e.state().Replays[e.opts.Replay.ID]
 		e.mu.Lock()
-		r, begun := e.replays[e.opts.Replay.ID]
 		discovered := e.discovered
 		e.mu.Unlock()
 		if begun {
@@ -132,9 +131,7 @@ func (e *leader) beginReplay(ctx context.Context) (checkpoint.Replay, error) {
 				return kept, e.recordReplay(ctx, kept)
 			}
 			// Nothing of it is wanted any more: it begins anew, for what is.
-			e.mu.Lock()
-			delete(e.replays, e.opts.Replay.ID)
-			e.mu.Unlock()
+			e.change(func(s *checkpoint.State) { delete(s.Replays, e.opts.Replay.ID) })
 		}
 		if discovered {
 			return e.newReplay(ctx)
@@ -191,12 +188,17 @@ func (e *leader) stillWanted(r checkpoint.Replay) checkpoint.Replay {
 // recordReplay makes the replay's progress durable.
 func (e *leader) recordReplay(ctx context.Context, r checkpoint.Replay) error {
 	err := e.store.Publish(func(p *delivery.Publication) error {
-		return p.Commit(ctx, delivery.Batch{Records: map[string]any{checkpoint.ReplayKey(e.opts.Replay.ID): r}})
+		next := e.state().Clone()
+		next.Replays[e.opts.Replay.ID] = r
+		err := p.Commit(ctx, delivery.Batch{Records: map[string]any{checkpoint.ReplayKey(e.opts.Replay.ID): r}})
+		if err == nil {
+			e.current.Store(next)
+		}
+		return err
 	})
 	if err != nil {
 		return fmt.Errorf("recording where replay %s stands: %w", e.opts.Replay.ID, err)
 	}
-	e.setReplay(r)
 	return nil
 }
 
@@ -223,41 +225,9 @@ func (e *leader) replaySource(ctx context.Context, r checkpoint.Replay, src lead
 	view := e.store.NewView(mark)
 	defer view.Close()
 	w := lead.Window{From: r.Next[src.String()], To: r.To}
-	j := &work{src: src, view: view, bound: &checkpoint.Bound{Explicit: true}, replay: mark, whole: mark != "",
+	j := &work{src: src, view: view, bound: &checkpoint.Bound{Explicit: true}, replay: mark,
 		delivery: func(time.Time) delivery.Delivery { return delivery.DeliveryReplay }}
-	return e.sweep(ctx, j, w, func(part lead.Window, readAt checkpoint.ReadMark) *progressUpdate {
-		s := &progressUpdate{}
-		s.records = func(records map[string]any) func(bool) {
-			e.mu.Lock()
-			next := e.replays[e.opts.Replay.ID].At(src.String(), part.To, s.leads)
-			before := e.progress[src]
-			e.mu.Unlock()
-			records[checkpoint.ReplayKey(e.opts.Replay.ID)] = next
-			// What the backlog has of it is done as well.
-			after := before.Reconciled(part, readAt)
-			if !reflect.DeepEqual(before.Backlog, after.Backlog) {
-				records[checkpoint.SourceKey(src)] = after
-			}
-			return func(bool) {
-				e.setReplay(next)
-				e.setBacklog(src, after)
-			}
-		}
-		return s
+	return e.sweep(ctx, j, w, func(part lead.Window, readAt checkpoint.ReadMark) checkpoint.Advance {
+		return checkpoint.ReplayDone{ID: e.opts.Replay.ID, All: mark != "", Source: src, Part: part, ReadAt: readAt}
 	})
-}
-
-// setBacklog keeps a source's backlog as it is in the topic now.
-func (e *leader) setBacklog(src lead.Source, as checkpoint.Progress) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if p, ok := e.progress[src]; ok {
-		e.progress[src] = p.Onto(as)
-	}
-}
-
-func (e *leader) setReplay(r checkpoint.Replay) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.replays[e.opts.Replay.ID] = r
 }

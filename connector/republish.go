@@ -44,6 +44,19 @@ func (c *Connector) Republish(ctx context.Context, deadLetters []StoredDeadLette
 	return outcomes, nil
 }
 
+// retried is the advance of a dead letter: there is no progress to move, and what was read
+// once may not be read again, so that it is not deferred.
+type retried struct{}
+
+// On implements checkpoint.Advance.
+func (retried) On(*checkpoint.State, int) checkpoint.Records { return nil }
+
+// Whole implements checkpoint.Advance.
+func (retried) Whole() bool { return true }
+
+// Lazy implements checkpoint.Advance.
+func (retried) Lazy() bool { return true }
+
 func (e *leader) republish(ctx context.Context, deadLetter *StoredDeadLetter) (problem string, err error) {
 	r := deadLetter.Response
 	if r.Unreadable != "" {
@@ -57,7 +70,7 @@ func (e *leader) republish(ctx context.Context, deadLetter *StoredDeadLetter) (p
 	w := lead.Window{From: r.SubmittedAt, To: r.SubmittedAt.Add(time.Millisecond)}
 	var became tally
 	j := &work{src: lead.Source{Owner: r.Owner, Type: r.Type}, view: view, bound: &checkpoint.Bound{Explicit: true},
-		whole: true, tally: &became, delivery: func(time.Time) delivery.Delivery { return delivery.DeliveryLate }}
+		advance: retried{}, tally: &became, delivery: func(time.Time) delivery.Delivery { return delivery.DeliveryLate }}
 	err = e.flush(ctx, j, w, []lead.Response{r}, true)
 	suspended, waits := errors.AsType[*suspendedError](err)
 	switch {

@@ -112,7 +112,7 @@ func (e *leader) recordOrganizations(orgs []lead.Organization) (missed []lead.Or
 			missed = append(missed, lead.Organization{URN: urn, Name: names[urn], Problem: problem, Todo: todo})
 		}
 	}
-	for src := range e.progress {
+	for src := range e.state().Sources {
 		miss(src.Owner)
 	}
 	for _, urn := range e.opts.Organizations {

@@ -251,7 +251,7 @@ func TestTasksCountTheLeadsTheyPublish(t *testing.T) {
 	e := w.start()
 	w.tick(e, time.Minute)
 	h.after = w.now().Add(-26 * time.Hour) // the second day of the backfill fails
-	if err := e.work(t.Context(), src, e.progress[src].Backlog[0]); err == nil {
+	if err := e.work(t.Context(), src, e.state().Sources[src].Backlog[0]); err == nil {
 		t.Fatal("the backfill has ended")
 	}
 	if b := e.Status().Sources[0].Backlog; len(b) != 1 || b[0].Leads != 3 || b[0].Ratio() == 0 {

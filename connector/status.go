@@ -137,7 +137,7 @@ func (e *leader) status() Status {
 		s.Organizations = append(s.Organizations, OrganizationStatus(o))
 	}
 	for src, state := range e.sources {
-		p := e.progress[src]
+		p := e.state().Sources[src]
 		row := SourceStatus{Owner: src.Owner, LeadType: src.Type, Live: p.Live, Success: state.success, Backlog: p.Backlog, Notified: state.notified,
 			Err: e.issues.failing(polling + src.String())}
 		if state.err != nil {
@@ -153,12 +153,12 @@ func (e *leader) status() Status {
 		}
 	}
 	s.Forms = e.forms.status(events, topics)
-	for id, d := range e.deferred {
+	for id, d := range e.state().Deferred {
 		s.Deferred = append(s.Deferred, deferredStatus(id, d))
 	}
 	if o := e.opts.Replay; o != nil {
 		s.Replay = &ReplayStatus{ID: o.ID}
-		if r, begun := e.replays[o.ID]; begun {
+		if r, begun := e.state().Replays[o.ID]; begun {
 			*s.Replay = replayStatus(o.ID, r)
 		}
 	}

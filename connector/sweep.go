@@ -43,8 +43,8 @@ type chunk struct {
 
 // sweep reconciles a window of any length, oldest part first: it is cut into
 // slices of about sliceRows responses, which are fetched ahead while earlier
-// ones are committed. progress makes the step that is committed with each part.
-func (e *leader) sweep(ctx context.Context, j *work, w lead.Window, progress func(part lead.Window, readAt checkpoint.ReadMark) *progressUpdate) error {
+// ones are committed. done is what is committed with each part.
+func (e *leader) sweep(ctx context.Context, j *work, w lead.Window, done func(part lead.Window, readAt checkpoint.ReadMark) checkpoint.Advance) error {
 	ctx, cancel := context.WithCancel(lead.Background(ctx)) // polls go first
 	var ahead []*slice
 	defer func() {
@@ -65,7 +65,7 @@ func (e *leader) sweep(ctx context.Context, j *work, w lead.Window, progress fun
 		s := ahead[0]
 		for c := range s.chunks {
 			part := *j
-			part.done, part.readAt = progress(c.window, s.readAt), s.readAt
+			part.advance, part.readAt = done(c.window, s.readAt), s.readAt
 			if err := e.publishWithRetry(ctx, &part, c.window, c.rows, c.last); err != nil {
 				return err
 			}
@@ -183,7 +183,7 @@ func cut(w lead.Window, rows int) []lead.Window {
 func (e *leader) backlogLoop(ctx context.Context, src lead.Source) error {
 	for {
 		e.mu.Lock()
-		backlog, wake := e.progress[src].Backlog, e.wake
+		backlog, wake := e.state().Sources[src].Backlog, e.wake
 		e.mu.Unlock()
 		if len(backlog) == 0 {
 			select {
@@ -194,9 +194,7 @@ func (e *leader) backlogLoop(ctx context.Context, src lead.Source) error {
 			}
 		}
 		err := e.retry(ctx, src.Owner, "working through the backlog of "+src.String(), func(ctx context.Context) error {
-			e.mu.Lock()
-			backlog := e.progress[src].Backlog
-			e.mu.Unlock()
+			backlog := e.state().Sources[src].Backlog
 			if len(backlog) == 0 {
 				return nil
 			}
@@ -237,10 +235,8 @@ func (e *leader) work(ctx context.Context, src lead.Source, r checkpoint.Range) 
 		begin = e.log.Debug
 	}
 	begin("working through the backlog", zap.Stringer("source", src), zap.String("kind", string(r.Kind)), zap.Stringer("window", w))
-	err := e.sweep(ctx, j, w, func(part lead.Window, readAt checkpoint.ReadMark) *progressUpdate {
-		var s *progressUpdate
-		s = e.sourceDone(src, func(p checkpoint.Progress) checkpoint.Progress { return p.Done(r.Kind, part, s.leads, readAt) }, true)
-		return s
+	err := e.sweep(ctx, j, w, func(part lead.Window, readAt checkpoint.ReadMark) checkpoint.Advance {
+		return checkpoint.BacklogDone{Source: src, Kind: r.Kind, Part: part, ReadAt: readAt}
 	})
 	if err == nil {
 		e.log.Info("backlog range done", zap.Stringer("source", src), zap.String("kind", string(r.Kind)), zap.Stringer("window", w))
@@ -311,23 +307,14 @@ func (e *leader) deferredRound(ctx context.Context, all bool) error {
 
 // deliverAllDeferred delivers what is deferred of forms that are not suspended any more.
 func (e *leader) deliverAllDeferred(ctx context.Context) error {
-	e.mu.Lock()
-	deferred := make(map[checkpoint.DeferredID]checkpoint.DeferredWindow, len(e.deferred))
-	for id, d := range e.deferred {
-		deferred[id] = d
-	}
-	e.mu.Unlock()
-	for id, window := range deferred {
+	for id, window := range e.state().Deferred {
 		if e.forms.suspended(id.Form) != nil {
 			continue
 		}
 		if err := e.deliverDeferred(ctx, id, window); err != nil {
 			return fmt.Errorf("delivering what is deferred of form %s: %w", id.Form, err)
 		}
-		e.mu.Lock()
-		_, left := e.deferred[id] // it could not go out after all, or grew
-		e.mu.Unlock()
-		if !left {
+		if _, left := e.state().Deferred[id]; !left { // else it could not go out after all, or grew
 			e.log.Info("delivered what was deferred of a form", zap.String("form", id.Form), zap.Stringer("window", window.Window()))
 		}
 	}
@@ -350,32 +337,7 @@ func (e *leader) deliverRange(ctx context.Context, id checkpoint.DeferredID, r c
 	defer view.Close()
 	j := &work{src: id.Source, view: view, bound: &r.Bound, form: id.Form,
 		delivery: func(time.Time) delivery.Delivery { return delivery.DeliveryLate }}
-	return e.sweep(ctx, j, r.Window(), func(part lead.Window, readAt checkpoint.ReadMark) *progressUpdate {
-		return &progressUpdate{records: func(records map[string]any) func(bool) {
-			if e.forms.suspended(id.Form) != nil {
-				return func(bool) {} // again: the deferred window stays as it is
-			}
-			e.mu.Lock()
-			defer e.mu.Unlock()
-			left := e.deferred[id].Reconciled(part, r.Bound, readAt)
-			key := checkpoint.DeferredKey(id.Source, id.Form)
-			if records[key] = nil; len(left.Ranges) > 0 {
-				records[key] = left
-			}
-			return func(bool) { e.setDeferred(map[checkpoint.DeferredID]checkpoint.DeferredWindow{id: left}) }
-		}}
+	return e.sweep(ctx, j, r.Window(), func(part lead.Window, readAt checkpoint.ReadMark) checkpoint.Advance {
+		return checkpoint.DeferredDone{ID: id, Part: part, Bound: r.Bound, ReadAt: readAt}
 	})
-}
-
-// setDeferred keeps deferred windows as they are in the topic now. One without ranges is over.
-func (e *leader) setDeferred(deferred map[checkpoint.DeferredID]checkpoint.DeferredWindow) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	for id, d := range deferred {
-		if len(d.Ranges) == 0 {
-			delete(e.deferred, id)
-		} else {
-			e.deferred[id] = d
-		}
-	}
 }

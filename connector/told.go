@@ -50,9 +50,7 @@ func deadLettersTodo(reason string) string {
 
 // replayed is what the replay has read and published, for the log.
 func (e *leader) replayed() []zap.Field {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	r := e.replays[e.opts.Replay.ID]
+	r := e.state().Replays[e.opts.Replay.ID]
 	return []zap.Field{zap.Stringer("window", lead.Window{From: r.From, To: r.To}), zap.Int64("leads", r.Leads),
 		zap.Duration("after", e.opts.Now().Sub(r.Created))}
 }

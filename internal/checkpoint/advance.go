@@ -122,8 +122,8 @@ func (a DeferredDone) On(s *State, _ int) Records {
 	return Records{key: left}
 }
 
-// Whole implements Advance.
-func (DeferredDone) Whole() bool { return true }
+// Whole implements Advance: leads of a form that is suspended again are deferred again.
+func (DeferredDone) Whole() bool { return false }
 
 // Lazy implements Advance.
 func (DeferredDone) Lazy() bool { return false }
