@@ -71,7 +71,7 @@ func (e *leader) rest(ctx context.Context, next time.Time, recovered <-chan stru
 		} else {
 			e.issues.Resolve(looking)
 		}
-		if err := e.recordAccess(ctx); err != nil {
+		if err := e.saveAccess(ctx); err != nil {
 			return err
 		}
 		select {

@@ -61,20 +61,22 @@ func (e *leader) noticeLoop(ctx context.Context) error {
 // applyDeletions makes tombstones of the deletions that lack one. That a topic refuses its
 // own is noted, and is no error: it is tried again, and keeps nothing waiting.
 func (e *leader) applyDeletions(ctx context.Context) error {
-	pending, err := e.store.FollowDeletions(ctx)
+	recorded, err := e.store.ReadDeletions(ctx)
 	if err != nil {
 		return err
 	}
-	e.doubtDeletions()
-	if pending > 0 {
-		applied := 0
-		err = e.store.Publish(func(p *delivery.Publication) (err error) {
-			applied, err = p.ApplyDeletions(ctx)
-			return err
-		})
-		e.opts.Metrics.deletions.Add(float64(applied))
-		if applied > 0 {
-			e.log.Info("deleted leads were removed from their topics", zap.Int("leads", applied))
+	take := &takeDeletions{recorded: recorded}
+	if err := e.ask(ctx, take); err != nil {
+		return err
+	}
+	e.doubtDeletions(take.unreadable)
+	e.store.Scan(ctx, take.scans)
+	if take.pending > 0 {
+		carry := &carryOut{}
+		err = e.ask(ctx, carry)
+		e.opts.Metrics.deletions.Add(float64(carry.applied))
+		if carry.applied > 0 {
+			e.log.Info("deleted leads were removed from their topics", zap.Int("leads", carry.applied))
 		}
 	}
 	refused, some := errors.AsType[*delivery.RefusedError](err)

@@ -141,11 +141,12 @@ func New(o Options) *Connector {
 // with it.
 type leader struct {
 	*Connector
-	store *delivery.Store
-	live  *dedup.View
-	forms *formBook
-	since time.Time // when it began
-	shown shown
+	publisher publisher
+	store     *delivery.Store // the publisher's, but for what any goroutine may call
+	live      *dedup.View
+	forms     *formBook
+	since     time.Time // when it began
+	shown     shown
 
 	// current is progress, replays and deferred windows. A State is never changed: whoever
 	// publishes replaces it once Kafka has acknowledged what makes it different.
@@ -183,6 +184,8 @@ type leader struct {
 	notice           chan struct{}
 	deletionsApplied bool
 	unappliedTopics  map[string]*unapplied
+	// unreadableDeletion is why an entry of the deletions cannot be read, nil while all can.
+	unreadableDeletion error
 }
 
 // sourceState is how a source fares.
@@ -233,6 +236,7 @@ func (c *Connector) Run(ctx context.Context) error {
 		group.Go(func() error { return e.untilFinished(ctx) })
 	}
 	err = group.Wait()
+	e.endPublisher()
 	if err == nil || !endsLeadership(err) {
 		if kept := e.saveProgress(ctx); kept != nil {
 			c.log.Warn("progress since the last commit is not kept; the next start looks back for it", zap.Error(kept), zap.String("todo", "nothing"))
@@ -278,6 +282,7 @@ func (c *Connector) open(ctx context.Context) (*leader, error) {
 	}
 	state.Forms, state.Topics = nil, nil // the forms and the store have them now
 	e.current.Store(state)
+	e.startPublisher(ctx)
 	c.issues.resolveCleared()
 	c.mu.Lock()
 	c.current = e
@@ -287,7 +292,7 @@ func (c *Connector) open(ctx context.Context) (*leader, error) {
 	for _, p := range state.Sources {
 		backlog += len(p.Backlog)
 	}
-	c.log.Info("working", zap.Int("sources", len(state.Sources)), zap.Int("forms", len(state.Forms)), zap.Int("debts", len(state.Deferred)), zap.Int("backlog", backlog))
+	c.log.Info("working", zap.Int("sources", len(state.Sources)), zap.Int("forms", len(state.Forms)), zap.Int("deferred", len(state.Deferred)), zap.Int("backlog", backlog))
 	return e, nil
 }
 

@@ -5,8 +5,10 @@ const readingDeletions = "reading the deletions"
 
 // doubtDeletions says, once each, which entries of the deletions cannot be read.
 // Nothing waits for them but the leads that they are about.
-func (e *leader) doubtDeletions() {
-	err := e.store.UnreadableDeletion()
+func (e *leader) doubtDeletions(err error) {
+	e.mu.Lock()
+	e.unreadableDeletion = err
+	e.mu.Unlock()
 	if err == nil {
 		e.issues.Resolve(readingDeletions)
 		return

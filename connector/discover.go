@@ -27,7 +27,7 @@ func (e *leader) discoverLoop(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		if err := e.recordAccess(ctx); err != nil {
+		if err := e.saveAccess(ctx); err != nil {
 			return err
 		}
 		for len(failed) > 0 && time.Until(next) > discoverAgain {

@@ -111,7 +111,7 @@ func TestATakeoverSaysWhatIsNewAndNothingElse(t *testing.T) {
 	e := w.start()
 	w.linkedin.submit("a", w.now().Add(time.Second))
 	w.tick(e, time.Minute)
-	if err := e.recordAccess(t.Context()); err != nil {
+	if err := e.saveAccess(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if err := e.work(t.Context(), src, e.state().Sources[src].Backlog[0]); err != nil { // a part of it is done

@@ -111,13 +111,13 @@ func (b *formBook) provision(ctx context.Context, forms []*form) error {
 	if len(ids) == 0 {
 		return nil
 	}
-	refused, err := b.leader.store.EnsureTopics(ctx, ids)
-	if err != nil {
-		return err
-	}
-	for _, r := range b.leader.store.Recreated() {
+	refused, recreated, err := b.leader.ensureTopics(ctx, ids)
+	for _, r := range recreated {
 		id := strings.TrimPrefix(r.Topic, b.leader.store.TopicName(""))
 		b.leader.issues.ReportAs(id, "using topic "+r.Topic, "a lead topic was deleted; what bears its name now is another one", r, zap.String("topic", r.Topic), zap.Int64("leads_before", r.Leads))
+	}
+	if err != nil {
+		return err
 	}
 	var open []*form
 	for _, id := range ids {
@@ -143,37 +143,48 @@ func (b *formBook) save(ctx context.Context, forms []*form) error {
 	if len(b.unsaved(forms)) == 0 {
 		return nil
 	}
-	var changed []form
-	err := b.leader.store.Publish(func(p *delivery.Publication) error {
-		changed = b.unsaved(forms) // as they are when nobody else commits: an older one must not follow
-		records := map[string]any{}
-		for i := range changed {
-			record, err := changed[i].record()
-			if err != nil {
-				return err
-			}
-			records[checkpoint.FormKey(changed[i].id)] = record
-		}
-		if err := p.Commit(ctx, delivery.Batch{Records: records}); err != nil {
-			return err
-		}
-		b.mu.Lock()
-		defer b.mu.Unlock()
-		for i := range changed {
-			was, f := &changed[i], b.forms[changed[i].id]
-			if f.fields == was.fields && f.schemaID == was.schemaID && slices.Equal(f.lost, was.lost) {
-				f.saved = true
-			}
-			if f.recorded = 0; was.registered() {
-				f.recorded = was.schemaID
-			}
-		}
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("committing the names of %d forms: %w", len(changed), err)
+	if err := b.leader.ask(ctx, &saveForms{book: b, forms: forms}); err != nil {
+		return fmt.Errorf("committing the names of %d forms: %w", len(forms), err)
 	}
 	return nil
+}
+
+// saveForms commits what the checkpoint keeps of forms, as they are when it is handled: an
+// older one must not follow.
+type saveForms struct {
+	book  *formBook
+	forms []*form
+}
+
+func (m *saveForms) handle(ctx context.Context, e *leader) error {
+	changed, records := m.book.unsaved(m.forms), checkpoint.Records{}
+	for i := range changed {
+		record, err := changed[i].record()
+		if err != nil {
+			return err
+		}
+		records[checkpoint.FormKey(changed[i].id)] = record
+	}
+	err := e.store.Commit(ctx, delivery.Batch{Records: records})
+	if err == nil {
+		m.book.wasSaved(changed)
+	}
+	return err
+}
+
+// wasSaved takes in that the forms were committed as they were.
+func (b *formBook) wasSaved(changed []form) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range changed {
+		was, f := &changed[i], b.forms[changed[i].id]
+		if f.fields == was.fields && f.schemaID == was.schemaID && slices.Equal(f.lost, was.lost) {
+			f.saved = true
+		}
+		if f.recorded = 0; was.registered() {
+			f.recorded = was.schemaID
+		}
+	}
 }
 
 // unsaved are copies of those of the forms whose record is not as they are.

@@ -120,10 +120,7 @@ func TestADeferredWindowThatGrowsTowardsThePastWhileItIsPaidIsPaidWhole(t *testi
 	var once sync.Once
 	h.responses = func() { // its turn comes while the deferred window is being read from LinkedIn
 		once.Do(func() {
-			err := e.store.Publish(func(p *delivery.Publication) error {
-				return e.publish(t.Context(), p, &publication{work: j, sorted: parts, last: true})
-			})
-			if err != nil {
+			if err := e.ask(t.Context(), &publication{work: j, sorted: parts, last: true}); err != nil {
 				t.Error(err)
 			}
 		})

@@ -347,9 +347,10 @@ func TestARangeThatAPollLeftWhileAPartWasOnItsWayIsReadAgain(t *testing.T) {
 			// The part is read, and not published yet. A poll finds too much, and
 			// leaves what shows only now to the backlog.
 			w.linkedin.submit("late", begin.Add(-20*time.Minute)).visible = begin
-			e.change(func(s *checkpoint.State) {
-				s.Sources[src] = s.Sources[src].Defer(lead.Window{From: begin.Add(-30 * time.Minute), To: begin}, begin, e.mark())
-			})
+			p := e.state().Sources[src].Defer(lead.Window{From: begin.Add(-30 * time.Minute), To: begin}, begin, e.mark())
+			if err := e.ask(t.Context(), &setProgress{src, p}); err != nil {
+				t.Error(err)
+			}
 		})
 	}
 	w.catchUp(e)

@@ -102,8 +102,10 @@ func (e *leader) lastRound(ctx context.Context) error {
 // that was deleted is left in its topic, and no deletion is in doubt.
 func (e *leader) left() error {
 	left := slices.Concat(e.unread(), e.waiting(), e.unapplied())
-	if err := e.store.UnreadableDeletion(); err != nil {
-		left = append(left, err)
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.unreadableDeletion != nil {
+		left = append(left, e.unreadableDeletion)
 	}
 	if len(left) > 0 {
 		return errors.Join(left...)

@@ -111,13 +111,13 @@ func (e *leader) poll(ctx context.Context, src lead.Source) error {
 	}
 	now = now.Truncate(time.Millisecond)
 	position, _ := e.position()
-	p, err := e.begin(src, now, position)
+	p, err := e.begin(ctx, src, now, position)
 	if err != nil {
 		return err
 	}
 	w, after := p.Poll(e.ladder, now, position)
 	e.reportLost(src, p.Live)
-	j := &work{src: src, view: e.live, readAt: e.mark(), delivery: freshDelivery(p.Live, delivery.DeliveryLive, delivery.DeliveryLate)}
+	j := &work{src: src, view: e.live, floor: now.Add(-e.opts.Lookback - 2*e.opts.Interval - time.Hour), readAt: e.mark(), delivery: freshDelivery(p.Live, delivery.DeliveryLive, delivery.DeliveryLate)}
 	j.advance = checkpoint.Polled{Source: src, After: after, Read: w, ReadAt: j.readAt}
 	err = e.reconcile(ctx, j, w, sliceLimit)
 	for cut := w.From; isTooMany(err); {
@@ -131,7 +131,6 @@ func (e *leader) poll(ctx context.Context, src lead.Source) error {
 		j.advance = checkpoint.Polled{Source: src, After: after, Read: newest, ReadAt: j.readAt, Later: older, Fresh: p.Live, AsOf: e.mark()}
 		err = e.reconcile(ctx, j, newest, limit)
 	}
-	e.store.Forget(e.live, now.Add(-e.opts.Lookback-2*e.opts.Interval-time.Hour))
 	if err == nil {
 		e.polledTo(src, now)
 	}
@@ -167,18 +166,16 @@ const saveTime = 3 * time.Second
 func (e *leader) saveProgress(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
 	defer cancel()
-	return e.store.Publish(func(p *delivery.Publication) error {
-		records := map[string]any{}
-		e.mu.Lock()
-		for src, s := range e.sources {
-			if s.unsaved {
-				records[checkpoint.SourceKey(src)] = e.state().Sources[src]
-			}
+	records := checkpoint.Records{}
+	e.mu.Lock()
+	for src, s := range e.sources {
+		if s.unsaved {
+			records[checkpoint.SourceKey(src)] = e.state().Sources[src]
 		}
-		e.mu.Unlock()
-		if e.opts.Requests != nil { // with LinkedIn's limit met, nothing else was committed
-			records[checkpoint.RequestsKey] = checkpoint.Requests{Counters: e.opts.Requests()}
-		}
-		return p.Commit(ctx, delivery.Batch{Records: records})
-	})
+	}
+	e.mu.Unlock()
+	if e.opts.Requests != nil { // with LinkedIn's limit met, nothing else was committed
+		records[checkpoint.RequestsKey] = checkpoint.Requests{Counters: e.opts.Requests()}
+	}
+	return e.store.Commit(ctx, delivery.Batch{Records: records})
 }

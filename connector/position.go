@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"context"
 	"fmt"
 	"time"
 
@@ -31,20 +32,20 @@ func (e *leader) position() (time.Time, bool) {
 
 // begin is the source's progress. A source met for the first time starts at
 // position, and one that is ahead of it is taken back.
-func (e *leader) begin(src lead.Source, now, position time.Time) (checkpoint.Progress, error) {
+func (e *leader) begin(ctx context.Context, src lead.Source, now, position time.Time) (checkpoint.Progress, error) {
 	e.compareClocks(now)
 	p, ok := e.state().Sources[src]
 	switch {
 	case !ok:
 		p = checkpoint.Start(position.Add(-e.ladder[0].Length).Truncate(time.Millisecond), e.opts.Backfill, e.ladder)
-		e.change(func(s *checkpoint.State) { s.Sources[src] = p })
+		return p, e.ask(ctx, &setProgress{src, p})
 	case p.Live.After(e.opts.Now().Add(clockSlack)):
 		ahead := &aheadError{Source: src, Live: p.Live, Now: position, Back: e.trusted(src, position)}
 		e.log.Error("a position in the future is taken back", zap.Stringer("source", src), zap.Time("position", p.Live),
 			zap.Time("now", position), zap.Time("read_again_from", ahead.Back), zap.String("todo", ahead.Todo()))
 		e.issues.report(src.Owner, "polling "+src.String(), ahead, nil)
 		p = p.Rewind(ahead.Back)
-		e.change(func(s *checkpoint.State) { s.Sources[src] = p })
+		return p, e.ask(ctx, &setProgress{src, p})
 	case p.Live.After(now.Add(max(clockSlack, e.ladder[0].Length))):
 		return p, &clockBehindError{LinkedIn: now, Live: p.Live}
 	}

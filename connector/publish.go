@@ -12,19 +12,28 @@ import (
 	"leadstream/internal/lead"
 )
 
-// publication is one flush on its way into Kafka.
+// publication asks for a window to be published, or for a part of one.
 type publication struct {
 	work   *work
 	window lead.Window // that the rows are part of
 	sorted sorted
-	diff   dedup.Diff
 	last   bool
-	leads  int // published so far
+	// asked are the forms that are not to be asked for again. confirmed says that the
+	// registry was asked about the schemas.
+	asked     map[lead.FormRef]bool
+	confirmed bool
+
+	// The answer. With a need or an error the window's end was not published.
+	need   need
+	shrunk bool // dead letters are cut shorter from now on
+
+	diff  dedup.Diff
+	leads int // published so far
 }
 
 // publish encodes what is missing and commits it, in as many transactions as
 // the limits ask for; only the last one carries deferred windows, dead letters and progress.
-func (e *leader) publish(ctx context.Context, p *delivery.Publication, pub *publication) error {
+func (e *leader) publish(ctx context.Context, pub *publication) error {
 	deadLetters := pub.unreadable()
 	batch := delivery.Batch{Records: checkpoint.Records{}}
 	space := newTxnBudget()
@@ -34,8 +43,8 @@ func (e *leader) publish(ctx context.Context, p *delivery.Publication, pub *publ
 			deadLetters = append(deadLetters, *deadLetter)
 			continue
 		}
-		if partitions := p.Partitions(r.Form.ID); !space.take(r.Form.ID, partitions, len(l.Value)) {
-			if err := e.commit(ctx, p, pub, batch, e.state().Clone()); err != nil {
+		if partitions := e.store.Partitions(r.Form.ID); !space.take(r.Form.ID, partitions, len(l.Value)) {
+			if err := e.commit(ctx, pub, batch, e.state().Clone()); err != nil {
 				return err
 			}
 			batch, space = delivery.Batch{Records: checkpoint.Records{}}, newTxnBudget()
@@ -43,8 +52,8 @@ func (e *leader) publish(ctx context.Context, p *delivery.Publication, pub *publ
 		}
 		batch.Leads = append(batch.Leads, l)
 	}
-	batch.DeadLetters = p.NewDeadLetters(deadLetters)
-	return e.commitLast(ctx, p, pub, batch)
+	batch.DeadLetters = e.store.NewDeadLetters(deadLetters)
+	return e.commitLast(ctx, pub, batch)
 }
 
 const (
@@ -119,11 +128,11 @@ func (e *leader) encode(r *lead.Response, j *work) (delivery.Lead, *delivery.Dea
 
 // commit makes a part of the publication durable, and with it next, the state as it is
 // then. records say what is different in that.
-func (e *leader) commit(ctx context.Context, p *delivery.Publication, pub *publication, batch delivery.Batch, next *checkpoint.State) error {
+func (e *leader) commit(ctx context.Context, pub *publication, batch delivery.Batch, next *checkpoint.State) error {
 	maps.Copy(batch.Records, publishedMeanwhile(next, pub.work, batch.Leads))
-	batch.Resolved = append(batch.Resolved, p.ResolvedBy(batch.Leads)...)
+	batch.Resolved = append(batch.Resolved, e.store.ResolvedBy(batch.Leads)...)
 	committed := e.addTopicState(&batch)
-	err := p.Commit(ctx, batch)
+	err := e.store.Commit(ctx, batch)
 	e.opts.Metrics.transaction(err)
 	if err != nil {
 		return e.refusal(err, batch.Leads)
@@ -142,7 +151,7 @@ func (e *leader) commit(ctx context.Context, p *delivery.Publication, pub *publi
 
 // commitLast makes the rest of the publication durable, with what is deferred and,
 // when the window ends here, with the progress.
-func (e *leader) commitLast(ctx context.Context, p *delivery.Publication, pub *publication, batch delivery.Batch) error {
+func (e *leader) commitLast(ctx context.Context, pub *publication, batch delivery.Batch) error {
 	next := e.state().Clone()
 	batch.Records = e.deferRows(next, pub.work, pub.window, pub.sorted.suspended)
 	if batch.Records == nil {
@@ -165,7 +174,7 @@ func (e *leader) commitLast(ctx context.Context, p *delivery.Publication, pub *p
 			batch.Records[checkpoint.RequestsKey] = checkpoint.Requests{Counters: e.opts.Requests()}
 		}
 	}
-	if err := e.commit(ctx, p, pub, batch, next); err != nil {
+	if err := e.commit(ctx, pub, batch, next); err != nil {
 		return err
 	}
 	if advance != nil {
@@ -197,22 +206,6 @@ func (e *leader) advanced(src lead.Source, committed bool) {
 	}
 	e.signal()
 }
-
-// change replaces the state in memory alone.
-func (e *leader) change(to func(*checkpoint.State)) {
-	_ = e.store.Publish(func(*delivery.Publication) error { // nobody commits meanwhile
-		next := e.state().Clone()
-		to(next)
-		e.current.Store(next)
-		return nil
-	})
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.signal()
-}
-
-// state is what is known of progress, replays and deferred windows. It is not to be changed.
-func (e *leader) state() *checkpoint.State { return e.current.Load() }
 
 // refusal marks the one lead that its topic does not take.
 func (e *leader) refusal(err error, leads []delivery.Lead) error {

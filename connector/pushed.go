@@ -61,8 +61,13 @@ func (e *leader) pushOnce(ctx context.Context, src lead.Source, pending *pending
 	}
 	hidden := maps.Clone(due)
 	maps.DeleteFunc(hidden, func(id string, _ time.Time) bool { return got.found[id] || got.left[id] })
-	for _, id := range e.store.Deleted(hidden) { // as another process was told
-		pending.drop(id, due[id])
+	if deleted := (&deletedOf{submitted: hidden}); len(hidden) > 0 {
+		if err := e.ask(ctx, deleted); err != nil {
+			return err
+		}
+		for _, id := range deleted.ids { // as another process was told
+			pending.drop(id, due[id])
+		}
 	}
 	if n := pending.finish(due, got); n > 0 {
 		e.log.Info("leads that LinkedIn told of do not show, or cost too many requests; they are left to the poll", zap.Stringer("source", src), zap.Int("leads", n))

@@ -148,7 +148,10 @@ func TestALeadThatThereIsNoRequestForWaitsOrIsLeftToThePoll(t *testing.T) {
 		w.opts.LinkedIn = s
 		e := w.start()
 		w.tick(e, time.Minute)
+		e.endPublisher()
 		synctest.Test(t, func(t *testing.T) {
+			e.startPublisher(t.Context())
+			defer e.endPublisher()
 			pending := newPendingNotifications()
 			pending.add(checkpoint.Pushed{Response: "a", At: w.now()})
 			for {

@@ -31,7 +31,9 @@ type work struct {
 	form     string // only this form's responses, when settling its deferred window
 	// readAt is the mark under which the rows were read.
 	readAt checkpoint.ReadMark
-	tally  *tally // takes what became of the rows; may be nil
+	// floor is a moment before which nothing will be asked for any more. Zero says nothing.
+	floor time.Time
+	tally *tally // takes what became of the rows; may be nil
 	// advance is committed with the last transaction of the window. nil moves nothing.
 	advance checkpoint.Advance
 }
@@ -46,16 +48,16 @@ type tally struct {
 // explicit reports whether somebody asked for exactly the job's windows.
 func (j *work) explicit() bool { return j.bound != nil && j.bound.Explicit }
 
-// ask is the question to the topics about a window of the job.
-func (e *leader) ask(j *work, w lead.Window) dedup.Query {
-	ask := dedup.Query{Window: w, Explicit: j.explicit()}
+// query is the question to the topics about a window of the job.
+func (e *leader) query(j *work, w lead.Window) dedup.Query {
+	q := dedup.Query{Window: w, Explicit: j.explicit()}
 	switch {
 	case j.bound == nil:
-		ask.Fresh = e.state().Sources[j.src].Fresh()
+		q.Fresh = e.state().Sources[j.src].Fresh()
 	case j.bound.Fresh:
-		ask.Fresh = []lead.Window{w}
+		q.Fresh = []lead.Window{w}
 	}
-	return ask
+	return q
 }
 
 // tooMany is the answer of LinkedIn when a window holds more rows than allowed.
@@ -96,101 +98,110 @@ const maxRounds = 100
 // flush publishes what is missing of the rows, which are part of window w, and
 // with the last of them the job's progress.
 func (e *leader) flush(ctx context.Context, j *work, w lead.Window, rows []lead.Response, last bool) error {
-	o := attemptOptions{last: last, asked: map[lead.FormRef]bool{}} // once in a flush, however long the answers take
+	asked := map[lead.FormRef]bool{} // once in a flush, however long the answers take
+	confirmed := false
 	for round := 0; ; round++ {
-		lacking, err := e.attempt(ctx, j, w, rows, o)
-		var unconfirmed *unconfirmedError
-		var unloaded *unloadedError
+		parts, err := e.sort(ctx, j, rows)
+		if err != nil {
+			return err
+		}
+		if j.advance != nil && j.advance.Whole() && len(parts.suspended) > 0 {
+			form := parts.suspended[0].Form.ID
+			return &suspendedError{form: form, why: e.forms.suspended(form)}
+		}
+		m := &publication{work: j, window: w, sorted: parts, last: last, asked: asked, confirmed: confirmed}
+		err = e.ask(ctx, m)
 		switch {
-		case errors.As(err, &unloaded) && round < maxRounds:
-			if err = e.load(ctx, j, unloaded.loads); err != nil && !e.setAside(err) {
+		case err == nil && m.need.empty():
+			return nil
+		case err == nil:
+			if err := e.prepare(ctx, &m.need); err != nil {
 				return err
 			}
-		case errors.As(err, &unconfirmed):
-			o.confirmed = true
-			if err = e.forms.verifySchemas(ctx, unconfirmed.forms); err != nil {
-				return err
+			confirmed = confirmed || len(m.need.unconfirmed) > 0
+			for _, r := range m.need.lacking {
+				asked[r.Form] = true
 			}
-		case len(lacking) > 0:
-			for _, r := range lacking {
-				o.asked[r.Form] = true
-			}
-			if err = e.forms.learn(ctx, lacking); err != nil {
-				return err
-			}
-		case errors.Is(err, errUnusable) && round < maxRounds:
-			// a form changed its state since the rows were sorted: sort them again
-		case err != nil && round < maxRounds && e.setAside(err):
-			// the form or the lead that was refused is known now: again without it
+		case m.shrunk, errors.Is(err, errUnusable), e.setAside(err):
+			// What was refused is known now, or a form changed its state since the rows were
+			// sorted: they are sorted again.
 		default:
 			return err
 		}
+		if round == maxRounds {
+			return cmp.Or(err, errTooManyRounds)
+		}
 	}
 }
 
-// errUnusable says that a form cannot be encoded any more.
-var errUnusable = errors.New("a form changed its state meanwhile")
+// errUnusable says that a form cannot be encoded any more. errTooManyRounds is of kind
+// Retry: what stands in the way of a window changed each time it was tried.
+var (
+	errUnusable      = errors.New("a form changed its state meanwhile")
+	errTooManyRounds = errors.New("the forms change their state again and again")
+)
 
-// attemptOptions are what differs from one attempt to the next.
-type attemptOptions struct {
-	last      bool
-	asked     map[lead.FormRef]bool // not to be asked for again
-	confirmed bool                  // the registry was asked about the forms
+// need is what is to be prepared before a window can be published. Nothing of the window
+// was published then.
+type need struct {
+	loads       []*delivery.Load
+	lookups     delivery.Lookups
+	lacking     []*lead.Response // whose form is to be asked for
+	unconfirmed []form           // of which the registry is to be asked whether it knows their schemas
 }
 
-// unloadedError says what is to be read of the topics first.
-type unloadedError struct{ loads []*dedup.Load }
-
-func (e *unloadedError) Error() string { return "the topics are to be read" }
-
-// load reads the topics, while others publish.
-func (e *leader) load(ctx context.Context, j *work, loads []*dedup.Load) error {
-	var failed error
-	for _, l := range loads {
-		failed = cmp.Or(failed, e.store.Load(ctx, j.view, l)) // each is to be finished
-	}
-	return failed
+func (n *need) empty() bool {
+	return len(n.loads)+len(n.lookups)+len(n.lacking)+len(n.unconfirmed) == 0
 }
 
-// unconfirmedError says about which forms the registry is to be asked before they
-// are used.
-type unconfirmedError struct{ forms []form }
-
-func (e *unconfirmedError) Error() string {
-	return "the registry is to be asked whether it still knows the schemas"
+// prepare prepares it, in the goroutine of whoever has the window.
+func (e *leader) prepare(ctx context.Context, n *need) error {
+	if len(n.lookups) > 0 {
+		if err := e.lookUp(ctx, n.lookups); err != nil {
+			return err
+		}
+	}
+	if len(n.loads) > 0 {
+		if err := e.load(ctx, n.loads); err != nil && !e.setAside(err) {
+			return err
+		}
+	}
+	if len(n.lacking) > 0 {
+		return e.forms.learn(ctx, n.lacking)
+	}
+	if len(n.unconfirmed) > 0 {
+		return e.forms.verifySchemas(ctx, n.unconfirmed)
+	}
+	return nil
 }
 
-// attempt is one try of a flush. It publishes nothing when there are responses
-// that lack something of their form, which must be fetched first.
-func (e *leader) attempt(ctx context.Context, j *work, w lead.Window, rows []lead.Response, o attemptOptions) (lacking []*lead.Response, err error) {
-	parts, err := e.sort(ctx, j, rows)
-	if err != nil {
-		return nil, err
+// handle publishes a window, or says what it needs first.
+func (m *publication) handle(ctx context.Context, e *leader) error {
+	if m.need.lookups = e.store.Unpublished(m.sorted.bad); len(m.need.lookups) > 0 {
+		return nil
 	}
-	if j.advance != nil && j.advance.Whole() && len(parts.suspended) > 0 {
-		form := parts.suspended[0].Form.ID
-		return nil, &suspendedError{form: form, why: e.forms.suspended(form)}
+	m.diff, m.need.loads = e.store.Missing(m.work.view, e.query(m.work, m.window), m.sorted.good)
+	if len(m.need.loads) > 0 {
+		return nil
 	}
-	if err := e.store.LookForPublished(ctx, parts.bad); err != nil {
-		return nil, err
+	if !e.forms.usable(m.diff.Missing) {
+		return errUnusable
 	}
-	err = e.store.Publish(func(p *delivery.Publication) error {
-		diff, loads := p.Missing(j.view, e.ask(j, w), parts.good)
-		if len(loads) > 0 {
-			return &unloadedError{loads}
-		}
-		if !e.forms.usable(diff.Missing) {
-			return errUnusable
-		}
-		if lacking = e.forms.lacking(diff.Missing, o.asked); len(lacking) > 0 {
-			return nil
-		}
-		if forms := e.forms.unconfirmed(diff.Missing); len(forms) > 0 && !o.confirmed {
-			return &unconfirmedError{forms}
-		}
-		return e.publish(ctx, p, &publication{work: j, window: w, sorted: parts, diff: diff, last: o.last})
-	})
-	return lacking, err
+	if m.need.lacking = e.forms.lacking(m.diff.Missing, m.asked); len(m.need.lacking) > 0 {
+		return nil
+	}
+	if forms := e.forms.unconfirmed(m.diff.Missing); len(forms) > 0 && !m.confirmed {
+		m.need.unconfirmed = forms
+		return nil
+	}
+	err := e.publish(ctx, m)
+	if err == nil && !m.work.floor.IsZero() {
+		m.work.view.Forget(m.work.floor)
+	}
+	if err != nil && topicOf(err) == e.store.DeadLetterTopic() && fault.KindOf(err) == fault.Reject {
+		m.shrunk = e.store.ShrinkDeadLetters() // it takes less than was thought
+	}
+	return err
 }
 
 // suspendedError says that something cannot go out because its form is suspended,
@@ -253,9 +264,6 @@ func (e *leader) setAside(err error) bool {
 	if errors.As(err, &unfit) {
 		return true // marked as a dead letter where it was found
 	}
-	if topic := topicOf(err); topic == e.store.DeadLetterTopic() {
-		return fault.KindOf(err) == fault.Reject && e.store.ShrinkDeadLetters() // it takes less than was thought
-	}
 	form, isLead := e.forms.ofTopic(topicOf(err))
 	if !isLead {
 		return false
@@ -290,14 +298,14 @@ func (e *leader) deferRows(s *checkpoint.State, j *work, w lead.Window, rows []*
 	if len(rows) == 0 {
 		return nil
 	}
-	ask, asOf, records := e.ask(j, w), e.mark(), checkpoint.Records{}
+	q, asOf, records := e.query(j, w), e.mark(), checkpoint.Records{}
 	for _, r := range rows {
 		id := checkpoint.DeferredID{Source: j.src, Form: r.Form.ID}
 		window, ok := s.Deferred[id]
 		if !ok {
 			window.Since = e.opts.Now().UTC()
 		}
-		bound := checkpoint.Bound{Explicit: ask.Explicit, Fresh: !ask.Explicit && ask.IsFresh(r.SubmittedAt)}
+		bound := checkpoint.Bound{Explicit: q.Explicit, Fresh: !q.Explicit && q.IsFresh(r.SubmittedAt)}
 		next, changed := window.Defer(r.SubmittedAt, bound, asOf)
 		if changed {
 			if why := e.forms.suspended(r.Form.ID); why != nil {

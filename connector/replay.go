@@ -119,19 +119,19 @@ var errNothingToReplay = errors.New("the replay waits for an organization that c
 // beginReplay is the replay's progress; one that starts now fixes its bounds,
 // once discovery has told which sources there are.
 func (e *leader) beginReplay(ctx context.Context) (checkpoint.Replay, error) {
-	for {
+	for anew := false; ; {
 		r, begun := e.state().Replays[e.opts.Replay.ID]
 		e.mu.Lock()
 		discovered := e.discovered
 		e.mu.Unlock()
-		if begun {
+		if begun && !anew {
 			if kept := e.stillWanted(r); len(kept.Next) == len(r.Next) {
 				return r, nil
 			} else if len(kept.Next) > 0 {
 				return kept, e.recordReplay(ctx, kept)
 			}
 			// Nothing of it is wanted any more: it begins anew, for what is.
-			e.change(func(s *checkpoint.State) { delete(s.Replays, e.opts.Replay.ID) })
+			anew = true
 		}
 		if discovered {
 			return e.newReplay(ctx)
@@ -187,16 +187,7 @@ func (e *leader) stillWanted(r checkpoint.Replay) checkpoint.Replay {
 
 // recordReplay makes the replay's progress durable.
 func (e *leader) recordReplay(ctx context.Context, r checkpoint.Replay) error {
-	err := e.store.Publish(func(p *delivery.Publication) error {
-		next := e.state().Clone()
-		next.Replays[e.opts.Replay.ID] = r
-		err := p.Commit(ctx, delivery.Batch{Records: map[string]any{checkpoint.ReplayKey(e.opts.Replay.ID): r}})
-		if err == nil {
-			e.current.Store(next)
-		}
-		return err
-	})
-	if err != nil {
+	if err := e.ask(ctx, &setReplay{id: e.opts.Replay.ID, to: r}); err != nil {
 		return fmt.Errorf("recording where replay %s stands: %w", e.opts.Replay.ID, err)
 	}
 	return nil

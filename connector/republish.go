@@ -33,6 +33,7 @@ func (c *Connector) Republish(ctx context.Context, deadLetters []StoredDeadLette
 		return nil, err
 	}
 	defer c.leave()
+	defer e.endPublisher()
 	var outcomes []Outcome
 	for i := range deadLetters {
 		problem, err := e.republish(ctx, &deadLetters[i])
@@ -84,10 +85,7 @@ func (e *leader) republish(ctx context.Context, deadLetter *StoredDeadLetter) (p
 		return "it cannot be published; see the dead letter's error", nil
 	}
 	// The lead is in its topic, or deleted: the dead letter has done its part.
-	err = e.store.Publish(func(p *delivery.Publication) error {
-		return p.Commit(ctx, delivery.Batch{Resolved: []string{deadLetter.Key}})
-	})
-	if err != nil {
+	if err := e.ask(ctx, &resolveDeadLetter{key: deadLetter.Key}); err != nil {
 		return "", errors.Join(errors.New("removing the dead letter"), err)
 	}
 	return "", nil

@@ -14,7 +14,7 @@ import (
 
 // shown is what an epoch keeps in the checkpoint topic for people alone. It is
 // written beside something else: an idle connector makes no transaction for a
-// chart. Only who can be read is worth one, see recordAccess. Guarded by the
+// chart. Only who can be read is worth one, see saveAccess. Guarded by the
 // epoch's mu.
 type shown struct {
 	hours  checkpoint.Hours
@@ -56,10 +56,10 @@ func (e *leader) addTopicState(b *delivery.Batch) (committed func()) {
 	}
 }
 
-// recordAccess writes to the topic which organizations can be read when that has
+// saveAccess writes to the topic which organizations can be read when that has
 // changed, as long as it takes. Where the only one has lost its role nothing else
 // is committed, and processes that stand by would go on calling it readable.
-func (e *leader) recordAccess(ctx context.Context) error {
+func (e *leader) saveAccess(ctx context.Context) error {
 	e.mu.Lock()
 	urgent := e.shown.urgent
 	e.mu.Unlock()
@@ -67,17 +67,7 @@ func (e *leader) recordAccess(ctx context.Context) error {
 		return nil
 	}
 	return e.retry(ctx, "", "recording which organizations can be read", func(ctx context.Context) error {
-		return e.store.Publish(func(p *delivery.Publication) error {
-			e.mu.Lock()
-			batch := delivery.Batch{Records: map[string]any{checkpoint.OrganizationsKey: e.shown.owners}}
-			e.mu.Unlock()
-			committed := e.addTopicState(&batch)
-			err := p.Commit(ctx, batch)
-			if err == nil {
-				committed()
-			}
-			return err
-		})
+		return e.ask(ctx, recordAccess{})
 	})
 }
 

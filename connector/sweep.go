@@ -66,6 +66,9 @@ func (e *leader) sweep(ctx context.Context, j *work, w lead.Window, done func(pa
 		for c := range s.chunks {
 			part := *j
 			part.advance, part.readAt = done(c.window, s.readAt), s.readAt
+			if part.floor = s.window.From; j.view == e.live { // else the sweep does not come back
+				part.floor = time.Time{}
+			}
 			if err := e.publishWithRetry(ctx, &part, c.window, c.rows, c.last); err != nil {
 				return err
 			}
@@ -75,9 +78,6 @@ func (e *leader) sweep(ctx context.Context, j *work, w lead.Window, done func(pa
 			return fmt.Errorf("reading %s of %s: %w", s.window, j.src, s.err)
 		}
 		length = nextLength(s.window.Length(), s.weight)
-		if j.view != e.live {
-			e.store.Forget(j.view, s.window.To) // the sweep does not come back
-		}
 	}
 	return nil
 }

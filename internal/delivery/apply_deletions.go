@@ -23,55 +23,82 @@ type pendingDeletion struct {
 	offset    int64
 }
 
-// FollowDeletions takes in the deletions that were recorded since the last call
-// and says how many still have to be carried out. It reads what their topics say of them,
-// while others publish, for ApplyDeletions.
-func (s *Store) FollowDeletions(ctx context.Context) (pending int, err error) {
-	s.following.Lock()
-	defer s.following.Unlock()
-	if err := s.readDeletions(ctx, nil); err != nil {
-		return s.pendingDeletions(), ownTopic(err)
-	}
-	scans := s.toScan()
-	s.scan(ctx, scans)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, c := range scans {
-		c.reading = false
-	}
-	return len(s.pending), nil
+// Recorded are deletions that were recorded since the last time.
+type Recorded struct {
+	entries entries
+	anew    bool // somebody made the topic anew: what stands in it now counts
+	next    []int64
+	marks   []checkpoint.Mark
+	marked  []bool // by partition: the mark of the saved progress is there
 }
 
-func (s *Store) pendingDeletions() int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return len(s.pending)
+// ReadDeletions reads which leads were deleted, by notification or by hand, since the last
+// call. One goroutine may call it.
+func (s *Store) ReadDeletions(ctx context.Context) (*Recorded, error) {
+	r, err := s.readDeletions(ctx, checkpoint.Deletions{})
+	return r, ownTopic(err)
 }
 
-// toScan are the scans to be read: of topics that have pending deletions which nobody has
-// looked for, and of those that were touched since. A topic that refuses its tombstones
-// is not read over and over.
-func (s *Store) toScan() []*topicScan {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+func (s *Store) readDeletions(ctx context.Context, saved checkpoint.Deletions) (*Recorded, error) {
+	read := &Recorded{entries: entries{}, marked: make([]bool, len(saved.Next))}
+	anew, err := s.deleted.Next(ctx, func(r *kafka.Record) error {
+		if r.Partition < len(read.marked) && r.Partition < len(saved.Marks) {
+			m := saved.Marks[r.Partition]
+			read.marked[r.Partition] = read.marked[r.Partition] || r.Offset == m.Offset && r.Time.Equal(m.Time)
+		}
+		read.entries.add(readDeletion(r))
+		return nil
+	})
+	if err != nil {
+		return nil, fmt.Errorf("reading the deletions: %w", err)
+	}
+	read.anew, read.next = anew, s.deleted.Position()
+	for _, m := range s.deleted.Marks() {
+		read.marks = append(read.marks, checkpoint.Mark{Offset: m.Offset, Time: m.Time.UTC()})
+	}
+	return read, nil
+}
+
+// TakeDeletions takes in what was recorded. Those that were carried out before are known
+// from then on, the others are pending. The scans are what is to be read before they can be
+// carried out, with Scan: of topics that have pending deletions which nobody has looked
+// for, and of those that were written to since. A topic that refuses its tombstones is not
+// read over and over.
+func (s *Store) TakeDeletions(r *Recorded) (pending int, scans Scans) {
+	s.takeDeletions(r)
+	return len(s.pending), s.toScan()
+}
+
+func (s *Store) takeDeletions(r *Recorded) {
+	if r.anew {
+		s.applied = checkpoint.Deletions{}
+		clear(s.pending)
+		s.deletions.clear()
+	}
+	s.recorded = r
+	r.entries.inOrder(func(e deletionEntry) {
+		s.deletions.enter(e)
+		if e.partition >= len(s.applied.Next) || e.offset >= s.applied.Next[e.partition] {
+			s.addPending(e)
+		}
+	})
+}
+
+func (s *Store) toScan() (scans Scans) {
 	byTopic := s.byTopic()
 	maps.DeleteFunc(s.scans, func(topic string, c *topicScan) bool {
 		return c.err != nil && !s.rests(topic) || !c.knows(byTopic[topic])
 	})
-	var scans []*topicScan
 	for topic, pending := range byTopic {
 		c := s.scans[topic]
 		if c == nil {
 			c = newTopicScan(s, topic, pending)
 			s.scans[topic] = c
 		}
-		if !c.touched || c.err != nil {
+		if c.scanned && (!c.touched || c.err != nil) {
 			continue
 		}
-		c.touched, c.reading, c.written = false, true, nil
-		if t := s.topics[topic]; t != nil {
-			c.written = maps.Clone(t.written)
-		}
+		c.touched, c.scanned, c.visibility = false, false, s.visibility(topic)
 		scans = append(scans, c)
 	}
 	return scans
@@ -80,48 +107,7 @@ func (s *Store) toScan() []*topicScan {
 // UnreadableDeletion is an *UnreadableDeletionError while an entry of the
 // deletions cannot be read, else nil.
 func (s *Store) UnreadableDeletion() error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	return s.deletions.problem(DeletionsTopic(s.opts.Name))
-}
-
-// readDeletions reads which leads were deleted, by notification or by hand. Those
-// that were carried out before are known from then on, the others are pending deletions. At
-// the beginning of an epoch saved is how far the one before has come.
-func (s *Store) readDeletions(ctx context.Context, saved *checkpoint.Deletions) error {
-	fresh := entries{}
-	var marked []bool // by partition: the mark is there
-	if saved != nil {
-		marked = make([]bool, len(saved.Next))
-	}
-	anew, err := s.deleted.Next(ctx, func(r *kafka.Record) error {
-		if r.Partition < len(marked) && r.Partition < len(saved.Marks) {
-			m := saved.Marks[r.Partition]
-			marked[r.Partition] = marked[r.Partition] || r.Offset == m.Offset && r.Time.Equal(m.Time)
-		}
-		fresh.add(readDeletion(r))
-		return nil
-	})
-	if err != nil {
-		return fmt.Errorf("reading the deletions: %w", err)
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if anew { // somebody made the topic anew: what stands in it now counts
-		s.applied = checkpoint.Deletions{}
-		clear(s.pending)
-		s.deletions.clear()
-	}
-	if saved != nil {
-		s.applied = believed(*saved, marked)
-	}
-	fresh.inOrder(func(e deletionEntry) {
-		s.deletions.enter(e)
-		if e.partition >= len(s.applied.Next) || e.offset >= s.applied.Next[e.partition] {
-			s.addPending(e)
-		}
-	})
-	return nil
 }
 
 // believed is what the record of progress says of the topic that was read: nothing
@@ -164,13 +150,12 @@ func (s *Store) addPending(e deletionEntry) {
 // it is removed. What one topic refuses waits for a later call and keeps no other
 // waiting; the error is a *RefusedError as long as any does. It is idempotent:
 // after a crash the rest is carried out.
-func (p *Publication) ApplyDeletions(ctx context.Context) (applied int, err error) {
-	s := p.store
+func (s *Store) ApplyDeletions(ctx context.Context) (applied int, err error) {
 	if len(s.pending) == 0 {
 		clear(s.refusals)
 		return 0, nil
 	}
-	if err := p.removeDeadLetters(ctx); err != nil {
+	if err := s.removeDeadLetters(ctx); err != nil {
 		return 0, err
 	}
 	byTopic := s.byTopic()
@@ -181,7 +166,7 @@ func (p *Publication) ApplyDeletions(ctx context.Context) (applied int, err erro
 			left = append(left, pending...)
 			continue
 		}
-		n, ready, err := p.applyIn(ctx, topic, pending)
+		n, ready, err := s.applyIn(ctx, topic, pending)
 		applied += n
 		if !ready {
 			left = append(left, pending...)
@@ -198,15 +183,14 @@ func (p *Publication) ApplyDeletions(ctx context.Context) (applied int, err erro
 		left = append(left, pending...)
 		s.refuses(topic, err)
 	}
-	if err := p.recordApplied(ctx, left); err != nil {
+	if err := s.recordApplied(ctx, left); err != nil {
 		return applied, err
 	}
 	return applied, s.refused()
 }
 
 // removeDeadLetters removes the dead letters of deleted leads.
-func (p *Publication) removeDeadLetters(ctx context.Context) error {
-	s := p.store
+func (s *Store) removeDeadLetters(ctx context.Context) error {
 	var gone []string
 	for key := range s.dead {
 		if id, at, ok := deadIdentity(key); ok && s.deletions.sure(id, at) {
@@ -214,7 +198,7 @@ func (p *Publication) removeDeadLetters(ctx context.Context) error {
 		}
 	}
 	for part := range slices.Chunk(gone, MaxLeads) {
-		if err := p.Commit(ctx, Batch{Resolved: part}); err != nil {
+		if err := s.Commit(ctx, Batch{Resolved: part}); err != nil {
 			return fmt.Errorf("removing the dead letters of deleted leads: %w", err)
 		}
 	}
@@ -223,10 +207,9 @@ func (p *Publication) removeDeadLetters(ctx context.Context) error {
 
 // applyIn carries out the deletions of one topic, and says of how many leads. ready is
 // false while what the topic says of them is still to be read.
-func (p *Publication) applyIn(ctx context.Context, topic string, pending []pendingDeletion) (n int, ready bool, err error) {
-	s := p.store
+func (s *Store) applyIn(ctx context.Context, topic string, pending []pendingDeletion) (n int, ready bool, err error) {
 	looked := s.scans[topic]
-	if looked == nil || looked.reading || looked.touched || !looked.knows(pending) {
+	if looked == nil || looked.touched || !looked.scanned || !looked.knows(pending) {
 		return 0, false, nil
 	}
 	open, err := looked.unapplied(pending)
@@ -234,7 +217,7 @@ func (p *Publication) applyIn(ctx context.Context, topic string, pending []pendi
 		return 0, true, err
 	}
 	for part := range tombstonesAtOnce(open) {
-		if err := p.Commit(ctx, Batch{Deletions: part}); err != nil {
+		if err := s.Commit(ctx, Batch{Deletions: part}); err != nil {
 			if errors.Is(err, kafka.ErrTopicMissing) {
 				delete(s.scans, topic) // removed since it was looked at
 			}
@@ -273,9 +256,8 @@ func tombstonesAtOnce(open []Deletion) iter.Seq[[]Deletion] {
 const maxPartitions = kafka.MaxPartitions - 2
 
 // recordApplied records that all pending deletions but those left are carried out.
-func (p *Publication) recordApplied(ctx context.Context, left []pendingDeletion) error {
-	s := p.store
-	next := s.deleted.Position()
+func (s *Store) recordApplied(ctx context.Context, left []pendingDeletion) error {
+	next := slices.Clone(s.recorded.next)
 	pending := make(map[string]pendingDeletion, len(left))
 	for _, g := range left {
 		pending[g.ID] = g
@@ -283,12 +265,9 @@ func (p *Publication) recordApplied(ctx context.Context, left []pendingDeletion)
 			next[g.partition] = min(next[g.partition], g.offset)
 		}
 	}
-	done := checkpoint.Deletions{Next: next}
-	for _, m := range s.deleted.Marks() {
-		done.Marks = append(done.Marks, checkpoint.Mark{Offset: m.Offset, Time: m.Time.UTC()})
-	}
+	done := checkpoint.Deletions{Next: next, Marks: s.recorded.marks}
 	if !slices.Equal(next, s.applied.Next) || !slices.Equal(done.Marks, s.applied.Marks) {
-		if err := p.Commit(ctx, Batch{Records: map[string]any{checkpoint.DeletionsKey: done}}); err != nil {
+		if err := s.Commit(ctx, Batch{Records: map[string]any{checkpoint.DeletionsKey: done}}); err != nil {
 			return err
 		}
 	}

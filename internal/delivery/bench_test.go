@@ -69,7 +69,7 @@ func readState(b *testing.B, brokers []string) {
 		records[checkpoint.FormKey(id)] = checkpoint.Form{Fields: fields, Owner: src.Owner, Name: "Form " + id, SchemaID: i}
 		records[checkpoint.TopicKey(id)] = checkpoint.Topic{Topic: o.Prefix + id, Leads: 1000, EndOffset: 1100, SchemaID: i}
 	}
-	if err := s.Publish(func(p *Publication) error { return p.Commit(b.Context(), Batch{Records: records}) }); err != nil {
+	if err := s.Commit(b.Context(), Batch{Records: records}); err != nil {
 		b.Fatal(err)
 	}
 	benchStore(b, o) // the next epoch: a commit is decided before it is visible
@@ -101,7 +101,7 @@ func missing(b *testing.B, brokers []string) {
 			value := fmt.Appendf(nil, "\x00\x00\x00\x00\x01 ten answers of lead %d, about as long as they are, %x", from+i, uint64(from+i)*0x9e3779b97f4a7c15)
 			part.Leads = append(part.Leads, Lead{Response: response(id(from+i), at(from+i)), Value: value, Delivery: DeliveryBackfill})
 		}
-		if err := writer.Publish(func(p *Publication) error { return p.Commit(b.Context(), part) }); err != nil {
+		if err := writer.Commit(b.Context(), part); err != nil {
 			b.Fatal(err)
 		}
 	}
@@ -122,7 +122,7 @@ func missing(b *testing.B, brokers []string) {
 
 func ensure(b *testing.B, s *Store) {
 	b.Helper()
-	if refused, err := s.EnsureTopics(b.Context(), []string{formID}); err != nil || len(refused) > 0 {
+	if refused, err := ensured(b, s, []string{formID}); err != nil || len(refused) > 0 {
 		b.Fatalf("EnsureTopics: %v, %v", refused, err)
 	}
 }

@@ -14,23 +14,10 @@ import (
 	"leadstream/internal/kafka"
 )
 
-// Publication is the right to publish: while it lasts nobody else of this
-// process publishes, so what Missing found stays true until Commit.
-type Publication struct {
-	store *Store
-}
-
-// Publish runs fn as the only publication.
-func (s *Store) Publish(fn func(*Publication) error) error {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return fn(&Publication{store: s})
-}
-
 // Partitions is how many the topic of a form's leads has, as it was described last;
 // at least one.
-func (p *Publication) Partitions(form string) int {
-	if t := p.store.topics[p.store.TopicName(form)]; t != nil {
+func (s *Store) Partitions(form string) int {
+	if t := s.topics[s.TopicName(form)]; t != nil {
 		return max(t.PartitionCount, 1)
 	}
 	return 1
@@ -78,11 +65,10 @@ func (b Batch) String() string {
 // hold changes only after Kafka has acknowledged it. On an error nothing of the
 // batch is visible to a read_committed consumer, or, where the commit is in
 // doubt (kafka.ErrEpochLost), only the topics can tell: the epoch is over then.
-func (p *Publication) Commit(ctx context.Context, b Batch) error {
+func (s *Store) Commit(ctx context.Context, b Batch) error {
 	if b.Empty() {
 		return nil
 	}
-	s := p.store
 	msgs := s.messages(b.Leads, make([]kafka.Message, 0, len(b.Leads)+len(b.DeadLetters)+len(b.Records)+8))
 	for _, d := range b.DeadLetters {
 		msgs = append(msgs, s.deadMessage(d))
@@ -182,6 +168,7 @@ func (s *Store) recordMessages(msgs []kafka.Message, records map[string]any) ([]
 
 // committed lets memory follow the topics.
 func (s *Store) committed(b *Batch, topics map[string]checkpoint.Topic, written map[kafka.TopicPartition]int64) {
+	changed := map[string]checkpoint.Topic{}
 	for form, t := range topics {
 		name := s.TopicName(form)
 		known := s.topics[name]
@@ -189,8 +176,10 @@ func (s *Store) committed(b *Batch, topics map[string]checkpoint.Topic, written 
 			known = &topicState{}
 			s.topics[name] = known
 		}
-		known.Topic = t
-		s.show(name, t)
+		known.Topic, changed[name] = t, t
+	}
+	if len(changed) > 0 {
+		s.show(changed)
 	}
 	names := s.topicNames(b.Leads)
 	newest := map[string]time.Time{}
@@ -234,8 +223,6 @@ func (s *Store) committed(b *Batch, topics map[string]checkpoint.Topic, written 
 // ShrinkDeadLetters halves what is kept of an element that cannot be published,
 // after its topic refused one as too large; false when nothing is left to cut.
 func (s *Store) ShrinkDeadLetters() bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.opts.MaxDeadLetter < 1<<10 {
 		return false
 	}
@@ -246,8 +233,7 @@ func (s *Store) ShrinkDeadLetters() bool {
 // NewDeadLetters drops the dead letters that the topic has already, so that an
 // element that is read on every poll is written once, and those of leads that are
 // deleted, or published as far as LookForPublished found.
-func (p *Publication) NewDeadLetters(deadLetters []DeadLetter) []DeadLetter {
-	s := p.store
+func (s *Store) NewDeadLetters(deadLetters []DeadLetter) []DeadLetter {
 	seen := map[string]bool{}
 	return slices.DeleteFunc(deadLetters, func(d DeadLetter) bool {
 		if d.ID != "" && !d.SubmittedAt.IsZero() && s.deletions.since(d.ID, d.SubmittedAt.UnixMilli()) {
@@ -255,8 +241,7 @@ func (p *Publication) NewDeadLetters(deadLetters []DeadLetter) []DeadLetter {
 		}
 		key := d.Key()
 		_, dead := s.dead[key]
-		_, published := s.published[key]
-		again := dead || published || seen[key]
+		again := dead || s.published[key] || seen[key]
 		seen[key] = true
 		return again
 	})
@@ -264,8 +249,7 @@ func (p *Publication) NewDeadLetters(deadLetters []DeadLetter) []DeadLetter {
 
 // ResolvedBy are the keys of the dead letters that these leads put an end to: what
 // could not be published when it was read before goes out now.
-func (p *Publication) ResolvedBy(leads []Lead) (keys []string) {
-	s := p.store
+func (s *Store) ResolvedBy(leads []Lead) (keys []string) {
 	if len(s.dead) == 0 {
 		return nil
 	}
@@ -328,16 +312,13 @@ func (s *Store) resolved(ctx context.Context, keys []string) ([]kafka.Message, e
 	return msgs, nil
 }
 
-// Topics is the state of the lead topics by name, as of the last commits. It
-// never waits for a publication.
-func (s *Store) Topics() map[string]checkpoint.Topic {
-	s.viewMu.Lock()
-	defer s.viewMu.Unlock()
-	return maps.Clone(s.view)
-}
+// Topics is the state of the lead topics by name, as of the last commits. It is not to be
+// changed. Any goroutine may ask.
+func (s *Store) Topics() map[string]checkpoint.Topic { return *s.shown.Load() }
 
-func (s *Store) show(name string, t checkpoint.Topic) {
-	s.viewMu.Lock()
-	defer s.viewMu.Unlock()
-	s.view[name] = t
+// show replaces what Topics gives.
+func (s *Store) show(changed map[string]checkpoint.Topic) {
+	next := maps.Clone(*s.shown.Load())
+	maps.Copy(next, changed)
+	s.shown.Store(&next)
 }

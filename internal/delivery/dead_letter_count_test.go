@@ -21,7 +21,7 @@ func TestDeadLettersAreCountedByKeyAndReason(t *testing.T) {
 	}
 	commit := func(b Batch) {
 		t.Helper()
-		if err := s.Publish(func(p *Publication) error { return p.Commit(t.Context(), b) }); err != nil {
+		if err := s.Commit(t.Context(), b); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -5,11 +5,6 @@ import "time"
 // Deleted are those of the responses, given with when each was submitted, that
 // are known to be deleted since.
 func (s *Store) Deleted(submitted map[string]time.Time) []string {
-	if len(submitted) == 0 {
-		return nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	var ids []string
 	for id, at := range submitted {
 		if s.deletions.since(id, at.UnixMilli()) {

@@ -37,7 +37,7 @@ func TestAnEntryWithoutAValueLiftsADeletion(t *testing.T) {
 	w.delete("a", at.Add(time.Minute))
 	bury(t, running)
 	w.enter("a", nil)
-	if _, err := running.FollowDeletions(t.Context()); err != nil {
+	if _, err := followed(t, running); err != nil {
 		t.Fatal(err)
 	}
 	expect(t, ask(t, running, running.NewView(""), w.explicit(), response("a", at)), 1, 0, 0, 0)
@@ -152,7 +152,7 @@ func TestAnUnreadableDeletionIsNamedAndHoldsUpItsOwnLeadAlone(t *testing.T) {
 			value = nil
 		}
 		w.enter("a", value)
-		if _, err := next.FollowDeletions(t.Context()); err != nil {
+		if _, err := followed(t, next); err != nil {
 			t.Fatal(err)
 		}
 		if err := next.UnreadableDeletion(); err != nil {
@@ -173,12 +173,12 @@ func TestADeletionKeepsItsFormOverAnEntryWithoutOne(t *testing.T) {
 	if err := w.cluster.Append(t.Context(), byHand); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.FollowDeletions(t.Context()); err != nil {
+	if _, err := followed(t, s); err != nil {
 		t.Fatal(err)
 	}
 	s.refuses(topic, errors.New("too large"))
 	var refused *RefusedError
-	if err := s.Publish(func(p *Publication) error { _, err := p.ApplyDeletions(t.Context()); return err }); !errors.As(err, &refused) {
+	if err := applying(t, s); !errors.As(err, &refused) {
 		t.Fatalf("ApplyDeletions = %v, want it refused", err)
 	}
 	next, _ := w.epoch()

@@ -26,18 +26,32 @@ func (w *world) delete(id string, at time.Time) {
 // apply carries out what was recorded.
 func bury(t *testing.T, s *Store) int {
 	t.Helper()
-	if _, err := s.FollowDeletions(t.Context()); err != nil {
+	if _, err := followed(t, s); err != nil {
 		t.Fatal(err)
 	}
-	n := 0
-	err := s.Publish(func(p *Publication) (err error) {
-		n, err = p.ApplyDeletions(t.Context())
-		return err
-	})
+	n, err := s.ApplyDeletions(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
 	return n
+}
+
+// followed reads and takes in what was recorded, and what the topics say of it.
+func followed(t *testing.T, s *Store) (pending int, err error) {
+	t.Helper()
+	recorded, err := s.ReadDeletions(t.Context())
+	if err != nil {
+		return 0, err
+	}
+	pending, scans := s.TakeDeletions(recorded)
+	s.Scan(t.Context(), scans)
+	return pending, nil
+}
+
+func applying(t *testing.T, s *Store) error {
+	t.Helper()
+	_, err := s.ApplyDeletions(t.Context())
+	return err
 }
 
 // holds is what a consumer that keeps the last record of each key sees: id to
@@ -164,9 +178,7 @@ func TestADeletionOutlivesTheProcessThatTookIt(t *testing.T) {
 	}
 	w.wantHeld(topic, map[string]time.Time{})
 	// Killed between the tombstone and the record of it.
-	if err := next.Publish(func(p *Publication) error {
-		return p.Commit(t.Context(), Batch{Records: map[string]any{checkpoint.DeletionsKey: nil}})
-	}); err != nil {
+	if err := next.Commit(t.Context(), Batch{Records: map[string]any{checkpoint.DeletionsKey: nil}}); err != nil {
 		t.Fatal(err)
 	}
 	third, state := w.epoch()
@@ -207,7 +219,7 @@ func TestTheDeadLetterOfADeletedLeadIsRemoved(t *testing.T) {
 		}
 		return made
 	}
-	if err := s.Publish(func(p *Publication) error { return p.Commit(t.Context(), Batch{DeadLetters: deadLetters("a", "b")}) }); err != nil {
+	if err := s.Commit(t.Context(), Batch{DeadLetters: deadLetters("a", "b")}); err != nil {
 		t.Fatal(err)
 	}
 	w.delete("a", at)
@@ -230,13 +242,8 @@ func TestTheDeadLetterOfADeletedLeadIsRemoved(t *testing.T) {
 	if got := left(); !slices.Equal(got, want) {
 		t.Errorf("dead letters are %v, want %v", got, want)
 	}
-	var again []DeadLetter
-	err := s.Publish(func(p *Publication) error {
-		again = p.NewDeadLetters(deadLetters("a", "b", "c"))
-		return nil
-	})
-	if err != nil || len(again) != 1 || again[0].ID != "c" {
-		t.Errorf("dead letters to write: %v, %v, want c alone", again, err)
+	if again := s.NewDeadLetters(deadLetters("a", "b", "c")); len(again) != 1 || again[0].ID != "c" {
+		t.Errorf("dead letters to write: %v, want c alone", again)
 	}
 }
 
@@ -258,17 +265,17 @@ func TestOneTopicThatRefusesKeepsNoOtherWaiting(t *testing.T) {
 	}
 	var refused *kafka.TopicError
 	for range 2 {
-		if _, err := s.FollowDeletions(t.Context()); err != nil {
+		if _, err := followed(t, s); err != nil {
 			t.Fatal(err)
 		}
-		err := s.Publish(func(p *Publication) error { _, err := p.ApplyDeletions(t.Context()); return err })
+		err := applying(t, s)
 		if !errors.As(err, &refused) || refused.Topic != "linkedin.leads.7130000000000000002" {
 			t.Fatalf("ApplyDeletions = %v, want the refusal of the second topic", err)
 		}
 	}
 	w.wantHeld(topic, map[string]time.Time{})
 	next, _ := w.epoch()
-	if pending, err := next.FollowDeletions(t.Context()); err != nil || pending != 1 {
+	if pending, err := followed(t, next); err != nil || pending != 1 {
 		t.Errorf("after a restart %d deletions are to be carried out (%v), want the refused one", pending, err)
 	}
 }

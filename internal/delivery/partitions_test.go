@@ -148,7 +148,7 @@ func TestATopicThatAlwaysHadItsPartitionsGetsOneTombstoneALead(t *testing.T) {
 	}
 	until(t, "the tombstones", func() bool { return w.tombstones(topic) == len(rs) })
 	scan := newTopicScan(s, topic, nil)
-	if s.scan(t.Context(), []*topicScan{scan}); scan.mixed {
+	if s.Scan(t.Context(), Scans{scan}); scan.mixed {
 		t.Error("its partitions would be read whole")
 	}
 }
@@ -166,7 +166,7 @@ func TestADeadLetterIsResolvedInEveryPartitionThatHoldsIt(t *testing.T) {
 	}
 	write := func(b Batch) {
 		t.Helper()
-		if err := s.Publish(func(p *Publication) error { return p.Commit(t.Context(), b) }); err != nil {
+		if err := s.Commit(t.Context(), b); err != nil {
 			t.Fatal(err)
 		}
 	}

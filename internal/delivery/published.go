@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
+	"slices"
 	"time"
 
 	"leadstream/internal/dedup"
@@ -13,15 +13,22 @@ import (
 	"leadstream/internal/lead"
 )
 
-// LookForPublished finds out which of these elements, which become dead letters, are in
-// their topics as leads: LinkedIn may go on showing an element that could not be read long
-// after a person retried it. It is called before the publication that makes them, while
-// others publish. A topic that cannot be looked at keeps no dead letter from being told.
-func (s *Store) LookForPublished(ctx context.Context, elements []*lead.Response) error {
-	looks := s.lookFor(elements)
-	defer s.lookedUp(looks)
-	for topic, l := range looks {
-		err := s.waitVisible(ctx, topic, l.written)
+// Lookups are elements that are looked for among the leads, by topic.
+type Lookups map[string]*lookup
+
+// lookup is what is looked for in one topic.
+type lookup struct {
+	keys       map[string]map[dedup.At]string // of the dead letters, by id and submission
+	oldest     time.Time
+	visibility visibility
+	found      []string
+}
+
+// LookUp finds out which of the elements are in their topics as leads. A topic that
+// cannot be looked at keeps no dead letter from being told. Any goroutine may call it.
+func (s *Store) LookUp(ctx context.Context, lookups Lookups) error {
+	for topic, l := range lookups {
+		err := s.waitVisible(ctx, l.visibility)
 		if err == nil {
 			err = s.read(ctx, topic, l.oldest, l.take)
 		}
@@ -35,38 +42,30 @@ func (s *Store) LookForPublished(ctx context.Context, elements []*lead.Response)
 	return nil
 }
 
-// publishedLook is what is looked for in one topic.
-type publishedLook struct {
-	keys    map[string]map[dedup.At]string // of the dead letters, by id and submission
-	oldest  time.Time
-	written map[int]int64
-	found   []string
-}
-
-func (l *publishedLook) take(id []byte, e dedup.Entry) error {
+func (l *lookup) take(id []byte, e dedup.Entry) error {
 	if key, asked := l.keys[string(id)][e.At]; asked {
 		l.found = append(l.found, key)
 	}
 	return nil
 }
 
-// lookFor are the topics in which one of the elements may stand, as far as memory can
-// tell. What is committed from here on until lookedUp is noticed.
-func (s *Store) lookFor(elements []*lead.Response) map[string]*publishedLook {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	looks := map[string]*publishedLook{}
+// Unpublished are the lookups that these elements take, which are to become dead letters:
+// LinkedIn may go on showing an element that could not be read long after a person retried
+// it. There are none for what memory can tell. What is committed from here on until
+// LookedUp is noticed.
+func (s *Store) Unpublished(elements []*lead.Response) Lookups {
+	lookups := Lookups{}
 	for _, r := range elements {
 		topic, key := s.TopicName(r.Form.ID), DeadLetter{Response: r}.Key()
 		_, dead := s.dead[key]
-		_, published := s.published[key]
-		if r.ID == "" || r.SubmittedAt.IsZero() || s.topics[topic] == nil || dead || published || s.lacks(topic, r) {
+		_, known := s.published[key]
+		if r.ID == "" || r.SubmittedAt.IsZero() || s.topics[topic] == nil || dead || known || s.lacks(topic, r) {
 			continue
 		}
-		l := looks[topic]
+		l := lookups[topic]
 		if l == nil {
-			l = &publishedLook{keys: map[string]map[dedup.At]string{}, oldest: r.SubmittedAt, written: maps.Clone(s.topics[topic].written)}
-			looks[topic] = l
+			l = &lookup{keys: map[string]map[dedup.At]string{}, oldest: r.SubmittedAt, visibility: s.visibility(topic)}
+			lookups[topic] = l
 		}
 		if l.keys[r.ID] == nil {
 			l.keys[r.ID] = map[dedup.At]string{}
@@ -75,19 +74,15 @@ func (s *Store) lookFor(elements []*lead.Response) map[string]*publishedLook {
 		l.oldest = earlier(l.oldest, r.SubmittedAt)
 		s.lookedFor[key]++
 	}
-	return looks
+	return lookups
 }
 
-// lookedUp takes in what was found.
-func (s *Store) lookedUp(looks map[string]*publishedLook) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for _, l := range looks {
-		for _, key := range l.found {
-			s.published[key] = struct{}{}
-		}
+// LookedUp takes in what was found.
+func (s *Store) LookedUp(lookups Lookups) {
+	for _, l := range lookups {
 		for _, of := range l.keys {
 			for _, key := range of {
+				s.published[key] = s.published[key] || slices.Contains(l.found, key)
 				if s.lookedFor[key]--; s.lookedFor[key] == 0 {
 					delete(s.lookedFor, key)
 				}
@@ -104,7 +99,7 @@ func (s *Store) found(leads []Lead) {
 	for i := range leads {
 		key := DeadLetter{Response: leads[i].Response}.Key()
 		if _, asked := s.lookedFor[key]; asked {
-			s.published[key] = struct{}{}
+			s.published[key] = true
 		}
 	}
 }

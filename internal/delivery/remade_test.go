@@ -27,7 +27,7 @@ func (w *world) owed() checkpoint.DeferredWindow {
 // keep commits checkpoint records.
 func keep(t *testing.T, s *Store, records map[string]any) error {
 	t.Helper()
-	return s.Publish(func(p *Publication) error { return p.Commit(t.Context(), Batch{Records: records}) })
+	return s.Commit(t.Context(), Batch{Records: records})
 }
 
 // tokensIn makes the topic again, as the token store of any process does.

@@ -76,7 +76,7 @@ func TestWhatIsRemovedWhileWeRunDoesNotComeBackEither(t *testing.T) {
 func (w *world) askAgain(s *Store, l *dedup.View, a dedup.Query, rs ...*lead.Response) dedup.Diff {
 	w.t.Helper()
 	for range 3 {
-		if _, err := s.EnsureTopics(w.t.Context(), []string{formID}); err != nil {
+		if _, err := ensured(w.t, s, []string{formID}); err != nil {
 			w.t.Fatal(err)
 		}
 		v, err := asked(w.t, s, l, a, rs...)
@@ -103,7 +103,7 @@ func TestWhatIsRemovedDuringABackfillOverAnExistingTopicStaysOut(t *testing.T) {
 			w.foreign(record("leadstream", "x", at, []byte("x"))) // published by ourselves, before the checkpoint was lost
 			w.foreign(record("leadstream", "y", seen, []byte("x")))
 			s, _ := w.epoch()
-			if _, err := s.EnsureTopics(t.Context(), []string{formID}); err != nil { // first sight: discovery
+			if _, err := ensured(t, s, []string{formID}); err != nil { // first sight: discovery
 				t.Fatal(err)
 			}
 			remove(w) // while the backfill works through the year before
@@ -168,7 +168,7 @@ func TestThePartitionThatForgotTheMostSaysWhatMayComeBack(t *testing.T) {
 func TestANewLeadThatFindsItsTopicDeletedGoesOut(t *testing.T) {
 	w := newWorld(t)
 	s, _ := w.epoch()
-	if _, err := s.EnsureTopics(t.Context(), []string{formID}); err != nil {
+	if _, err := ensured(t, s, []string{formID}); err != nil {
 		t.Fatal(err)
 	}
 	s, _ = w.epoch() // restarted before the topic's first lead
@@ -185,7 +185,7 @@ func TestACrashInATopicsFirstTransactionHidesNoBackfill(t *testing.T) {
 	w := newWorld(t)
 	w.opts.TopicConfig = map[string]string{"retention.ms": "86400000"}
 	s, _ := w.epoch()
-	if _, err := s.EnsureTopics(t.Context(), []string{formID}); err != nil {
+	if _, err := ensured(t, s, []string{formID}); err != nil {
 		t.Fatal(err)
 	}
 	w.foreign(kafka.Message{Topic: topic, Key: []byte("x"), Value: []byte("x"), Time: w.now}) // what an aborted transaction leaves

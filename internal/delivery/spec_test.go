@@ -101,7 +101,7 @@ func TestEveryTopicOutlivesTheEndOfABroker(t *testing.T) {
 	if _, err := s.Open(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if refused, err := s.EnsureTopics(t.Context(), []string{formID}); err != nil || len(refused) > 0 {
+	if refused, err := ensured(t, s, []string{formID}); err != nil || len(refused) > 0 {
 		t.Fatalf("EnsureTopics: %v, %v", refused, err)
 	}
 	if err := NewDeletionLog(o).Ensure(t.Context()); err != nil {
@@ -154,7 +154,7 @@ func TestATopicIsTrustedNoLongerThanTheClusterKeepsIt(t *testing.T) {
 		return res, nil, len(res.Topics) > 0
 	})
 	s, _ := w.epoch()
-	if refused, err := s.EnsureTopics(t.Context(), []string{formID}); err != nil || len(refused) > 0 {
+	if refused, err := ensured(t, s, []string{formID}); err != nil || len(refused) > 0 {
 		t.Fatal(refused, err)
 	}
 	if got := s.topics[topic].Retention; got != 7*24*time.Hour { // a broker's default

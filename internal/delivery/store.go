@@ -12,7 +12,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"sync"
+	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
@@ -54,16 +54,14 @@ type Options struct {
 	Log         *zap.Logger
 }
 
-// Store is the Kafka side of one producer epoch. Its methods are safe for
-// concurrent use; publications happen one after another.
+// Store is the Kafka side of one producer epoch. It belongs to one goroutine, the
+// publisher: nobody else publishes between its questions and its commits. Methods that
+// read Kafka and touch none of that are for others, and say so.
 type Store struct {
 	opts    Options
 	process string                   // see As
 	clock   func() (time.Time, bool) // LinkedIn's
 
-	following sync.Mutex // one reads the deletions at a time
-
-	mu        sync.Mutex
 	topics    map[string]*topicState // by topic name
 	views     []*dedup.View
 	deletions deletionIndex              // what <name>.deletions says
@@ -76,13 +74,13 @@ type Store struct {
 	// deadPartitions is how many partitions that topic had when it was read.
 	deadPartitions int
 	recreated      []*TopicRecreatedError
-	published      map[string]struct{} // keys of dead letters whose leads were found in their topics
-	lookedFor      map[string]int      // those that are looked for now, with how often
-	last           int64               // offset of the last commit to the checkpoint topic
-	inspected      time.Time           // when the internal topics were looked at
+	recorded       *Recorded       // the deletions that were taken in last
+	published      map[string]bool // keys of dead letters whose leads were found in their topics
+	lookedFor      map[string]int  // those that are looked for now, with how often
+	last           int64           // offset of the last commit to the checkpoint topic
+	inspected      time.Time       // when the internal topics were looked at
 
-	viewMu sync.Mutex
-	view   map[string]checkpoint.Topic // copies for readers that must not wait
+	shown atomic.Pointer[map[string]checkpoint.Topic] // for Topics
 }
 
 // New makes the store of a producer epoch that has not begun.
@@ -99,12 +97,14 @@ func New(o Options) *Store {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Store{
-		opts: o, topics: map[string]*topicState{}, view: map[string]checkpoint.Topic{},
+	s := &Store{
+		opts: o, topics: map[string]*topicState{},
 		deletions: newDeletionIndex(), pending: map[string]pendingDeletion{}, scans: map[string]*topicScan{},
-		refusals: map[string]Refusal{}, published: map[string]struct{}{}, lookedFor: map[string]int{}, last: -1,
+		refusals: map[string]Refusal{}, published: map[string]bool{}, lookedFor: map[string]int{}, last: -1,
 		deleted: o.Cluster.Tailer(DeletionsTopic(o.Name)).DetectRecreation(),
 	}
+	s.shown.Store(&map[string]checkpoint.Topic{})
+	return s
 }
 
 // As names the process whose epoch it is, before Open.
@@ -175,7 +175,7 @@ func (s *Store) open(ctx context.Context) (*checkpoint.State, error) {
 		return nil, err
 	}
 	s.inspected = s.opts.Now()
-	state, err := s.begin(ctx, since) // nobody else has the store yet
+	state, err := s.begin(ctx, since)
 	if err != nil {
 		return nil, err
 	}
@@ -186,16 +186,22 @@ func (s *Store) open(ctx context.Context) (*checkpoint.State, error) {
 	if len(state.Deletions.Next) > 0 {
 		s.deleted.MustExist()
 	}
-	if err := s.readDeletions(ctx, &state.Deletions); err != nil {
+	recorded, err := s.readDeletions(ctx, state.Deletions)
+	if err != nil {
 		return nil, err
 	}
+	s.applied = believed(state.Deletions, recorded.marked)
+	recorded.anew = false // there is nothing from before
+	s.takeDeletions(recorded)
 	if err := s.readDeadLetters(ctx); err != nil {
 		return nil, err
 	}
+	shown := map[string]checkpoint.Topic{}
 	for form, t := range state.Topics {
 		s.topics[s.TopicName(form)] = &topicState{Facts: dedup.Facts{Topic: t}, unlooked: !looked}
-		s.show(s.TopicName(form), t)
+		shown[s.TopicName(form)] = t
 	}
+	s.show(shown)
 	return state, nil
 }
 

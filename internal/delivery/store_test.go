@@ -77,8 +77,8 @@ func response(id string, at time.Time) *lead.Response {
 // ask puts the responses to the topics, reading what it takes.
 func ask(t testing.TB, s *Store, l *dedup.View, q dedup.Query, rs ...*lead.Response) dedup.Diff {
 	t.Helper()
-	if refused, err := s.EnsureTopics(t.Context(), []string{formID}); err != nil || len(refused) > 0 {
-		t.Fatalf("EnsureTopics: %v, %v", refused, err)
+	if refused, err := ensured(t, s, []string{formID}); err != nil || len(refused) > 0 {
+		t.Fatalf("the topics: %v, %v", refused, err)
 	}
 	d, err := asked(t, s, l, q, rs...)
 	if err != nil {
@@ -90,16 +90,13 @@ func ask(t testing.TB, s *Store, l *dedup.View, q dedup.Query, rs ...*lead.Respo
 func asked(t testing.TB, s *Store, l *dedup.View, q dedup.Query, rs ...*lead.Response) (d dedup.Diff, err error) {
 	t.Helper()
 	for range 10 {
-		var loads []*dedup.Load
-		err := s.Publish(func(p *Publication) error {
-			d, loads = p.Missing(l, q, rs)
-			return nil
-		})
-		if err != nil || len(loads) == 0 {
-			return d, err
+		d, loads := s.Missing(l, q, rs)
+		if len(loads) == 0 {
+			return d, nil
 		}
 		for _, load := range loads {
-			if err := s.Load(t.Context(), l, load); err != nil {
+			s.Read(t.Context(), load)
+			if err := s.Loaded(load); err != nil {
 				return d, err
 			}
 		}
@@ -108,18 +105,28 @@ func asked(t testing.TB, s *Store, l *dedup.View, q dedup.Query, rs ...*lead.Res
 	return d, nil
 }
 
+// ensured makes the topics of the forms exist and be known.
+func ensured(t testing.TB, s *Store, forms []string) (map[string]error, error) {
+	t.Helper()
+	looks := s.Unknown(forms)
+	if err := s.LookAt(t.Context(), looks); err != nil {
+		return nil, err
+	}
+	return s.Learn(t.Context(), looks)
+}
+
 // publish commits the responses as they are.
 func publish(t *testing.T, s *Store, replay string, rs ...*lead.Response) {
 	t.Helper()
-	if refused, err := s.EnsureTopics(t.Context(), []string{formID}); err != nil || len(refused) > 0 {
-		t.Fatalf("EnsureTopics: %v, %v", refused, err)
+	if refused, err := ensured(t, s, []string{formID}); err != nil || len(refused) > 0 {
+		t.Fatalf("the topics: %v, %v", refused, err)
 	}
 	var b Batch
 	for _, r := range rs {
 		b.Leads = append(b.Leads, Lead{Response: r, Value: []byte{0, 0, 0, 0, 1, 2}, Delivery: DeliveryLive, Replay: replay})
 	}
 	b.Records = map[string]any{checkpoint.SourceKey(src): checkpoint.Progress{Live: rs[len(rs)-1].SubmittedAt}}
-	if err := s.Publish(func(p *Publication) error { return p.Commit(t.Context(), b) }); err != nil {
+	if err := s.Commit(t.Context(), b); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -356,7 +363,7 @@ func TestAnotherInstallationsTopicIsRefusedUnlessAdopted(t *testing.T) {
 	w.create(nil)
 	w.foreign(record("theirs", "x", w.now, []byte("x")))
 	s, _ := w.epoch()
-	refused, err := s.EnsureTopics(t.Context(), []string{formID})
+	refused, err := ensured(t, s, []string{formID})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -375,13 +382,13 @@ func TestADeadLetterIsWrittenOnceHoweverOftenItIsRead(t *testing.T) {
 	for restart := range 2 {
 		s, _ := w.epoch()
 		for range 2 {
-			err := s.Publish(func(p *Publication) error {
-				deadLetters := p.NewDeadLetters([]DeadLetter{{Response: bad, Stage: "DECODE", Reason: "r"}, {Response: bad, Stage: "DECODE", Reason: "r"}})
+			err := func() error {
+				deadLetters := s.NewDeadLetters([]DeadLetter{{Response: bad, Stage: "DECODE", Reason: "r"}, {Response: bad, Stage: "DECODE", Reason: "r"}})
 				if len(deadLetters) > 1 || restart > 0 && len(deadLetters) > 0 {
 					t.Errorf("restart %d: new dead letters = %d", restart, len(deadLetters))
 				}
-				return p.Commit(t.Context(), Batch{DeadLetters: deadLetters})
-			})
+				return s.Commit(t.Context(), Batch{DeadLetters: deadLetters})
+			}()
 			if err != nil {
 				t.Fatal(err)
 			}

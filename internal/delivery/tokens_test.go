@@ -76,9 +76,7 @@ func TestTokensAndProgressShareATopicWithoutTouchingEachOther(t *testing.T) {
 	if err := tokens.Put(t.Context(), "a", []byte("one")); err != nil {
 		t.Fatal(err)
 	}
-	err := s.Publish(func(p *Publication) error {
-		return p.Commit(t.Context(), Batch{Records: map[string]any{checkpoint.SourceKey(src): checkpoint.Progress{Live: w.now}}})
-	})
+	err := s.Commit(t.Context(), Batch{Records: map[string]any{checkpoint.SourceKey(src): checkpoint.Progress{Live: w.now}}})
 	if err != nil {
 		t.Fatalf("committing after tokens were written: %v", err)
 	}
@@ -323,9 +321,7 @@ func TestATrialSaysWhetherTokensCanBeWritten(t *testing.T) {
 	if len(state.Sources) > 0 {
 		t.Errorf("progress = %v", state.Sources)
 	}
-	err := s.Publish(func(p *Publication) error {
-		return p.Commit(t.Context(), Batch{Records: map[string]any{checkpoint.SourceKey(src): checkpoint.Progress{Live: w.now}}})
-	})
+	err := s.Commit(t.Context(), Batch{Records: map[string]any{checkpoint.SourceKey(src): checkpoint.Progress{Live: w.now}}})
 	if err != nil {
 		t.Errorf("committing after trials: %v", err)
 	}

@@ -58,8 +58,6 @@ func (e *TopicRecreatedError) Fault() fault.Kind { return fault.Suspend }
 
 // Recreated are the lead topics that were found to be others than before, each once.
 func (s *Store) Recreated() []*TopicRecreatedError {
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	found := s.recreated
 	s.recreated = nil
 	return found
@@ -97,21 +95,41 @@ func (s *Store) Existing(ctx context.Context, forms []string) (map[string]bool, 
 	return existing, nil
 }
 
-// EnsureTopics makes the topics of these forms exist and be known. The answer
-// has an entry for every form whose topic cannot be written to, with the reason.
-// Others publish meanwhile.
-func (s *Store) EnsureTopics(ctx context.Context, forms []string) (map[string]error, error) {
-	refused := map[string]error{}
-	looks := s.toLookAt(forms)
-	if len(looks) == 0 {
-		return refused, nil
+// Looks are lead topics on their way to be known, by name.
+type Looks map[string]*look
+
+// look is a topic as it is found before it is taken into use.
+type look struct {
+	firstSight bool    // nothing is known of it
+	firsts     []int64 // first offsets that are known
+	endOffset  int64   // where it ended when it was asked about
+
+	info    kafka.TopicInfo
+	existed bool // before we tried to make it
+	bounds  []dedup.Bounds
+	refused error // why it cannot be written to
+}
+
+// Unknown are the topics of these forms that are not known to exist. LookAt makes them
+// exist, then Learn makes them known.
+func (s *Store) Unknown(forms []string) Looks {
+	looks := Looks{}
+	for _, form := range forms {
+		name := s.TopicName(form)
+		switch t := s.topics[name]; {
+		case t == nil:
+			looks[name] = &look{firstSight: true}
+		case !t.ready:
+			looks[name] = &look{firsts: t.Firsts(), endOffset: t.EndOffset}
+		}
 	}
-	if err := s.lookAt(ctx, looks); err != nil {
-		return nil, err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	changed := map[string]any{}
+	return looks
+}
+
+// Learn takes topics into use. The answer has an entry for every form whose topic cannot
+// be written to, with the reason.
+func (s *Store) Learn(ctx context.Context, looks Looks) (map[string]error, error) {
+	refused, changed := map[string]error{}, map[string]any{}
 	for name, l := range looks {
 		form := strings.TrimPrefix(name, s.opts.Prefix)
 		if l.refused != nil {
@@ -126,38 +144,12 @@ func (s *Store) EnsureTopics(ctx context.Context, forms []string) (map[string]er
 	return refused, s.recordTopics(ctx, changed)
 }
 
-// look is a topic as it is found before it is taken into use.
-type look struct {
-	firstSight bool    // nothing is known of it
-	firsts     []int64 // first offsets that are known
-	endOffset  int64   // where it ended when it was asked about
-
-	info    kafka.TopicInfo
-	existed bool // before we tried to make it
-	bounds  []dedup.Bounds
-	refused error // why it cannot be written to
-}
-
-// toLookAt are the topics of the forms that are not known to exist.
-func (s *Store) toLookAt(forms []string) map[string]*look {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	looks := map[string]*look{}
-	for _, form := range forms {
-		name := s.TopicName(form)
-		switch t := s.topics[name]; {
-		case t == nil:
-			looks[name] = &look{firstSight: true}
-		case !t.ready:
-			looks[name] = &look{firsts: t.Firsts(), endOffset: t.EndOffset}
-		}
+// LookAt makes those of the topics that are missing, and finds out what the others are
+// like. What concerns one topic alone is its refusal. Any goroutine may call it.
+func (s *Store) LookAt(ctx context.Context, looks Looks) error {
+	if len(looks) == 0 {
+		return nil
 	}
-	return looks
-}
-
-// lookAt makes those of the topics that are missing, and finds out what the others are
-// like. What concerns one topic alone is its refusal.
-func (s *Store) lookAt(ctx context.Context, looks map[string]*look) error {
 	names := slices.Sorted(maps.Keys(looks))
 	found, err := s.opts.Cluster.DescribeTopics(ctx, names, "retention.ms", "cleanup.policy")
 	if err != nil {

@@ -32,14 +32,16 @@ type topicScan struct {
 	asked      map[string]time.Time        // id to the deletion
 	err        error
 
-	// Guarded by the store's mutex.
-	reading bool
-	touched bool
-	written map[int]int64 // what is to be visible before it is read
+	scanned    bool // it was read
+	touched    bool // something was published since
+	visibility visibility
 }
 
+// Scans are what is to be read of the topics of pending deletions.
+type Scans []*topicScan
+
 func newTopicScan(s *Store, topic string, pending []pendingDeletion) *topicScan {
-	c := &topicScan{store: s, topic: topic, touched: true, said: map[string]map[int]dedup.At{}, asked: map[string]time.Time{}}
+	c := &topicScan{store: s, topic: topic, said: map[string]map[int]dedup.At{}, asked: map[string]time.Time{}}
 	if t := s.topics[topic]; t != nil {
 		c.made = t.Made
 	}
@@ -85,10 +87,12 @@ func (s *Store) byTopic() map[string][]pendingDeletion {
 	return topics
 }
 
-// scan reads the topics of the pending deletions. What cannot be read is told by the scan.
-func (s *Store) scan(ctx context.Context, scans []*topicScan) {
+// Scan reads the topics of the pending deletions. What cannot be read is told by
+// ApplyDeletions. Any goroutine may call it, but nobody may apply deletions meanwhile.
+func (s *Store) Scan(ctx context.Context, scans Scans) {
 	var fresh []*topicScan
 	for _, c := range scans {
+		c.scanned = true
 		if c.partitions > 0 || c.err != nil {
 			c.readOn(ctx)
 		} else {
@@ -152,7 +156,7 @@ func (c *topicScan) readOn(ctx context.Context) {
 	if c.reader == nil || c.err != nil {
 		return
 	}
-	err := c.store.waitVisible(ctx, c.topic, c.written)
+	err := c.store.waitVisible(ctx, c.visibility)
 	if err == nil || errors.Is(err, kafka.ErrTopicMissing) {
 		err = c.read(ctx)
 	}

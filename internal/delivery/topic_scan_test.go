@@ -44,7 +44,7 @@ func TestADeletionInATopicThatWasMadeAnewIsCarriedOut(t *testing.T) {
 				t.Errorf("%d tombstones, want %d", n, len(again))
 			}
 			third, _ := w.epoch()
-			if pending, err := third.FollowDeletions(t.Context()); err != nil || pending != 0 {
+			if pending, err := followed(t, third); err != nil || pending != 0 {
 				t.Errorf("after a restart %d are pending (%v), want none: they are carried out", pending, err)
 			}
 		})
@@ -133,17 +133,20 @@ func TestLookingForDeletedLeadsKeepsNoPublicationWaiting(t *testing.T) {
 		}
 		return nil, nil, false
 	})
-	followed := make(chan error, 1)
+	recorded, err := s.ReadDeletions(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, scans := s.TakeDeletions(recorded)
+	scanned := make(chan struct{})
 	go func() {
-		_, err := s.FollowDeletions(t.Context())
-		followed <- err
+		s.Scan(t.Context(), scans)
+		close(scanned)
 	}()
 	<-asked
 	publish(t, s, "", response("b", at))
 	close(published)
-	if err := <-followed; err != nil {
-		t.Fatal(err)
-	}
+	<-scanned
 	if n := bury(t, s); n != 1 {
 		t.Errorf("%d tombstones, want 1", n)
 	}
@@ -171,7 +174,7 @@ func TestATopicThatRefusesIsNotReadFromItsBeginningAgain(t *testing.T) {
 		return nil, nil, false
 	})
 	for range 5 { // and nobody applies it
-		if pending, err := s.FollowDeletions(t.Context()); err != nil || pending != 1 {
+		if pending, err := followed(t, s); err != nil || pending != 1 {
 			t.Fatalf("FollowDeletions = %d, %v", pending, err)
 		}
 	}
@@ -212,17 +215,14 @@ func TestATopicThatCannotBeReadKeepsNoPublicationWaiting(t *testing.T) {
 		res.Topics = append(res.Topics, one)
 		return res, nil, true
 	})
-	burying := func() error {
-		return s.Publish(func(p *Publication) error { _, err := p.ApplyDeletions(t.Context()); return err })
-	}
 	refusing.Store(true)
 	for range 3 {
-		if _, err := s.FollowDeletions(t.Context()); err != nil {
+		if _, err := followed(t, s); err != nil {
 			t.Fatal(err)
 		}
 		asked.Store(0)
 		var refused *RefusedError
-		if err := burying(); !errors.As(err, &refused) || asked.Load() > 0 {
+		if err := applying(t, s); !errors.As(err, &refused) || asked.Load() > 0 {
 			t.Errorf("ApplyDeletions = %v with %d requests, want a refusal that was known", err, asked.Load())
 		}
 		s.refusals[topic] = Refusal{Err: refused, Tries: 1} // the rest is over
@@ -240,22 +240,22 @@ func TestATopicThatIsRemovedMeanwhileNeedsNoTombstones(t *testing.T) {
 	at := w.now.Add(-time.Hour)
 	publish(t, s, "", response("a", at))
 	w.delete("a", at.Add(time.Minute))
-	if _, err := s.FollowDeletions(t.Context()); err != nil {
+	if _, err := followed(t, s); err != nil {
 		t.Fatal(err)
 	}
 	w.remove(topic)
 	var err error
 	for try := range 2 { // the first finds it gone
-		if _, err = s.FollowDeletions(t.Context()); err != nil {
+		if _, err = followed(t, s); err != nil {
 			t.Fatal(err)
 		}
 		if r, refused := s.refusals[topic]; refused && try > 0 {
 			r.until = time.Time{} // the rest is over
 			s.refusals[topic] = r
 		}
-		err = s.Publish(func(p *Publication) error { _, err := p.ApplyDeletions(t.Context()); return err })
+		err = applying(t, s)
 	}
-	if pending, following := s.FollowDeletions(t.Context()); err != nil || following != nil || pending != 0 {
+	if pending, following := followed(t, s); err != nil || following != nil || pending != 0 {
 		t.Errorf("ApplyDeletions = %v, and %d deletions are pending (%v), want none", err, pending, following)
 	}
 }

@@ -20,32 +20,21 @@ const clockMargin = time.Hour
 
 // NewView makes a view of what the topics hold, for one line of work: live polling, one
 // range of a source's backlog, one replay. replay is the id of a replay in mode all, else
-// empty. What is committed enters it until it is closed.
+// empty. It is asked with Missing, and closed when it is not asked any more.
 func (s *Store) NewView(replay string) *dedup.View {
-	v := dedup.NewView(dedup.ViewOptions{Replay: replay, Budget: s.opts.MaxHeld})
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.views = append(slices.DeleteFunc(s.views, (*dedup.View).Closed), v)
-	return v
-}
-
-// Forget has the view forget submissions before t, which none of its windows reaches any
-// more.
-func (s *Store) Forget(v *dedup.View, t time.Time) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	v.Forget(t)
+	return dedup.NewView(dedup.ViewOptions{Replay: replay, Budget: s.opts.MaxHeld})
 }
 
 // Missing asks which of the responses are not in the topics of the forms they name, which
 // must have been ensured. The query needs its window and how far the horizon counts. When
-// there are loads the answer is not known yet: Load each, outside of the publication, and
-// ask again. Nobody else publishes between this call and the commit that the caller makes
-// under the same Publish.
-func (p *Publication) Missing(v *dedup.View, q dedup.Query, responses []*lead.Response) (dedup.Diff, []*dedup.Load) {
-	s := p.store
+// there are loads the answer is not known yet: Read each, give it to Loaded, and ask
+// again. What is committed enters the view from the first question on.
+func (s *Store) Missing(v *dedup.View, q dedup.Query, responses []*lead.Response) (dedup.Diff, []*Load) {
+	if !slices.Contains(s.views, v) {
+		s.views = append(slices.DeleteFunc(s.views, (*dedup.View).Closed), v)
+	}
 	var all dedup.Diff
-	var loads []*dedup.Load
+	var loads []*Load
 	q.Deleted, q.Now = s.deletions.since, s.linkedInNow()
 	for topic, rows := range groupByTopic(s.opts.Prefix, responses) {
 		t := s.topics[topic]
@@ -55,7 +44,7 @@ func (p *Publication) Missing(v *dedup.View, q dedup.Query, responses []*lead.Re
 		q.Topic, q.Rows, q.Facts, q.Committed = topic, rows, &t.Facts, t.written
 		diff, load := v.Diff(q)
 		if load != nil {
-			loads = append(loads, load)
+			loads = append(loads, &Load{Load: load, view: v, visibility: s.visibility(topic)})
 			continue
 		}
 		all.Add(diff)
@@ -73,39 +62,51 @@ func groupByTopic(prefix string, responses []*lead.Response) map[string][]*lead.
 	return groups
 }
 
-// Load reads what a view lacks of a topic, while others publish, and gives it to the
-// view. A topic that was removed, or that is another one now, is a *kafka.TopicError
-// with kafka.ErrTopicMissing: it is to be ensured anew.
-func (s *Store) Load(ctx context.Context, v *dedup.View, l *dedup.Load) error {
-	topic := &loading{store: s}
-	err := dedup.Read(ctx, topic, l)
-	s.mu.Lock()
-	defer s.mu.Unlock()
+// Load is what a view lacks of a topic.
+type Load struct {
+	*dedup.Load
+	view       *dedup.View
+	visibility visibility
+	info       kafka.TopicInfo // of the topic when it had been read
+	err        error
+}
+
+// Read reads what a load is for. Any goroutine may call it.
+func (s *Store) Read(ctx context.Context, l *Load) {
+	l.err = dedup.Read(ctx, &loading{s, l}, l.Load)
+}
+
+// Loaded gives a load that was read to its view. A topic that was removed, or that is
+// another one now, is a *kafka.TopicError with kafka.ErrTopicMissing: it is to be ensured
+// anew.
+func (s *Store) Loaded(l *Load) error {
+	err := l.err
 	if err == nil {
-		err = s.looked(v, l, topic.info)
+		err = s.looked(l)
 	}
 	if err != nil {
-		v.Abandon(l)
+		l.view.Abandon(l.Load)
 		if errors.Is(err, kafka.ErrTopicMissing) {
 			s.forget(l.Topic)
 			return &kafka.TopicError{Topic: l.Topic, Index: -1, Err: err}
 		}
-		return err
+		return s.refusal(err)
 	}
-	v.Finish(l)
+	l.view.Finish(l.Load)
 	return nil
 }
 
 // looked takes in what the topic was like when it had been read.
-func (s *Store) looked(v *dedup.View, l *dedup.Load, info kafka.TopicInfo) error {
+func (s *Store) looked(l *Load) error {
 	t := s.topics[l.Topic]
 	if t == nil {
 		return kafka.ErrTopicMissing
 	}
-	if !v.Awaits(l) {
+	if !l.view.Awaits(l.Load) {
 		return nil // the topic was removed meanwhile, and is looked at again
 	}
-	t.Retention, t.PartitionCount = retentionOf(info, true, kafka.TopicSpec{}), info.Partitions
+	s.seen(l.visibility)
+	t.Retention, t.PartitionCount = retentionOf(l.info, true, kafka.TopicSpec{}), l.info.Partitions
 	if end(l.Bounds) < l.EndOffset {
 		s.replaced(t)
 		return fmt.Errorf("topic %s ends before what was published to it: it is another one: %w", l.Topic, kafka.ErrTopicMissing)
@@ -129,12 +130,12 @@ func end(bounds []dedup.Bounds) (n int64) {
 // loading is a topic as a load reads it.
 type loading struct {
 	store *Store
-	info  kafka.TopicInfo
+	load  *Load
 }
 
 // WaitVisible implements dedup.Source.
-func (l *loading) WaitVisible(ctx context.Context, topic string, committed map[int]int64) error {
-	return l.store.waitVisible(ctx, topic, committed)
+func (l *loading) WaitVisible(ctx context.Context, _ string, _ map[int]int64) error {
+	return l.store.waitVisible(ctx, l.load.visibility)
 }
 
 // Records implements dedup.Source.
@@ -152,7 +153,7 @@ func (l *loading) Bounds(ctx context.Context, topic string, known []int64) ([]de
 	if !ok {
 		return nil, kafka.ErrTopicMissing
 	}
-	l.info = info
+	l.load.info = info
 	return l.store.bounds(ctx, topic, known)
 }
 

@@ -121,13 +121,13 @@ func TestMemoryThatGaveWayKnowsThatItDid(t *testing.T) {
 			small = append(small, r)
 		}
 	}
-	if refused, err := s.EnsureTopics(t.Context(), []string{other}); err != nil || len(refused) > 0 {
+	if refused, err := ensured(t, s, []string{other}); err != nil || len(refused) > 0 {
 		t.Fatalf("EnsureTopics: %v, %v", refused, err)
 	}
 	publish(t, s, "", append(large, small...)...)
 	w.opts.MaxHeld = 30
 	s, _ = w.epoch()
-	if refused, err := s.EnsureTopics(t.Context(), []string{other}); err != nil || len(refused) > 0 {
+	if refused, err := ensured(t, s, []string{other}); err != nil || len(refused) > 0 {
 		t.Fatalf("EnsureTopics: %v, %v", refused, err)
 	}
 	l := s.NewView("")
