@@ -23,7 +23,7 @@ func counted(h checkpoint.Hours) (sum int64) {
 }
 
 // state is what the checkpoint topic says.
-func (w *world) state() *checkpoint.State {
+func (w *world) state() checkpoint.State {
 	w.t.Helper()
 	state, err := delivery.ReadState(w.t.Context(), w.cluster, w.store.Name)
 	if err != nil {

@@ -245,7 +245,7 @@ func (s *Status) sort() {
 
 // StatusOf is what the checkpoint topic says of the work, whoever does it: what
 // only the process that works knows is missing. prefix is that of the topics.
-func StatusOf(state *checkpoint.State, prefix string) Status {
+func StatusOf(state checkpoint.State, prefix string) Status {
 	s := Status{Worker: state.Process, Hours: state.Hours}
 	for _, o := range state.Organizations.Known {
 		s.Organizations = append(s.Organizations, OrganizationStatus(o))

@@ -25,7 +25,7 @@ func budgetView(b linkedin.Budget) web.Budget {
 
 // state reads the checkpoints. The requests of a command that ends count with
 // those of the day that stand there: it must not exceed LinkedIn's limit either.
-func (s *system) state(ctx context.Context) (*checkpoint.State, error) {
+func (s *system) state(ctx context.Context) (checkpoint.State, error) {
 	state, err := delivery.ReadState(ctx, s.cluster, s.config.Name)
 	if err != nil || state.Requests.Counters == nil {
 		return state, err

@@ -252,7 +252,7 @@ func read(t *testing.T, path string) string {
 func isTestVariable(t *testing.T, name string) bool {
 	t.Helper()
 	return strings.HasPrefix(name, "LEADSTREAM_TEST_") &&
-		strings.Contains(read(t, "e2e/doc.go")+read(t, "internal/realstack/doc.go"), name)
+		strings.Contains(read(t, "e2e/doc.go")+read(t, "internal/realstack/doc.go")+read(t, "connector/random_test.go"), name)
 }
 
 // loadExample loads a configuration from a page or a manifest; the files that

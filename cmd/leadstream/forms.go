@@ -112,7 +112,7 @@ func unlessZero(n int) string {
 // know.
 type formList struct {
 	*system
-	state *checkpoint.State
+	state checkpoint.State
 	rows  map[string]*formRow // by form
 	names map[string]string   // of organizations
 	// unread says of each organization that was not read why.

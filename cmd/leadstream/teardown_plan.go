@@ -43,7 +43,7 @@ func (t *demolition) plan(ctx context.Context) ([]removal, error) {
 	var plan []removal
 	for _, part := range []struct {
 		wanted bool
-		list   func(context.Context, *checkpoint.State) ([]removal, error)
+		list   func(context.Context, checkpoint.State) ([]removal, error)
 	}{
 		{t.flags.webhooks, t.subscriptions}, {t.flags.schemas, t.subjects}, {t.flags.topics, t.topics},
 		{t.flags.tokens, t.tokens}, {t.flags.checkpoints, t.internal},
@@ -60,7 +60,7 @@ func (t *demolition) plan(ctx context.Context) ([]removal, error) {
 	return plan, nil
 }
 
-func (t *demolition) state(ctx context.Context) (*checkpoint.State, error) {
+func (t *demolition) state(ctx context.Context) (checkpoint.State, error) {
 	if t.system != nil { // LinkedIn will be asked
 		return t.system.state(ctx)
 	}
@@ -68,7 +68,7 @@ func (t *demolition) state(ctx context.Context) (*checkpoint.State, error) {
 }
 
 // lookInto finds out which of the forms' topics hold what is not ours.
-func (t *demolition) lookInto(ctx context.Context, state *checkpoint.State) error {
+func (t *demolition) lookInto(ctx context.Context, state checkpoint.State) error {
 	existed := map[string]bool{}
 	for form := range state.Forms {
 		existed[t.topicOf(form, state)] = state.Topics[form].Existed
@@ -97,7 +97,7 @@ func (t *demolition) lookInto(ctx context.Context, state *checkpoint.State) erro
 }
 
 // subscriptions are those to our webhook.
-func (t *demolition) subscriptions(ctx context.Context, _ *checkpoint.State) ([]removal, error) {
+func (t *demolition) subscriptions(ctx context.Context, _ checkpoint.State) ([]removal, error) {
 	if t.system == nil {
 		return nil, nil // --all without webhook.url: there are none of ours
 	}
@@ -145,7 +145,7 @@ func (t *demolition) subscriptionsOf(ctx context.Context, src lead.Source) ([]re
 }
 
 // subjects are those of the forms' schemas.
-func (t *demolition) subjects(ctx context.Context, state *checkpoint.State) ([]removal, error) {
+func (t *demolition) subjects(ctx context.Context, state checkpoint.State) ([]removal, error) {
 	registry, err := newRegistry(t.config)
 	if err != nil {
 		return nil, err
@@ -179,12 +179,12 @@ func (t *demolition) subjects(ctx context.Context, state *checkpoint.State) ([]r
 }
 
 // topicOf is where a form's leads were published, under whatever prefix.
-func (t *demolition) topicOf(form string, state *checkpoint.State) string {
+func (t *demolition) topicOf(form string, state checkpoint.State) string {
 	return cmp.Or(state.Topics[form].Topic, t.config.Kafka.TopicPrefix+form)
 }
 
 // topics are the lead topics and the dead letters.
-func (t *demolition) topics(ctx context.Context, state *checkpoint.State) ([]removal, error) {
+func (t *demolition) topics(ctx context.Context, state checkpoint.State) ([]removal, error) {
 	names := []string{delivery.DeadLetterTopic(t.config.Name)}
 	for form := range state.Forms {
 		names = append(names, t.topicOf(form, state))
@@ -197,7 +197,7 @@ func (t *demolition) topics(ctx context.Context, state *checkpoint.State) ([]rem
 }
 
 // internal are the checkpoints and, with --all, the record of deletions.
-func (t *demolition) internal(ctx context.Context, _ *checkpoint.State) ([]removal, error) {
+func (t *demolition) internal(ctx context.Context, _ checkpoint.State) ([]removal, error) {
 	var names []string
 	if t.flags.all {
 		names = append(names, delivery.DeletionsTopic(t.config.Name))
@@ -233,7 +233,7 @@ func (t *demolition) there(ctx context.Context, names []string, adjust func(*rem
 }
 
 // tokens are those of the consent.
-func (t *demolition) tokens(ctx context.Context, _ *checkpoint.State) ([]removal, error) {
+func (t *demolition) tokens(ctx context.Context, _ checkpoint.State) ([]removal, error) {
 	store := newTokenStore(t.config, t.cluster, zap.NewNop())
 	if _, err := store.Load(ctx); errors.Is(err, oauth.ErrNoToken) {
 		return nil, nil

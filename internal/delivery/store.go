@@ -288,12 +288,16 @@ func (s *Store) endEarlier(ctx context.Context, state *checkpoint.State) (looked
 
 // ReadState reads the checkpoint topic to its end. A topic that does not exist
 // is an empty state; a record that cannot be read is an error.
-func ReadState(ctx context.Context, c *kafka.Cluster, name string) (*checkpoint.State, error) {
+func ReadState(ctx context.Context, c *kafka.Cluster, name string) (checkpoint.State, error) {
 	latest, err := readCheckpoints(ctx, c, name)
 	if err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
-		return nil, err
+		return checkpoint.State{}, err
 	}
-	return stateOf(latest)
+	state, err := stateOf(latest)
+	if err != nil {
+		return checkpoint.State{}, err
+	}
+	return *state, nil
 }
 
 // stored is the value of a checkpoint record, and when it was written.
