@@ -65,3 +65,30 @@ func TestADeadLetterThatHasGoneOutDoesNotComeBack(t *testing.T) {
 		t.Errorf("dead letters %v, want that of the second registration", left)
 	}
 }
+
+// TestAnElementThatBreaksAgainAfterItsLeadWentOutIsNoDeadLetter: LinkedIn shows it whole
+// for a while.
+func TestAnElementThatBreaksAgainAfterItsLeadWentOutIsNoDeadLetter(t *testing.T) {
+	w := newWorld(t)
+	e := w.start() // it has read nothing of the topic when it meets the element
+	shown := func(why string) {
+		t.Helper()
+		w.linkedin.mu.Lock()
+		w.linkedin.rows[0].Unreadable = why
+		w.linkedin.mu.Unlock()
+		for range 3 { // a look-back reaches it
+			w.tick(e, time.Hour)
+		}
+	}
+	w.linkedin.submit("flickers", w.now().Add(50*time.Second))
+	shown("its answers are no list")
+	if left := w.deadLetters(); len(left) != 1 {
+		t.Fatalf("dead letters %v, want one", left)
+	}
+	shown("")
+	w.expectIDs(formID, "flickers")
+	shown("its answers are no list")
+	if left := w.deadLetters(); len(left) != 0 {
+		t.Errorf("dead letters %v, though the lead is in its topic", left)
+	}
+}

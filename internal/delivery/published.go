@@ -91,14 +91,16 @@ func (s *Store) LookedUp(lookups Lookups) {
 	}
 }
 
-// found notes leads that were just published and that somebody is looking for.
+// found notes leads that were just published and that somebody is looking for, or has
+// looked for in vain.
 func (s *Store) found(leads []Lead) {
-	if len(s.lookedFor) == 0 {
+	if len(s.lookedFor)+len(s.published) == 0 {
 		return
 	}
 	for i := range leads {
 		key := DeadLetter{Response: leads[i].Response}.Key()
-		if _, asked := s.lookedFor[key]; asked {
+		_, known := s.published[key]
+		if _, asked := s.lookedFor[key]; asked || known {
 			s.published[key] = true
 		}
 	}

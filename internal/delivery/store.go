@@ -75,7 +75,7 @@ type Store struct {
 	deadPartitions int
 	recreated      []*TopicRecreatedError
 	recorded       *Recorded       // the deletions that were taken in last
-	published      map[string]bool // keys of dead letters whose leads were found in their topics
+	published      map[string]bool // by key of elements that were looked for: whether their leads are in their topics
 	lookedFor      map[string]int  // those that are looked for now, with how often
 	last           int64           // offset of the last commit to the checkpoint topic
 	inspected      time.Time       // when the internal topics were looked at
