@@ -76,7 +76,7 @@ func TestAnElementThatBreaksAgainAfterItsLeadWentOutIsNoDeadLetter(t *testing.T)
 		w.linkedin.mu.Lock()
 		w.linkedin.rows[0].Unreadable = why
 		w.linkedin.mu.Unlock()
-		for range 3 { // a look-back reaches it
+		for range 26 { // a look-back reaches it
 			w.tick(e, time.Hour)
 		}
 	}
