@@ -76,17 +76,20 @@ func TestAnElementThatBreaksAgainAfterItsLeadWentOutIsNoDeadLetter(t *testing.T)
 		w.linkedin.mu.Lock()
 		w.linkedin.rows[0].Unreadable = why
 		w.linkedin.mu.Unlock()
-		for range 26 { // a look-back reaches it
-			w.tick(e, time.Hour)
+		for range 3 { // the shortest look-back reaches it
+			w.tick(e, 5*time.Second)
 		}
 	}
-	w.linkedin.submit("flickers", w.now().Add(50*time.Second))
+	w.linkedin.submit("flickers", w.now().Add(time.Second))
 	shown("its answers are no list")
 	if left := w.deadLetters(); len(left) != 1 {
 		t.Fatalf("dead letters %v, want one", left)
 	}
 	shown("")
 	w.expectIDs(formID, "flickers")
+	if left := w.deadLetters(); len(left) != 0 {
+		t.Errorf("dead letters %v, though the lead has gone out", left)
+	}
 	shown("its answers are no list")
 	if left := w.deadLetters(); len(left) != 0 {
 		t.Errorf("dead letters %v, though the lead is in its topic", left)
