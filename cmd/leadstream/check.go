@@ -78,7 +78,7 @@ type checker struct {
 	system   *system
 	progress *progress
 	findings []finding
-	state    checkpoint.State          // what the checkpoints say; empty when they cannot be read
+	state    checkpoint.State           // what the checkpoints say; empty when they cannot be read
 	away     error                      // why Kafka was not reached; nil when it was
 	there    map[string]kafka.TopicInfo // the topics that exist; nil when that is not known
 }
