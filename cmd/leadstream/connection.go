@@ -36,7 +36,7 @@ func connectionError(err error) bool {
 
 // connectionSaid reports whether the heartbeat tells in the log that a person must
 // act.
-func connectionSaid(p oauth.Pulse) bool { return p.Known && !p.Usable }
+func connectionSaid(p oauth.Health) bool { return p.Known && !p.Usable }
 
 // pageAddress is where people find the status page: LinkedIn sends them back
 // to it, unless the redirect URL is no page of ours.
@@ -55,16 +55,16 @@ func pageAddress(c *config.Config) string {
 // heartbeat last found it. Before that there are none.
 type connectionMetrics struct {
 	authorized, expiry *prometheus.Desc
-	pulse              func() oauth.Pulse
+	health             func() oauth.Health
 }
 
-func newConnectionMetrics(health func() oauth.Pulse) *connectionMetrics {
+func newConnectionMetrics(health func() oauth.Health) *connectionMetrics {
 	return &connectionMetrics{
 		authorized: prometheus.NewDesc("leadstream_authorized",
 			"1 while LinkedIn takes the tokens or they can be renewed without a person, 0 when a person must act.", nil, nil),
 		expiry: prometheus.NewDesc("leadstream_token_expiry_timestamp_seconds",
 			"When a token ends, Unix time: access is renewed until refresh ends, which takes a new consent.", []string{"token"}, nil),
-		pulse: health,
+		health: health,
 	}
 }
 
@@ -76,7 +76,7 @@ func (m *connectionMetrics) Describe(descs chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (m *connectionMetrics) Collect(metrics chan<- prometheus.Metric) {
-	p := m.pulse()
+	p := m.health()
 	if !p.Known {
 		return
 	}
@@ -96,7 +96,7 @@ func (m *connectionMetrics) Collect(metrics chan<- prometheus.Metric) {
 const lookSoon = 30 * 24 * time.Hour
 
 // connectionView is the connection as the page shows it at that time.
-func connectionView(p oauth.Pulse, now time.Time) web.Connection {
+func connectionView(p oauth.Health, now time.Time) web.Connection {
 	c := web.Connection{
 		State: web.OK, Problem: p.Problem, Todo: p.Todo, Note: p.Note, Stored: !p.AuthorizedAt.IsZero() || p.Unread != nil,
 		AuthorizedAt: p.AuthorizedAt, AccessExpiresAt: p.AccessExpiresAt, RefreshExpiresAt: p.RefreshExpiresAt,
@@ -119,7 +119,7 @@ func connectionView(p oauth.Pulse, now time.Time) web.Connection {
 
 // consentDegraded is what /readyz says of the connection; false when it works.
 // Where the tokens are kept is nothing for everybody who reaches the port.
-func consentDegraded(p oauth.Pulse) (web.Degradation, bool) {
+func consentDegraded(p oauth.Health) (web.Degradation, bool) {
 	d := web.Degradation{Part: "consent", Reason: p.Problem, Todo: p.Todo}
 	if p.Unread != nil {
 		d.Reason, d.Todo = "the stored tokens cannot be read", "the status page and the log say why"

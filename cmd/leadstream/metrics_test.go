@@ -159,11 +159,11 @@ func TestMetricsTellOfTheConsent(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			health := oauth.Pulse{}
+			health := oauth.Health{}
 			if tt.status != nil {
-				health = oauth.Pulse{Known: true, Status: *tt.status}
+				health = oauth.Health{Known: true, Status: *tt.status}
 			}
-			m := newConnectionMetrics(func() oauth.Pulse { return health })
+			m := newConnectionMetrics(func() oauth.Health { return health })
 			if err := testutil.CollectAndCompare(m, strings.NewReader(tt.want)); err != nil {
 				t.Error(err)
 			}

@@ -71,7 +71,7 @@ func (v *viewer) ready() web.Readiness {
 		v.progress.get(ctx) //nolint:errcheck // see status
 		st, _ = v.status()
 	}
-	d, consent := consentDegraded(v.beat.Pulse())
+	d, consent := consentDegraded(v.beat.Health())
 	if consent {
 		r.Degraded = append(r.Degraded, d)
 	}

@@ -78,10 +78,10 @@ func runConnector(ctx context.Context, c *config.Config, log *zap.Logger, base c
 func (s *system) operate(ctx context.Context, base connector.Options) error {
 	c, log := s.config, s.log
 	var beat *oauth.Heartbeat
-	base.Connection = func(err error) (about, said bool) { return connectionError(err), connectionSaid(beat.Pulse()) }
+	base.Connection = func(err error) (about, said bool) { return connectionError(err), connectionSaid(beat.Health()) }
 	work := s.newConnector(base)
 	beat = s.newHeartbeat(work.Resume)
-	s.metrics.MustRegister(newConnectionMetrics(beat.Pulse))
+	s.metrics.MustRegister(newConnectionMetrics(beat.Health))
 	var err error
 	if s.receiver, err = s.newReceiver(work); err != nil {
 		return err

@@ -140,7 +140,7 @@ func (v *viewer) view(ctx context.Context) web.View {
 	view := web.View{
 		Name: v.config.Name, Version: readBuild().Version, Time: time.Now().UTC(), ReadAt: at,
 		Process:     web.Process{ID: v.id, Active: st.Active, Since: st.Since, Started: v.started},
-		Connection:  connectionView(v.beat.Pulse(), time.Now()),
+		Connection:  connectionView(v.beat.Health(), time.Now()),
 		Latency:     web.Latency{P50Seconds: st.Latency.P50.Seconds(), P99Seconds: st.Latency.P99.Seconds(), Leads: int64(st.Latency.Leads)},
 		DeadLetters: v.deadLetters(),
 		Errors:      v.errors(),

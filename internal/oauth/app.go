@@ -16,9 +16,9 @@ type appRefusal struct {
 	at  time.Time
 }
 
-// heed takes over what the endpoint's answer says of the credentials, and
+// update takes over what the endpoint's answer says of the credentials, and
 // reports whether that is another thing than before.
-func (r *appRefusal) heed(answer error, now time.Time) (news bool) {
+func (r *appRefusal) update(answer error, now time.Time) (news bool) {
 	was := r.err != nil
 	app := (*AppRefusedError)(nil)
 	refused := (*refusedError)(nil)
@@ -39,11 +39,11 @@ func (r *appRefusal) holds(now time.Time) error {
 	return r.err
 }
 
-// heedExchange keeps what an answer of accessToken says of the app.
-func (s *Session) heedExchange(answer error) (news bool) {
+// noteExchange keeps what an answer of accessToken says of the app.
+func (s *Session) noteExchange(answer error) (news bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.appAtExchange.heed(answer, s.now())
+	return s.appAtExchange.update(answer, s.now())
 }
 
 // appHeld is a refusal of the app by accessToken that was just given, else nil.

@@ -131,7 +131,7 @@ func TestConsentThatFailsOnTheAppLeavesTheTokenHeldUsable(t *testing.T) {
 	if _, err := b.completeCode(t.Context(), planted+"-code"); !errors.As(err, new(*AppRefusedError)) {
 		t.Fatalf("completeCode = %v, want that the app was refused", err)
 	}
-	b.after(t, 2*alarmEvery)
+	b.after(t, 2*wakeEvery)
 	b.needsPerson(t, "with a wrong secret", "LinkedIn refused the app's credentials")
 }
 

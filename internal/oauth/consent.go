@@ -83,13 +83,13 @@ func (s *Session) reserve(ctx context.Context) (release func(), err error) {
 	if err != nil {
 		err = fmt.Errorf("%w, so that it is not asked: %w", ErrCannotStore, err)
 	}
-	return release, s.unstored(err)
+	return release, s.noteStoring(err)
 }
 
 // unstored notes whether tokens can be stored, and gives err. That somebody else
 // has the store for the moment says nothing, nor that it is away: a person is asked
 // for where one is needed, which a disk of ours always takes.
-func (s *Session) unstored(err error) error {
+func (s *Session) noteStoring(err error) error {
 	file := (*FileError)(nil)
 	passing := err != nil && fault.KindOf(err) == fault.Retry && !errors.As(err, &file)
 	if passing || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrSuperseded) {
@@ -97,7 +97,7 @@ func (s *Session) unstored(err error) error {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.keepErr = err
+	s.storeErr = err
 	return err
 }
 
@@ -122,8 +122,8 @@ func (s *Session) completeCode(ctx context.Context, code string) (Token, error) 
 	var app *AppRefusedError
 	// That the app was refused is told to the person, and concerns no token that is
 	// held: whether LinkedIn takes the app for that, introspection and the renewal say.
-	if errors.As(err, &app) || s.heedExchange(err) {
-		s.ring(ctx)
+	if errors.As(err, &app) || s.noteExchange(err) {
+		s.wake(ctx)
 	}
 	var refused *refusedError
 	if errors.As(err, &refused) {
@@ -145,13 +145,13 @@ func (s *Session) completeCode(ctx context.Context, code string) (Token, error) 
 		t.ObtainedAt = t.AuthorizedAt
 	}
 	if err := s.opts.Store.Save(ctx, t); err != nil {
-		return Token{}, s.unstored(fmt.Errorf("storing the token of the new consent: %w", err))
+		return Token{}, s.noteStoring(fmt.Errorf("storing the token of the new consent: %w", err))
 	}
 	s.mu.Lock()
 	s.pending = Token{}
 	s.mu.Unlock()
 	s.log.Info("LinkedIn consent given", zap.Object("token", t))
-	s.ring(ctx)
+	s.wake(ctx)
 	return s.adopt(t), nil
 }
 
@@ -161,7 +161,7 @@ func (s *Session) Logout(ctx context.Context) (Token, error) {
 	held, err := Logout(ctx, s.opts.Store)
 	if err == nil || errors.Is(err, ErrNoToken) {
 		s.forget()
-		s.ring(ctx)
+		s.wake(ctx)
 	}
 	return held, err
 }

@@ -33,7 +33,7 @@ var (
 )
 
 // FileError is a token file that cannot be used as it is; its cause is
-// ErrFileMode, ErrNotAFile, one of Unseal's or an error of the operating system.
+// ErrFileMode, ErrNotAFile, one of decodeToken's or an error of the operating system.
 type FileError struct {
 	Path   string
 	Remedy string // what to do; may be empty
@@ -78,7 +78,7 @@ func (e *FileError) Fault() fault.Kind {
 type FileStore struct {
 	path, passphrase, installation string
 	log                            *zap.Logger
-	looksOnly                      bool // Load changes nothing
+	readOnly                       bool // Load changes nothing
 	rehearsed                      atomic.Bool
 
 	turn     *semaphore.Weighted // of one caller at a time; guards what follows
@@ -114,7 +114,7 @@ func (s *FileStore) Load(ctx context.Context) (Token, error) {
 	}
 	defer s.turn.Release(1)
 	t, err := s.load()
-	if err != nil || s.passphrase == "" || s.looksOnly {
+	if err != nil || s.passphrase == "" || s.readOnly {
 		return t, err
 	}
 	if !s.plain {
@@ -158,7 +158,7 @@ func (s *FileStore) load() (Token, error) {
 	if s.info != nil && os.SameFile(s.info, info) && s.info.ModTime().Equal(info.ModTime()) && s.info.Size() == info.Size() {
 		return s.token, nil
 	}
-	data, err := io.ReadAll(io.LimitReader(f, sealedLimit+1))
+	data, err := io.ReadAll(io.LimitReader(f, encodedLimit+1))
 	if err != nil {
 		return Token{}, s.fileError(err)
 	}
@@ -166,7 +166,7 @@ func (s *FileStore) load() (Token, error) {
 	if err != nil {
 		return Token{}, s.fileError(err)
 	}
-	s.info, s.token, s.plain, s.settled = info, t, !sealed(data), true
+	s.info, s.token, s.plain, s.settled = info, t, !isEncrypted(data), true
 	return t, nil
 }
 
@@ -174,10 +174,10 @@ func (s *FileStore) load() (Token, error) {
 // only when this process finds it there at first, and none was ever kept encrypted.
 func (s *FileStore) open(data []byte) (Token, error) {
 	passphrase := s.passphrase
-	if passphrase != "" && !sealed(data) && !s.settled && !markedEncrypted(realPath(s.path)+lockSuffix) {
+	if passphrase != "" && !isEncrypted(data) && !s.settled && !markedEncrypted(realPath(s.path)+lockSuffix) {
 		passphrase = ""
 	}
-	t, err := Unseal(data, passphrase)
+	t, err := decodeToken(data, passphrase)
 	if err == nil && t.belongsTo(s.installation) != nil && !t.Equal(s.token) {
 		s.log.Warn("the token file holds a consent that another installation began, and whichever consents next does so for both",
 			zap.String("file", s.path), zap.String("installation", t.Installation), zap.String("todo", "give each a token.file of its own, unless that is meant"))
@@ -283,7 +283,7 @@ func (s *FileStore) Save(ctx context.Context, t Token) error {
 
 // write replaces the file. The lock is held.
 func (s *FileStore) write(t Token) error {
-	data, err := Seal(t, s.passphrase)
+	data, err := encodeToken(t, s.passphrase)
 	if err != nil {
 		return err
 	}

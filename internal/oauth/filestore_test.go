@@ -106,7 +106,7 @@ func TestTokenFileProblemsNameTheFileAndTheRemedy(t *testing.T) {
 // keepCheap is Save without the cost of encrypting well.
 func keepCheap(t *testing.T, path, passphrase string) {
 	t.Helper()
-	sealed, err := seal(sample(), passphrase, cheap)
+	sealed, err := encode(sample(), passphrase, cheap)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -201,7 +201,7 @@ func TestAFileFromBeforeThePassphraseIsEncryptedAtOnce(t *testing.T) {
 	}
 	all.Wait()
 	data, err := os.ReadFile(path)
-	if err != nil || !sealed(data) || strings.Contains(string(data), sample().Access) {
+	if err != nil || !isEncrypted(data) || strings.Contains(string(data), sample().Access) {
 		t.Errorf("the file is not encrypted (%v)", err)
 	}
 	if got, err := before.Load(t.Context()); err != nil || !got.Equal(sample()) {

@@ -18,9 +18,9 @@ const (
 	// lookEvery is how often the heartbeat looks whether another token is
 	// stored, which costs LinkedIn nothing.
 	lookEvery = reloadEvery
-	// alarmEvery is the least time between two checks that requests of the API
+	// wakeEvery is the least time between two checks that requests of the API
 	// set off by being refused.
-	alarmEvery = 5 * time.Second
+	wakeEvery = 5 * time.Second
 	// problemEvery is how often LinkedIn is asked while a person must act, when
 	// it is not asked more often anyway.
 	problemEvery = time.Minute
@@ -62,8 +62,8 @@ type HeartbeatOptions struct {
 	Log *zap.Logger
 }
 
-// Pulse is the connection to LinkedIn as the heartbeat last found it.
-type Pulse struct {
+// Health is the connection to LinkedIn as the heartbeat last found it.
+type Health struct {
 	Status
 	// Known: there was a look at it.
 	Known bool
@@ -87,18 +87,18 @@ type Heartbeat struct {
 	opts    HeartbeatOptions
 	log     *zap.Logger
 
-	working    sync.Mutex // guards what follows, and lets one look run at a time
-	begun      bool
-	last       Token     // that was checked last
-	checked    time.Time // when that was
-	due        time.Time // for the next check
-	unanswered int       // checks in a row
-	dying      dying
-	said       said
-	cannotKeep bool // tokens could not be stored when it was tried last
+	working     sync.Mutex // guards what follows, and lets one look run at a time
+	begun       bool
+	last        Token     // that was checked last
+	checked     time.Time // when that was
+	due         time.Time // for the next check
+	unanswered  int       // checks in a row
+	dying       dying
+	reported    reported
+	cannotStore bool // tokens could not be stored when it was tried last
 
-	mu    sync.Mutex
-	pulse Pulse
+	mu     sync.Mutex
+	health Health
 }
 
 // dying is a token that LinkedIn calls dead and that may be renewed.
@@ -115,11 +115,11 @@ func NewHeartbeat(s *Session, o HeartbeatOptions) *Heartbeat {
 	return &Heartbeat{session: s, opts: o, log: o.Log}
 }
 
-// Pulse is the connection as last found. It costs nothing.
-func (h *Heartbeat) Pulse() Pulse {
+// Health is the connection as last found. It costs nothing.
+func (h *Heartbeat) Health() Health {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	return h.pulse
+	return h.health
 }
 
 // Run looks after the connection until ctx ends.
@@ -131,7 +131,7 @@ func (h *Heartbeat) Run(ctx context.Context) {
 		case <-ctx.Done():
 			timer.Stop()
 			return
-		case <-h.session.alarm:
+		case <-h.session.wakeup:
 			timer.Stop()
 			h.hurry()
 		case <-timer.C:
@@ -148,11 +148,11 @@ func (h *Heartbeat) Check(ctx context.Context) {
 	h.look(ctx)
 }
 
-// hurry has the next check made as soon as the last one is alarmEvery past.
+// hurry has the next check made as soon as the last one is wakeEvery past.
 func (h *Heartbeat) hurry() {
 	h.working.Lock()
 	defer h.working.Unlock()
-	if soon := h.checked.Add(alarmEvery); soon.Before(h.due) {
+	if soon := h.checked.Add(wakeEvery); soon.Before(h.due) {
 		h.due = soon
 	}
 }
@@ -179,7 +179,7 @@ func (h *Heartbeat) look(ctx context.Context) {
 		h.check(ctx)
 	}
 	if ctx.Err() == nil {
-		h.tell()
+		h.report()
 	}
 }
 
@@ -199,7 +199,7 @@ func (h *Heartbeat) check(parent context.Context) {
 	}
 	by := "introspectToken"
 	if i.dead() {
-		h.revive(ctx, &i)
+		h.renewDead(ctx, &i)
 	}
 	if i.Unchecked != nil {
 		by = h.fallBack(ctx, &i)
@@ -216,8 +216,8 @@ func (h *Heartbeat) check(parent context.Context) {
 	refused, _ := h.session.refusedByAPI(i.token)
 	switch {
 	case i.Fresh:
-		h.sooner(alarmEvery)
-	case !i.Usable, refused, h.cannotKeep:
+		h.sooner(wakeEvery)
+	case !i.Usable, refused, h.cannotStore:
 		h.sooner(problemEvery)
 	}
 	h.publish(i, by)
@@ -235,16 +235,16 @@ func (h *Heartbeat) tryStore(ctx context.Context) {
 	if !ok || h.session.opts.ReadOnly {
 		return
 	}
-	err := h.session.unstored(store.Try(ctx))
+	err := h.session.noteStoring(store.Try(ctx))
 	cannot := h.session.cannotStore() != nil
 	switch {
-	case cannot && !h.cannotKeep:
+	case cannot && !h.cannotStore:
 		h.log.Error("LinkedIn's tokens could not be stored where they are kept: none is renewed and no consent is taken until that is mended",
 			zap.Error(err), todoField(fault.TodoOf(err)))
-	case !cannot && h.cannotKeep:
+	case !cannot && h.cannotStore:
 		h.log.Info("LinkedIn's tokens can be stored again")
 	}
-	h.cannotKeep = cannot
+	h.cannotStore = cannot
 }
 
 // sooner brings the next check forward.
@@ -254,11 +254,11 @@ func (h *Heartbeat) sooner(d time.Duration) {
 	}
 }
 
-// publish makes the answer the pulse.
+// publish makes the answer the health.
 func (h *Heartbeat) publish(i inspection, by string) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
-	next := Pulse{Status: i.Status, Known: true, CheckedAt: h.pulse.CheckedAt, CheckedBy: h.pulse.CheckedBy}
+	next := Health{Status: i.Status, Known: true, CheckedAt: h.health.CheckedAt, CheckedBy: h.health.CheckedBy}
 	switch {
 	case i.token.IsZero():
 		next.CheckedAt, next.CheckedBy = time.Time{}, ""
@@ -272,7 +272,7 @@ func (h *Heartbeat) publish(i inspection, by string) {
 			next.Note = "LinkedIn could not be asked about the token; it is used on"
 		}
 	}
-	h.pulse = next
+	h.health = next
 }
 
 // unreadable takes note that nothing is known of the token: the one before
@@ -282,16 +282,16 @@ func (h *Heartbeat) unreadable(err error) {
 	h.mu.Lock()
 	defer h.mu.Unlock()
 	person := fault.KindOf(err) == fault.Pause
-	if !h.pulse.Known || person {
+	if !h.health.Known || person {
 		todo := fault.TodoOf(err)
 		problem := strings.TrimSuffix(err.Error(), "; "+todo)
-		h.pulse = Pulse{Known: person, Unread: err, Status: Status{Problem: problem, Todo: todo, Wanted: h.session.opts.Scopes, Scopes: []string{}, Missing: []string{}}}
+		h.health = Health{Known: person, Unread: err, Status: Status{Problem: problem, Todo: todo, Wanted: h.session.opts.Scopes, Scopes: []string{}, Missing: []string{}}}
 	}
 }
 
-// revive does for a token that LinkedIn calls dead what a request would do: it
+// renewDead does for a token that LinkedIn calls dead what a request would do: it
 // leaves the token to others for a moment, and then renews it.
-func (h *Heartbeat) revive(ctx context.Context, i *inspection) {
+func (h *Heartbeat) renewDead(ctx context.Context, i *inspection) {
 	s, t := h.session, i.token
 	now := s.now()
 	if t.Refresh == "" || s.justRefused(t) != nil || s.appHeld() != nil || !now.Before(t.RefreshExpiresAt) {
@@ -301,7 +301,7 @@ func (h *Heartbeat) revive(ctx context.Context, i *inspection) {
 		h.dying = dying{access: t.Access, until: now.Add(othersFirst + rand.N(othersFirst))}
 	}
 	if now.Before(h.dying.until) {
-		s.presume(i)
+		s.assumeUsable(i)
 		h.sooner(h.dying.until.Sub(now))
 		return
 	}
@@ -310,15 +310,15 @@ func (h *Heartbeat) revive(ctx context.Context, i *inspection) {
 		*i = again
 	}
 	if err != nil && fault.KindOf(err) == fault.Retry && i.dead() && s.cannotStore() == nil {
-		s.presume(i)
+		s.assumeUsable(i)
 		i.Unchecked = err
 	}
 }
 
-// presume takes a token for usable that LinkedIn calls dead, for it is being
+// assumeUsable takes a token for usable that LinkedIn calls dead, for it is being
 // renewed. Where that was refused before, or scopes are missing anyway, a person
 // is needed until it has worked.
-func (s *Session) presume(i *inspection) {
+func (s *Session) assumeUsable(i *inspection) {
 	if exchanging, _ := s.appRefused(); exchanging || s.refusalOf(i.token) != nil || len(i.Missing) > 0 {
 		return
 	}

@@ -41,19 +41,19 @@ func newBeating(t *testing.T, change func(*Options)) *beating {
 }
 
 // after lets time pass and has the heartbeat look as Run would.
-func (b *beating) after(t *testing.T, d time.Duration) Pulse {
+func (b *beating) after(t *testing.T, d time.Duration) Health {
 	t.Helper()
 	for end := b.clock.Now().Add(d); ; {
 		step := min(b.wait(), end.Sub(b.clock.Now()))
 		b.clock.Add(step)
 		select {
-		case <-b.Session.alarm:
+		case <-b.Session.wakeup:
 			b.hurry()
 		default:
 		}
 		b.look(t.Context())
 		if !b.clock.Now().Before(end) {
-			return b.Pulse()
+			return b.Health()
 		}
 		if b.wait() <= 0 {
 			t.Fatal("the heartbeat does not rest")
@@ -83,14 +83,14 @@ func (b *beating) lines(words ...string) int {
 
 func (b *beating) works(t *testing.T, when string) {
 	t.Helper()
-	if p := b.Pulse(); !p.Known || !p.Usable || p.Problem != "" || p.Todo != "" {
+	if p := b.Health(); !p.Known || !p.Usable || p.Problem != "" || p.Todo != "" {
 		t.Errorf("%s: %+v, want it usable", when, p.Status)
 	}
 }
 
 func (b *beating) needsPerson(t *testing.T, when, problem string) {
 	t.Helper()
-	if p := b.Pulse(); !p.Known || p.Usable || !strings.HasPrefix(p.Problem, problem) || p.Todo == "" {
+	if p := b.Health(); !p.Known || p.Usable || !strings.HasPrefix(p.Problem, problem) || p.Todo == "" {
 		t.Errorf("%s: usable %v, problem %q, todo %q; want %q", when, p.Usable, p.Problem, p.Todo, problem)
 	}
 	if b.lines(`"level":"error"`, "needs a person", problem, statusPage) == 0 {
@@ -109,7 +109,7 @@ func TestHeartbeatAsksLinkedInAtItsPace(t *testing.T) {
 	if n := b.linkedin.count(introspectPath); n != 5 {
 		t.Errorf("LinkedIn was asked %d times in an hour, want 1 + 4", n)
 	}
-	if p := b.Pulse(); p.CheckedAt != begin.Add(time.Hour) {
+	if p := b.Health(); p.CheckedAt != begin.Add(time.Hour) {
 		t.Errorf("checked at %v", p.CheckedAt)
 	}
 	if n := b.linkedin.count(tokenPath); n != 0 {
@@ -279,7 +279,7 @@ func TestTheFallbacksOwn403DoesNotRingTheHeartbeat(t *testing.T) {
 		if n := b.linkedin.count(mePath); n != 4 {
 			t.Errorf("/me was asked %d times in an hour, want every 15 minutes", n)
 		}
-		if p := b.Pulse(); !p.Usable || p.CheckedBy != "me" {
+		if p := b.Health(); !p.Usable || p.CheckedBy != "me" {
 			t.Errorf("checked by %q: %+v", p.CheckedBy, p.Status)
 		}
 	})
@@ -321,7 +321,7 @@ func TestLinkedInsOwnFaultLeavesTheConnectionUsable(t *testing.T) {
 			}
 			b.linkedin.override(introspectPath, nil)
 			b.after(t, 15*time.Minute)
-			if p := b.Pulse(); p.CheckedBy != "introspectToken" || p.Unchecked != nil || p.Note != "" {
+			if p := b.Health(); p.CheckedBy != "introspectToken" || p.Unchecked != nil || p.Note != "" {
 				t.Errorf("afterwards: %+v", p)
 			}
 			if b.lines("needs a person")+b.lines(`"level":"error"`) > 0 || b.regained != 1 { // at the start
@@ -359,7 +359,7 @@ func TestFreshTokenIsNotCalledDead(t *testing.T) {
 	}
 	b.linkedin.set(func() { b.linkedin.status[tok.Access] = "active" })
 	b.after(t, 20*time.Second)
-	if p := b.Pulse(); !p.Usable || p.Note != "" {
+	if p := b.Health(); !p.Usable || p.Note != "" {
 		t.Errorf("after the lag: %+v", p.Status)
 	}
 }
@@ -374,7 +374,7 @@ func TestFreshTokenThatARequestFoundDeadIsDead(t *testing.T) {
 		if status, err := b.get(t); !errors.Is(err, ErrConsentNeeded) {
 			t.Errorf("API call = %d, %v", status, err)
 		}
-		b.after(t, alarmEvery)
+		b.after(t, wakeEvery)
 		b.needsPerson(t, "at once", string(AccessRevoked))
 	})
 }
@@ -388,16 +388,16 @@ func TestHeartbeatLeavesRenewingToWhoUsesTheToken(t *testing.T) {
 	b.linkedin.set(func() { b.linkedin.status[tok.Access] = "expired" })
 	b.Check(t.Context())
 	b.works(t, "meanwhile")
-	if n := b.linkedin.count(tokenPath); n != 0 || b.Pulse().Note == "" {
-		t.Errorf("renewals = %d at once, note %q", n, b.Pulse().Note)
+	if n := b.linkedin.count(tokenPath); n != 0 || b.Health().Note == "" {
+		t.Errorf("renewals = %d at once, note %q", n, b.Health().Note)
 	}
 	if status, err := b.get(t); status != http.StatusOK || err != nil {
 		t.Fatalf("API call = %d, %v", status, err)
 	}
 	b.after(t, time.Minute)
 	b.works(t, "renewed")
-	if n := b.linkedin.count(tokenPath); n != 1 || b.Pulse().Note != "" {
-		t.Errorf("renewals = %d, note %q", n, b.Pulse().Note)
+	if n := b.linkedin.count(tokenPath); n != 1 || b.Health().Note != "" {
+		t.Errorf("renewals = %d, note %q", n, b.Health().Note)
 	}
 }
 
@@ -442,7 +442,7 @@ func TestUnreadableStoreIsToldAndTheTokenInMemoryUsedOn(t *testing.T) {
 	}
 	b.store.set(func(m *memory) { m.loadErr = &RecordError{Key: "k", Err: ErrPassphrase} })
 	b.after(t, 15*time.Minute)
-	if p := b.Pulse(); p.Usable || !strings.Contains(p.Todo, "token.passphrase") || strings.Contains(p.Problem, "token.passphrase") {
+	if p := b.Health(); p.Usable || !strings.Contains(p.Todo, "token.passphrase") || strings.Contains(p.Problem, "token.passphrase") {
 		t.Errorf("with another passphrase: %+v", p.Status)
 	}
 	if b.lines("needs a person") != 1 || b.lines(`"todo": ""`) > 0 || b.lines(`"todo":""`) > 0 {
@@ -454,7 +454,7 @@ func TestUnreadableStoreAtTheStartIsNotAMissingConsent(t *testing.T) {
 	b := newBeating(t, nil)
 	b.store.set(func(m *memory) { m.loadErr = fault.As(fault.Retry, errors.New("kafka is away")) })
 	if p := b.after(t, time.Minute); p.Known || !strings.Contains(p.Problem, "kafka is away") || p.Unread == nil {
-		t.Errorf("pulse = %+v, want nothing known and why", p)
+		t.Errorf("health = %+v, want nothing known and why", p)
 	}
 	b.store.set(func(m *memory) { m.loadErr = nil })
 	b.connect()

@@ -96,8 +96,8 @@ type Session struct {
 	oauth  oauth2.Config
 	http   *http.Client
 	states *stateSigner
-	// alarm has one while something happened that a Heartbeat should look at.
-	alarm chan struct{}
+	// wakeup has one while something happened that a Heartbeat should look at.
+	wakeup chan struct{}
 
 	reading   sync.Mutex // held by who looks at the Store beside a token in memory
 	renewing  shared     // at most one renewal at a time
@@ -107,7 +107,7 @@ type Session struct {
 	token    Token     // as last read or stored
 	loadedAt time.Time // when the store was last asked
 	unread   bool      // the store could not be read then
-	keepErr  error     // why tokens cannot be stored, as last tried
+	storeErr error     // why tokens cannot be stored, as last tried
 	pending  Token     // renewed at LinkedIn, not durable yet, hence not used
 	newSince time.Time // when token was issued, by our clock
 	word     word      // what LinkedIn said last of an access token
@@ -157,8 +157,8 @@ func build(o Options) (*Session, error) {
 	if o.HTTP == nil {
 		o.HTTP = http.DefaultTransport
 	}
-	if s, ok := o.Store.(looker); ok && o.ReadOnly {
-		s.lookOnly()
+	if s, ok := o.Store.(readOnlyStore); ok && o.ReadOnly {
+		s.setReadOnly()
 	}
 	if o.Connection == "" {
 		o.Connection = DefaultConnection
@@ -189,21 +189,21 @@ func build(o Options) (*Session, error) {
 		},
 		sleep:  fault.Sleep,
 		states: signer,
-		alarm:  make(chan struct{}, 1),
+		wakeup: make(chan struct{}, 1),
 	}, nil
 }
 
 // quiet marks the context of what a Heartbeat does itself.
 type quiet struct{}
 
-// ring has a Heartbeat look at the connection at once, unless the Heartbeat's own
+// wake has a Heartbeat look at the connection at once, unless the Heartbeat's own
 // request is what calls for it: it looks at what comes of that in any case.
-func (s *Session) ring(ctx context.Context) {
+func (s *Session) wake(ctx context.Context) {
 	if ctx.Value(quiet{}) != nil {
 		return
 	}
 	select {
-	case s.alarm <- struct{}{}:
+	case s.wakeup <- struct{}{}:
 	default: // it rings already
 	}
 }

@@ -20,7 +20,7 @@ func intruders() Token {
 
 func sealedWith(t *testing.T, tok Token, passphrase string) []byte {
 	t.Helper()
-	data, err := seal(tok, passphrase, cheap)
+	data, err := encode(tok, passphrase, cheap)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -254,12 +254,12 @@ func TestAPlantedFileChangesNoSessionThatRuns(t *testing.T) {
 		t.Fatal(err)
 	}
 	if p := b.after(t, time.Minute); !p.Usable {
-		t.Fatalf("Pulse = %+v", p.Status)
+		t.Fatalf("Health = %+v", p.Status)
 	}
 	writeRaw(t, path, string(sealedWith(t, intruders(), "")))
 	p := b.after(t, 20*time.Minute)
 	if p.Usable || !errors.Is(p.Unread, ErrPlain) || b.lines(`"level":"error"`, "not encrypted although token.passphrase is set") != 1 {
-		t.Errorf("Pulse = %+v, %v", p.Status, p.Unread)
+		t.Errorf("Health = %+v, %v", p.Status, p.Unread)
 	}
 	if got, err := b.AccessToken(t.Context()); err != nil || got != tok.Access {
 		t.Errorf("AccessToken = %q, %v; want what was given before", got, err)

@@ -10,25 +10,25 @@ import (
 // with a renewal, so that one which is not stored could lose the connection.
 var ErrNotRenewed = errors.New("the access token has to be renewed first, and what changes nothing renews none")
 
-// looker is a Store whose Load puts right how the token is kept, unless it was
+// readOnlyStore is a Store whose Load puts right how the token is kept, unless it was
 // told only to look.
-type looker interface {
-	lookOnly()
-	// storable is why a Save would not work, as far as can be told without trying.
-	storable() error
+type readOnlyStore interface {
+	setReadOnly()
+	// saveWouldFail is why a Save would not work, as far as can be told without trying.
+	saveWouldFail() error
 }
 
-// lookOnly has Load encrypt no plain file.
-func (s *FileStore) lookOnly() { s.looksOnly = true }
+// setReadOnly has Load encrypt no plain file.
+func (s *FileStore) setReadOnly() { s.readOnly = true }
 
-func (s *FileStore) storable() error {
+func (s *FileStore) saveWouldFail() error {
 	if err := writable(filepath.Dir(realPath(s.path))); err != nil {
 		return s.fileError(err)
 	}
 	return nil
 }
 
-// lookOnly has Load write nothing again that is gone.
-func (s *RecordStore) lookOnly() { s.looksOnly = true }
+// setReadOnly has Load write nothing again that is gone.
+func (s *RecordStore) setReadOnly() { s.readOnly = true }
 
-func (s *RecordStore) storable() error { return nil } // it takes a record to find out
+func (s *RecordStore) saveWouldFail() error { return nil } // it takes a record to find out

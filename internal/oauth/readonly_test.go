@@ -67,7 +67,7 @@ func TestWhoOnlyLooksEncryptsNoFile(t *testing.T) {
 	if got, err := s.Load(t.Context()); err != nil || !got.Equal(sample()) {
 		t.Errorf("Load = %v, %v", got, err)
 	}
-	if data, err := os.ReadFile(path); err != nil || sealed(data) {
+	if data, err := os.ReadFile(path); err != nil || isEncrypted(data) {
 		t.Errorf("the file was encrypted (%v)", err)
 	}
 }

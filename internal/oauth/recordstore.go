@@ -32,7 +32,7 @@ type Records interface {
 }
 
 // RecordError is a stored pair of tokens that cannot be used as it is; its cause
-// is one of Unseal's errors or ErrForeign.
+// is one of decodeToken's errors or ErrForeign.
 type RecordError struct {
 	Key string // of the record
 	Err error
@@ -82,7 +82,7 @@ func (e *RemovedError) Is(target error) bool { return target == ErrNoToken }
 // older consent, however late it is written, neither replaces a newer consent
 // nor brings back one that was removed.
 //
-//	<authorized at>/<obtained at>   a pair, sealed
+//	<authorized at>/<obtained at>   a pair, encrypted
 //	removed/<authorized at>         consents until then were removed; no value
 //
 // What this store cannot have written itself (not encrypted, damaged, another pair
@@ -96,15 +96,15 @@ func (e *RemovedError) Is(target error) bool { return target == ErrNoToken }
 type RecordStore struct {
 	records                  Records
 	passphrase, installation string
-	cost                     int  // of encrypting, as seal takes it
-	looksOnly                bool // Load changes nothing
+	cost                     int  // of encrypting, as encode takes it
+	readOnly                 bool // Load changes nothing
 	log                      *zap.Logger
 
-	turn    *semaphore.Weighted // of one caller at a time; guards what follows
-	token   Token               // as last read or written; zero once it was removed or replaced
-	sealed  []byte              // what token was read from
-	opened  opened              // the record that was decrypted last
-	strange map[string]strange  // records that are passed over, by key
+	turn    *semaphore.Weighted      // of one caller at a time; guards what follows
+	token   Token                    // as last read or written; zero once it was removed or replaced
+	encoded []byte                   // what token was read from
+	opened  opened                   // the record that was decrypted last
+	ignored map[string]ignoredRecord // records that are passed over, by key
 }
 
 // opened is a record with what it holds.
@@ -115,8 +115,8 @@ type opened struct {
 	err   error
 }
 
-// strange is a record that this store cannot have written.
-type strange struct {
+// ignoredRecord is a record that this store cannot have written.
+type ignoredRecord struct {
 	value []byte
 	err   error
 }
@@ -142,8 +142,8 @@ func pairKey(t Token) string {
 	return lead.FormatTime(t.AuthorizedAt) + "/" + lead.FormatTime(t.ObtainedAt)
 }
 
-// shelf is what the records hold.
-type shelf struct {
+// snapshot is what the records hold.
+type snapshot struct {
 	values  map[string][]byte
 	newest  Token     // as much of it as its key tells; zero when there is none
 	pairs   []string  // keys of all pairs
@@ -151,10 +151,10 @@ type shelf struct {
 	removed time.Time // consents until then were removed
 }
 
-// takeStock sorts the records. Keys of another form belong to a later release;
+// collect sorts the records. Keys of another form belong to a later release;
 // the pairs in passed count for nothing, but can be removed.
-func takeStock(values map[string][]byte, passed map[string]strange) shelf {
-	s := shelf{values: values}
+func collect(values map[string][]byte, passed map[string]ignoredRecord) snapshot {
+	s := snapshot{values: values}
 	var pairs []Token
 	for key := range values {
 		if rest, ok := strings.CutPrefix(key, removedPrefix); ok {
@@ -205,7 +205,7 @@ func (s *RecordStore) Load(ctx context.Context) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	if s.lost(have) && !s.looksOnly {
+	if s.lost(have) && !s.readOnly {
 		if err := s.write(ctx, s.token, have); err != nil {
 			return Token{}, fmt.Errorf("writing the tokens again, which are gone from where they were kept: %w", err)
 		}
@@ -218,7 +218,7 @@ func (s *RecordStore) Load(ctx context.Context) (Token, error) {
 		return s.open(have)
 	case !have.removed.IsZero():
 		return Token{}, &RemovedError{AuthorizedAt: have.removed}
-	case len(s.strange) > 0:
+	case len(s.ignored) > 0:
 		return Token{}, s.mostRecent(have)
 	}
 	return Token{}, ErrNoToken
@@ -229,29 +229,29 @@ func waiting(err error) error { return fmt.Errorf("waiting for the stored tokens
 
 // look reads the records. A pair in memory that was removed or replaced is not
 // to be missed later, when the record that says so may be gone in its turn.
-func (s *RecordStore) look(ctx context.Context) (shelf, error) {
+func (s *RecordStore) look(ctx context.Context) (snapshot, error) {
 	values, err := s.records.All(ctx)
 	if err != nil {
-		return shelf{}, err
+		return snapshot{}, err
 	}
-	for key, passed := range s.strange {
+	for key, passed := range s.ignored {
 		if value, there := values[key]; !there || !bytes.Equal(value, passed.value) {
-			delete(s.strange, key)
+			delete(s.ignored, key)
 		}
 	}
-	have := takeStock(values, s.strange)
-	for s.passOver(have) {
-		have = takeStock(values, s.strange)
+	have := collect(values, s.ignored)
+	for s.ignoreNewest(have) {
+		have = collect(values, s.ignored)
 	}
 	if !s.token.AuthorizedAt.After(have.removed) || !have.newest.IsZero() && !s.token.Supersedes(have.newest) {
-		s.token, s.sealed = Token{}, nil
+		s.token, s.encoded = Token{}, nil
 	}
 	return have, nil
 }
 
-// passOver reports whether the newest pair is none that this store can have
+// ignoreNewest reports whether the newest pair is none that this store can have
 // written, and says so once. It is passed over from then on.
-func (s *RecordStore) passOver(have shelf) bool {
+func (s *RecordStore) ignoreNewest(have snapshot) bool {
 	if have.newest.IsZero() {
 		return false
 	}
@@ -261,44 +261,44 @@ func (s *RecordStore) passOver(have shelf) bool {
 		return false
 	}
 	bad := &RecordError{Key: key, Err: err}
-	if s.strange == nil {
-		s.strange = map[string]strange{}
+	if s.ignored == nil {
+		s.ignored = map[string]ignoredRecord{}
 	}
-	s.strange[key] = strange{have.values[key], bad}
+	s.ignored[key] = ignoredRecord{have.values[key], bad}
 	s.log.Error("a record of LinkedIn tokens that this installation did not write is passed over", zap.Error(bad), zap.String("todo", bad.Todo()))
 	return true
 }
 
 // mostRecent is why the newest of the records that are passed over is.
-func (s *RecordStore) mostRecent(have shelf) error {
+func (s *RecordStore) mostRecent(have snapshot) error {
 	var newest Token
 	for _, key := range have.pairs {
 		if t, _ := parsePair(key); newest.IsZero() || t.Supersedes(newest) {
 			newest = t
 		}
 	}
-	return s.strange[newest.Access].err
+	return s.ignored[newest.Access].err
 }
 
 // lost reports that the pair in memory should be there and is not.
-func (s *RecordStore) lost(have shelf) bool {
+func (s *RecordStore) lost(have snapshot) bool {
 	return !s.token.IsZero() && (have.newest.IsZero() || pairKey(s.token) != have.newest.Access)
 }
 
 // open gives the newest pair.
-func (s *RecordStore) open(have shelf) (Token, error) {
+func (s *RecordStore) open(have snapshot) (Token, error) {
 	key := have.newest.Access
 	t, err := s.read(key, have.values[key])
 	if err != nil {
 		return Token{}, &RecordError{Key: key, Err: err}
 	}
-	s.token, s.sealed = t, have.values[key]
+	s.token, s.encoded = t, have.values[key]
 	return t, nil
 }
 
 // read decrypts a record, unless it is the one that was decrypted last.
 func (s *RecordStore) read(key string, value []byte) (Token, error) {
-	if !s.token.IsZero() && pairKey(s.token) == key && bytes.Equal(value, s.sealed) {
+	if !s.token.IsZero() && pairKey(s.token) == key && bytes.Equal(value, s.encoded) {
 		return s.token, nil
 	}
 	if s.opened.key != key || !bytes.Equal(value, s.opened.value) {
@@ -309,13 +309,13 @@ func (s *RecordStore) read(key string, value []byte) (Token, error) {
 }
 
 func (s *RecordStore) decrypt(key string, value []byte) (Token, error) {
-	if !sealed(value) { // which this store never writes
+	if !isEncrypted(value) { // which this store never writes
 		if _, err := parse(value); err != nil {
 			return Token{}, err
 		}
 		return Token{}, ErrPlain
 	}
-	t, err := Unseal(value, s.passphrase)
+	t, err := decodeToken(value, s.passphrase)
 	if err == nil && pairKey(t) != key {
 		err = fmt.Errorf("%w: it is not the pair that its key names", ErrCorrupt)
 	}
@@ -360,22 +360,22 @@ func (s *RecordStore) Save(ctx context.Context, t Token) error {
 }
 
 // write adds a record of t and removes those that it makes superfluous.
-func (s *RecordStore) write(ctx context.Context, t Token, have shelf) error {
+func (s *RecordStore) write(ctx context.Context, t Token, have snapshot) error {
 	if s.passphrase == "" {
-		return fmt.Errorf("sealing the tokens: %w", ErrPassphraseMissing)
+		return fmt.Errorf("encrypting the tokens: %w", ErrPassphraseMissing)
 	}
-	sealed, err := seal(t, s.passphrase, s.cost)
+	encoded, err := encode(t, s.passphrase, s.cost)
 	if err != nil {
 		return err
 	}
 	key := pairKey(t)
-	if err := s.records.Put(ctx, key, sealed); err != nil {
+	if err := s.records.Put(ctx, key, encoded); err != nil {
 		return err
 	}
-	s.token, s.sealed = t, sealed
+	s.token, s.encoded = t, encoded
 	var superfluous []string
 	for _, other := range have.pairs {
-		_, passed := s.strange[other]
+		_, passed := s.ignored[other]
 		if p, _ := parsePair(other); other != key && (passed || t.Supersedes(p)) {
 			superfluous = append(superfluous, other)
 		}
@@ -410,7 +410,7 @@ func (s *RecordStore) Delete(ctx context.Context) error {
 	if s.lost(have) { // and so do others miss it, who would write it again
 		newest = s.token
 	}
-	if newest.IsZero() && len(s.strange) == 0 {
+	if newest.IsZero() && len(s.ignored) == 0 {
 		return ErrNoToken
 	}
 	if !newest.IsZero() { // what was passed over needs no marker, and its date may be any
@@ -419,7 +419,7 @@ func (s *RecordStore) Delete(ctx context.Context) error {
 			return err
 		}
 	}
-	s.token, s.sealed = Token{}, nil
+	s.token, s.encoded = Token{}, nil
 	s.clear(ctx, append(have.pairs, have.markers...))
 	return nil
 }

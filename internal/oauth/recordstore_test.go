@@ -165,7 +165,7 @@ func TestALateRenewalNeitherReplacesANewerConsentNorBringsBackARemovedOne(t *tes
 			}
 			holds(t, slow, tt.want)
 			// The same without the look before: it was written just then.
-			sealed, err := seal(late, passphrase, cheap)
+			sealed, err := encode(late, passphrase, cheap)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -312,8 +312,8 @@ func TestAPairThatCouldNotBeWrittenIsNotHeld(t *testing.T) {
 }
 
 func TestARecordThatCannotBeUsedIsNamedAndCanBeRemoved(t *testing.T) {
-	sealed := func(passphrase string, token Token) []byte {
-		b, err := seal(token, passphrase, cheap)
+	encrypted := func(passphrase string, token Token) []byte {
+		b, err := encode(token, passphrase, cheap)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -325,10 +325,10 @@ func TestARecordThatCannotBeUsedIsNamedAndCanBeRemoved(t *testing.T) {
 		cause  error
 		remedy string
 	}{
-		{"another passphrase", sealed("other", consented(begin)), ErrPassphrase, "token.passphrase"},
+		{"another passphrase", encrypted("other", consented(begin)), ErrPassphrase, "token.passphrase"},
 		{"damaged", []byte(planted + "{"), ErrCorrupt, "auth logout"},
 		{"empty", nil, ErrCorrupt, "auth logout"},
-		{"another pair", sealed(passphrase, consented(begin.Add(time.Hour))), ErrCorrupt, "auth logout"},
+		{"another pair", encrypted(passphrase, consented(begin.Add(time.Hour))), ErrCorrupt, "auth logout"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {

@@ -79,8 +79,8 @@ func (s *Session) renewAndKeep(ctx context.Context, old Token) (Token, error) {
 		return Token{}, fmt.Errorf("refreshing the access token: reading the store has left no time for it: %w", context.DeadlineExceeded)
 	}
 	next, err := s.renew(ctx, old)
-	if s.heedExchange(err) {
-		s.ring(ctx)
+	if s.noteExchange(err) {
+		s.wake(ctx)
 	}
 	if err != nil {
 		return Token{}, err
@@ -94,7 +94,7 @@ func (s *Session) keep(ctx context.Context, t Token) (Token, error) {
 	s.mu.Lock()
 	s.pending = t
 	s.mu.Unlock()
-	err := s.unstored(s.opts.Store.Save(ctx, t))
+	err := s.noteStoring(s.opts.Store.Save(ctx, t))
 	if err != nil && !errors.Is(err, ErrSuperseded) {
 		return Token{}, fmt.Errorf("storing the renewed token, which is not used before: %w", err)
 	}
@@ -141,7 +141,7 @@ func (s *Session) refusedBy(ctx context.Context, old Token, refused *refusedErro
 	s.refused = refusal{refresh: old.Refresh, at: s.now(), err: needed}
 	s.mu.Unlock()
 	s.noteRefusal(ctx, old)
-	s.ring(ctx)
+	s.wake(ctx)
 	return Token{}, needed
 }
 

@@ -12,8 +12,8 @@ const remindEvery = time.Hour
 // warnings are the times before its end at which a consent is warned of.
 var warnings = [...]time.Duration{24 * time.Hour, 7 * 24 * time.Hour, soonest}
 
-// said is what the log was told.
-type said struct {
+// reported is what the log was told.
+type reported struct {
 	problem string    // that a person must mend; empty when there is none
 	at      time.Time // when
 	// consent is the one that was used last, and warned the shortest of warnings
@@ -22,31 +22,31 @@ type said struct {
 	warned  time.Duration
 }
 
-// tell logs what is new: that a person must act, again each hour while that is
+// report logs what is new: that a person must act, again each hour while that is
 // so, that it is over, and that the consent is coming to its end.
-func (h *Heartbeat) tell() {
-	p, now := h.Pulse(), h.session.now()
+func (h *Heartbeat) report() {
+	p, now := h.Health(), h.session.now()
 	if !p.Known {
 		return
 	}
 	if !p.Usable {
-		if p.Problem != h.said.problem || now.Sub(h.said.at) >= remindEvery {
-			h.said.problem, h.said.at = p.Problem, now
+		if p.Problem != h.reported.problem || now.Sub(h.reported.at) >= remindEvery {
+			h.reported.problem, h.reported.at = p.Problem, now
 			h.log.Error("the connection to LinkedIn needs a person; nothing is lost meanwhile",
 				zap.String("problem", p.Problem), todoField(p.Todo), zap.String("page", h.opts.Page))
 		}
 		return
 	}
-	if h.said.problem != "" {
+	if h.reported.problem != "" {
 		h.log.Info("the connection to LinkedIn works again")
 	}
-	another := !p.AuthorizedAt.Equal(h.said.consent)
-	if h.opts.Regained != nil && (h.said.problem != "" || another) {
+	another := !p.AuthorizedAt.Equal(h.reported.consent)
+	if h.opts.Regained != nil && (h.reported.problem != "" || another) {
 		h.opts.Regained()
 	}
-	h.said.problem = ""
+	h.reported.problem = ""
 	if another {
-		h.said.consent, h.said.warned = p.AuthorizedAt, 0
+		h.reported.consent, h.reported.warned = p.AuthorizedAt, 0
 	}
 	h.warn(p, now)
 }
@@ -60,7 +60,7 @@ func todoField(todo string) zap.Field {
 }
 
 // warn says once at each of the warnings that the consent ends.
-func (h *Heartbeat) warn(p Pulse, now time.Time) {
+func (h *Heartbeat) warn(p Health, now time.Time) {
 	end, left := p.consentEnds(now)
 	if end.IsZero() || left <= 0 {
 		return
@@ -69,10 +69,10 @@ func (h *Heartbeat) warn(p Pulse, now time.Time) {
 		if left > within {
 			continue
 		}
-		if h.said.warned != 0 && h.said.warned <= within {
+		if h.reported.warned != 0 && h.reported.warned <= within {
 			return
 		}
-		h.said.warned = within
+		h.reported.warned = within
 		level := zap.WarnLevel
 		if within == warnings[0] {
 			level = zap.ErrorLevel

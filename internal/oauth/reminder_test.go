@@ -56,7 +56,7 @@ func TestConsentIsWarnedOfBeforeItsEnd(t *testing.T) {
 			if n := b.lines(ends, statusPage); n != s.warned || b.lines(ends, `"level":"error"`) != map[string]int{"warn": 0, "error": 1}[s.level] {
 				t.Errorf("with %v left it was warned %d times, want %d: %s", s.left, n, s.warned, b.world.log)
 			}
-			if note := b.Pulse().Note; s.note != "" && (!strings.Contains(note, s.note) || !strings.Contains(note, end.Format(time.DateOnly))) {
+			if note := b.Health().Note; s.note != "" && (!strings.Contains(note, s.note) || !strings.Contains(note, end.Format(time.DateOnly))) {
 				t.Errorf("with %v left the note is %q, want %q", s.left, note, s.note)
 			}
 			b.works(t, fmt.Sprint(s.left, " before the end"))

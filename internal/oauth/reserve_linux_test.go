@@ -262,7 +262,7 @@ func TestATokenThatCouldNotBeStoredIsToldLongBefore(t *testing.T) {
 	o.put(t, path)
 	p := b.after(t, time.Hour)
 	if !p.Usable || !strings.Contains(p.Note, "could not be stored") {
-		t.Errorf("Pulse = %+v", p.Status)
+		t.Errorf("Health = %+v", p.Status)
 	}
 	if n := b.lines(`"level":"error"`, "could not be stored where they are kept", path); n != 1 {
 		t.Errorf("it was said %d times in an hour, want once", n)
@@ -303,7 +303,7 @@ func TestARecordIsTriedBeforeLinkedInIsAsked(t *testing.T) {
 		}
 		// Kafka that is away comes back by itself, and the token is renewed then.
 		if p := b.after(t, time.Minute); p.Usable == needsPerson {
-			t.Errorf("%v: Pulse = %+v, want that a person is needed: %v", kind, p.Status, needsPerson)
+			t.Errorf("%v: Health = %+v, want that a person is needed: %v", kind, p.Status, needsPerson)
 		}
 		l.set(func() { l.putErr = nil })
 		if got, err := b.AccessToken(t.Context()); err != nil || got != planted+"-access-2" {

@@ -122,10 +122,10 @@ func (s *Session) verdict(t Token, in Introspection, err error) inspection {
 // looking.
 func (s *Session) cannotStore() error {
 	s.mu.Lock()
-	err := s.keepErr
+	err := s.storeErr
 	s.mu.Unlock()
-	if store, ok := s.opts.Store.(looker); ok && err == nil && s.opts.ReadOnly {
-		return store.storable()
+	if store, ok := s.opts.Store.(readOnlyStore); ok && err == nil && s.opts.ReadOnly {
+		return store.saveWouldFail()
 	}
 	return err
 }

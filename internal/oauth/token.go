@@ -13,7 +13,7 @@ import (
 )
 
 // Token is what LinkedIn gave for one consent. Printing, logging or
-// marshalling it never shows the two secrets; Seal is the way to keep them.
+// marshalling it never shows the two secrets; encodeToken is the way to keep them.
 type Token struct {
 	// Access authorizes API calls; opaque, about 500 characters.
 	Access string

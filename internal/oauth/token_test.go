@@ -82,26 +82,26 @@ func TestSealedTokenIsTheSameUnsealed(t *testing.T) {
 	bearer.Refresh, bearer.RefreshExpiresAt = "", time.Time{}
 	for name, tok := range map[string]Token{"full": sample(), "bearer only": bearer} {
 		for _, passphrase := range []string{"", planted + "-pass phrase ✓"} {
-			sealed, err := seal(tok, passphrase, cheap)
+			sealed, err := encode(tok, passphrase, cheap)
 			if err != nil {
 				t.Fatal(err)
 			}
 			if passphrase != "" {
 				noSecret(t, "the sealed form", string(sealed))
 			}
-			got, err := Unseal(sealed, passphrase)
+			got, err := decodeToken(sealed, passphrase)
 			if err != nil || !got.Equal(tok) {
-				t.Errorf("%s, passphrase %q: Unseal = %v, %v; want %v", name, passphrase, got, err, tok)
+				t.Errorf("%s, passphrase %q: decodeToken = %v, %v; want %v", name, passphrase, got, err, tok)
 			}
 		}
 	}
-	if _, err := Seal(Token{}, ""); err == nil {
-		t.Error("Seal accepted no token")
+	if _, err := encodeToken(Token{}, ""); err == nil {
+		t.Error("encodeToken accepted no token")
 	}
 }
 
 func TestSealingTakesASidecarsMemory(t *testing.T) {
-	sealed, err := Seal(sample(), planted+"-right")
+	sealed, err := encodeToken(sample(), planted+"-right")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -110,20 +110,20 @@ func TestSealingTakesASidecarsMemory(t *testing.T) {
 	if !strings.HasPrefix(stanza, "-> scrypt ") || !strings.HasSuffix(stanza, " 14") {
 		t.Errorf("age header %q, want scrypt with work factor 14", stanza)
 	}
-	if got, err := Unseal(sealed, planted+"-right"); err != nil || !got.Equal(sample()) {
-		t.Errorf("Unseal = %v, %v", got, err)
+	if got, err := decodeToken(sealed, planted+"-right"); err != nil || !got.Equal(sample()) {
+		t.Errorf("decodeToken = %v, %v", got, err)
 	}
-	if _, err := Unseal(bytes.Replace(sealed, []byte(" 14\n"), []byte(" 20\n"), 1), planted+"-right"); !errors.Is(err, ErrCorrupt) {
-		t.Errorf("Unseal of a file that asks for a gigabyte = %v, want ErrCorrupt", err)
+	if _, err := decodeToken(bytes.Replace(sealed, []byte(" 14\n"), []byte(" 20\n"), 1), planted+"-right"); !errors.Is(err, ErrCorrupt) {
+		t.Errorf("decodeToken of a file that asks for a gigabyte = %v, want ErrCorrupt", err)
 	}
 }
 
 func TestTokenThatCannotBeUnsealedSaysWhy(t *testing.T) {
-	locked, err := seal(sample(), planted+"-right", cheap)
+	locked, err := encode(sample(), planted+"-right", cheap)
 	if err != nil {
 		t.Fatal(err)
 	}
-	plain, err := Seal(sample(), "")
+	plain, err := encodeToken(sample(), "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -151,9 +151,9 @@ func TestTokenThatCannotBeUnsealedSaysWhy(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			got, err := Unseal(tt.data, tt.passphrase)
+			got, err := decodeToken(tt.data, tt.passphrase)
 			if !errors.Is(err, tt.want) || !got.IsZero() {
-				t.Fatalf("Unseal = %v, %v; want %v", got, err, tt.want)
+				t.Fatalf("decodeToken = %v, %v; want %v", got, err, tt.want)
 			}
 			noSecret(t, "the error", err.Error())
 		})
@@ -186,7 +186,7 @@ func TestWhatIsStoredCanBeReadAgain(t *testing.T) {
 		"scopes not UTF-8":   with(func(tok *Token) { tok.Scopes = []string{"\xff"} }),
 		"no consent":         with(func(tok *Token) { tok.AuthorizedAt = time.Time{} }),
 		"year 10000":         with(func(tok *Token) { tok.AuthorizedAt = time.Date(10000, 1, 1, 0, 0, 0, 0, time.UTC) }),
-		"endless scopes":     with(func(tok *Token) { tok.Scopes = []string{strings.Repeat("s", sealedLimit)} }),
+		"endless scopes":     with(func(tok *Token) { tok.Scopes = []string{strings.Repeat("s", encodedLimit)} }),
 		"of an installation": with(func(tok *Token) { tok.Installation = "marketing" }),
 		"refused": with(func(tok *Token) {
 			tok.Refused = Refusal{At: begin, Reason: RefreshRefused, Detail: "400 invalid_request: no \"good\"\u2028"}
@@ -225,20 +225,20 @@ func TestTokenOfTheFirstReleaseIsRead(t *testing.T) {
 	const v1 = `{"version":1,"access_token":"a","refresh_token":"r","access_expires_at":"2027-01-01T09:00:00Z",
 		"refresh_expires_at":"2027-11-02T09:00:00Z","scopes":["r_events"],"authorized_at":"2026-11-02T09:00:00Z",
 		"obtained_at":"2026-11-02T09:00:00.001Z","of_a_later_release":true}`
-	got, err := Unseal([]byte(v1), "")
+	got, err := decodeToken([]byte(v1), "")
 	want := Token{
 		Access: "a", Refresh: "r", AccessExpiresAt: begin.Add(60 * day), RefreshExpiresAt: begin.Add(365 * day),
 		Scopes: []string{"r_events"}, AuthorizedAt: begin, ObtainedAt: begin.Add(time.Millisecond),
 	}
 	if err != nil || !got.Equal(want) {
-		t.Errorf("Unseal = %v, %v; want %v", got, err, want)
+		t.Errorf("decodeToken = %v, %v; want %v", got, err, want)
 	}
 }
 
 // FuzzUnseal: whatever is read is complete and survives being sealed again;
 // whatever is not is one of the three named errors and quotes nothing.
 func FuzzUnseal(f *testing.F) {
-	plain, err := Seal(sample(), "")
+	plain, err := encodeToken(sample(), "")
 	if err != nil {
 		f.Fatal(err)
 	}
@@ -247,7 +247,7 @@ func FuzzUnseal(f *testing.F) {
 	f.Add([]byte("age-encryption.org/v1\n-> scrypt AAAA 14\n"))
 	f.Add([]byte(`{}`))
 	f.Fuzz(func(t *testing.T, data []byte) {
-		got, err := Unseal(data, "")
+		got, err := decodeToken(data, "")
 		if err != nil {
 			if !errors.Is(err, ErrCorrupt) && !errors.Is(err, ErrPassphraseMissing) {
 				t.Fatalf("error = %v", err)
@@ -258,11 +258,11 @@ func FuzzUnseal(f *testing.F) {
 			noSecret(t, "the error", err.Error())
 			return
 		}
-		again, err := Seal(got, "")
+		again, err := encodeToken(got, "")
 		if err != nil {
 			return // a year that JSON cannot carry back
 		}
-		if back, err := Unseal(again, ""); err != nil || !back.Equal(got) {
+		if back, err := decodeToken(again, ""); err != nil || !back.Equal(got) {
 			t.Fatalf("sealed and unsealed: %v, %v; want %v", back, err, got)
 		}
 	})

@@ -179,11 +179,11 @@ func copyInPlace(path string) error {
 	if err != nil {
 		return err
 	}
-	data, err := io.ReadAll(io.LimitReader(f, sealedLimit+1))
+	data, err := io.ReadAll(io.LimitReader(f, encodedLimit+1))
 	if err = errors.Join(err, f.Close()); err != nil {
 		return err
 	}
-	if len(data) > sealedLimit {
+	if len(data) > encodedLimit {
 		return nil // it is no token: whoever reads it says so
 	}
 	return replaceFile(path, data, true)

@@ -59,7 +59,7 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	case unauthorized(resp) && replayable(req):
 		return t.answer(req, token, resp)
 	case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusForbidden:
-		t.session.ring(req.Context()) // a role, or a scope: the heartbeat tells the second
+		t.session.wake(req.Context()) // a role, or a scope: the heartbeat tells the second
 	}
 	return resp, nil
 }
@@ -112,7 +112,7 @@ func (t *transport) answer(req *http.Request, token Token, resp *http.Response) 
 		t.session.deny(token)
 	}
 	if app := (*AppRefusedError)(nil); !errors.As(err, &app) { // of which the heartbeat was told
-		t.session.ring(req.Context())
+		t.session.wake(req.Context())
 	}
 	return resp, err
 }

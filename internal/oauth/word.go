@@ -25,8 +25,8 @@ func (s *Session) ask(ctx context.Context, t Token) (Introspection, error) {
 	in, err := s.introspect(ctx, t.Access)
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.appAtIntrospection.heed(err, s.now()) {
-		s.ring(ctx)
+	if s.appAtIntrospection.update(err, s.now()) {
+		s.wake(ctx)
 		if err == nil {
 			s.appAtExchange = appRefusal{} // the same credentials may be good there again, too
 		}

@@ -138,8 +138,8 @@ func TestOutageDoesNotBringADeadConnectionBackToLife(t *testing.T) {
 				b.after(t, time.Minute)
 				b.needsPerson(t, "during the outage", tt.problem)
 			}
-			if b.Pulse().Unchecked == nil || b.Pulse().Note == "" {
-				t.Errorf("the pulse does not say that LinkedIn cannot be asked: %+v", b.Pulse())
+			if b.Health().Unchecked == nil || b.Health().Note == "" {
+				t.Errorf("the health does not say that LinkedIn cannot be asked: %+v", b.Health())
 			}
 			if n := b.lines("needs a person"); n != told || b.lines("works again") != 0 || b.regained != regained {
 				t.Errorf("told %d times more, regained %d times: %s", n-told, b.regained-regained, b.world.log)
@@ -237,7 +237,7 @@ func TestOneResourceThatRefusesTheTokenIsNotTheConnection(t *testing.T) {
 			if _, err := b.get(t); !errors.Is(err, ErrConsentNeeded) {
 				t.Errorf("API call = %v", err)
 			}
-			time.Sleep(2 * alarmEvery)
+			time.Sleep(2 * wakeEvery)
 			b.works(t, "once the heartbeat has looked")
 			if status, err := b.request(t.Context(), "/rest/y"); status != http.StatusOK || err != nil {
 				t.Errorf("another API call = %d, %v", status, err)
@@ -277,13 +277,13 @@ func TestFreshIsMeasuredByOneClock(t *testing.T) {
 		b.linkedin.says(tok, "revoked")
 		b.after(t, lookEvery)
 		b.works(t, "just issued")
-		b.after(t, freshFor+alarmEvery)
+		b.after(t, freshFor+wakeEvery)
 		b.needsPerson(t, "after the lag", string(AccessRevoked))
 	}
 	// A process that starts sees no token come: a time to come is no issue time.
 	b := newBeating(t, nil)
 	tok := b.bearerOnly(-10 * time.Minute)
 	b.linkedin.says(tok, "revoked")
-	b.after(t, freshFor+alarmEvery)
+	b.after(t, freshFor+wakeEvery)
 	b.needsPerson(t, "after the lag", string(AccessRevoked))
 }

@@ -21,15 +21,15 @@ const (
 	// maxToken is the longest token that is taken, in bytes: a hundred times as
 	// long as LinkedIn's.
 	maxToken = 64 << 10
-	// sealedLimit is above any sealed pair of such tokens.
-	sealedLimit   = 512 << 10
+	// encodedLimit is above any encoded pair of such tokens.
+	encodedLimit  = 512 << 10
 	recordVersion = 1
 	ageMagic      = "age-encryption.org/"
 )
 
-// The conditions of a sealed token that a person must mend.
+// The conditions of a stored token that a person must fix.
 var (
-	// ErrPassphrase: sealed with another passphrase.
+	// ErrPassphrase: encrypted with another passphrase.
 	ErrPassphrase = errors.New("the token is encrypted with another passphrase")
 	// ErrPassphraseMissing: encrypted, and no passphrase was given.
 	ErrPassphraseMissing = errors.New("the token is encrypted and no passphrase is set")
@@ -92,67 +92,67 @@ func (r record) token() Token {
 	return t
 }
 
-// Seal is t for keeping: JSON, encrypted with age under the passphrase unless
-// that is empty. What Unseal would not read again is not sealed.
-func Seal(t Token, passphrase string) ([]byte, error) {
-	return seal(t, passphrase, workFactor)
+// encodeToken is t for keeping: JSON, encrypted with age under the passphrase unless
+// that is empty. What decodeToken would not read again is not encoded.
+func encodeToken(t Token, passphrase string) ([]byte, error) {
+	return encode(t, passphrase, workFactor)
 }
 
-func seal(t Token, passphrase string, workFactor int) ([]byte, error) {
+func encode(t Token, passphrase string, workFactor int) ([]byte, error) {
 	if t.IsZero() {
-		return nil, errors.New("sealing the token: there is none")
+		return nil, errors.New("encoding the token: there is none")
 	}
 	var out bytes.Buffer
 	form := json.NewEncoder(&out)
 	form.SetEscapeHTML(false) // which would make it longer
 	form.SetIndent("", "  ")
 	if err := form.Encode(recordOf(t)); err != nil {
-		return nil, fmt.Errorf("sealing the token: %w", err)
+		return nil, fmt.Errorf("encoding the token: %w", err)
 	}
 	if back, err := parse(out.Bytes()); err != nil || !back.Equal(t.filled()) {
-		return nil, fmt.Errorf("sealing the token: it could not be read again: %w", cmp.Or(err, ErrCorrupt))
+		return nil, fmt.Errorf("encoding the token: it could not be read again: %w", cmp.Or(err, ErrCorrupt))
 	}
-	sealed := out.Bytes()
+	encoded := out.Bytes()
 	if passphrase != "" {
 		var err error
-		if sealed, err = encrypt(sealed, passphrase, workFactor); err != nil {
+		if encoded, err = encrypt(encoded, passphrase, workFactor); err != nil {
 			return nil, err
 		}
 	}
-	if len(sealed) > sealedLimit {
-		return nil, fmt.Errorf("sealing the token: it takes %d bytes, more than %d", len(sealed), sealedLimit)
+	if len(encoded) > encodedLimit {
+		return nil, fmt.Errorf("encoding the token: it takes %d bytes, more than %d", len(encoded), encodedLimit)
 	}
-	return sealed, nil
+	return encoded, nil
 }
 
 func encrypt(plain []byte, passphrase string, workFactor int) ([]byte, error) {
 	recipient, err := age.NewScryptRecipient(passphrase)
 	if err != nil {
-		return nil, fmt.Errorf("sealing the token: %w", err)
+		return nil, fmt.Errorf("encoding the token: %w", err)
 	}
 	recipient.SetWorkFactor(workFactor)
 	var out bytes.Buffer
 	w, err := age.Encrypt(&out, recipient)
 	if err != nil {
-		return nil, fmt.Errorf("sealing the token: %w", err)
+		return nil, fmt.Errorf("encoding the token: %w", err)
 	}
 	if _, err := w.Write(plain); err != nil {
-		return nil, fmt.Errorf("sealing the token: %w", err)
+		return nil, fmt.Errorf("encoding the token: %w", err)
 	}
 	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("sealing the token: %w", err)
+		return nil, fmt.Errorf("encoding the token: %w", err)
 	}
 	return out.Bytes(), nil
 }
 
-// Unseal reads what Seal wrote with the same passphrase. The error is
+// decodeToken reads what encodeToken wrote with the same passphrase. The error is
 // ErrPassphrase, ErrPassphraseMissing, ErrPlain, ErrNewer or ErrCorrupt and never
 // quotes the content.
-func Unseal(data []byte, passphrase string) (Token, error) {
+func decodeToken(data []byte, passphrase string) (Token, error) {
 	switch {
-	case len(data) > sealedLimit:
-		return Token{}, fmt.Errorf("%w: over %d bytes", ErrCorrupt, sealedLimit)
-	case sealed(data):
+	case len(data) > encodedLimit:
+		return Token{}, fmt.Errorf("%w: over %d bytes", ErrCorrupt, encodedLimit)
+	case isEncrypted(data):
 		plain, err := decrypt(data, passphrase)
 		if err != nil {
 			return Token{}, err
@@ -193,8 +193,8 @@ func fit(token string) bool {
 // unfit says of a token that it is not fit.
 var unfit = fmt.Sprintf("holds blanks, line breaks or other than ASCII, or more than %d bytes", maxToken)
 
-// sealed reports whether data is encrypted.
-func sealed(data []byte) bool { return bytes.HasPrefix(data, []byte(ageMagic)) }
+// isEncrypted reports whether data is encrypted.
+func isEncrypted(data []byte) bool { return bytes.HasPrefix(data, []byte(ageMagic)) }
 
 func decrypt(data []byte, passphrase string) ([]byte, error) {
 	if passphrase == "" {
@@ -202,7 +202,7 @@ func decrypt(data []byte, passphrase string) ([]byte, error) {
 	}
 	identity, err := age.NewScryptIdentity(passphrase)
 	if err != nil {
-		return nil, fmt.Errorf("reading the sealed token: %w", err)
+		return nil, fmt.Errorf("decrypting the token: %w", err)
 	}
 	identity.SetMaxWorkFactor(workFactor) // a forged file must not cost gigabytes
 	r, err := age.Decrypt(bytes.NewReader(data), identity)
@@ -212,7 +212,7 @@ func decrypt(data []byte, passphrase string) ([]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
-	plain, err := io.ReadAll(io.LimitReader(r, sealedLimit))
+	plain, err := io.ReadAll(io.LimitReader(r, encodedLimit))
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrCorrupt, err)
 	}
