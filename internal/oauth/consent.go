@@ -8,8 +8,6 @@ import (
 	"time"
 
 	"go.uber.org/zap"
-
-	"leadstream/internal/fault"
 )
 
 // AuthorizeURL is the address of LinkedIn's consent page, with a state of its
@@ -83,22 +81,8 @@ func (s *Session) reserve(ctx context.Context) (release func(), err error) {
 	if err != nil {
 		err = fmt.Errorf("%w, so that it is not asked: %w", ErrCannotStore, err)
 	}
-	return release, s.noteStoring(err)
-}
-
-// unstored notes whether tokens can be stored, and gives err. That somebody else
-// has the store for the moment says nothing, nor that it is away: a person is asked
-// for where one is needed, which a disk of ours always takes.
-func (s *Session) noteStoring(err error) error {
-	file := (*FileError)(nil)
-	passing := err != nil && fault.KindOf(err) == fault.Retry && !errors.As(err, &file)
-	if passing || errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || errors.Is(err, ErrSuperseded) {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.storeErr = err
-	return err
+	s.apply(storeTried{err})
+	return release, err
 }
 
 // completeCode redeems the code of a consent whose state was taken.
@@ -122,8 +106,10 @@ func (s *Session) completeCode(ctx context.Context, code string) (Token, error) 
 	var app *AppRefusedError
 	// That the app was refused is told to the person, and concerns no token that is
 	// held: whether LinkedIn takes the app for that, introspection and the renewal say.
-	if errors.As(err, &app) || s.noteExchange(err) {
+	if errors.As(err, &app) {
 		s.wake(ctx)
+	} else {
+		s.answered(ctx, exchangeAnswered{err})
 	}
 	var refused *refusedError
 	if errors.As(err, &refused) {
@@ -145,14 +131,12 @@ func (s *Session) completeCode(ctx context.Context, code string) (Token, error) 
 		t.ObtainedAt = t.AuthorizedAt
 	}
 	if err := s.opts.Store.Save(ctx, t); err != nil {
-		return Token{}, s.noteStoring(fmt.Errorf("storing the token of the new consent: %w", err))
+		s.apply(storeTried{err})
+		return Token{}, fmt.Errorf("storing the token of the new consent: %w", err)
 	}
-	s.mu.Lock()
-	s.pending = Token{}
-	s.mu.Unlock()
 	s.log.Info("LinkedIn consent given", zap.Object("token", t))
 	s.wake(ctx)
-	return s.adopt(t), nil
+	return s.adopt(t).token, nil
 }
 
 // Logout is Logout of this session's store, and this process forgets the token

@@ -169,11 +169,11 @@ func (h *Heartbeat) wait() time.Duration {
 func (h *Heartbeat) look(ctx context.Context) {
 	h.working.Lock()
 	defer h.working.Unlock()
-	t, err := h.session.current(ctx)
+	c, err := h.session.current(ctx)
 	if ctx.Err() != nil {
 		return
 	}
-	changed := (err == nil || errors.Is(err, ErrNoToken)) && !t.Equal(h.last)
+	changed := (err == nil || errors.Is(err, ErrNoToken)) && !c.token.Equal(h.last)
 	if !h.begun || changed || !h.session.now().Before(h.due) {
 		h.begun = true
 		h.check(ctx)
@@ -213,7 +213,7 @@ func (h *Heartbeat) check(parent context.Context) {
 	} else {
 		h.answered()
 	}
-	refused, _ := h.session.refusedByAPI(i.token)
+	refused, _ := h.session.view().of(i.token).rejectedByAPI()
 	switch {
 	case i.Fresh:
 		h.sooner(wakeEvery)
@@ -235,7 +235,8 @@ func (h *Heartbeat) tryStore(ctx context.Context) {
 	if !ok || h.session.opts.ReadOnly {
 		return
 	}
-	err := h.session.noteStoring(store.Try(ctx))
+	err := store.Try(ctx)
+	h.session.apply(storeTried{err})
 	cannot := h.session.cannotStore() != nil
 	switch {
 	case cannot && !h.cannotStore:
@@ -293,8 +294,9 @@ func (h *Heartbeat) unreadable(err error) {
 // leaves the token to others for a moment, and then renews it.
 func (h *Heartbeat) renewDead(ctx context.Context, i *inspection) {
 	s, t := h.session, i.token
-	now := s.now()
-	if t.Refresh == "" || s.justRefused(t) != nil || s.appHeld() != nil || !now.Before(t.RefreshExpiresAt) {
+	c := s.view().of(t)
+	now := c.now
+	if t.Refresh == "" || c.mayRenew() != nil || !now.Before(t.RefreshExpiresAt) {
 		return
 	}
 	if h.dying.access != t.Access {
@@ -319,7 +321,7 @@ func (h *Heartbeat) renewDead(ctx context.Context, i *inspection) {
 // renewed. Where that was refused before, or scopes are missing anyway, a person
 // is needed until it has worked.
 func (s *Session) assumeUsable(i *inspection) {
-	if exchanging, _ := s.appRefused(); exchanging || s.refusalOf(i.token) != nil || len(i.Missing) > 0 {
+	if c := s.view().of(i.token); c.exchange.err != nil || c.refusal() != nil || len(i.Missing) > 0 {
 		return
 	}
 	i.Usable, i.Problem, i.Todo = true, "", ""
@@ -336,13 +338,13 @@ func (h *Heartbeat) fallBack(ctx context.Context, i *inspection) string {
 		var needed *ConsentNeededError
 		switch {
 		case err == nil:
-			t, err := h.session.current(ctx) // it may have been renewed for this
+			c, err := h.session.current(ctx) // it may have been renewed for this
 			if err != nil {
 				return f.Name
 			}
-			in := h.session.lastWord(t)
+			in := c.lastAnswer()
 			in.Active, in.Status = true, "active"
-			*i = h.session.verdict(t, in, nil)
+			*i = h.session.verdict(c.token, in, nil)
 			return f.Name
 		case errors.As(err, &app):
 			*i = h.session.verdict(i.token, Introspection{}, app)

@@ -172,7 +172,7 @@ func (l *login) stored(ctx context.Context) (Token, bool, error) {
 		return Token{}, false, nil // it is our own, whose outcome comes
 	}
 	l.say("The token was stored by another process, which got LinkedIn's answer.")
-	return l.session.adopt(t), true, nil
+	return l.session.adopt(t).token, true, nil
 }
 
 // codePattern is what LinkedIn's codes are made of, with room for change.

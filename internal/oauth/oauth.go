@@ -29,6 +29,7 @@ import (
 
 	"go.uber.org/zap"
 	"golang.org/x/oauth2"
+	"golang.org/x/sync/singleflight"
 
 	"leadstream/internal/fault"
 )
@@ -99,24 +100,11 @@ type Session struct {
 	// wakeup has one while something happened that a Heartbeat should look at.
 	wakeup chan struct{}
 
-	reading   sync.Mutex // held by who looks at the Store beside a token in memory
-	renewing  shared     // at most one renewal at a time
-	replacing shared     // at most one answer to a 401 at a time
+	reading sync.Mutex         // held by who reads the Store although a token is in memory
+	flights singleflight.Group // at most one renewal, and one answer to a 401, at a time
 
-	mu       sync.Mutex
-	token    Token     // as last read or stored
-	loadedAt time.Time // when the store was last asked
-	unread   bool      // the store could not be read then
-	storeErr error     // why tokens cannot be stored, as last tried
-	pending  Token     // renewed at LinkedIn, not durable yet, hence not used
-	newSince time.Time // when token was issued, by our clock
-	word     word      // what LinkedIn said last of an access token
-	refused  refusal   // the refresh token LinkedIn refused
-	denied   denial    // the consent whose tokens the API refuses all the same
-	// appAtExchange and appAtIntrospection are refusals of the app itself.
-	appAtExchange, appAtIntrospection appRefusal
-	retryAt                           time.Time // no renewal ahead of need before this
-	forcedAt                          time.Time // last renewal of a token that should have been good
+	mu    sync.Mutex
+	known connection
 }
 
 // New makes a Session; it neither reads the Store nor calls LinkedIn. The
@@ -188,6 +176,7 @@ func build(o Options) (*Session, error) {
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 		},
 		sleep:  fault.Sleep,
+		known:  connection{readOnly: o.ReadOnly},
 		states: signer,
 		wakeup: make(chan struct{}, 1),
 	}, nil
@@ -208,21 +197,19 @@ func (s *Session) wake(ctx context.Context) {
 	}
 }
 
-// Close waits until no exchange with LinkedIn is under way, and tries once more to
-// store what could not be stored, so that a token that was just replaced is not lost with
-// the process. It takes CloseTime at most. The Session stays usable.
+// Close waits until no exchange with LinkedIn is under way and saves what could not
+// be saved, so that a renewed token is not lost with the process. It takes CloseTime
+// at most. The Session stays usable.
 func (s *Session) Close() {
 	ctx, cancel := context.WithTimeout(context.Background(), CloseTime)
 	defer cancel()
-	s.replacing.wait()
-	s.renewing.wait()
-	s.mu.Lock()
-	left := s.pending
-	s.mu.Unlock()
+	s.awaitFlight(answering401)
+	s.awaitFlight(renewing)
+	left := s.view().unsaved
 	if left.IsZero() {
 		return
 	}
-	if _, err := s.keep(ctx, left); err != nil {
+	if _, err := s.save(ctx, left); err != nil {
 		s.log.Error("the token that LinkedIn gave last could not be stored and ends with the process: "+
 			"if LinkedIn has taken the one before back, a new consent is needed", zap.Error(err),
 			zap.String("todo", "see that the tokens can be stored, then `leadstream auth status`"))

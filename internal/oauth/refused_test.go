@@ -95,8 +95,7 @@ func TestALateRefusalChangesNoNewerConsent(t *testing.T) {
 	old := w.connect()
 	w.clock.Add(time.Hour)
 	newer := w.connect()
-	w.Session.refused = refusal{refresh: old.Refresh, at: w.clock.Now(), err: &ConsentNeededError{Reason: RefreshRefused}}
-	w.noteRefusal(t.Context(), old)
+	_ = w.noteRefusal(t.Context(), old, &ConsentNeededError{Reason: RefreshRefused})
 	if held := w.store.token(); !held.Equal(newer) || !held.Refused.IsZero() {
 		t.Errorf("the store holds %v, refused %v", held, held.Refused)
 	}

@@ -12,23 +12,38 @@ import (
 	"leadstream/internal/fault"
 )
 
-const (
-	// reloadEvery is how old the view of the Store may be: a consent made by
-	// another process, and a logout, are noticed that soon.
-	reloadEvery = 10 * time.Second
-	// refusalHolds is how long LinkedIn's refusal of a refresh token is taken
-	// as known before it is asked once more.
-	refusalHolds = 5 * time.Minute
-	// forceEvery separates renewals of a token that LinkedIn's introspection
-	// calls good while its API refuses it.
-	forceEvery = 10 * time.Minute
-)
+// reloadEvery is how old the view of the Store may be: a consent made by another
+// process, and a logout, are noticed that soon.
+const reloadEvery = 10 * time.Second
 
-// refusal is LinkedIn's refusal of a refresh token.
-type refusal struct {
-	refresh string
-	at      time.Time
-	err     *ConsentNeededError
+// view is what is known now.
+func (s *Session) view() connection {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	c := s.known
+	c.now = s.now()
+	return c
+}
+
+// apply makes the transition of an event. It gives what was known before and what
+// is known after it.
+func (s *Session) apply(e event) (before, after connection) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	before = s.known
+	before.now = s.now()
+	s.known = transition(before, e)
+	return before, s.known
+}
+
+// answered applies an answer of LinkedIn, and wakes the heartbeat when that changes
+// whether the app is accepted. It gives what was known before.
+func (s *Session) answered(ctx context.Context, e event) (before connection) {
+	before, after := s.apply(e)
+	if (before.exchange.err != nil) != (after.exchange.err != nil) || (before.introspection.err != nil) != (after.introspection.err != nil) {
+		s.wake(ctx)
+	}
+	return before
 }
 
 // AccessToken gives an access token that is durable in the Store and, as far
@@ -42,143 +57,115 @@ func (s *Session) AccessToken(ctx context.Context) (string, error) {
 }
 
 func (s *Session) usable(ctx context.Context) (Token, error) {
-	t, err := s.current(ctx)
+	c, err := s.current(ctx)
 	if err != nil {
 		return Token{}, err
 	}
-	alive := s.alive(t)
-	if alive && !s.due(t) {
-		return t, nil
+	usable := c.phase().usable()
+	if usable && !c.due() {
+		return c.token, nil
 	}
-	next, err := s.refresh(ctx, t)
+	next, err := s.refresh(ctx, c.token)
 	if err == nil {
 		return next, nil
 	}
-	if !alive || ctx.Err() != nil || errors.Is(err, ErrNoToken) {
+	if !usable || ctx.Err() != nil || errors.Is(err, ErrNoToken) {
 		return Token{}, err
 	}
-	return t, nil // refresh has logged why
+	return c.token, nil // refresh has logged why
 }
 
-// alive reports whether t can be used: not expired, not known to be dead.
-func (s *Session) alive(t Token) bool {
-	if s.condemned(t) {
-		return false
-	}
-	return t.AccessExpiresAt.IsZero() || s.now().Before(t.AccessExpiresAt)
-}
-
-// due reports whether t should be renewed ahead of need: a tenth of its life
-// is left, the last attempt is long enough ago, and there is something to
-// gain. Near the end of the refresh token both end together, and a new access
-// token would end then, too. Two things are reasons at any time: a pair that was
-// given and could not be stored, whose refresh token goes with the process, and
-// that the app was refused, since nothing else shows that it is taken again.
-func (s *Session) due(t Token) bool {
-	now := s.now()
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.opts.ReadOnly || t.Refresh == "" || now.Before(s.retryAt) {
-		return false
-	}
-	if !s.pending.IsZero() && s.pending.Supersedes(t) {
-		return true
-	}
-	if s.appAtExchange.err != nil && s.appAtExchange.holds(now) == nil {
-		return true
-	}
-	if t.AccessExpiresAt.IsZero() || !t.RefreshExpiresAt.After(t.AccessExpiresAt.Add(time.Second)) {
-		return false
-	}
-	left, life := t.AccessExpiresAt.Sub(now), t.AccessExpiresAt.Sub(t.ObtainedAt)
-	return left <= life/10
-}
-
-// current is the token held, as the Store had it within reloadEvery. With a
-// token in memory one caller at a time looks at the Store, the others go on.
-func (s *Session) current(ctx context.Context) (Token, error) {
-	s.mu.Lock()
-	t, age := s.token, s.now().Sub(s.loadedAt)
-	s.mu.Unlock()
-	if t.IsZero() {
+// current is what is known, with the token as the Store had it within reloadEvery.
+// Once a token is in memory, one caller at a time reads the Store and the others
+// go on.
+func (s *Session) current(ctx context.Context) (connection, error) {
+	c := s.view()
+	if c.token.IsZero() {
 		return s.reload(ctx)
 	}
-	if age >= 0 && age < reloadEvery || !s.reading.TryLock() {
-		return t, nil
+	if age := c.now.Sub(c.readAt); age >= 0 && age < reloadEvery || !s.reading.TryLock() {
+		return c, nil
 	}
 	defer s.reading.Unlock()
 	next, err := s.reload(ctx)
-	if err != nil && !errors.Is(err, ErrNoToken) {
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		s.loadedAt = s.now()
-		if !s.unread && ctx.Err() == nil {
-			s.unread = true
+	if err == nil || errors.Is(err, ErrNoToken) {
+		return next, err
+	}
+	if ctx.Err() == nil {
+		if before, _ := s.apply(storeUnreadable{}); !before.unreadable {
 			s.log.Warn("reading the stored token, going on with the one in memory", zap.Error(err),
 				todoField(cmp.Or(fault.TodoOf(err), "see that the place where it is stored can be reached; a restart needs it")))
 		}
-		return t, nil
 	}
-	return next, err
+	return c, nil
 }
 
 // reload reads the Store and takes over what it holds.
-func (s *Session) reload(ctx context.Context) (Token, error) {
+func (s *Session) reload(ctx context.Context) (connection, error) {
 	held, err := s.opts.Store.Load(ctx)
 	if errors.Is(err, ErrNoToken) {
 		s.forget()
-		return Token{}, &ConsentNeededError{Reason: NoToken}
+		return connection{}, &ConsentNeededError{Reason: NoToken}
 	}
 	if err != nil {
-		return Token{}, fmt.Errorf("reading the stored token: %w", err)
+		return connection{}, fmt.Errorf("reading the stored token: %w", err)
 	}
-	s.mu.Lock()
-	before := s.token
-	s.mu.Unlock()
-	t := s.adopt(held)
+	before := s.view().token
+	c := s.adopt(held)
 	switch {
 	case before.IsZero():
-		s.log.Debug("using the stored LinkedIn token", zap.Object("token", t))
-	case !t.Equal(before):
-		s.log.Info("using a newer LinkedIn token, stored by another process", zap.Object("token", t))
+		s.log.Debug("using the stored LinkedIn token", zap.Object("token", c.token))
+	case !c.token.Equal(before):
+		s.log.Info("using a newer LinkedIn token, stored by another process", zap.Object("token", c.token))
 	}
-	return t, nil
+	return c, nil
 }
 
-// adopt takes t over unless memory holds a newer one already, and gives what
-// memory holds then. t is durable.
-func (s *Session) adopt(t Token) Token {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	appeared := s.appeared(t)
-	s.loadedAt = s.now()
-	if s.unread {
-		s.unread = false
+// adopt takes over a token that is durable, unless a newer one is known already.
+func (s *Session) adopt(t Token) connection {
+	before, after := s.apply(tokenStored{t})
+	if before.unreadable {
 		s.log.Info("the stored token can be read again")
 	}
-	if !s.token.IsZero() && !t.Supersedes(s.token) {
-		return s.token
-	}
-	if !t.Equal(s.token) {
-		s.retryAt = time.Time{}
-	}
-	if t.Access != s.token.Access {
-		s.newSince = appeared
-		s.refused, s.appAtExchange = refusal{}, appRefusal{} // what was refused has worked
-	}
-	if r := t.Refused; !r.IsZero() && r.At.After(s.refused.at) {
-		s.refused = refusal{refresh: t.Refresh, at: r.At, err: &ConsentNeededError{Reason: r.Reason, Detail: r.Detail}}
-	}
-	s.token = t
-	return t
+	return after
 }
 
 // forget drops the token from memory after it was removed from the Store.
 func (s *Session) forget() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if !s.token.IsZero() {
+	if before, _ := s.apply(tokenRemoved{}); !before.token.IsZero() {
 		s.log.Info("the LinkedIn token was removed from the store")
 	}
-	s.token, s.pending, s.loadedAt, s.unread = Token{}, Token{}, s.now(), false
+}
+
+// The flights of a Session.
+const (
+	renewing     = "renewal"
+	answering401 = "answer to a 401"
+)
+
+// errNoFlight ends a flight that only waited for the one before.
+var errNoFlight = errors.New("no flight was under way")
+
+// once merges concurrent calls into one that runs to its end even when every caller
+// gives up: an exchange that was begun may already have replaced the refresh token
+// at LinkedIn. It returns early with the caller's context.
+func (s *Session) once(ctx context.Context, flight string, fn func(context.Context) (Token, error)) (Token, error) {
+	for {
+		done := s.flights.DoChan(flight, func() (any, error) { return fn(context.WithoutCancel(ctx)) })
+		select {
+		case r := <-done:
+			if errors.Is(r.Err, errNoFlight) {
+				continue
+			}
+			t, _ := r.Val.(Token)
+			return t, r.Err
+		case <-ctx.Done():
+			return Token{}, fmt.Errorf("waiting for a new access token: %w", ctx.Err())
+		}
+	}
+}
+
+// awaitFlight returns when the flight that is under way, if any, has ended.
+func (s *Session) awaitFlight(flight string) {
+	<-s.flights.DoChan(flight, func() (any, error) { return nil, errNoFlight })
 }

@@ -72,29 +72,34 @@ func (i *inspection) dead() bool {
 
 // inspect asks LinkedIn about the token that is stored.
 func (s *Session) inspect(ctx context.Context) (inspection, error) {
-	t, err := s.reload(ctx)
+	c, err := s.reload(ctx)
 	if errors.Is(err, ErrNoToken) {
-		i := inspection{Status: Status{Wanted: s.opts.Scopes, Scopes: []string{}, Missing: []string{}}}
+		i := s.noInspection()
 		i.fail(&ConsentNeededError{Reason: NoToken})
 		return i, nil
 	}
 	if err != nil {
 		return inspection{}, err
 	}
-	in, err := s.ask(ctx, t)
-	return s.verdict(t, in, err), nil
+	in, err := s.introspect(ctx, c.token.Access)
+	s.answered(ctx, introspected{access: c.token.Access, answer: in, err: err})
+	return s.verdict(c.token, in, err), nil
+}
+
+func (s *Session) noInspection() inspection {
+	return inspection{Status: Status{Wanted: s.opts.Scopes, Scopes: []string{}, Missing: []string{}}}
 }
 
 // verdict is the Status of a token that LinkedIn says something of, or that it
 // could not be asked about.
 func (s *Session) verdict(t Token, in Introspection, err error) inspection {
-	i := inspection{Status: Status{Wanted: s.opts.Scopes, Scopes: []string{}, Missing: []string{}}, token: t, said: in}
+	c, i := s.view().of(t), s.noInspection()
+	i.token, i.said, i.Unstored = t, in, s.cannotStore()
 	app := (*AppRefusedError)(nil)
-	exchanging, asking := s.appRefused()
-	i.appRefused = errors.As(err, &app) || asking
+	i.appRefused = errors.As(err, &app) || c.introspection.err != nil
 	if err != nil && app == nil {
 		i.Unchecked = err
-		in = s.lastWord(t)
+		in = c.lastAnswer()
 	}
 	if !in.ExpiresAt.IsZero() {
 		t.AccessExpiresAt = in.ExpiresAt
@@ -102,18 +107,15 @@ func (s *Session) verdict(t Token, in Introspection, err error) inspection {
 	if in.Scoped {
 		t.Scopes = in.Scopes
 	}
-	i.Unstored = s.cannotStore()
-	i.describe(t, s.now())
+	i.describe(t, c.now)
 	if err == nil {
-		s.mu.Lock()
-		i.Fresh = s.tooEarly(t, in)
-		s.mu.Unlock()
+		i.Fresh = c.tooEarly(in)
 		i.LinkedIn = says(in)
 	}
-	if i.appRefused || exchanging {
-		i.blameApp(t, s.now())
+	if i.appRefused || c.exchange.err != nil {
+		i.blameApp(t, c.now)
 	} else {
-		i.judge(s, t, in)
+		i.judge(c, in)
 	}
 	return i
 }
@@ -121,9 +123,7 @@ func (s *Session) verdict(t Token, in Introspection, err error) inspection {
 // cannotStore is why tokens cannot be stored, as last tried, or as can be told by
 // looking.
 func (s *Session) cannotStore() error {
-	s.mu.Lock()
-	err := s.storeErr
-	s.mu.Unlock()
+	err := s.view().storeErr
 	if store, ok := s.opts.Store.(readOnlyStore); ok && err == nil && s.opts.ReadOnly {
 		return store.saveWouldFail()
 	}
@@ -195,13 +195,13 @@ func (st *Status) blameApp(t Token, now time.Time) {
 }
 
 // judge decides whether the token is of use.
-func (st *Status) judge(s *Session, t Token, in Introspection) {
-	refused := s.refusalOf(t)
-	_, every := s.refusedByAPI(t)
-	renewable := st.Refreshable && refused == nil && s.now().Before(t.RefreshExpiresAt)
+func (st *Status) judge(c connection, in Introspection) {
+	refused := c.refusal()
+	_, every := c.rejectedByAPI()
+	renewable := st.Refreshable && refused == nil && c.now.Before(st.RefreshExpiresAt)
 	switch {
 	case !in.Active && !st.Fresh && (in.Status != "expired" || !renewable):
-		st.fail(s.endOf(t, in, refused))
+		st.fail(st.endOf(in, refused))
 	case !in.Active && !st.Fresh && st.Unstored != nil:
 		st.Problem, st.Todo = "the access token has expired, and a renewed one could not be stored", storeTodo
 	case len(st.Missing) > 0:
@@ -218,9 +218,9 @@ func (st *Status) judge(s *Session, t Token, in Introspection) {
 	case !in.Active:
 		st.Note = "the access token has expired and is renewed at its next use"
 	case renewable && st.Unstored != nil:
-		st.Note = fmt.Sprintf("it works until %s, but is not renewed, since a renewed token could not be stored: %s", stamp(t.AccessExpiresAt), storeTodo)
+		st.Note = fmt.Sprintf("it works until %s, but is not renewed, since a renewed token could not be stored: %s", stamp(st.AccessExpiresAt), storeTodo)
 	case refused != nil:
-		st.Note = fmt.Sprintf("it works until %s, but LinkedIn refused to renew it: consent again before", stamp(t.AccessExpiresAt))
+		st.Note = fmt.Sprintf("it works until %s, but LinkedIn refused to renew it: consent again before", stamp(st.AccessExpiresAt))
 	}
 }
 
@@ -229,13 +229,13 @@ func (st *Status) judge(s *Session, t Token, in Introspection) {
 const storeTodo = "let leadstream write where the tokens are kept; the log and `leadstream auth status` say what is in the way"
 
 // endOf is why a token that is not active cannot come back by itself.
-func (s *Session) endOf(t Token, in Introspection, refused *ConsentNeededError) *ConsentNeededError {
+func (st *Status) endOf(in Introspection, refused *ConsentNeededError) *ConsentNeededError {
 	switch {
 	case in.Status != "expired":
 		return &ConsentNeededError{Reason: in.Reason()}
 	case refused != nil:
 		return refused
-	case t.Refresh != "":
+	case st.Refreshable:
 		return &ConsentNeededError{Reason: RefreshExpired}
 	}
 	return &ConsentNeededError{Reason: AccessExpired}

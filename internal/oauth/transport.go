@@ -109,7 +109,7 @@ func (t *transport) answer(req *http.Request, token Token, resp *http.Response) 
 	}
 	resp, err = t.again(req, token, resp)
 	if needed := (*ConsentNeededError)(nil); errors.As(err, &needed) && needed.Reason != NoToken {
-		t.session.deny(token)
+		t.session.apply(apiRejected{token})
 	}
 	if app := (*AppRefusedError)(nil); !errors.As(err, &app) { // of which the heartbeat was told
 		t.session.wake(req.Context())
@@ -140,7 +140,7 @@ func (t *transport) again(req *http.Request, token Token, resp *http.Response) (
 // learn of it, and gives the last answer. Once another token is there, that one
 // is what to try.
 func (t *transport) outwaitLag(req *http.Request, token Token, resp *http.Response) (*http.Response, error) {
-	if expired(resp) || !t.session.isFresh(token) {
+	if expired(resp) || !t.session.view().of(token).fresh() {
 		return resp, nil
 	}
 	for _, wait := range lagWaits {
@@ -149,7 +149,7 @@ func (t *transport) outwaitLag(req *http.Request, token Token, resp *http.Respon
 		if err := fault.Sleep(req.Context(), wait); err != nil {
 			return nil, fmt.Errorf("waiting for LinkedIn to know the fresh access token: %w", err)
 		}
-		if held, err := t.session.current(req.Context()); err != nil || held.Access != token.Access {
+		if c, err := t.session.current(req.Context()); err != nil || c.token.Access != token.Access {
 			return resp, nil //nolint:nilerr // the 401 is what is to be dealt with
 		}
 		var err error
@@ -176,15 +176,15 @@ func (t *transport) send(req *http.Request, token Token, body io.ReadCloser) (*h
 	out.Body = body
 	out.Header.Set("Authorization", "Bearer "+token.Access)
 	resp, err := t.base.RoundTrip(out)
-	if err == nil && proves(resp.StatusCode) {
-		t.session.took(out.Context())
+	if err == nil && accepted(resp.StatusCode) && out.Context().Value(quiet{}) == nil { // one request of the heartbeat is too little to tell
+		t.session.apply(apiAccepted{})
 	}
 	return resp, err
 }
 
-// proves reports that LinkedIn looked at the request behind the token, whatever
-// it says of it. When it fails, or asks for a pause, it may not have looked.
-func proves(status int) bool {
+// accepted reports that LinkedIn accepted the token, whatever it says of the
+// request. When it fails or asks for a pause, it may not have looked at the token.
+func accepted(status int) bool {
 	return status != http.StatusUnauthorized && status != http.StatusTooManyRequests && status < http.StatusInternalServerError
 }
 
@@ -207,12 +207,12 @@ func closeBody(req *http.Request) error {
 
 // replace gives a token in the place of one that LinkedIn's API refused.
 func (s *Session) replace(ctx context.Context, refused Token) (Token, error) {
-	return s.replacing.do(ctx, func(ctx context.Context) (Token, error) {
+	return s.once(ctx, answering401, func(ctx context.Context) (Token, error) {
 		ctx, cancel := context.WithTimeout(ctx, CloseTime)
 		defer cancel()
-		held, err := s.reload(ctx)
-		if err != nil || held.Access != refused.Access {
-			return held, err
+		c, err := s.reload(ctx)
+		if err != nil || c.token.Access != refused.Access {
+			return c.token, err
 		}
 		if err := s.examine(ctx, refused); err != nil {
 			return Token{}, err
@@ -221,33 +221,23 @@ func (s *Session) replace(ctx context.Context, refused Token) (Token, error) {
 	})
 }
 
-// examine asks LinkedIn about a token its API refused. It returns an error
-// when renewing would be wrong: LinkedIn does not know the app, or the token
-// is not known to be dead and was renewed for that just before.
+// examine asks LinkedIn about a token that its API refused. It returns an error
+// when renewing would be wrong: LinkedIn does not accept the app, or the token is
+// not known to be dead and was renewed for that just before.
 func (s *Session) examine(ctx context.Context, refused Token) error {
-	s.mu.Lock()
-	held := s.appAtIntrospection.holds(s.now())
-	s.mu.Unlock()
-	if held != nil {
+	c := s.view()
+	if held := c.introspection.holds(c.now); held != nil {
 		return held
 	}
-	in, err := s.ask(ctx, refused)
-	var app *AppRefusedError
-	if errors.As(err, &app) {
+	in, err := s.introspect(ctx, refused.Access)
+	before := s.answered(ctx, introspected{access: refused.Access, answer: in, err: err, of401: true})
+	switch {
+	case errors.As(err, new(*AppRefusedError)):
+		return err
+	case err == nil && !in.Active, before.mayForce():
+		return nil
+	case err != nil:
 		return err
 	}
-	if err == nil && !in.Active {
-		s.condemn(refused, in)
-		return nil
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.now().Sub(s.forcedAt) < forceEvery {
-		if err != nil {
-			return err
-		}
-		return &ConsentNeededError{Reason: AccessRefused}
-	}
-	s.forcedAt = s.now()
-	return nil
+	return &ConsentNeededError{Reason: AccessRefused}
 }
