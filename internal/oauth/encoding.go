@@ -14,14 +14,14 @@ import (
 )
 
 const (
-	// workFactor is the exponent of scrypt's cost: 2^14 takes 16 MiB and a
-	// few hundredths of a second. age's own default of 2^18 takes 256 MiB,
-	// more than a sidecar has.
+	// workFactor is the exponent of scrypt's cost: 2^14 takes 16 MiB and a few
+	// hundredths of a second. The default of age, 2^18, takes 256 MiB, more than a
+	// sidecar has.
 	workFactor = 14
-	// maxToken is the longest token that is taken, in bytes: a hundred times as
-	// long as LinkedIn's.
+	// maxToken is the longest token that is accepted, in bytes. LinkedIn's are a
+	// hundredth of that.
 	maxToken = 64 << 10
-	// encodedLimit is above any encoded pair of such tokens.
+	// encodedLimit is more than any encoded pair of such tokens takes.
 	encodedLimit  = 512 << 10
 	recordVersion = 1
 	ageMagic      = "age-encryption.org/"
@@ -29,17 +29,17 @@ const (
 
 // The conditions of a stored token that a person must fix.
 var (
-	// ErrPassphrase: encrypted with another passphrase.
+	// ErrPassphrase: it is encrypted with another passphrase.
 	ErrPassphrase = errors.New("the token is encrypted with another passphrase")
-	// ErrPassphraseMissing: encrypted, and no passphrase was given.
+	// ErrPassphraseMissing: it is encrypted, and no passphrase was given.
 	ErrPassphraseMissing = errors.New("the token is encrypted and no passphrase is set")
-	// ErrPlain: not encrypted, and a passphrase was given.
+	// ErrPlain: it is not encrypted, and a passphrase was given.
 	ErrPlain = errors.New("the token is not encrypted although token.passphrase is set")
-	// ErrForeign: of a consent that another installation began.
+	// ErrForeign: another installation began its consent.
 	ErrForeign = errors.New("the token belongs to another installation")
-	// ErrNewer: written by a newer release, in a form that this one does not know.
+	// ErrNewer: a newer release wrote it in a form that this one does not know.
 	ErrNewer = errors.New("the token was stored by a newer release")
-	// ErrCorrupt: not a token, or damaged.
+	// ErrCorrupt: it is not a token, or damaged.
 	ErrCorrupt = errors.New("the stored token is damaged")
 )
 
@@ -55,45 +55,32 @@ type record struct {
 	AuthorizedAt     time.Time `json:"authorized_at"`
 	ObtainedAt       time.Time `json:"obtained_at"`
 	Installation     string    `json:"installation,omitempty"`
-	Refused          *refused  `json:"refused,omitempty"`
-}
-
-// refused is the wire form of a Refusal.
-type refused struct {
-	At     time.Time `json:"at"`
-	Reason Reason    `json:"reason"`
-	Detail string    `json:"detail,omitempty"`
+	Refused          Refusal   `json:"refused,omitzero"`
 }
 
 func recordOf(t Token) record {
-	r := record{
+	return record{
 		Version: recordVersion, AccessToken: t.Access, RefreshToken: t.Refresh,
 		AccessExpiresAt: t.AccessExpiresAt, RefreshExpiresAt: t.RefreshExpiresAt, Scopes: t.Scopes,
-		AuthorizedAt: t.AuthorizedAt, ObtainedAt: t.ObtainedAt, Installation: t.Installation,
+		AuthorizedAt: t.AuthorizedAt, ObtainedAt: t.ObtainedAt, Installation: t.Installation, Refused: t.Refused,
 	}
-	if !t.Refused.IsZero() {
-		r.Refused = &refused{At: t.Refused.At, Reason: t.Refused.Reason, Detail: t.Refused.Detail}
-	}
-	return r
 }
 
 func (r record) token() Token {
 	t := Token{
 		Access: r.AccessToken, Refresh: r.RefreshToken,
 		AccessExpiresAt: r.AccessExpiresAt.UTC(), RefreshExpiresAt: r.RefreshExpiresAt.UTC(), Scopes: r.Scopes,
-		AuthorizedAt: r.AuthorizedAt.UTC(), ObtainedAt: r.ObtainedAt.UTC(), Installation: r.Installation,
+		AuthorizedAt: r.AuthorizedAt.UTC(), ObtainedAt: r.ObtainedAt.UTC(), Installation: r.Installation, Refused: r.Refused,
 	}
+	t.Refused.At = t.Refused.At.UTC()
 	if r.RefreshToken != "" && r.RefreshExpiresAt.IsZero() {
 		t.RefreshExpiresAt = t.AuthorizedAt.Add(refreshLife)
-	}
-	if r.Refused != nil {
-		t.Refused = Refusal{At: r.Refused.At.UTC(), Reason: r.Refused.Reason, Detail: r.Refused.Detail}
 	}
 	return t
 }
 
-// encodeToken is t for keeping: JSON, encrypted with age under the passphrase unless
-// that is empty. What decodeToken would not read again is not encoded.
+// encodeToken is t as it is stored: JSON, encrypted with age under the passphrase
+// unless that is empty. A token that decodeToken would not read again is an error.
 func encodeToken(t Token, passphrase string) ([]byte, error) {
 	return encode(t, passphrase, workFactor)
 }
@@ -104,7 +91,7 @@ func encode(t Token, passphrase string, workFactor int) ([]byte, error) {
 	}
 	var out bytes.Buffer
 	form := json.NewEncoder(&out)
-	form.SetEscapeHTML(false) // which would make it longer
+	form.SetEscapeHTML(false) // it would make the text longer
 	form.SetIndent("", "  ")
 	if err := form.Encode(recordOf(t)); err != nil {
 		return nil, fmt.Errorf("encoding the token: %w", err)
@@ -112,37 +99,31 @@ func encode(t Token, passphrase string, workFactor int) ([]byte, error) {
 	if back, err := parse(out.Bytes()); err != nil || !back.Equal(t.filled()) {
 		return nil, fmt.Errorf("encoding the token: it could not be read again: %w", cmp.Or(err, ErrCorrupt))
 	}
-	encoded := out.Bytes()
 	if passphrase != "" {
-		var err error
-		if encoded, err = encrypt(encoded, passphrase, workFactor); err != nil {
-			return nil, err
+		plain := bytes.Clone(out.Bytes())
+		out.Reset()
+		if err := encrypt(&out, plain, passphrase, workFactor); err != nil {
+			return nil, fmt.Errorf("encrypting the token: %w", err)
 		}
 	}
-	if len(encoded) > encodedLimit {
-		return nil, fmt.Errorf("encoding the token: it takes %d bytes, more than %d", len(encoded), encodedLimit)
-	}
-	return encoded, nil
-}
-
-func encrypt(plain []byte, passphrase string, workFactor int) ([]byte, error) {
-	recipient, err := age.NewScryptRecipient(passphrase)
-	if err != nil {
-		return nil, fmt.Errorf("encoding the token: %w", err)
-	}
-	recipient.SetWorkFactor(workFactor)
-	var out bytes.Buffer
-	w, err := age.Encrypt(&out, recipient)
-	if err != nil {
-		return nil, fmt.Errorf("encoding the token: %w", err)
-	}
-	if _, err := w.Write(plain); err != nil {
-		return nil, fmt.Errorf("encoding the token: %w", err)
-	}
-	if err := w.Close(); err != nil {
-		return nil, fmt.Errorf("encoding the token: %w", err)
+	if out.Len() > encodedLimit {
+		return nil, fmt.Errorf("encoding the token: it takes %d bytes, more than %d", out.Len(), encodedLimit)
 	}
 	return out.Bytes(), nil
+}
+
+func encrypt(out io.Writer, plain []byte, passphrase string, workFactor int) error {
+	recipient, err := age.NewScryptRecipient(passphrase)
+	if err != nil {
+		return err
+	}
+	recipient.SetWorkFactor(workFactor)
+	w, err := age.Encrypt(out, recipient)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(plain)
+	return errors.Join(err, w.Close())
 }
 
 // decodeToken reads what encodeToken wrote with the same passphrase. The error is
@@ -185,7 +166,7 @@ func parse(plain []byte) (Token, error) {
 
 // fit reports whether a text can be sent to LinkedIn as a token.
 //
-// Source: RFC 6749, A.12 and A.17: printable ASCII. A blank would end it in a header (RFC 6750, 2.1).
+// Source: RFC 6749, A.12 and A.17 (printable ASCII); RFC 6750, 2.1 (a blank ends it in a header).
 func fit(token string) bool {
 	return len(token) <= maxToken && !strings.ContainsFunc(token, func(r rune) bool { return r <= ' ' || r > '~' })
 }

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync/atomic"
 	"syscall"
 	"time"
@@ -24,7 +25,7 @@ import (
 // takes milliseconds, or as long as LinkedIn takes to answer (requestTime).
 const lockWait = 12 * time.Second
 
-// The conditions of a token file that a person must mend.
+// The conditions of a token file that a person must fix.
 var (
 	// ErrFileMode: others than the owner may read the token file.
 	ErrFileMode = errors.New("others may read the token file")
@@ -32,7 +33,7 @@ var (
 	ErrNotAFile = errors.New("it is not a regular file")
 )
 
-// FileError is a token file that cannot be used as it is; its cause is
+// FileError is a token file that cannot be used as it is. Its cause is
 // ErrFileMode, ErrNotAFile, one of decodeToken's or an error of the operating system.
 type FileError struct {
 	Path   string
@@ -57,36 +58,78 @@ func (e *FileError) Todo() string {
 // Unwrap gives the cause.
 func (e *FileError) Unwrap() error { return e.Err }
 
-// Fault is Pause where a person must act, Retry for the operating system's
-// errors (a full disk, a volume not mounted yet).
+// Fault is Pause where a person must act, and Retry for the errors of the operating
+// system (a full disk, a volume that is not mounted yet).
 func (e *FileError) Fault() fault.Kind {
-	for _, cause := range []error{ErrFileMode, ErrNotAFile, ErrPassphrase, ErrPassphraseMissing, ErrPlain, ErrNewer, ErrCorrupt} {
-		if errors.Is(e.Err, cause) {
+	for _, r := range fileRemedies {
+		if r.person && errors.Is(e.Err, r.cause) {
 			return fault.Pause
 		}
 	}
 	return fault.Retry
 }
 
+// fileRemedies says what to do about each cause: the first that matches counts.
+// {path} and {dir} are the file and its directory.
+var fileRemedies = []struct {
+	cause  error
+	person bool // nothing changes until a person acts
+	remedy string
+}{
+	{errNotPrivate, true, "keep it where files have owners and modes"},
+	{ErrFileMode, true, "run: chmod 600 {path}"},
+	{ErrNotAFile, true, "set token.file to a file of its own"},
+	{ErrPassphrase, true, "set token.passphrase to the one it was written with, or remove it with " + logInAgain},
+	{ErrPassphraseMissing, true, "set token.passphrase, or remove the file with " + logInAgain},
+	{ErrPlain, true, "it was not there to be encrypted when this process began, or an encrypted one was kept there before: something else has put it there, " +
+		"perhaps `leadstream auth login` without the passphrase; remove it with " + logInAgain},
+	{ErrNewer, true, "run that release, or remove it with " + logInAgain},
+	{ErrCorrupt, true, "restore it from a copy, or remove it with " + logInAgain},
+	{fs.ErrPermission, false, "the file and its directory must be writable by the user that leadstream runs as"},
+	{syscall.EROFS, false, "the file and its directory must be writable by the user that leadstream runs as"},
+	{fs.ErrNotExist, false, "create the directory {dir} or set token.file"},
+	{syscall.ENOSPC, false, "make room on the disk, or set token.file to another place"},
+	{syscall.EBUSY, false, "mount the directory that holds it, not the file alone, so that it can be replaced"},
+}
+
+const logInAgain = "`leadstream auth logout` and log in again"
+
+// fileError says of an error that it is the file's, and what to do.
+func (s *FileStore) fileError(err error) error {
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, ErrNoToken), errors.Is(err, ErrSuperseded):
+		return fmt.Errorf("token file %s: %w", s.path, err)
+	}
+	e := &FileError{Path: s.path, Err: err}
+	for _, r := range fileRemedies {
+		if errors.Is(err, r.cause) {
+			e.Remedy = strings.NewReplacer("{path}", s.path, "{dir}", filepath.Dir(s.path)).Replace(r.remedy)
+			break
+		}
+	}
+	return e
+}
+
 // FileStore keeps the token in one file: readable by its owner alone, replaced
 // atomically and durably, encrypted when there is a passphrase. A path that is a
-// link stays one: what it names is the file. Changes happen under a lock on
+// link stays one: the file it names is used. Changes happen under a lock on
 // <file>.lock, so that `auth login` beside a running connector is safe. The lock
-// file stays behind until a logout and says whether the tokens were ever kept
-// encrypted: from then on, and once a process with a passphrase has looked, a plain
-// file is none of ours.
+// file stays until a logout and says whether the tokens were ever encrypted. From
+// then on, and once a process with a passphrase has looked, a plain file is not ours.
 type FileStore struct {
 	path, passphrase, installation string
 	log                            *zap.Logger
 	readOnly                       bool // Load changes nothing
 	rehearsed                      atomic.Bool
 
-	turn     *semaphore.Weighted // of one caller at a time; guards what follows
+	turn     *semaphore.Weighted // one caller at a time has it; it guards what follows
 	info     fs.FileInfo         // of the file that token was read from
 	token    Token
 	plain    bool // it was not encrypted there
-	settled  bool // what was there at first was seen: from then on a plain file is none of ours
-	marked   bool // the lock file was told so, or that was tried
+	settled  bool // this process has looked: from now on a plain file is not ours
+	marked   bool // the lock file says that tokens were encrypted, or that was tried
 	reserved bool // this process holds the lock for a Save that is to come
 }
 
@@ -95,8 +138,9 @@ func NewFileStore(path, passphrase string) *FileStore {
 	return &FileStore{path: path, passphrase: passphrase, log: zap.NewNop(), turn: semaphore.NewWeighted(1)}
 }
 
-// For has the store log what a person should know, also of a consent that another
-// installation began: two that are told to keep their tokens in one file share them. It gives s.
+// For has the store log what a person should know. That includes a consent that
+// another installation began: two with the same token file share their tokens. It
+// gives s.
 func (s *FileStore) For(installation string, log *zap.Logger) *FileStore {
 	s.installation, s.log = installation, log
 	return s
@@ -105,31 +149,56 @@ func (s *FileStore) For(installation string, log *zap.Logger) *FileStore {
 // Path is the file's path as given.
 func (s *FileStore) Path() string { return s.path }
 
-// Load reads the file, unless it is the one read before. A file from before
-// there was a passphrase is encrypted then, unless s only looks. The error is ErrNoToken when there
-// is no file, else a *FileError.
-func (s *FileStore) Load(ctx context.Context) (Token, error) {
-	if err := s.turn.Acquire(ctx, 1); err != nil {
-		return Token{}, s.fileError(err)
+func (s *FileStore) setReadOnly() { s.readOnly = true }
+
+func (s *FileStore) saveWouldFail() error {
+	return s.fileError(writable(filepath.Dir(realPath(s.path))))
+}
+
+// do runs fn when it is the caller's turn.
+func (s *FileStore) do(ctx context.Context, fn func() error) error {
+	err := s.turn.Acquire(ctx, 1)
+	if err == nil {
+		defer s.turn.Release(1)
+		err = fn()
 	}
-	defer s.turn.Release(1)
-	t, err := s.load()
-	if err != nil || s.passphrase == "" || s.readOnly {
-		return t, err
-	}
-	if !s.plain {
-		s.noteEncryption(ctx)
-		return t, nil
-	}
+	return s.fileError(err)
+}
+
+// Load reads the file, unless it is the one read before. A plain file from before
+// there was a passphrase is encrypted. The error is ErrNoToken when there is no
+// file, else a *FileError.
+func (s *FileStore) Load(ctx context.Context) (t Token, err error) {
+	err = s.do(ctx, func() error {
+		t, err = s.load()
+		switch {
+		case err != nil || s.passphrase == "" || s.readOnly:
+		case s.plain:
+			t, err = s.encryptPlain(ctx)
+		default:
+			s.noteEncryption(ctx)
+		}
+		return err
+	})
+	return t, err
+}
+
+// encryptPlain puts an encrypted file in the place of a plain one.
+func (s *FileStore) encryptPlain(ctx context.Context) (Token, error) {
 	unlock, err := s.lock(ctx)
 	if err != nil {
 		return Token{}, err
 	}
 	defer unlock()
-	if t, err = s.load(); err != nil || !s.plain { // somebody else was faster
+	t, err := s.load()
+	if err != nil || !s.plain { // somebody else was faster
 		return t, err
 	}
-	if err := s.write(t); err != nil {
+	data, err := encodeToken(t, s.passphrase)
+	if err == nil {
+		err = s.write(data)
+	}
+	if err != nil {
 		return Token{}, fmt.Errorf("encrypting what was stored before token.passphrase was set: %w", err)
 	}
 	s.log.Warn("the LinkedIn tokens were stored without encryption and are encrypted from here on; "+
@@ -142,37 +211,37 @@ func (s *FileStore) load() (Token, error) {
 	f, err := openRegular(s.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		s.info, s.token, s.settled = nil, Token{}, true
-		return Token{}, fmt.Errorf("token file %s: %w", s.path, ErrNoToken)
+		return Token{}, ErrNoToken
 	}
 	if err != nil {
-		return Token{}, s.fileError(err)
+		return Token{}, err
 	}
 	defer func() { _ = f.Close() }() // only read from
 	info, err := f.Stat()
-	if err != nil {
-		return Token{}, s.fileError(err)
+	if err == nil {
+		err = private(info)
 	}
-	if err := private(info); err != nil {
-		return Token{}, s.fileError(err)
+	if err != nil {
+		return Token{}, err
 	}
 	if s.info != nil && os.SameFile(s.info, info) && s.info.ModTime().Equal(info.ModTime()) && s.info.Size() == info.Size() {
 		return s.token, nil
 	}
 	data, err := io.ReadAll(io.LimitReader(f, encodedLimit+1))
 	if err != nil {
-		return Token{}, s.fileError(err)
+		return Token{}, err
 	}
-	t, err := s.open(data)
+	t, err := s.decode(data)
 	if err != nil {
-		return Token{}, s.fileError(err)
+		return Token{}, err
 	}
 	s.info, s.token, s.plain, s.settled = info, t, !isEncrypted(data), true
 	return t, nil
 }
 
-// open reads what stands in the file. With a passphrase a plain token is taken
-// only when this process finds it there at first, and none was ever kept encrypted.
-func (s *FileStore) open(data []byte) (Token, error) {
+// decode reads the content of the file. With a passphrase it accepts a plain token
+// only when this process finds it there at first and none was ever encrypted.
+func (s *FileStore) decode(data []byte) (Token, error) {
 	passphrase := s.passphrase
 	if passphrase != "" && !isEncrypted(data) && !s.settled && !markedEncrypted(realPath(s.path)+lockSuffix) {
 		passphrase = ""
@@ -185,17 +254,15 @@ func (s *FileStore) open(data []byte) (Token, error) {
 	return t, err
 }
 
-// noteEncryption has the lock file say that tokens are kept encrypted. Where that
+// noteEncryption has the lock file say that tokens were encrypted. Where that
 // cannot be written, this process alone remembers it.
 func (s *FileStore) noteEncryption(ctx context.Context) {
-	if s.marked {
+	path := realPath(s.path) + lockSuffix
+	if s.marked || markedEncrypted(path) {
+		s.marked = true
 		return
 	}
 	s.marked = true
-	path := realPath(s.path) + lockSuffix
-	if markedEncrypted(path) {
-		return
-	}
 	unlock, err := s.lock(ctx)
 	if err == nil {
 		err = markEncrypted(path)
@@ -207,7 +274,7 @@ func (s *FileStore) noteEncryption(ctx context.Context) {
 }
 
 // Reserve takes the lock, puts a copy of the file in its place as a Save would, and
-// makes the next one that will be put there.
+// makes the file that the Save will put there.
 func (s *FileStore) Reserve(ctx context.Context) (release func(), err error) {
 	return s.reserve(ctx, true)
 }
@@ -215,40 +282,39 @@ func (s *FileStore) Reserve(ctx context.Context) (release func(), err error) {
 func (s *FileStore) reserve(ctx context.Context, rehearse bool) (release func(), err error) {
 	unlock, err := s.takeLock(ctx)
 	if err != nil {
-		return nil, err
-	}
-	if err := s.turn.Acquire(ctx, 1); err != nil {
-		unlock()
 		return nil, s.fileError(err)
 	}
-	defer s.turn.Release(1)
 	path := realPath(s.path)
 	temp := path + tempSuffix
-	err = makeRoom(temp)
-	if err == nil && rehearse {
-		if err = copyInPlace(path); err == nil {
-			err = makeRoom(temp)
+	err = s.do(ctx, func() error {
+		err := makeRoom(temp)
+		if err == nil && rehearse {
+			if err = copyInPlace(path); err == nil {
+				err = makeRoom(temp)
+			}
 		}
-	}
+		s.reserved = err == nil
+		return err
+	})
 	if err != nil {
 		unlock()
-		return nil, s.fileError(err)
+		return nil, err
 	}
-	s.reserved = true
 	return func() {
-		_ = s.turn.Acquire(context.WithoutCancel(ctx), 1) // which fails for an ended context alone
-		defer s.turn.Release(1)
-		s.reserved = false
-		if err := removeFile(temp); err != nil {
-			s.log.Debug("removing what was made for a token", zap.Error(err)) // the next one is put in its place
-		}
-		unlock()
+		_ = s.do(context.WithoutCancel(ctx), func() error {
+			s.reserved = false
+			if err := removeFile(temp); err != nil {
+				s.log.Debug("removing the file that was made for a token", zap.Error(err)) // the next one replaces it
+			}
+			unlock()
+			return nil
+		})
 	}, nil
 }
 
-// Try finds out whether a Save would work: the first time by all of it, with what is
-// there already, then by all but the last step, which would be news to everybody who
-// looks at the file.
+// Try finds out whether a Save would work. The first time it does all of it, with
+// the content that is there already. Later it leaves out the last step, which would
+// be news to everybody who watches the file.
 func (s *FileStore) Try(ctx context.Context) error {
 	release, err := s.reserve(ctx, !s.rehearsed.Load())
 	if err == nil {
@@ -262,71 +328,61 @@ func (s *FileStore) Try(ctx context.Context) error {
 // it returns nil the token survives a crash of the machine. A file that cannot
 // be read is never overwritten.
 func (s *FileStore) Save(ctx context.Context, t Token) error {
-	if err := s.turn.Acquire(ctx, 1); err != nil {
-		return s.fileError(err)
-	}
-	defer s.turn.Release(1)
-	unlock, err := s.lock(ctx)
-	if err != nil {
-		return err
-	}
-	defer unlock()
-	held, err := s.load()
-	if err != nil && !errors.Is(err, ErrNoToken) {
-		return err
-	}
-	if !t.Supersedes(held) {
-		return fmt.Errorf("token file %s: %w", s.path, ErrSuperseded)
-	}
-	return s.write(t)
-}
-
-// write replaces the file. The lock is held.
-func (s *FileStore) write(t Token) error {
 	data, err := encodeToken(t, s.passphrase)
 	if err != nil {
 		return err
 	}
+	return s.do(ctx, func() error {
+		unlock, err := s.lock(ctx)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		held, err := s.load()
+		switch {
+		case err != nil && !errors.Is(err, ErrNoToken):
+			return err
+		case !t.Supersedes(held):
+			return ErrSuperseded
+		}
+		return s.write(data)
+	})
+}
+
+// write replaces the file. The lock is held.
+func (s *FileStore) write(data []byte) error {
 	path := realPath(s.path)
 	if s.passphrase != "" && !markedEncrypted(path+lockSuffix) {
 		if err := markEncrypted(path + lockSuffix); err != nil {
-			return s.fileError(err)
+			return err
 		}
 	}
-	if err := replaceFile(path, data, s.reserved); err != nil {
-		return s.fileError(err)
-	}
-	return nil
+	return replaceFile(path, data, s.reserved)
 }
 
-// Delete removes the file, readable or not, and what a crash has left beside it;
-// a pipe, a device or a directory is no token and stays.
+// Delete removes the file, readable or not, and what a crash has left beside it. A
+// pipe, a device or a directory is no token and stays.
 func (s *FileStore) Delete(ctx context.Context) error {
-	if err := s.turn.Acquire(ctx, 1); err != nil {
-		return s.fileError(err)
-	}
-	defer s.turn.Release(1)
-	if path := realPath(s.path); missing(path) && missing(path+tempSuffix) {
-		return fmt.Errorf("token file %s: %w", s.path, ErrNoToken)
-	}
-	unlock, err := s.lock(ctx)
-	if err != nil {
+	return s.do(ctx, func() error {
+		if path := realPath(s.path); missing(path) && missing(path+tempSuffix) {
+			return ErrNoToken
+		}
+		unlock, err := s.lock(ctx)
+		if err != nil {
+			return err
+		}
+		defer unlock()
+		s.info, s.token, s.marked = nil, Token{}, false
+		path := realPath(s.path)
+		err = errors.Join(removeFile(path), removeFile(path+tempSuffix))
+		if err == nil && runtime.GOOS != "windows" { // which removes no file that is open
+			err = removeFile(path + lockSuffix)
+		}
+		if err == nil {
+			err = syncDir(path)
+		}
 		return err
-	}
-	defer unlock()
-	s.info, s.token, s.marked = nil, Token{}, false
-	path := realPath(s.path)
-	err = errors.Join(removeFile(path), removeFile(path+tempSuffix))
-	if err == nil && runtime.GOOS != "windows" { // which removes no file that is open
-		err = removeFile(path + lockSuffix)
-	}
-	if err == nil {
-		err = syncDir(path)
-	}
-	if err != nil {
-		return s.fileError(err)
-	}
-	return nil
+	})
 }
 
 // lock waits for the lock between processes, unless this process holds it for a
@@ -338,49 +394,17 @@ func (s *FileStore) lock(ctx context.Context) (unlock func(), err error) {
 	return s.takeLock(ctx)
 }
 
-// takeLock takes the lock of what is or may become a token file: nothing is written
-// beside anything else, nor is that removed.
+// takeLock takes the lock of a path that is a token file or may become one: nothing
+// is written beside anything else, and nothing else is removed.
 func (s *FileStore) takeLock(ctx context.Context) (unlock func(), err error) {
 	if info, err := os.Stat(s.path); err == nil && regular(info) != nil {
-		return nil, s.fileError(regular(info))
+		return nil, regular(info)
 	}
 	ctx, cancel := context.WithTimeout(ctx, lockWait)
 	defer cancel()
 	unlock, err = lockFile(ctx, realPath(s.path)+lockSuffix)
 	if err != nil {
-		return nil, s.fileError(fmt.Errorf("locking it: %w", err))
+		return nil, fmt.Errorf("locking it: %w", err)
 	}
 	return unlock, nil
-}
-
-func (s *FileStore) fileError(err error) error {
-	e := &FileError{Path: s.path, Err: err}
-	const again = "`leadstream auth logout` and log in again"
-	switch {
-	case errors.Is(err, errNotPrivate):
-		e.Remedy = "keep it where files have owners and modes"
-	case errors.Is(err, ErrFileMode):
-		e.Remedy = "run: chmod 600 " + s.path
-	case errors.Is(err, ErrNotAFile):
-		e.Remedy = "set token.file to a file of its own"
-	case errors.Is(err, ErrPassphrase):
-		e.Remedy = "set token.passphrase to the one it was written with, or remove it with " + again
-	case errors.Is(err, ErrPassphraseMissing):
-		e.Remedy = "set token.passphrase, or remove the file with " + again
-	case errors.Is(err, ErrPlain):
-		e.Remedy = "it was not there to be encrypted when this process began, or an encrypted one was kept there before: something else has put it there, perhaps `leadstream auth login` without the passphrase; remove it with " + again
-	case errors.Is(err, ErrNewer):
-		e.Remedy = "run that release, or remove it with " + again
-	case errors.Is(err, ErrCorrupt):
-		e.Remedy = "restore it from a copy, or remove it with " + again
-	case errors.Is(err, fs.ErrPermission), errors.Is(err, syscall.EROFS):
-		e.Remedy = "the file and its directory must be writable by the user that leadstream runs as"
-	case errors.Is(err, fs.ErrNotExist):
-		e.Remedy = "create the directory " + filepath.Dir(s.path) + " or set token.file"
-	case errors.Is(err, syscall.ENOSPC):
-		e.Remedy = "make room on the disk, or set token.file to another place"
-	case errors.Is(err, syscall.EBUSY):
-		e.Remedy = "mount the directory that holds it, not the file alone, so that it can be replaced"
-	}
-	return e
 }

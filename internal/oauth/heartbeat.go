@@ -223,11 +223,6 @@ func (h *Heartbeat) check(parent context.Context) {
 	h.publish(i, by)
 }
 
-// trier is a Store that can try at little cost whether a Save would work.
-type trier interface {
-	Try(ctx context.Context) error
-}
-
 // tryStore finds out whether tokens could be stored, long before it matters, and
 // says so when it changes.
 func (h *Heartbeat) tryStore(ctx context.Context) {

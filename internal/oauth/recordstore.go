@@ -2,9 +2,11 @@ package oauth
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -18,20 +20,20 @@ import (
 // Records is where a RecordStore keeps its records: a log that several machines
 // share and that keeps the newest value of each key, in the order of writing.
 type Records interface {
-	// All gives what is held by key. It is called every few seconds and must be
-	// cheap while nothing comes.
+	// All gives the value of each key. It is called every few seconds and must be
+	// cheap while nothing is written.
 	All(ctx context.Context) (map[string][]byte, error)
 	// Put makes a record durable before it returns nil. After an error it may be
 	// there all the same.
 	Put(ctx context.Context, key string, value []byte) error
 	// Delete removes a record; one that is not there is no error.
 	Delete(ctx context.Context, key string) error
-	// Try writes something that says nothing, as a Put would: after it a Put can
-	// be expected to work.
+	// Try writes a record without meaning, as a Put would. After it a Put can be
+	// expected to work.
 	Try(ctx context.Context) error
 }
 
-// RecordError is a stored pair of tokens that cannot be used as it is; its cause
+// RecordError is a stored pair of tokens that cannot be used as it is. Its cause
 // is one of decodeToken's errors or ErrForeign.
 type RecordError struct {
 	Key string // of the record
@@ -45,7 +47,7 @@ func (e *RecordError) Error() string {
 
 // Todo is what to do about it, read by fault.TodoOf.
 func (e *RecordError) Todo() string {
-	const remove = "remove it with `leadstream auth logout` and log in again"
+	const remove = "remove it with " + logInAgain
 	switch {
 	case errors.Is(e.Err, ErrPassphrase), errors.Is(e.Err, ErrPassphraseMissing):
 		return "give all processes the same token.passphrase, or " + remove
@@ -75,24 +77,25 @@ func (e *RemovedError) Error() string {
 // Is makes errors.Is true for ErrNoToken.
 func (e *RemovedError) Is(target error) bool { return target == ErrNoToken }
 
-// RecordStore keeps the token in Records, always encrypted. Nothing is ever
-// written over, but by the same pair with what came of renewing it: each pair has a
-// record of its own, whose key tells its age, and whoever reads takes the newest by
-// Token.Supersedes. So the late renewal of an
-// older consent, however late it is written, neither replaces a newer consent
-// nor brings back one that was removed.
+// RecordStore keeps the token in Records, always encrypted. Each pair has a record
+// of its own, whose key tells its age, and readers take the newest by
+// Token.Supersedes. A record is never overwritten, except by the same pair with
+// LinkedIn's refusal to renew it. So the late renewal of an older consent, however
+// late it is written, neither replaces a newer consent nor restores one that was
+// removed.
 //
 //	<authorized at>/<obtained at>   a pair, encrypted
 //	removed/<authorized at>         consents until then were removed; no value
 //
-// What this store cannot have written itself (not encrypted, damaged, another pair
-// than its key names, of another installation) is passed over and told: whoever
-// can write to the log must not have the account changed. What was encrypted with another
-// passphrase may be the consent of a process with other settings, and stops everything.
+// A record that this store cannot have written is ignored and reported: one that is
+// not encrypted, is damaged, holds another pair than its key names, or belongs to
+// another installation. So write access to the log is not enough to change the
+// account. A pair that is encrypted with another passphrase may be the consent of a
+// process with other settings, and stops everything.
 //
-// A record that another one makes superfluous is deleted only after that one is
-// durable. So a pair that was seen here and is missing without either was lost
-// together with its log (a topic that was deleted), and is written again.
+// A superfluous record is deleted only after the record that replaces it is durable.
+// So a pair that was seen here and is missing without a successor was lost together
+// with its log (a topic that was deleted), and is written again.
 type RecordStore struct {
 	records                  Records
 	passphrase, installation string
@@ -100,15 +103,14 @@ type RecordStore struct {
 	readOnly                 bool // Load changes nothing
 	log                      *zap.Logger
 
-	turn    *semaphore.Weighted      // of one caller at a time; guards what follows
-	token   Token                    // as last read or written; zero once it was removed or replaced
-	encoded []byte                   // what token was read from
-	opened  opened                   // the record that was decrypted last
-	ignored map[string]ignoredRecord // records that are passed over, by key
+	turn    *semaphore.Weighted       // one caller at a time has it; it guards what follows
+	token   Token                     // as last read or written; zero once it was removed or replaced
+	decoded decoded                   // the record that was decrypted last
+	ignored map[string]*ignoredRecord // by key
 }
 
-// opened is a record with what it holds.
-type opened struct {
+// decoded is a record with what it holds.
+type decoded struct {
 	key   string
 	value []byte
 	token Token
@@ -127,14 +129,21 @@ func NewRecordStore(records Records, passphrase string, log *zap.Logger) *Record
 	if log == nil {
 		log = zap.NewNop()
 	}
-	return &RecordStore{records: records, passphrase: passphrase, cost: workFactor, log: log, turn: semaphore.NewWeighted(1)}
+	return &RecordStore{
+		records: records, passphrase: passphrase, cost: workFactor, log: log,
+		turn: semaphore.NewWeighted(1), ignored: map[string]*ignoredRecord{},
+	}
 }
 
-// For has the store pass over the consents of other installations. It gives s.
+// For has the store ignore the consents of other installations. It gives s.
 func (s *RecordStore) For(installation string) *RecordStore {
 	s.installation = installation
 	return s
 }
+
+func (s *RecordStore) setReadOnly() { s.readOnly = true }
+
+func (s *RecordStore) saveWouldFail() error { return nil } // only writing a record tells
 
 const removedPrefix = "removed/"
 
@@ -142,44 +151,7 @@ func pairKey(t Token) string {
 	return lead.FormatTime(t.AuthorizedAt) + "/" + lead.FormatTime(t.ObtainedAt)
 }
 
-// snapshot is what the records hold.
-type snapshot struct {
-	values  map[string][]byte
-	newest  Token     // as much of it as its key tells; zero when there is none
-	pairs   []string  // keys of all pairs
-	markers []string  // keys of what says that consents were removed
-	removed time.Time // consents until then were removed
-}
-
-// collect sorts the records. Keys of another form belong to a later release;
-// the pairs in passed count for nothing, but can be removed.
-func collect(values map[string][]byte, passed map[string]ignoredRecord) snapshot {
-	s := snapshot{values: values}
-	var pairs []Token
-	for key := range values {
-		if rest, ok := strings.CutPrefix(key, removedPrefix); ok {
-			if at, err := time.Parse(lead.TimeLayout, rest); err == nil {
-				s.markers = append(s.markers, key)
-				s.removed = later(s.removed, at)
-			}
-			continue
-		}
-		if t, ok := parsePair(key); ok {
-			s.pairs = append(s.pairs, key)
-			if _, pass := passed[key]; !pass {
-				pairs = append(pairs, t)
-			}
-		}
-	}
-	for _, t := range pairs {
-		if t.AuthorizedAt.After(s.removed) && (s.newest.IsZero() || t.Supersedes(s.newest)) {
-			s.newest = t
-		}
-	}
-	return s
-}
-
-// parsePair reads what pairKey made. The key takes the place of the secret.
+// parsePair reads what pairKey made. The key stands for the secret.
 func parsePair(key string) (Token, bool) {
 	authorized, obtained, ok := strings.Cut(key, "/")
 	at, err := time.Parse(lead.TimeLayout, authorized)
@@ -187,55 +159,66 @@ func parsePair(key string) (Token, bool) {
 	return Token{Access: key, AuthorizedAt: at, ObtainedAt: got}, ok && err == nil && err2 == nil
 }
 
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
+// snapshot is what the records hold.
+type snapshot struct {
+	values  map[string][]byte
+	pairs   []string  // keys of all pairs, the newest first
+	markers []string  // keys of what says that consents were removed
+	removed time.Time // consents until then were removed
+	newest  Token     // that counts, as much of it as its key tells; zero when there is none
 }
 
-// Load gives the newest pair; it decrypts only one that it has not seen. The
-// error is ErrNoToken when there is none, a *RecordError, or one of Records.
-func (s *RecordStore) Load(ctx context.Context) (Token, error) {
+// collect sorts the records. Keys of another form belong to a later release.
+// Ignored pairs do not count, but can be removed.
+func collect(values map[string][]byte, ignored map[string]*ignoredRecord) snapshot {
+	s := snapshot{values: values}
+	var pairs []Token
+	for key := range values {
+		if t, ok := parsePair(key); ok {
+			pairs = append(pairs, t)
+		} else if rest, ok := strings.CutPrefix(key, removedPrefix); ok {
+			if at, err := time.Parse(lead.TimeLayout, rest); err == nil {
+				s.markers = append(s.markers, key)
+				if at.After(s.removed) {
+					s.removed = at
+				}
+			}
+		}
+	}
+	slices.SortFunc(pairs, func(a, b Token) int {
+		return cmp.Or(b.AuthorizedAt.Compare(a.AuthorizedAt), b.ObtainedAt.Compare(a.ObtainedAt))
+	})
+	for _, t := range pairs {
+		s.pairs = append(s.pairs, t.Access)
+		if s.newest.IsZero() && ignored[t.Access] == nil && t.AuthorizedAt.After(s.removed) {
+			s.newest = t
+		}
+	}
+	return s
+}
+
+// do runs fn when it is the caller's turn, with what the records hold.
+func (s *RecordStore) do(ctx context.Context, fn func(snapshot) error) error {
 	if err := s.turn.Acquire(ctx, 1); err != nil {
-		return Token{}, waiting(err)
+		return fmt.Errorf("waiting for the stored tokens: %w", err)
 	}
 	defer s.turn.Release(1)
 	have, err := s.look(ctx)
 	if err != nil {
-		return Token{}, err
+		return err
 	}
-	if s.lost(have) && !s.readOnly {
-		if err := s.write(ctx, s.token, have); err != nil {
-			return Token{}, fmt.Errorf("writing the tokens again, which are gone from where they were kept: %w", err)
-		}
-		s.log.Warn("the record of the LinkedIn tokens was gone and is written again", zap.Object("token", s.token),
-			zap.String("todo", "nothing; to remove the tokens use `leadstream auth logout`"))
-		return s.token, nil
-	}
-	switch {
-	case !have.newest.IsZero():
-		return s.open(have)
-	case !have.removed.IsZero():
-		return Token{}, &RemovedError{AuthorizedAt: have.removed}
-	case len(s.ignored) > 0:
-		return Token{}, s.mostRecent(have)
-	}
-	return Token{}, ErrNoToken
+	return fn(have)
 }
 
-// waiting is why the turn of a caller did not come.
-func waiting(err error) error { return fmt.Errorf("waiting for the stored tokens: %w", err) }
-
-// look reads the records. A pair in memory that was removed or replaced is not
-// to be missed later, when the record that says so may be gone in its turn.
+// look reads the records. It forgets a pair in memory that was removed or replaced:
+// later the record that says so may be gone as well, and the pair is not missing then.
 func (s *RecordStore) look(ctx context.Context) (snapshot, error) {
 	values, err := s.records.All(ctx)
 	if err != nil {
 		return snapshot{}, err
 	}
-	for key, passed := range s.ignored {
-		if value, there := values[key]; !there || !bytes.Equal(value, passed.value) {
+	for key, r := range s.ignored {
+		if value, there := values[key]; !there || !bytes.Equal(value, r.value) {
 			delete(s.ignored, key)
 		}
 	}
@@ -244,40 +227,26 @@ func (s *RecordStore) look(ctx context.Context) (snapshot, error) {
 		have = collect(values, s.ignored)
 	}
 	if !s.token.AuthorizedAt.After(have.removed) || !have.newest.IsZero() && !s.token.Supersedes(have.newest) {
-		s.token, s.encoded = Token{}, nil
+		s.token = Token{}
 	}
 	return have, nil
 }
 
-// ignoreNewest reports whether the newest pair is none that this store can have
-// written, and says so once. It is passed over from then on.
+// ignoreNewest reports whether this store cannot have written the newest pair, and
+// logs it once. The pair is ignored from then on.
 func (s *RecordStore) ignoreNewest(have snapshot) bool {
 	if have.newest.IsZero() {
 		return false
 	}
 	key := have.newest.Access
-	_, err := s.read(key, have.values[key])
+	_, err := s.decode(key, have.values[key])
 	if err == nil || errors.Is(err, ErrPassphrase) || errors.Is(err, ErrPassphraseMissing) || errors.Is(err, ErrNewer) {
 		return false
 	}
 	bad := &RecordError{Key: key, Err: err}
-	if s.ignored == nil {
-		s.ignored = map[string]ignoredRecord{}
-	}
-	s.ignored[key] = ignoredRecord{have.values[key], bad}
+	s.ignored[key] = &ignoredRecord{have.values[key], bad}
 	s.log.Error("a record of LinkedIn tokens that this installation did not write is passed over", zap.Error(bad), zap.String("todo", bad.Todo()))
 	return true
-}
-
-// mostRecent is why the newest of the records that are passed over is.
-func (s *RecordStore) mostRecent(have snapshot) error {
-	var newest Token
-	for _, key := range have.pairs {
-		if t, _ := parsePair(key); newest.IsZero() || t.Supersedes(newest) {
-			newest = t
-		}
-	}
-	return s.ignored[newest.Access].err
 }
 
 // lost reports that the pair in memory should be there and is not.
@@ -285,31 +254,17 @@ func (s *RecordStore) lost(have snapshot) bool {
 	return !s.token.IsZero() && (have.newest.IsZero() || pairKey(s.token) != have.newest.Access)
 }
 
-// open gives the newest pair.
-func (s *RecordStore) open(have snapshot) (Token, error) {
-	key := have.newest.Access
-	t, err := s.read(key, have.values[key])
-	if err != nil {
-		return Token{}, &RecordError{Key: key, Err: err}
-	}
-	s.token, s.encoded = t, have.values[key]
-	return t, nil
-}
-
-// read decrypts a record, unless it is the one that was decrypted last.
-func (s *RecordStore) read(key string, value []byte) (Token, error) {
-	if !s.token.IsZero() && pairKey(s.token) == key && bytes.Equal(value, s.encoded) {
-		return s.token, nil
-	}
-	if s.opened.key != key || !bytes.Equal(value, s.opened.value) {
+// decode decrypts a record, unless it is the one that was decrypted last.
+func (s *RecordStore) decode(key string, value []byte) (Token, error) {
+	if s.decoded.key != key || !bytes.Equal(value, s.decoded.value) {
 		t, err := s.decrypt(key, value)
-		s.opened = opened{key, value, t, err}
+		s.decoded = decoded{key, value, t, err}
 	}
-	return s.opened.token, s.opened.err
+	return s.decoded.token, s.decoded.err
 }
 
 func (s *RecordStore) decrypt(key string, value []byte) (Token, error) {
-	if !isEncrypted(value) { // which this store never writes
+	if !isEncrypted(value) { // this store never writes such a record
 		if _, err := parse(value); err != nil {
 			return Token{}, err
 		}
@@ -328,6 +283,44 @@ func (s *RecordStore) decrypt(key string, value []byte) (Token, error) {
 	return t, nil
 }
 
+// Load gives the newest pair and decrypts it only once. The error is ErrNoToken
+// when there is none, a *RecordError, or one of Records.
+func (s *RecordStore) Load(ctx context.Context) (t Token, err error) {
+	err = s.do(ctx, func(have snapshot) error {
+		t, err = s.load(ctx, have)
+		return err
+	})
+	return t, err
+}
+
+func (s *RecordStore) load(ctx context.Context, have snapshot) (Token, error) {
+	if s.lost(have) && !s.readOnly {
+		if err := s.write(ctx, s.token, have); err != nil {
+			return Token{}, fmt.Errorf("writing the tokens again, which are gone from where they were kept: %w", err)
+		}
+		s.log.Warn("the record of the LinkedIn tokens was gone and is written again", zap.Object("token", s.token),
+			zap.String("todo", "nothing; to remove the tokens use `leadstream auth logout`"))
+		return s.token, nil
+	}
+	switch key := have.newest.Access; {
+	case !have.newest.IsZero():
+		t, err := s.decode(key, have.values[key])
+		if err != nil {
+			return Token{}, &RecordError{Key: key, Err: err}
+		}
+		s.token = t
+		return t, nil
+	case !have.removed.IsZero():
+		return Token{}, &RemovedError{AuthorizedAt: have.removed}
+	}
+	for _, key := range have.pairs {
+		if r := s.ignored[key]; r != nil {
+			return Token{}, r.err
+		}
+	}
+	return Token{}, ErrNoToken
+}
+
 // Reserve tries whether a record can be written.
 func (s *RecordStore) Reserve(ctx context.Context) (release func(), err error) {
 	ctx, cancel := context.WithTimeout(ctx, lockWait)
@@ -338,25 +331,19 @@ func (s *RecordStore) Reserve(ctx context.Context) (release func(), err error) {
 	return func() {}, nil
 }
 
-// Save adds a record of t, unless what is held is newer or the consent of t was
+// Save adds a record of t, unless the pair held is newer or the consent of t was
 // removed (ErrSuperseded).
 func (s *RecordStore) Save(ctx context.Context, t Token) error {
-	if err := s.turn.Acquire(ctx, 1); err != nil {
-		return waiting(err)
-	}
-	defer s.turn.Release(1)
-	have, err := s.look(ctx)
-	if err != nil {
-		return err
-	}
-	held := have.newest
-	if s.lost(have) {
-		held = s.token
-	}
-	if !t.AuthorizedAt.After(have.removed) || !t.Supersedes(held) {
-		return ErrSuperseded
-	}
-	return s.write(ctx, t, have)
+	return s.do(ctx, func(have snapshot) error {
+		held := have.newest
+		if s.lost(have) {
+			held = s.token
+		}
+		if !t.AuthorizedAt.After(have.removed) || !t.Supersedes(held) {
+			return ErrSuperseded
+		}
+		return s.write(ctx, t, have)
+	})
 }
 
 // write adds a record of t and removes those that it makes superfluous.
@@ -364,19 +351,18 @@ func (s *RecordStore) write(ctx context.Context, t Token, have snapshot) error {
 	if s.passphrase == "" {
 		return fmt.Errorf("encrypting the tokens: %w", ErrPassphraseMissing)
 	}
-	encoded, err := encode(t, s.passphrase, s.cost)
+	value, err := encode(t, s.passphrase, s.cost)
 	if err != nil {
 		return err
 	}
 	key := pairKey(t)
-	if err := s.records.Put(ctx, key, encoded); err != nil {
+	if err := s.records.Put(ctx, key, value); err != nil {
 		return err
 	}
-	s.token, s.encoded = t, encoded
+	s.token, s.decoded = t, decoded{key: key, value: value, token: t}
 	var superfluous []string
 	for _, other := range have.pairs {
-		_, passed := s.ignored[other]
-		if p, _ := parsePair(other); other != key && (passed || t.Supersedes(p)) {
+		if p, _ := parsePair(other); other != key && (s.ignored[other] != nil || t.Supersedes(p)) {
 			superfluous = append(superfluous, other)
 		}
 	}
@@ -384,8 +370,8 @@ func (s *RecordStore) write(ctx context.Context, t Token, have snapshot) error {
 	return nil
 }
 
-// clear removes records that say nothing any more. One that stays is passed
-// over by whoever reads, and removed with the next pair.
+// clear removes superfluous records. Readers pass over one that stays, and it is
+// removed with the next pair.
 func (s *RecordStore) clear(ctx context.Context, keys []string) {
 	for _, key := range keys {
 		if err := s.records.Delete(ctx, key); err != nil {
@@ -396,30 +382,24 @@ func (s *RecordStore) clear(ctx context.Context, keys []string) {
 }
 
 // Delete removes every pair, readable or not, and notes until when consents are
-// removed, so that a renewal that is under way cannot bring one back.
+// removed, so that a renewal that is under way cannot restore one.
 func (s *RecordStore) Delete(ctx context.Context) error {
-	if err := s.turn.Acquire(ctx, 1); err != nil {
-		return waiting(err)
-	}
-	defer s.turn.Release(1)
-	have, err := s.look(ctx)
-	if err != nil {
-		return err
-	}
-	newest := have.newest
-	if s.lost(have) { // and so do others miss it, who would write it again
-		newest = s.token
-	}
-	if newest.IsZero() && len(s.ignored) == 0 {
-		return ErrNoToken
-	}
-	if !newest.IsZero() { // what was passed over needs no marker, and its date may be any
-		marker := removedPrefix + lead.FormatTime(newest.AuthorizedAt)
-		if err := s.records.Put(ctx, marker, nil); err != nil {
-			return err
+	return s.do(ctx, func(have snapshot) error {
+		newest := have.newest
+		if s.lost(have) { // others miss it as well and would write it again
+			newest = s.token
 		}
-	}
-	s.token, s.encoded = Token{}, nil
-	s.clear(ctx, append(have.pairs, have.markers...))
-	return nil
+		if newest.IsZero() && len(s.ignored) == 0 {
+			return ErrNoToken
+		}
+		if !newest.IsZero() { // an ignored pair needs no marker, and its date means nothing
+			marker := removedPrefix + lead.FormatTime(newest.AuthorizedAt)
+			if err := s.records.Put(ctx, marker, nil); err != nil {
+				return err
+			}
+		}
+		s.token = Token{}
+		s.clear(ctx, append(have.pairs, have.markers...))
+		return nil
+	})
 }

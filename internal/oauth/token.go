@@ -12,8 +12,8 @@ import (
 	"go.uber.org/zap/zapcore"
 )
 
-// Token is what LinkedIn gave for one consent. Printing, logging or
-// marshalling it never shows the two secrets; encodeToken is the way to keep them.
+// Token is the pair that LinkedIn gave for one consent. Printing, logging or
+// marshalling it never shows the two secrets; encodeToken keeps them.
 type Token struct {
 	// Access authorizes API calls; opaque, about 500 characters.
 	Access string
@@ -40,12 +40,12 @@ type Token struct {
 	Refused Refusal
 }
 
-// Refusal is LinkedIn's refusal to renew a token, which stands until a renewal
-// works. It is kept with the token, so that other processes know of it.
+// Refusal is LinkedIn's refusal to renew a token. It stands until a renewal works,
+// and is stored with the token, so that other processes know of it.
 type Refusal struct {
-	At     time.Time
-	Reason Reason
-	Detail string // LinkedIn's own word for it, without secrets
+	At     time.Time `json:"at"`
+	Reason Reason    `json:"reason"`
+	Detail string    `json:"detail,omitempty"` // in LinkedIn's words, without secrets
 }
 
 // IsZero reports whether there was none.
@@ -59,7 +59,7 @@ func (t Token) belongsTo(installation string) error {
 	return fmt.Errorf("%w, %q", ErrForeign, t.Installation)
 }
 
-// filled is t with what reading adds to what was stored.
+// filled is t as it is read back from a store.
 func (t Token) filled() Token { return recordOf(t).token() }
 
 // IsZero reports whether there is no token.
@@ -69,11 +69,11 @@ func (t Token) IsZero() bool { return t.Access == "" }
 // consent.
 func (t Token) Renewed() bool { return t.ObtainedAt.After(t.AuthorizedAt) }
 
-// Supersedes is the rule by which every Store decides whether t may take the
-// place of what it holds: the newer consent wins, and within one consent the
-// pair that was obtained later. So the late renewal of an older consent never
-// overwrites a newer one. A renewal never fills an empty store (zero held):
-// the token it renewed was removed meanwhile, on purpose.
+// Supersedes is the rule by which every Store decides whether t may replace the
+// token held. The newer consent wins, and within one consent the pair that was
+// obtained later. So the late renewal of an older consent never overwrites a newer
+// one. A renewal never fills an empty store (zero held): the token that it renewed
+// was removed meanwhile, on purpose.
 func (t Token) Supersedes(held Token) bool {
 	if held.IsZero() {
 		return !t.Renewed()
@@ -84,8 +84,7 @@ func (t Token) Supersedes(held Token) bool {
 	return !t.ObtainedAt.Before(held.ObtainedAt)
 }
 
-// Equal reports whether both are the same pair with the same facts, whatever came
-// of renewing it.
+// Equal reports whether both are the same pair with the same facts, apart from Refused.
 func (t Token) Equal(o Token) bool {
 	return t.Access == o.Access && t.Refresh == o.Refresh &&
 		t.AccessExpiresAt.Equal(o.AccessExpiresAt) && t.RefreshExpiresAt.Equal(o.RefreshExpiresAt) &&
@@ -110,8 +109,7 @@ func (t Token) Format(f fmt.State, _ rune) {
 	_, _ = f.Write([]byte(t.String())) // fmt gives a Formatter no way to report an error
 }
 
-// MarshalJSON gives what String gives: a token in a log or an answer shows
-// nothing.
+// MarshalJSON gives what String gives: a token in a log or an answer shows no secret.
 func (t Token) MarshalJSON() ([]byte, error) { return json.Marshal(t.String()) }
 
 // MarshalLogObject is zap's view of the token: dates and scopes only.
@@ -134,19 +132,31 @@ func stamp(t time.Time) string {
 // concurrent use, within a process and between processes that share them.
 type Store interface {
 	// Load gives the token held, or an error that is ErrNoToken when there is
-	// none; any other error means that nothing is known. It is called every
-	// few seconds and must be cheap while nothing changes.
+	// none. After any other error nothing is known. It is called every few
+	// seconds and must be cheap while nothing changes.
 	Load(ctx context.Context) (Token, error)
-	// Reserve sees to it, as far as that can be known beforehand, that a Save will
-	// work, until release is called: what is asked of LinkedIn in between cannot be
-	// taken back. Where processes take turns, it is this one's until then.
+	// Reserve makes sure, as far as it can, that a Save will work until release is
+	// called: LinkedIn gives each token once. Where processes take turns, it is
+	// this one's turn until then.
 	Reserve(ctx context.Context) (release func(), err error)
-	// Save makes t durable before it returns nil. When t does not supersede
-	// what is held (Token.Supersedes) the error is ErrSuperseded and what is
-	// held stays.
+	// Save makes t durable before it returns nil. When t does not supersede the
+	// token held (Token.Supersedes) the error is ErrSuperseded and nothing changes.
 	Save(ctx context.Context, t Token) error
-	// Delete removes the token for good; ErrNoToken when there was none.
+	// Delete removes the token for good. The error is ErrNoToken when there was none.
 	Delete(ctx context.Context) error
+}
+
+// trier is a Store that can try at little cost whether a Save would work.
+type trier interface {
+	Try(ctx context.Context) error
+}
+
+// readOnlyStore is a Store whose Load corrects how the token is kept, unless it was
+// told not to.
+type readOnlyStore interface {
+	setReadOnly()
+	// saveWouldFail is why a Save would not work, as far as that is known without trying.
+	saveWouldFail() error
 }
 
 var (
@@ -154,15 +164,19 @@ var (
 	ErrNoToken = errors.New("no token is stored")
 	// ErrCannotStore: a Reserve of the store failed.
 	ErrCannotStore = errors.New("what LinkedIn gives could not be stored")
-	// ErrSuperseded: the store holds a newer token, or the consent that the
-	// token belongs to was removed.
+	// ErrSuperseded: the store holds a newer token, or the consent of the token was
+	// removed.
 	ErrSuperseded = errors.New("the store holds a newer token or the consent was removed")
+	// ErrNotRenewed: the access token is of no use any more, and the Session is
+	// read-only (Options.ReadOnly). With a renewal LinkedIn may give another refresh
+	// token; if that is not stored, the connection can be lost.
+	ErrNotRenewed = errors.New("the access token has to be renewed first, and what changes nothing renews none")
 )
 
 // Logout removes the token from the store; a running connector notices within
-// seconds. It gives the token that was removed as far as it could be read,
-// for its dates: LinkedIn goes on honouring it until then, unless the member
-// withdraws the app's permission on LinkedIn. ErrNoToken when there was none.
+// seconds. It gives the token that was removed as far as it could be read, for its
+// dates: LinkedIn accepts it until then, unless the member withdraws the app's
+// permission on LinkedIn. The error is ErrNoToken when there was none.
 func Logout(ctx context.Context, store Store) (Token, error) {
 	held, loadErr := store.Load(ctx)
 	if err := store.Delete(ctx); err != nil {
