@@ -19,13 +19,10 @@ type Introspection struct {
 	Active bool
 	// Status is active, expired or revoked; empty for a token that LinkedIn
 	// does not know or that belongs to another app.
-	Status   string
-	Scopes   []string
-	Scoped   bool   // whether the answer named the scopes
-	AuthType string // 2L, 3L, Enterprise_User
-	ClientID string
-	// The times have a resolution of one second.
-	AuthorizedAt, CreatedAt, ExpiresAt time.Time
+	Status    string
+	Scopes    []string
+	Scoped    bool      // whether the answer named the scopes
+	ExpiresAt time.Time // in whole seconds
 }
 
 // Reason is why an inactive token is of no use.
@@ -46,7 +43,8 @@ func (s *Session) introspect(ctx context.Context, access string) (Introspection,
 	form := url.Values{
 		"client_id": {s.opts.ClientID}, "client_secret": {s.opts.ClientSecret}, "token": {access},
 	}
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, s.introspectURL(), strings.NewReader(form.Encode()))
+	address := strings.TrimSuffix(s.oauth.Endpoint.TokenURL, "/accessToken") + "/introspectToken"
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, address, strings.NewReader(form.Encode()))
 	if err != nil {
 		return Introspection{}, fmt.Errorf("introspecting the token: %w", err)
 	}
@@ -98,14 +96,10 @@ func parseIntrospection(body []byte) (Introspection, bool) {
 	var in Introspection
 	known := read(fields["active"], &in.Active)
 	read(fields["status"], &in.Status)
-	read(fields["auth_type"], &in.AuthType)
-	read(fields["client_id"], &in.ClientID)
 	var scope string
 	if read(fields["scope"], &scope) && scope != "" {
 		in.Scopes, in.Scoped = splitScopes(scope), true
 	}
-	in.AuthorizedAt = seconds(fields["authorized_at"])
-	in.CreatedAt = seconds(fields["created_at"])
 	in.ExpiresAt = seconds(fields["expires_at"])
 	if !known {
 		in.Active = in.Status == "active"

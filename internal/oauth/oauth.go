@@ -182,21 +182,6 @@ func build(o Options) (*Session, error) {
 	}, nil
 }
 
-// quiet marks the context of what a Heartbeat does itself.
-type quiet struct{}
-
-// wake has a Heartbeat look at the connection at once, unless the Heartbeat's own
-// request is what calls for it: it looks at what comes of that in any case.
-func (s *Session) wake(ctx context.Context) {
-	if ctx.Value(quiet{}) != nil {
-		return
-	}
-	select {
-	case s.wakeup <- struct{}{}:
-	default: // it rings already
-	}
-}
-
 // Close waits until no exchange with LinkedIn is under way and saves what could not
 // be saved, so that a renewed token is not lost with the process. It takes CloseTime
 // at most. The Session stays usable.
@@ -214,8 +199,4 @@ func (s *Session) Close() {
 			"if LinkedIn has taken the one before back, a new consent is needed", zap.Error(err),
 			zap.String("todo", "see that the tokens can be stored, then `leadstream auth status`"))
 	}
-}
-
-func (s *Session) introspectURL() string {
-	return strings.TrimSuffix(s.oauth.Endpoint.TokenURL, "/accessToken") + "/introspectToken"
 }

@@ -14,9 +14,9 @@ var warnings = [...]time.Duration{24 * time.Hour, 7 * 24 * time.Hour, soonest}
 
 // reported is what the log was told.
 type reported struct {
-	problem string    // that a person must mend; empty when there is none
+	problem string    // that a person must fix; empty when there is none
 	at      time.Time // when
-	// consent is the one that was used last, and warned the shortest of warnings
+	// consent is the one that was used last, and warned the shortest of the warnings
 	// that was given for it.
 	consent time.Time
 	warned  time.Duration
@@ -37,11 +37,11 @@ func (h *Heartbeat) report() {
 		}
 		return
 	}
-	if h.reported.problem != "" {
+	over, another := h.reported.problem != "", !p.AuthorizedAt.Equal(h.reported.consent)
+	if over {
 		h.log.Info("the connection to LinkedIn works again")
 	}
-	another := !p.AuthorizedAt.Equal(h.reported.consent)
-	if h.opts.Regained != nil && (h.reported.problem != "" || another) {
+	if h.opts.Regained != nil && (over || another) {
 		h.opts.Regained()
 	}
 	h.reported.problem = ""
@@ -84,18 +84,18 @@ func (h *Heartbeat) warn(p Health, now time.Time) {
 	}
 }
 
-// answered says that LinkedIn can be asked about the token again.
-func (h *Heartbeat) answered() {
-	if h.unanswered > 0 {
+// reportAnswer says once that LinkedIn could not be asked about the token, which
+// unchecked says, and once that it can be again. While it cannot, it is asked soon.
+func (h *Heartbeat) reportAnswer(unchecked error) {
+	switch {
+	case unchecked == nil && h.unanswered > 0:
 		h.log.Info("LinkedIn can be asked about the token again", zap.Int("attempts", h.unanswered+1))
+	case unchecked != nil && h.unanswered == 0:
+		h.log.Warn("LinkedIn could not be asked about the token; what was known of it stands", zap.Error(unchecked), todoField("nothing: it is asked again"))
 	}
-	h.unanswered = 0
-}
-
-// retry has LinkedIn asked again soon, and says once that it does not answer.
-func (h *Heartbeat) retry(cause error) {
-	if h.unanswered == 0 {
-		h.log.Warn("LinkedIn could not be asked about the token; what was known of it stands", zap.Error(cause), todoField("nothing: it is asked again"))
+	if unchecked == nil {
+		h.unanswered = 0
+		return
 	}
 	h.sooner(retryFirst << min(h.unanswered, 10))
 	h.unanswered++

@@ -176,7 +176,7 @@ func (t *transport) send(req *http.Request, token Token, body io.ReadCloser) (*h
 	out.Body = body
 	out.Header.Set("Authorization", "Bearer "+token.Access)
 	resp, err := t.base.RoundTrip(out)
-	if err == nil && accepted(resp.StatusCode) && out.Context().Value(quiet{}) == nil { // one request of the heartbeat is too little to tell
+	if err == nil && accepted(resp.StatusCode) && out.Context().Value(byHeartbeat{}) == nil { // one request of the heartbeat is too little to tell
 		t.session.apply(apiAccepted{})
 	}
 	return resp, err
