@@ -67,7 +67,7 @@ func (c *webConsent) AuthorizeURL(ctx context.Context, browserBinding string) (s
 	if err := c.session.Ready(ctx); err != nil {
 		return "", cannotStore(err)
 	}
-	return c.session.AuthorizeURLFor(browserBinding), nil
+	return c.session.AuthorizeURL(browserBinding), nil
 }
 
 // cannotStore says to a person why no consent is begun, or finished.
@@ -81,7 +81,7 @@ func cannotStore(err error) error {
 
 // Callback implements web.Consent.
 func (c *webConsent) Callback(ctx context.Context, params url.Values, browserBinding string) error {
-	_, err := c.session.CompleteFor(ctx, params, browserBinding)
+	_, err := c.session.Complete(ctx, params, browserBinding)
 	switch needed, refused := errors.AsType[*oauth.ConsentNeededError](err); {
 	case err == nil:
 		c.look(ctx)

@@ -191,7 +191,7 @@ func writeSimulatedToken(ctx context.Context, file string, c *config.Config, d l
 // consentAsMember goes the way of the browser through a consent that LinkedIn
 // gives without asking, and leaves the tokens in the session's store.
 func consentAsMember(ctx context.Context, session *oauth.Session) error {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, session.AuthorizeURL(), nil)
+	request, err := http.NewRequestWithContext(ctx, http.MethodGet, session.AuthorizeURL(""), nil)
 	if err != nil {
 		return fmt.Errorf("asking for consent: %w", err)
 	}
@@ -210,7 +210,7 @@ func consentAsMember(ctx context.Context, session *oauth.Session) error {
 	if err != nil {
 		return fmt.Errorf("LinkedIn answered the request for consent with %s instead of a redirect: %w", answer.Status, err)
 	}
-	if _, err = session.Complete(ctx, target.Query()); err != nil {
+	if _, err = session.Complete(ctx, target.Query(), ""); err != nil {
 		return fmt.Errorf("completing the consent: %w", err)
 	}
 	return nil

@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// Callback is the handler for the path of the redirect URL: it finishes the
-// consent and tells the person how it went, on a plain page without scripts,
-// external assets or any of the request's parameters. A state that is not ours
-// is answered with 401 and changes nothing. done, which may be nil, is called
-// with every other outcome, before the answer is written.
+// Callback is the handler for the path of the redirect URL. It finishes the consent
+// and tells the person the outcome, on a plain page without scripts, external assets
+// or any of the request's parameters. It answers a foreign state with 401 and changes
+// nothing. It calls done, which may be nil, with every other outcome before it writes
+// the answer.
 func (s *Session) Callback(done func(Token, error)) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
 		if r.Method != http.MethodGet {
@@ -19,7 +19,7 @@ func (s *Session) Callback(done func(Token, error)) http.Handler {
 			writePage(w, http.StatusMethodNotAllowed, "Not here", "This address only takes LinkedIn's answer to a consent.")
 			return
 		}
-		t, err := s.Complete(r.Context(), r.URL.Query())
+		t, err := s.Complete(r.Context(), r.URL.Query(), "")
 		if done != nil && !errors.Is(err, ErrState) {
 			done(t, err)
 		}
@@ -28,7 +28,7 @@ func (s *Session) Callback(done func(Token, error)) http.Handler {
 	})
 }
 
-// outcome puts the result of a consent into words for the browser.
+// outcome is the page for the result of a consent.
 func outcome(err error) (status int, title, text string) {
 	var needed *ConsentNeededError
 	var app *AppRefusedError
@@ -68,5 +68,5 @@ func writePage(w http.ResponseWriter, status int, title, text string) {
 	h.Set("Cache-Control", "no-store")
 	h.Set("X-Content-Type-Options", "nosniff")
 	w.WriteHeader(status)
-	_ = page.Execute(w, struct{ Title, Text string }{title, text}) // the browser has gone away: nothing to do
+	_ = page.Execute(w, struct{ Title, Text string }{title, text}) // the browser has gone away
 }

@@ -20,7 +20,7 @@ func TestACallbackOfAnotherInstallationChangesNothingHere(t *testing.T) {
 		held := here.connect()
 		told := false
 		page := httptest.NewServer(here.Callback(func(Token, error) { told = true }))
-		status, _, body := request(t, "GET", page.URL+"?code="+code+"&state="+url.QueryEscape(stateOf(t, begun.AuthorizeURL())))
+		status, _, body := request(t, "GET", page.URL+"?code="+code+"&state="+url.QueryEscape(stateOf(t, begun.AuthorizeURL(""))))
 		page.Close()
 		if status != http.StatusUnauthorized || !strings.Contains(body, "belongs elsewhere") || !strings.Contains(body, "auth login") {
 			t.Errorf("callback = %d %s", status, body)

@@ -10,32 +10,22 @@ import (
 	"go.uber.org/zap"
 )
 
-// AuthorizeURL is the address of LinkedIn's consent page, with a state of its
-// own that is good for 30 minutes and for one consent, in every process that
-// has the same app secret.
-func (s *Session) AuthorizeURL() string {
-	return s.AuthorizeURLFor("")
-}
-
-// AuthorizeURLFor is AuthorizeURL for one browser: binding is an unguessable
-// text that only it will send along with the callback.
-func (s *Session) AuthorizeURLFor(binding string) string {
+// AuthorizeURL is the address of LinkedIn's consent page. Its state is good for 30
+// minutes and for one consent, in every process of the installation. The binding is
+// an unguessable text that only one browser sends along with the callback; "" binds
+// the state to no browser.
+func (s *Session) AuthorizeURL(binding string) string {
 	return s.oauth.AuthCodeURL(s.states.issue(s.now(), binding))
 }
 
 // Complete finishes a consent from the parameters with which LinkedIn sent the
-// browser to the redirect URL: it checks the state, redeems the code, checks
-// the scopes and stores the token. The error is a *StateError (answer it with
-// 401; nothing has changed), a *ConsentNeededError that says what the member
-// or LinkedIn refused, or one of AccessToken's.
-func (s *Session) Complete(ctx context.Context, callback url.Values) (Token, error) {
-	return s.CompleteFor(ctx, callback, "")
-}
-
-// CompleteFor is Complete for a callback that came with a binding. A state that
-// was issued without one (the login of a command) is good with any.
-func (s *Session) CompleteFor(ctx context.Context, callback url.Values, binding string) (Token, error) {
-	if err := s.states.take(callback.Get("state"), binding, s.now()); err != nil {
+// browser to the redirect URL. It checks the state, redeems the code, checks the
+// scopes and stores the token. A state without a binding (the login of a command) is
+// good with any. The error is a *StateError (answer it with 401; nothing has
+// changed), a *ConsentNeededError that says what the member or LinkedIn refused, or
+// one of AccessToken's.
+func (s *Session) Complete(ctx context.Context, callback url.Values, binding string) (Token, error) {
+	if err := s.states.accept(callback.Get("state"), binding, s.now()); err != nil {
 		return Token{}, err
 	}
 	if code := callback.Get("error"); code != "" {
@@ -60,8 +50,8 @@ func consentError(code, description string) error {
 	return e
 }
 
-// Ready reports what stands in the way of a consent on this side: that what comes
-// of it could not be stored. A person is better told before LinkedIn's page.
+// Ready is why a consent could not be stored, so that a person learns it before they
+// see LinkedIn's page.
 func (s *Session) Ready(ctx context.Context) error {
 	if _, err := s.opts.Store.Load(ctx); err != nil && !errors.Is(err, ErrNoToken) {
 		return fmt.Errorf("reading the stored token before the login: %w", err)
@@ -74,8 +64,8 @@ func (s *Session) Ready(ctx context.Context) error {
 	return nil
 }
 
-// reserve has the store see to it that a token can be kept, before LinkedIn is
-// asked for one: it gives each once.
+// reserve has the store make sure that a token can be saved, before LinkedIn is asked
+// for one: it gives each once.
 func (s *Session) reserve(ctx context.Context) (release func(), err error) {
 	release, err = s.opts.Store.Reserve(ctx)
 	if err != nil {
@@ -85,7 +75,7 @@ func (s *Session) reserve(ctx context.Context) (release func(), err error) {
 	return release, err
 }
 
-// completeCode redeems the code of a consent whose state was taken.
+// completeCode redeems the code of a consent whose state was accepted.
 func (s *Session) completeCode(ctx context.Context, code string) (Token, error) {
 	if code == "" {
 		return Token{}, &ConsentNeededError{Reason: CodeRefused, Detail: "the callback carries no code"}
@@ -95,7 +85,7 @@ func (s *Session) completeCode(ctx context.Context, code string) (Token, error) 
 		return Token{}, err
 	}
 	defer release()
-	// From here on it must not be cut short: a code works once.
+	// A code works once: from here on the caller cannot cut it short.
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), exchangeTime)
 	defer cancel()
 	held, missing := s.opts.Store.Load(ctx)
@@ -103,10 +93,9 @@ func (s *Session) completeCode(ctx context.Context, code string) (Token, error) 
 		return Token{}, fmt.Errorf("reading the stored token before it is replaced: %w", missing)
 	}
 	t, err := s.redeem(ctx, code)
-	var app *AppRefusedError
-	// That the app was refused is told to the person, and concerns no token that is
-	// held: whether LinkedIn takes the app for that, introspection and the renewal say.
-	if errors.As(err, &app) {
+	if errors.As(err, new(*AppRefusedError)) {
+		// The person is told. It says nothing of the token held: whether LinkedIn
+		// accepts the app for that, introspection and the renewal find out.
 		s.wake(ctx)
 	} else {
 		s.answered(ctx, exchangeAnswered{err})
@@ -126,7 +115,7 @@ func (s *Session) completeCode(ctx context.Context, code string) (Token, error) 
 		before = removed.AuthorizedAt
 	}
 	if !t.AuthorizedAt.After(before) {
-		// This consent was just given, whatever the clocks of two machines say.
+		// The consent was given just now, whatever the clocks of two machines say.
 		t.AuthorizedAt = before.Add(time.Millisecond)
 		t.ObtainedAt = t.AuthorizedAt
 	}
@@ -139,8 +128,8 @@ func (s *Session) completeCode(ctx context.Context, code string) (Token, error) 
 	return s.adopt(t).token, nil
 }
 
-// Logout is Logout of this session's store, and this process forgets the token
-// at once.
+// Logout removes the token from this session's store, as Logout does, and this
+// process forgets it at once.
 func (s *Session) Logout(ctx context.Context) (Token, error) {
 	held, err := Logout(ctx, s.opts.Store)
 	if err == nil || errors.Is(err, ErrNoToken) {

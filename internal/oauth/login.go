@@ -96,7 +96,7 @@ type result struct {
 }
 
 func (l *login) run(ctx context.Context, hint string) (Token, error) {
-	address := l.session.AuthorizeURL()
+	address := l.session.AuthorizeURL("")
 	if _, err := fmt.Fprintf(l.Out, "Open this address in a browser and allow the access:\n\n%s\n\n%s\n", address, hint); err != nil {
 		return Token{}, fmt.Errorf("printing the address of the consent page: %w", err)
 	}
@@ -198,7 +198,7 @@ func (l *login) pasted(ctx context.Context, line string) (t Token, done bool, er
 		l.say("This is not the address the browser ended at. Once more:")
 		return Token{}, false, nil
 	default:
-		t, err = l.session.Complete(ctx, values)
+		t, err = l.session.Complete(ctx, values, "")
 	}
 	if errors.Is(err, ErrState) {
 		l.say("%v. Paste the address that the page above led to:", err)

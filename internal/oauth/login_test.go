@@ -106,7 +106,7 @@ func (w *world) startLogin(t *testing.T, o LoginOptions) <-chan outcomeOfLogin {
 
 func TestAuthorizeURLAsksForWhatTheFlowNeeds(t *testing.T) {
 	w := newWorld(t, nil)
-	u, err := url.Parse(w.AuthorizeURL())
+	u, err := url.Parse(w.AuthorizeURL(""))
 	if err != nil || u.Scheme+"://"+u.Host+u.Path != "http://linkedin.test/oauth/v2/authorization" {
 		t.Fatalf("address = %v, %v", u, err)
 	}
@@ -215,7 +215,7 @@ func TestLoginSaysInWordsWhatWasRefused(t *testing.T) {
 func TestLoginWithAWrongSecretNamesTheSetting(t *testing.T) {
 	w := newWorld(t, func(o *Options) { o.ClientSecret = planted + "-wrong" })
 	state := w.states.issue(begin, "")
-	_, err := w.Complete(t.Context(), url.Values{"state": {state}, "code": {code}})
+	_, err := w.Complete(t.Context(), url.Values{"state": {state}, "code": {code}}, "")
 	var app *AppRefusedError
 	if !errors.As(err, &app) || !strings.Contains(err.Error(), "linkedin.client_secret") || fault.KindOf(err) != fault.Pause {
 		t.Fatalf("error = %v", err)
@@ -226,15 +226,15 @@ func TestLoginWithAWrongSecretNamesTheSetting(t *testing.T) {
 func TestCallbackMayReachAnotherProcessButOnlyOnce(t *testing.T) {
 	issuer := newWorld(t, nil)
 	running := newWorld(t, nil) // same app, another process
-	u, err := url.Parse(issuer.AuthorizeURL())
+	u, err := url.Parse(issuer.AuthorizeURL(""))
 	if err != nil {
 		t.Fatal(err)
 	}
 	answer := url.Values{"state": {u.Query().Get("state")}, "code": {code}}
-	if _, err := running.Complete(t.Context(), answer); err != nil {
+	if _, err := running.Complete(t.Context(), answer, ""); err != nil {
 		t.Errorf("the other process: %v", err)
 	}
-	if _, err := running.Complete(t.Context(), answer); !errors.Is(err, ErrState) {
+	if _, err := running.Complete(t.Context(), answer, ""); !errors.Is(err, ErrState) {
 		t.Errorf("the same callback again = %v, want ErrState", err)
 	}
 }
@@ -391,7 +391,7 @@ func TestThePastedAddressIsEnoughAndTheCodeAloneIsNot(t *testing.T) {
 		{"after the code alone", func(s string) string { return code + "\ncode=" + code + "\n?code=" + code + "&state=" + s }, nil},
 		{"after another installation's", func(s string) string {
 			other := newWorld(t, func(o *Options) { o.Installation = "sales" })
-			foreign := stateOf(t, other.AuthorizeURL())
+			foreign := stateOf(t, other.AuthorizeURL(""))
 			return "http://localhost/?code=" + code + "&state=" + url.QueryEscape(foreign) + "\nhttp://localhost/?code=" + code + "&state=" + s
 		}, nil},
 		{"after mistakes", func(s string) string {

@@ -202,7 +202,7 @@ func TestNoConsentIsTakenThatCannotBeStored(t *testing.T) {
 			if err := w.Ready(t.Context()); err == nil || !errors.Is(err, o.cause) {
 				t.Errorf("Ready = %v", err)
 			}
-			if _, err := w.Complete(t.Context(), answer()); err == nil || !errors.Is(err, o.cause) {
+			if _, err := w.Complete(t.Context(), answer(), ""); err == nil || !errors.Is(err, o.cause) {
 				t.Errorf("Complete = %v", err)
 			}
 			if n := w.linkedin.count(tokenPath); n != 0 {
@@ -212,7 +212,7 @@ func TestNoConsentIsTakenThatCannotBeStored(t *testing.T) {
 			if err := w.Ready(t.Context()); err != nil {
 				t.Errorf("Ready afterwards = %v", err)
 			}
-			if got, err := w.Complete(t.Context(), answer()); err != nil || got.Equal(held) {
+			if got, err := w.Complete(t.Context(), answer(), ""); err != nil || got.Equal(held) {
 				t.Errorf("Complete afterwards = %v, %v", got, err)
 			}
 		})
@@ -295,7 +295,7 @@ func TestARecordIsTriedBeforeLinkedInIsAsked(t *testing.T) {
 		if _, err := b.AccessToken(t.Context()); !errors.Is(err, refused) || !errors.Is(err, ErrCannotStore) {
 			t.Errorf("AccessToken = %v", err)
 		}
-		if _, err := b.Complete(t.Context(), url.Values{"state": {b.states.issue(b.clock.Now(), "")}, "code": {code}}); !errors.Is(err, refused) {
+		if _, err := b.Complete(t.Context(), url.Values{"state": {b.states.issue(b.clock.Now(), "")}, "code": {code}}, ""); !errors.Is(err, refused) {
 			t.Errorf("Complete = %v", err)
 		}
 		if n := b.linkedin.count(tokenPath); n != 0 {

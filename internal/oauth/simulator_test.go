@@ -411,7 +411,7 @@ func TestFreshTokenLagOfLinkedInIsWaitedOut(t *testing.T) {
 		for range 2 { // after a consent, and after a renewal
 			if s.remember(t).IsZero() {
 				location := redirectOf(t, s)
-				if _, err := s.Complete(t.Context(), location.Query()); err != nil {
+				if _, err := s.Complete(t.Context(), location.Query(), ""); err != nil {
 					t.Fatal(err)
 				}
 			}
@@ -429,7 +429,7 @@ func TestFreshTokenLagOfLinkedInIsWaitedOut(t *testing.T) {
 // redirectOf is where a consent page without a person leads.
 func redirectOf(t *testing.T, s *scene) *url.URL {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.AuthorizeURL(), nil)
+	req, err := http.NewRequestWithContext(t.Context(), http.MethodGet, s.AuthorizeURL(""), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -18,15 +18,15 @@ const (
 	// stateLife is as long as LinkedIn's authorization code lives
 	// (authorization code flow: 30 minutes).
 	stateLife = 30 * time.Minute
-	// stateSkew is how far ahead the clock of the issuing process may be.
+	// stateSkew is how far ahead the clock of the process that issued it may be.
 	stateSkew = 2 * time.Minute
 
-	stateVersion = 3 // 1 and 2 named no installation
+	stateVersion = 3 // 1 and 2 did not name the installation
 	nonceSize    = 16
-	// headSize is the part of fixed length: the version, whether the state is
+	// headSize is the length of the fixed part: the version, whether the state is
 	// bound to a browser, the issue time, the nonce.
 	headSize = 1 + 1 + 8 + nonceSize
-	// minState is a state that names nothing; maxState names as much as fits.
+	// minState is the length of a state with empty names, maxState with the longest.
 	minState = headSize + 2 + sha256.Size
 	maxState = minState + 2*math.MaxUint8
 )
@@ -35,11 +35,11 @@ const (
 var ErrState = errors.New("the state of the callback is not ours")
 
 // StateError says that a callback does not belong to a consent that this
-// installation began: answer it with 401 and change nothing.
+// installation began. Answer it with 401 and change nothing.
 type StateError struct {
-	// Why: malformed, forged, expired, used or begun elsewhere.
+	// Why is malformed, forged, expired, used or begun elsewhere.
 	Why string
-	// BegunFor is the purpose that the state names, when it was begun by another
+	// BegunFor is the purpose in the state when the consent was begun by another
 	// installation, or for another connection, with the same app.
 	BegunFor *Purpose
 }
@@ -49,8 +49,8 @@ func (e *StateError) Error() string {
 	return ErrState.Error() + " (" + e.Why + "): begin the login again"
 }
 
-// Elsewhere says to the person whose consent was begun elsewhere what came of it
-// and how to finish it; "" when it was not.
+// Elsewhere tells the person whose consent was begun elsewhere what happened and how
+// to finish it. It is "" for another error.
 func (e *StateError) Elsewhere() string {
 	if e.BegunFor == nil {
 		return ""
@@ -75,19 +75,18 @@ func (p Purpose) String() string {
 	return fmt.Sprintf("installation %q, connection %q", p.Installation, p.Connection)
 }
 
-// stateSigner makes and checks the `state` of the authorization code flow
-// (RFC 6749 §10.12). A state is signed and says all there is to know of
-// itself, so that a callback may reach another process of the installation:
-// the purpose of the consent, the issue time, a nonce, and their HMAC-SHA256
-// under a key derived from the app's secret. Installations may share the app and
-// the redirect URL; the purpose tells them apart. Each process takes a state
-// once. Safe for concurrent use.
+// stateSigner issues and accepts the `state` of the authorization code flow
+// (RFC 6749 §10.12). A state carries all that is needed to check it, so that a
+// callback may reach another process of the installation: the purpose of the
+// consent, the issue time, a nonce, and their HMAC-SHA256 under a key derived from
+// the app's secret. Installations may share the app and the redirect URL; the purpose
+// tells them apart. Each process accepts a state once. It is safe for concurrent use.
 type stateSigner struct {
 	key     []byte
 	purpose Purpose
 
 	mu   sync.Mutex
-	used map[[nonceSize]byte]time.Time // when it expires; only validly signed ones get here
+	used map[[nonceSize]byte]time.Time // when it expires; only states with a valid signature get here
 }
 
 func newStateSigner(clientID, clientSecret string, purpose Purpose) (*stateSigner, error) {
@@ -102,7 +101,7 @@ func newStateSigner(clientID, clientSecret string, purpose Purpose) (*stateSigne
 }
 
 // issue makes a state: URL-safe, without padding. With a binding, a text that
-// only one browser knows, it is good together with that alone.
+// only one browser knows, it is good only together with that.
 func (s *stateSigner) issue(now time.Time, binding string) string {
 	var nonce [nonceSize]byte
 	_, _ = rand.Read(nonce[:]) // crypto/rand never fails since Go 1.24
@@ -123,30 +122,30 @@ func (s *stateSigner) make(now time.Time, binding string, nonce [nonceSize]byte)
 	return append(raw, s.sign(raw, binding)...)
 }
 
-// sign is the signature of what a state says, and of its binding when it has one.
-func (s *stateSigner) sign(said []byte, binding string) []byte {
+// sign is the signature of a state's content, and of its binding when it has one.
+func (s *stateSigner) sign(content []byte, binding string) []byte {
 	mac := hmac.New(sha256.New, s.key)
-	mac.Write(said)
-	if said[1] != 0 {
+	mac.Write(content)
+	if content[1] != 0 {
 		mac.Write([]byte(binding))
 	}
 	return mac.Sum(nil)
 }
 
-// take accepts a state that was issued under this key, for this purpose, within
-// stateLife, and that this process has not taken before; else the error is a
+// accept accepts a state that was issued under this key, for this purpose, within
+// stateLife, and that this process has not accepted before. Else the error is a
 // *StateError. A bound state is good only with its binding.
-func (s *stateSigner) take(state, binding string, now time.Time) error {
+func (s *stateSigner) accept(state, binding string, now time.Time) error {
 	raw, err := base64.RawURLEncoding.DecodeString(state)
 	if err != nil || len(raw) < minState || len(raw) > maxState || raw[0] != stateVersion ||
-		base64.RawURLEncoding.EncodeToString(raw) != state { // the decoder passes over line breaks and spare bits
+		base64.RawURLEncoding.EncodeToString(raw) != state { // the decoder ignores line breaks and spare bits
 		return &StateError{Why: "malformed"}
 	}
-	said := raw[:len(raw)-sha256.Size]
-	if !hmac.Equal(raw[len(said):], s.sign(said, binding)) { // constant time
+	content := raw[:len(raw)-sha256.Size]
+	if !hmac.Equal(raw[len(content):], s.sign(content, binding)) { // constant time
 		return &StateError{Why: "forged, begun in another browser, or signed with another app secret"}
 	}
-	if purpose := readPurpose(said[headSize:]); purpose != s.purpose {
+	if purpose := readPurpose(content[headSize:]); purpose != s.purpose {
 		return &StateError{Why: fmt.Sprintf("begun for %s, and this is %s", purpose, s.purpose), BegunFor: &purpose}
 	}
 	issued := time.Unix(int64(binary.BigEndian.Uint64(raw[2:10])), 0)
@@ -156,7 +155,7 @@ func (s *stateSigner) take(state, binding string, now time.Time) error {
 	return s.once([nonceSize]byte(raw[10:headSize]), issued.Add(stateLife), now)
 }
 
-// once notes that a state was taken, until it expires.
+// once remembers that a state was accepted, until it expires.
 func (s *stateSigner) once(nonce [nonceSize]byte, expires, now time.Time) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -23,10 +23,10 @@ func TestStateIsTakenOnceByAnyProcessWithTheSecret(t *testing.T) {
 	issuer, other := signer(t, appSecret), signer(t, appSecret)
 	state := issuer.issue(begin, "")
 	for name, s := range map[string]*stateSigner{"issuer": issuer, "other process": other} {
-		if err := s.take(state, "", begin.Add(time.Minute)); err != nil {
+		if err := s.accept(state, "", begin.Add(time.Minute)); err != nil {
 			t.Errorf("%s: %v", name, err)
 		}
-		if err := s.take(state, "", begin.Add(time.Minute)); !errors.Is(err, ErrState) {
+		if err := s.accept(state, "", begin.Add(time.Minute)); !errors.Is(err, ErrState) {
 			t.Errorf("%s took it twice: %v", name, err)
 		}
 	}
@@ -61,14 +61,14 @@ func TestStateIsRefused(t *testing.T) {
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			err := signer(t, appSecret).take(tt.state, "", tt.at)
+			err := signer(t, appSecret).accept(tt.state, "", tt.at)
 			var se *StateError
 			if !errors.As(err, &se) || !strings.HasPrefix(se.Why, tt.why) {
 				t.Errorf("take = %v, want %s", err, tt.why)
 			}
 		})
 	}
-	if err := signer(t, appSecret).take(good, "", begin.Add(stateLife)); err != nil {
+	if err := signer(t, appSecret).accept(good, "", begin.Add(stateLife)); err != nil {
 		t.Errorf("at the end of its life: %v", err)
 	}
 }
@@ -81,7 +81,7 @@ func TestStateWithAnyBitChangedIsRefused(t *testing.T) {
 	}
 	for i := range len(raw) * 8 {
 		raw[i/8] ^= 1 << (i % 8)
-		if s.take(base64.RawURLEncoding.EncodeToString(raw), "", begin) == nil {
+		if s.accept(base64.RawURLEncoding.EncodeToString(raw), "", begin) == nil {
 			t.Errorf("bit %d may be changed", i)
 		}
 		raw[i/8] ^= 1 << (i % 8)
@@ -92,14 +92,14 @@ func TestForgedStatesFillNoMemoryAndUsedOnesAreForgotten(t *testing.T) {
 	s := signer(t, appSecret)
 	forger := signer(t, "other")
 	for range 100 {
-		_ = s.take(forger.issue(begin, ""), "", begin) // refused, as tested above
+		_ = s.accept(forger.issue(begin, ""), "", begin) // refused, as tested above
 	}
 	if len(s.used) != 0 {
 		t.Errorf("%d forged states are remembered", len(s.used))
 	}
 	for i := range 3 {
 		at := begin.Add(time.Duration(i) * 31 * time.Minute)
-		if err := s.take(s.issue(at, ""), "", at); err != nil {
+		if err := s.accept(s.issue(at, ""), "", at); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -120,7 +120,7 @@ func TestAConsentEndsWhereItWasBegunOrNowhere(t *testing.T) {
 			for _, binding := range []string{"", "this browser"} {
 				issuer, taker := signer(t, appSecret), signer(t, appSecret)
 				issuer.purpose, taker.purpose = begun, at
-				err := taker.take(issuer.issue(begin, binding), binding, begin)
+				err := taker.accept(issuer.issue(begin, binding), binding, begin)
 				if begun == at {
 					if err != nil {
 						t.Errorf("%s: %v", begun, err)
@@ -156,7 +156,7 @@ func FuzzState(f *testing.F) {
 	f.Add("")
 	f.Add(strings.ToLower(good))
 	f.Fuzz(func(t *testing.T, state string) {
-		err := signer(t, appSecret).take(state, "", begin)
+		err := signer(t, appSecret).accept(state, "", begin)
 		if (err == nil) != (state == good) {
 			t.Fatalf("take(%q) = %v", state, err)
 		}
@@ -170,14 +170,14 @@ func TestABoundStateIsGoodOnlyInTheBrowserThatBeganIt(t *testing.T) {
 	s := signer(t, appSecret)
 	for _, foreign := range []string{"", "another browser"} {
 		state := s.issue(begin, "this browser")
-		if err := s.take(state, foreign, begin); !errors.Is(err, ErrState) {
+		if err := s.accept(state, foreign, begin); !errors.Is(err, ErrState) {
 			t.Errorf("a bound state with binding %q: %v, want refused", foreign, err)
 		}
-		if err := s.take(state, "this browser", begin); err != nil {
+		if err := s.accept(state, "this browser", begin); err != nil {
 			t.Errorf("a bound state in its browser: %v", err)
 		}
 	}
-	if err := s.take(s.issue(begin, ""), "any browser", begin); err != nil {
+	if err := s.accept(s.issue(begin, ""), "any browser", begin); err != nil {
 		t.Errorf("a state of the command in a browser: %v", err)
 	}
 	bound := s.issue(begin, "this browser")
@@ -186,7 +186,7 @@ func TestABoundStateIsGoodOnlyInTheBrowserThatBeganIt(t *testing.T) {
 		t.Fatal(err)
 	}
 	raw[1] = 0 // pretend that it was never bound
-	if err := s.take(base64.RawURLEncoding.EncodeToString(raw), "", begin); !errors.Is(err, ErrState) {
+	if err := s.accept(base64.RawURLEncoding.EncodeToString(raw), "", begin); !errors.Is(err, ErrState) {
 		t.Errorf("a bound state made unbound: %v, want refused", err)
 	}
 }
