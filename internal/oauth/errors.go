@@ -37,7 +37,7 @@ type ConsentNeededError struct {
 	Reason Reason
 	// Missing are the scopes that were not granted, for ScopesMissing.
 	Missing []string
-	// Detail is LinkedIn's own word for it, without secrets; may be empty.
+	// Detail is LinkedIn's own text, without secrets; may be empty.
 	Detail string
 }
 
@@ -77,8 +77,8 @@ func (e *ConsentNeededError) Is(target error) bool {
 // Fault is Pause: a person must act.
 func (e *ConsentNeededError) Fault() fault.Kind { return fault.Pause }
 
-// AppRefusedError says that LinkedIn does not accept the app's own
-// credentials, which has nothing to do with the member's consent.
+// AppRefusedError says that LinkedIn does not accept the app's credentials. It has
+// nothing to do with the member's consent.
 type AppRefusedError struct {
 	Status int    // HTTP status
 	Code   string // LinkedIn's error code; may be empty
@@ -97,9 +97,8 @@ func (e *AppRefusedError) Todo() string {
 // Fault is Pause: a person must act.
 func (e *AppRefusedError) Fault() fault.Kind { return fault.Pause }
 
-// AnswerError is an answer of LinkedIn's OAuth endpoints that decides nothing:
-// a failure on its side, throttling, something in between that is not
-// LinkedIn. It never means that a token is dead.
+// AnswerError is an answer of LinkedIn's OAuth endpoints that decides nothing: a failure
+// on its side, throttling, or a proxy in between. It never means that a token is dead.
 type AnswerError struct {
 	Endpoint string // accessToken or introspectToken
 	Status   int    // HTTP status
@@ -126,8 +125,8 @@ func answerName(status int, code string) string {
 	return fmt.Sprintf("%d %s", status, code)
 }
 
-// clean makes a text of LinkedIn fit for an error: printable, short, and
-// without the secrets it might repeat.
+// clean makes a text of LinkedIn fit for an error: printable, short, and without the
+// secrets that it might repeat.
 func clean(text string, secrets ...string) string {
 	for _, s := range secrets {
 		if s != "" {

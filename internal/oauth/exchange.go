@@ -12,7 +12,7 @@ import (
 )
 
 // refreshLife is the documented life of a refresh token (programmatic refresh
-// tokens: 365 days), used when the answer gives none that can be true.
+// tokens: 365 days). It is used when the answer gives none, or none that can be true.
 const refreshLife = 365 * 24 * time.Hour
 
 // refusedError is LinkedIn's refusal of a code or a refresh token, with the
@@ -51,7 +51,7 @@ func (s *Session) renew(ctx context.Context, old Token) (Token, error) {
 	if err != nil {
 		return Token{}, err
 	}
-	if !next.ObtainedAt.After(old.ObtainedAt) { // a clock that was set back must not make the new pair the older one
+	if !next.ObtainedAt.After(old.ObtainedAt) { // a clock that was set back does not make the new pair the older one
 		next.ObtainedAt = old.ObtainedAt.Add(time.Millisecond)
 	}
 	return next, nil
@@ -61,9 +61,9 @@ func (s *Session) withHTTP(ctx context.Context) context.Context {
 	return context.WithValue(ctx, oauth2.HTTPClient, s.http)
 }
 
-// read makes a Token of an answer of /accessToken. What the answer leaves out
-// stays as in base: the refresh token, the scopes (RFC 6749 §5.1), the day the
-// refresh token ends. Tokens that could be neither sent nor stored are no answer.
+// read makes a Token of an answer of /accessToken. What the answer leaves out is as in
+// base: the refresh token, the scopes (RFC 6749 §5.1), the end of the refresh token. An
+// answer with tokens that could be neither sent nor stored is an error.
 func (s *Session) read(answer *oauth2.Token, base Token, now time.Time) (Token, error) {
 	t := Token{
 		Access: answer.AccessToken, Refresh: base.Refresh,
@@ -91,9 +91,9 @@ func (s *Session) read(answer *oauth2.Token, base Token, now time.Time) (Token, 
 // maxScopes bounds the scopes of an answer, in bytes: LinkedIn's are about 20 each.
 const maxScopes = 16 << 10
 
-// refreshEnd is when the refresh token ends. LinkedIn's number counts only
-// when it is no shorter than the access token's life: one of its samples
-// prints minutes. A renewal never extends the life that the consent gave.
+// refreshEnd is when the refresh token ends. LinkedIn's number counts only when it is
+// not shorter than the life of the access token: one of its samples is in minutes. A
+// renewal never extends the life that the consent gave.
 func refreshEnd(answer *oauth2.Token, base Token, now time.Time, accessLife time.Duration) time.Time {
 	given, ok := answer.Extra("refresh_token_expires_in").(float64)
 	const century = 100 * 365 * 24 * 3600
@@ -111,9 +111,9 @@ func refreshEnd(answer *oauth2.Token, base Token, now time.Time, accessLife time
 	return end
 }
 
-// exchangeError sorts the errors of /accessToken (authorization code flow;
-// programmatic refresh tokens). The library's own error quotes the whole body
-// and is never passed on; an error of the transport is.
+// exchangeError classifies the errors of /accessToken (authorization code flow;
+// programmatic refresh tokens). An error of the transport is passed on. The library's
+// own error is not: it quotes the whole body.
 func (s *Session) exchangeError(err error, secret string) error {
 	var answer *oauth2.RetrieveError
 	if !errors.As(err, &answer) {

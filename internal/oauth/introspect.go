@@ -12,13 +12,13 @@ import (
 	"time"
 )
 
-// Introspection is what LinkedIn says of an access token.
-// Source: Token introspection; which fields an expired or revoked token's
-// answer keeps is not documented, so any but Active may be missing.
+// Introspection is LinkedIn's answer about an access token. Source: Token
+// introspection. It does not say which fields the answer about an expired or revoked
+// token has, so any but Active may be missing.
 type Introspection struct {
 	Active bool
-	// Status is active, expired or revoked; empty for a token that LinkedIn
-	// does not know or that belongs to another app.
+	// Status is active, expired or revoked. It is empty for a token that LinkedIn does
+	// not know or that belongs to another app.
 	Status    string
 	Scopes    []string
 	Scoped    bool      // whether the answer named the scopes
@@ -36,9 +36,9 @@ func (i Introspection) Reason() Reason {
 	return AccessUnknown
 }
 
-// introspect asks LinkedIn about an access token. It needs no scope, and tells
-// expired from revoked. The error is *AppRefusedError for a wrong client id or
-// secret, and one to retry for all else, which says nothing about the token.
+// introspect asks LinkedIn about an access token. It needs no scope, and tells expired
+// from revoked. The error is an *AppRefusedError for a wrong client id or secret. Any
+// other is one to retry and says nothing about the token.
 func (s *Session) introspect(ctx context.Context, access string) (Introspection, error) {
 	form := url.Values{
 		"client_id": {s.opts.ClientID}, "client_secret": {s.opts.ClientSecret}, "token": {access},
@@ -70,8 +70,8 @@ func (s *Session) introspect(ctx context.Context, access string) (Introspection,
 	return in, nil
 }
 
-// introspectionError sorts a refusal: 400 and 401 with LinkedIn's own error
-// body speak of the client id and the secret.
+// introspectionError classifies a refusal: 400 and 401 with an error of LinkedIn in the
+// body are about the client id and the secret.
 func introspectionError(resp *http.Response, body []byte) error {
 	var answer struct {
 		Error string `json:"error"`
@@ -86,8 +86,8 @@ func introspectionError(resp *http.Response, body []byte) error {
 	return &AnswerError{Endpoint: "introspectToken", Status: resp.StatusCode, Code: code, After: retryAfter(resp)}
 }
 
-// parseIntrospection reads each field alone, so that one of another type than
-// expected hides no other. It is false without a usable verdict.
+// parseIntrospection reads each field by itself, so that one of an unexpected type hides
+// no other. It is false when the answer does not say whether the token is active.
 func parseIntrospection(body []byte) (Introspection, bool) {
 	var fields map[string]json.RawMessage
 	if err := json.Unmarshal(body, &fields); err != nil {
@@ -112,8 +112,8 @@ func read(raw json.RawMessage, into any) bool {
 	return len(raw) > 0 && string(raw) != "null" && json.Unmarshal(raw, into) == nil
 }
 
-// seconds reads a time in epoch seconds, as a number or as text; the zero
-// time when it is neither.
+// seconds reads a time in epoch seconds, as a number or as text. It is the zero time
+// when raw is neither.
 func seconds(raw json.RawMessage) time.Time {
 	n, err := strconv.ParseInt(strings.Trim(string(raw), `"`), 10, 64)
 	if err != nil || n <= 0 || n > 1<<40 {
@@ -122,8 +122,8 @@ func seconds(raw json.RawMessage) time.Time {
 	return time.Unix(n, 0).UTC()
 }
 
-// splitScopes takes blanks and commas: LinkedIn documents the first for
-// tokens and the second for introspection, and mixes them in practice.
+// splitScopes splits at blanks and commas: LinkedIn documents the first for tokens and
+// the second for introspection, and mixes them in practice.
 func splitScopes(s string) []string {
 	return strings.FieldsFunc(s, func(r rune) bool { return r == ' ' || r == ',' })
 }

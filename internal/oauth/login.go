@@ -24,36 +24,36 @@ const (
 	// watchEvery is how often a login looks whether another process has stored
 	// the token.
 	watchEvery = time.Second
-	// lookTime bounds one such look, since nothing else is heard meanwhile.
+	// lookTime bounds one such look, since the login does nothing else meanwhile.
 	lookTime = 5 * time.Second
 )
 
 // LoginOptions say how a person at a terminal consents.
 type LoginOptions struct {
-	// Browser opens the consent page; its address is printed in any case.
+	// Browser opens the consent page. Its address is printed in any case.
 	Browser bool
 	// Paste reads the address the browser ended at from In, for a machine whose
-	// browser is elsewhere. The code in it alone is not enough: it does not say
-	// for which installation it was given.
+	// browser is elsewhere. The code in it is not enough alone: it does not say for
+	// which installation it was given.
 	Paste bool
-	// In is read line by line, with Paste and when nothing can listen on the
-	// redirect URL; may be nil. A read that is blocked when Login returns
-	// stays blocked.
+	// In is read line by line, with Paste and when Login cannot listen on the
+	// redirect URL; it may be nil. A read that is blocked when Login returns stays
+	// blocked.
 	In io.Reader
-	// Out gets what the person is to read. The consent page's address stands
-	// on a line of its own.
+	// Out is what the person reads. The address of the consent page is on a line of
+	// its own.
 	Out io.Writer
-	// Open opens an address in a browser; nil is the system's.
+	// Open opens an address in a browser; nil is the system's browser.
 	Open func(address string) error
 }
 
-// Login leads a person through the consent and returns once the token is
-// stored. It waits for LinkedIn's answer on the redirect URL when that is on
-// this machine and free; else for what is pasted. In any case it takes what
-// another process of the installation stores meanwhile: a running connector may
-// serve the redirect URL, and the state is good there. A store that cannot be
-// read for a while does not end it. It gives up after 30 minutes, the life of
-// LinkedIn's code. Errors are those of Complete.
+// Login leads a person through the consent and returns once the token is stored. It
+// waits for LinkedIn's answer on the redirect URL when that is on this machine and
+// free, else for what is pasted. In any case it accepts a token that another process
+// of the installation stores meanwhile: a running connector may serve the redirect
+// URL, and the state is good there. A store that cannot be read for a while does not
+// end it. It gives up after 30 minutes, the life of LinkedIn's code. Errors are those
+// of Complete.
 func (s *Session) Login(ctx context.Context, o LoginOptions) (Token, error) {
 	ctx, cancel := context.WithTimeoutCause(ctx, stateLife, &ConsentNeededError{Reason: NotGiven})
 	defer cancel()
@@ -67,27 +67,30 @@ func (s *Session) Login(ctx context.Context, o LoginOptions) (Token, error) {
 	if o.In == nil {
 		o.In = strings.NewReader("")
 	}
+	if o.Open == nil {
+		o.Open = openSystemBrowser
+	}
 	l := &login{session: s, LoginOptions: o, before: before}
 	if o.Paste {
 		return l.run(ctx, "Then paste the address the browser ends at here and press Enter:")
 	}
 	stop, err := l.serve(ctx)
 	if err != nil {
-		return l.run(ctx, fmt.Sprintf("Nothing can be awaited on %s here (%v). If a connector with the same settings serves it,\n"+
-			"this command notices when it has stored the token. Else paste the address the browser ends at and press Enter:", s.opts.RedirectURL, err))
+		return l.run(ctx, fmt.Sprintf("This command cannot listen on %s (%v). If a connector with the same settings does,\n"+
+			"this command notices when that has stored the token. Else paste the address the browser ends at and press Enter:", s.opts.RedirectURL, err))
 	}
 	defer stop()
 	return l.run(ctx, "Waiting for LinkedIn's answer on "+s.opts.RedirectURL+" …")
 }
 
-// login is one run of Login and where its outcome may come from.
+// login is one run of Login.
 type login struct {
 	LoginOptions
-	session   *Session
-	before    Token        // what the store held
-	served    chan result  // outcomes of the callback; nil when it is not served here
-	answering atomic.Int32 // callbacks under way here
-	unread    bool         // the store could not be read when it was looked at last
+	session    *Session
+	before     Token        // in the store
+	served     chan result  // outcomes of the callback; nil when it is not served here
+	answering  atomic.Int32 // callbacks under way here
+	unreadable bool         // the store could not be read the last time
 }
 
 type result struct {
@@ -103,7 +106,7 @@ func (l *login) run(ctx context.Context, hint string) (Token, error) {
 	var opened chan error
 	if l.Browser {
 		opened = make(chan error, 1)
-		go func() { opened <- l.open(address) }() // some browsers return only when they are closed
+		go func() { opened <- l.Open(address) }() // some browsers return only when they are closed
 	}
 	var lines chan string
 	if l.served == nil {
@@ -145,8 +148,8 @@ func (l *login) await(ctx context.Context, lines <-chan string, opened <-chan er
 	}
 }
 
-// stored reports a consent that another process has finished. The error is one
-// of the store that does not pass by itself.
+// stored reports a consent that another process has finished. The error is one of
+// the store that a person must fix.
 func (l *login) stored(ctx context.Context) (Token, bool, error) {
 	look, cancel := context.WithTimeout(ctx, lookTime)
 	defer cancel()
@@ -158,28 +161,28 @@ func (l *login) stored(ctx context.Context) (Token, bool, error) {
 		if fault.KindOf(err) != fault.Retry {
 			return Token{}, false, fmt.Errorf("watching the stored token: %w", err)
 		}
-		if !l.unread {
+		if !l.unreadable {
 			l.say("The stored token cannot be read at the moment (%v). The login goes on.", err)
 		}
-		l.unread = true
+		l.unreadable = true
 		return Token{}, false, nil
 	}
-	l.unread = false
+	l.unreadable = false
 	if !t.AuthorizedAt.After(l.before.AuthorizedAt) {
 		return Token{}, false, nil
 	}
 	if l.answering.Load() > 0 || len(l.served) > 0 {
-		return Token{}, false, nil // it is our own, whose outcome comes
+		return Token{}, false, nil // it is our own: its outcome follows
 	}
 	l.say("The token was stored by another process, which got LinkedIn's answer.")
 	return l.session.adopt(t).token, true, nil
 }
 
-// codePattern is what LinkedIn's codes are made of, with room for change.
+// codePattern matches LinkedIn's codes, with room for change.
 var codePattern = regexp.MustCompile(`^[A-Za-z0-9_.~%+/=-]{8,}$`)
 
-// pasted tries one line. It is done when the line was an answer of LinkedIn's,
-// good or bad; for anything else the person may try again.
+// pasted tries one line. It is done when the line was an answer of LinkedIn, good or
+// bad. After anything else the person may try again.
 func (l *login) pasted(ctx context.Context, line string) (t Token, done bool, err error) {
 	line = strings.TrimSpace(line)
 	query, isCode := line, false
@@ -207,19 +210,12 @@ func (l *login) pasted(ctx context.Context, line string) (t Token, done bool, er
 	return t, true, err
 }
 
-// say tells the person something that Login does not depend on.
+// say tells the person something. Login goes on when that fails.
 func (l *login) say(format string, args ...any) {
 	_, _ = fmt.Fprintf(l.Out, format+"\n", args...)
 }
 
-func (l *login) open(address string) error {
-	if l.Open != nil {
-		return l.Open(address)
-	}
-	return openSystemBrowser(address)
-}
-
-// quietBrowser keeps what a browser prints out of the command's output.
+// quietBrowser keeps the output of the browser out of the command's.
 var quietBrowser = sync.OnceFunc(func() { browser.Stdout, browser.Stderr = io.Discard, io.Discard })
 
 func openSystemBrowser(address string) error {
@@ -276,7 +272,7 @@ func (l *login) serve(ctx context.Context) (stop func(), err error) {
 	}, nil
 }
 
-// callback is the session's, whose first outcome is this login's.
+// callback is the session's Callback. Its first outcome is that of the login.
 func (l *login) callback() http.Handler {
 	h := l.session.Callback(func(t Token, err error) {
 		select {
@@ -302,9 +298,9 @@ func callbackPath(redirect *url.URL) string {
 	return redirect.Path
 }
 
-// listen opens the redirect URL's address when it is plain HTTP on this
-// machine. localhost is both loopback addresses, since browsers may try ::1
-// first; a machine without IPv6 has only the other.
+// listen listens on the redirect URL's address when that is plain HTTP on this
+// machine. localhost is both loopback addresses, since browsers may try ::1 first; a
+// machine without IPv6 has only the other.
 func listen(ctx context.Context, redirect *url.URL) ([]net.Listener, error) {
 	var hosts []string
 	switch host := redirect.Hostname(); {

@@ -288,7 +288,7 @@ func TestLoginBesideAConnectorNoticesWhatThatStored(t *testing.T) {
 	if r.err != nil || !r.token.AuthorizedAt.Equal(begin) {
 		t.Errorf("Login = %v, %v", r.token, r.err)
 	}
-	if !strings.Contains(p.read(), "Nothing can be awaited") {
+	if !strings.Contains(p.read(), "cannot listen on") {
 		t.Errorf("the terminal does not say that the port is taken: %s", p.read())
 	}
 }

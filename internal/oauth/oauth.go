@@ -1,20 +1,20 @@
-// Package oauth is leadstream's connection to a LinkedIn member: the consent
-// in the browser, the pair of tokens that comes of it, its safe keeping and
-// its renewal.
+// Package oauth is leadstream's connection to a LinkedIn member: the consent in the
+// browser, the pair of tokens that it gives, how they are kept and how they are renewed.
 //
-// A Session hands out access tokens and renews them: well before they expire
-// and when LinkedIn refuses one, once however many callers ask, and a rotated
-// refresh token is durable in the Store before the access token that came with
-// it is used. Several processes may share a Store; the newest consent wins.
-// When only a person can help, the error is a *ConsentNeededError. A Heartbeat
-// beside it looks at the connection now and then, and says what a person has to
-// know.
+// A Session hands out access tokens and renews them: well before they expire and when
+// LinkedIn refuses one, once however many callers ask. A rotated refresh token is durable
+// in the Store before the access token that came with it is used. Several processes may
+// share a Store; the newest consent wins. When only a person can help, the error is a
+// *ConsentNeededError. A Heartbeat looks at the connection now and then, and reports what
+// a person has to know.
 //
-// Neither tokens nor the app's secret appear in any log line or error of this
-// package.
+// What a Session knows is one value, a connection, and every change of it is an event
+// (machine.go). docs/design.md has the table of its states and events.
 //
-// Source of the facts about LinkedIn: its pages on the authorization code
-// flow, programmatic refresh tokens, token introspection and error handling.
+// No log line or error of this package holds a token or the app's secret.
+//
+// Source of the facts about LinkedIn: its pages on the authorization code flow,
+// programmatic refresh tokens, token introspection and error handling.
 package oauth
 
 import (
@@ -37,19 +37,18 @@ import (
 const (
 	// requestTime bounds one request to LinkedIn's OAuth endpoints.
 	requestTime = 10 * time.Second
-	// exchangeTime bounds an exchange together with storing what it gave. It
-	// runs to its end even when the caller gives up, since LinkedIn may have
-	// replaced the refresh token already.
+	// exchangeTime bounds an exchange together with saving the new tokens. It runs to its
+	// end even when the caller gives up, since LinkedIn may have replaced the refresh
+	// token already.
 	exchangeTime = 20 * time.Second
-	// reserveTime bounds the part of it that is spent on making sure that what
-	// LinkedIn gives can be stored.
+	// reserveTime bounds the part of it in which the store is reserved.
 	reserveTime = 5 * time.Second
-	// CloseTime is the longest that Close waits: for a token that LinkedIn is
-	// asked about before it is exchanged. What stops the program must give it
-	// more time than that, or a renewed token may be lost.
+	// CloseTime is the longest that Close takes: LinkedIn is asked about a token and then
+	// exchanges it. Whatever stops the program must give it more time than that, or a
+	// renewed token may be lost.
 	CloseTime = exchangeTime + requestTime
-	// answerLimit bounds the body of an answer: tokens are about 500
-	// characters and may grow.
+	// answerLimit bounds the body of an answer. Tokens have about 500 characters and may
+	// grow.
 	answerLimit = 1 << 20
 )
 
@@ -58,8 +57,8 @@ const DefaultConnection = "default"
 
 // Options are what a Session works with.
 type Options struct {
-	// Installation is the `name`, which a consent is begun and stored for. One that
-	// another installation began is refused. "" stands for no name.
+	// Installation is the `name` of the installation, for which consents are begun and
+	// stored. A consent that another one began is refused. "" stands for no name.
 	Installation string
 	// Connection is the id of the member's connection in the installation; "" is
 	// DefaultConnection.
@@ -76,8 +75,8 @@ type Options struct {
 	Scopes []string
 	// Store keeps the tokens.
 	Store Store
-	// ReadOnly leaves what is stored, and how, as it is: no token is renewed,
-	// and where only that would help the error is ErrNotRenewed.
+	// ReadOnly leaves what is stored, and how, as it is. No token is renewed; where only
+	// that would help the error is ErrNotRenewed.
 	ReadOnly bool
 	// HTTP carries the requests to AuthURL; nil is http.DefaultTransport.
 	HTTP http.RoundTripper

@@ -10,15 +10,15 @@ import (
 
 // Status is the health of the connection to LinkedIn.
 type Status struct {
-	// Usable: LinkedIn takes the token, or it can be renewed without a person.
+	// Usable: LinkedIn accepts the token, or it can be renewed without a person.
 	Usable bool `json:"usable"`
 	// Problem and Todo say why not and what to do; empty when Usable.
 	Problem string `json:"problem,omitempty"`
 	Todo    string `json:"todo,omitempty"`
-	// Note is what deserves attention although it works; may be empty.
+	// Note is what deserves attention although the connection works; may be empty.
 	Note string `json:"note,omitempty"`
-	// Fresh: LinkedIn has not heard everywhere yet of a token that it just issued.
-	// Usable is then true, and Note says it.
+	// Fresh: parts of LinkedIn do not know yet the token that it just issued. Usable is
+	// then true, and Note says it.
 	Fresh bool `json:"-"`
 	// LinkedIn is active, expired, revoked or unknown, as LinkedIn says;
 	// empty when it was not or could not be asked.
@@ -38,18 +38,17 @@ type Status struct {
 	Scopes  []string `json:"scopes"`
 	Wanted  []string `json:"wanted_scopes"`
 	Missing []string `json:"missing_scopes"`
-	// Unchecked is why LinkedIn could not be asked: what is said here then rests
-	// on what it said to this process before, else on the stored dates alone. Nil
-	// when it was.
+	// Unchecked is why LinkedIn could not be asked, nil when it was. The status then
+	// follows from its last answer to this process, else from the stored dates alone.
 	Unchecked error `json:"-"`
-	// Unstored is why what LinkedIn gives at a renewal could not be stored, so that
-	// it is not asked for it; nil when it could, as far as is known.
+	// Unstored is why a renewed token could not be stored, so that LinkedIn is not asked
+	// for one; nil when it could, as far as is known.
 	Unstored error `json:"-"`
 }
 
-// Status tells how the connection is, by the stored token and LinkedIn's
-// introspection. It renews and stores nothing. The error is one of the Store;
-// a missing token is a Status, not an error.
+// Status is the health of the connection by the stored token and LinkedIn's
+// introspection. It renews and stores nothing. The error is one of the Store. A missing
+// token is a Status, not an error.
 func (s *Session) Status(ctx context.Context) (Status, error) {
 	i, err := s.inspect(ctx)
 	return i.Status, err
@@ -59,9 +58,8 @@ func (s *Session) Status(ctx context.Context) (Status, error) {
 type inspection struct {
 	Status
 	token Token         // as stored; zero when there is none
-	said  Introspection // LinkedIn's word, when Unchecked is nil
-	// appRefused: LinkedIn did not look at the token, for the app is not who it
-	// says it is.
+	said  Introspection // LinkedIn's answer, when Unchecked is nil
+	// appRefused: LinkedIn refused the app and did not look at the token.
 	appRefused bool
 }
 
@@ -90,8 +88,8 @@ func (s *Session) noInspection() inspection {
 	return inspection{Status: Status{Wanted: s.opts.Scopes, Scopes: []string{}, Missing: []string{}}}
 }
 
-// verdict is the Status of a token that LinkedIn says something of, or that it
-// could not be asked about.
+// verdict is the Status of a token by LinkedIn's answer about it, or by the error of
+// asking.
 func (s *Session) verdict(t Token, in Introspection, err error) inspection {
 	c, i := s.view().of(t), s.noInspection()
 	i.token, i.said, i.Unstored = t, in, s.cannotStore()
@@ -120,8 +118,8 @@ func (s *Session) verdict(t Token, in Introspection, err error) inspection {
 	return i
 }
 
-// cannotStore is why tokens cannot be stored, as last tried, or as can be told by
-// looking.
+// cannotStore is why tokens cannot be stored, as last tried, or as far as that is
+// known without trying.
 func (s *Session) cannotStore() error {
 	err := s.view().storeErr
 	if store, ok := s.opts.Store.(readOnlyStore); ok && err == nil && s.opts.ReadOnly {
@@ -130,7 +128,7 @@ func (s *Session) cannotStore() error {
 	return err
 }
 
-// says is LinkedIn's word as people read it.
+// says is LinkedIn's answer as people read it.
 func says(in Introspection) string {
 	switch {
 	case in.Active:
@@ -158,11 +156,11 @@ func (st *Status) describe(t Token, now time.Time) {
 	}
 }
 
-// soonest is how long before its end a consent is spoken of.
+// soonest is how long before its end a consent is first warned of.
 const soonest = 30 * 24 * time.Hour
 
-// consentEnds is when the consent ends whatever is renewed, and how long that
-// is from now; zero when that is unknown.
+// consentEnds is when the consent ends, which no renewal changes, and how long that is
+// from now. It is zero when that is unknown.
 func (st *Status) consentEnds(now time.Time) (end time.Time, left time.Duration) {
 	end = st.AccessExpiresAt
 	if st.Refreshable {
@@ -185,7 +183,7 @@ func inDays(left time.Duration) string {
 	}
 }
 
-// blameApp says that LinkedIn does not take the app for who it says it is.
+// blameApp says that LinkedIn refused the app's credentials.
 func (st *Status) blameApp(t Token, now time.Time) {
 	st.Problem, st.Todo = "LinkedIn refused the app's credentials", (&AppRefusedError{}).Todo()
 	st.Note = ""
@@ -224,11 +222,11 @@ func (st *Status) judge(c connection, in Introspection) {
 	}
 }
 
-// storeTodo is what to do where tokens cannot be stored. Where that is stands in
-// the log and not here: what a Status says may be for everybody.
+// storeTodo is what to do where tokens cannot be stored. It does not name the place,
+// which the log does: everybody may read a Status.
 const storeTodo = "let leadstream write where the tokens are kept; the log and `leadstream auth status` say what is in the way"
 
-// endOf is why a token that is not active cannot come back by itself.
+// endOf is why a token that is not active takes a new consent.
 func (st *Status) endOf(in Introspection, refused *ConsentNeededError) *ConsentNeededError {
 	switch {
 	case in.Status != "expired":

@@ -18,17 +18,16 @@ import (
 // refusalLimit is how much of a 401 is read.
 const refusalLimit = 64 << 10
 
-// lagWaits are the pauses before a fresh token is tried again, freshFor together:
-// whatever is refused after them was not too early.
+// lagWaits are the pauses before a fresh token is tried again. Together they take
+// freshFor, so that LinkedIn knows a token that it refuses after them.
 var lagWaits = [...]time.Duration{time.Second, 2 * time.Second, 4 * time.Second, 8 * time.Second, 15 * time.Second}
 
-// Transport adds the access token to every request that goes through base
-// (nil is http.DefaultTransport) and answers a 401 in place: a fresh token is
-// tried again for some seconds; else LinkedIn is asked about the token, it is
-// renewed once, and the request is sent again. When that does not help, the
-// error is the one of AccessToken, so that http.Client's error wraps, for
-// example, a *ConsentNeededError; a 401 itself is only returned for a request
-// whose body cannot be sent twice (no GetBody).
+// Transport adds the access token to every request that goes through base (nil is
+// http.DefaultTransport) and handles a 401 itself. A fresh token is tried again for
+// some seconds. Else LinkedIn is asked about the token, it is renewed once, and the
+// request is sent again. When that does not help, the error is one of AccessToken's,
+// so that the error of http.Client wraps, for example, a *ConsentNeededError. A 401 is
+// returned only for a request whose body cannot be sent twice (no GetBody).
 //
 // The token never follows a redirect.
 func (s *Session) Transport(base http.RoundTripper) http.RoundTripper {
@@ -59,14 +58,13 @@ func (t *transport) RoundTrip(req *http.Request) (*http.Response, error) {
 	case unauthorized(resp) && replayable(req):
 		return t.answer(req, token, resp)
 	case resp.StatusCode == http.StatusUnauthorized, resp.StatusCode == http.StatusForbidden:
-		t.session.wake(req.Context()) // a role, or a scope: the heartbeat tells the second
+		t.session.wake(req.Context()) // a role or a scope is missing: the heartbeat finds out about scopes
 	}
 	return resp, nil
 }
 
-// unauthorized reports a 401 that speaks of the token. One that speaks of a
-// missing role or scope, which LinkedIn sometimes answers instead of 403, is
-// left to the caller.
+// unauthorized reports a 401 about the token. One about a missing role or scope,
+// which LinkedIn sometimes answers instead of 403, is left to the caller.
 func unauthorized(resp *http.Response) bool {
 	if resp.StatusCode != http.StatusUnauthorized {
 		return false
@@ -75,15 +73,15 @@ func unauthorized(resp *http.Response) bool {
 	return code != "ACCESS_DENIED" && service != 100
 }
 
-// expired reports a 401 by which LinkedIn says that the token's life is over,
-// which no lag explains.
-func expired(resp *http.Response) bool {
+// tokenExpired reports a 401 that says that the token has expired, which no lag
+// explains.
+func tokenExpired(resp *http.Response) bool {
 	code, service := reasonOf401(resp)
 	return code == "EXPIRED_ACCESS_TOKEN" || service == 65602
 }
 
-// reasonOf401 is the code and the serviceErrorCode of a refusal, where its body
-// has them, which stays to be read. Source: LinkedIn API guide, Error Handling.
+// reasonOf401 is the code and the serviceErrorCode in the body of a refusal, if any.
+// The body can still be read. Source: LinkedIn API guide, Error Handling.
 func reasonOf401(resp *http.Response) (code string, service int) {
 	head, err := io.ReadAll(io.LimitReader(resp.Body, refusalLimit))
 	resp.Body = struct {
@@ -100,8 +98,7 @@ func reasonOf401(resp *http.Response) (code string, service int) {
 	return refusal.Code, refusal.Service
 }
 
-// answer does what can be done about a 401, and consumes it. The heartbeat
-// looks at what came of it.
+// answer handles a 401 and consumes it. The heartbeat looks at the outcome.
 func (t *transport) answer(req *http.Request, token Token, resp *http.Response) (*http.Response, error) {
 	resp, err := t.outwaitLag(req, token, resp)
 	if err != nil || !unauthorized(resp) {
@@ -111,13 +108,13 @@ func (t *transport) answer(req *http.Request, token Token, resp *http.Response) 
 	if needed := (*ConsentNeededError)(nil); errors.As(err, &needed) && needed.Reason != NoToken {
 		t.session.apply(apiRejected{token})
 	}
-	if app := (*AppRefusedError)(nil); !errors.As(err, &app) { // of which the heartbeat was told
+	if !errors.As(err, new(*AppRefusedError)) { // which has woken the heartbeat already
 		t.session.wake(req.Context())
 	}
 	return resp, err
 }
 
-// again sends a request once more with another token than the one refused.
+// again sends a request once more, with another token than the one refused.
 func (t *transport) again(req *http.Request, token Token, resp *http.Response) (*http.Response, error) {
 	discard(resp)
 	next, err := t.session.replace(req.Context(), token)
@@ -125,10 +122,9 @@ func (t *transport) again(req *http.Request, token Token, resp *http.Response) (
 		return nil, fmt.Errorf("replacing the access token that LinkedIn refused: %w", err)
 	}
 	resp, err = t.resend(req, next)
-	if err != nil || !unauthorized(resp) {
-		return resp, err
+	if err == nil && unauthorized(resp) {
+		resp, err = t.outwaitLag(req, next, resp)
 	}
-	resp, err = t.outwaitLag(req, next, resp)
 	if err != nil || !unauthorized(resp) {
 		return resp, err
 	}
@@ -136,11 +132,10 @@ func (t *transport) again(req *http.Request, token Token, resp *http.Response) (
 	return nil, fmt.Errorf("using the renewed access token: %w", &ConsentNeededError{Reason: AccessRefused})
 }
 
-// outwaitLag tries a fresh token again for as long as LinkedIn may need to
-// learn of it, and gives the last answer. Once another token is there, that one
-// is what to try.
+// outwaitLag tries a fresh token again for as long as parts of LinkedIn may not know
+// it, and gives the last answer. It stops when another token takes its place.
 func (t *transport) outwaitLag(req *http.Request, token Token, resp *http.Response) (*http.Response, error) {
-	if expired(resp) || !t.session.view().of(token).fresh() {
+	if tokenExpired(resp) || !t.session.view().of(token).fresh() {
 		return resp, nil
 	}
 	for _, wait := range lagWaits {
@@ -150,7 +145,7 @@ func (t *transport) outwaitLag(req *http.Request, token Token, resp *http.Respon
 			return nil, fmt.Errorf("waiting for LinkedIn to know the fresh access token: %w", err)
 		}
 		if c, err := t.session.current(req.Context()); err != nil || c.token.Access != token.Access {
-			return resp, nil //nolint:nilerr // the 401 is what is to be dealt with
+			return resp, nil //nolint:nilerr // the caller handles the 401
 		}
 		var err error
 		if resp, err = t.resend(req, token); err != nil || !unauthorized(resp) {
@@ -176,7 +171,8 @@ func (t *transport) send(req *http.Request, token Token, body io.ReadCloser) (*h
 	out.Body = body
 	out.Header.Set("Authorization", "Bearer "+token.Access)
 	resp, err := t.base.RoundTrip(out)
-	if err == nil && accepted(resp.StatusCode) && out.Context().Value(byHeartbeat{}) == nil { // one request of the heartbeat is too little to tell
+	// One request of the heartbeat says too little of the others.
+	if err == nil && accepted(resp.StatusCode) && out.Context().Value(byHeartbeat{}) == nil {
 		t.session.apply(apiAccepted{})
 	}
 	return resp, err
