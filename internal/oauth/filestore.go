@@ -146,9 +146,6 @@ func (s *FileStore) For(installation string, log *zap.Logger) *FileStore {
 	return s
 }
 
-// Path is the file's path as given.
-func (s *FileStore) Path() string { return s.path }
-
 func (s *FileStore) setReadOnly() { s.readOnly = true }
 
 func (s *FileStore) saveWouldFail() error {

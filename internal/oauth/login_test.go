@@ -271,7 +271,7 @@ func TestLoginBesideAConnectorNoticesWhatThatStored(t *testing.T) {
 	defer connector.Close()
 
 	command := newWorld(t, func(o *Options) {
-		o.Store, o.RedirectURL = NewFileStore(store.Path(), ""), redirect
+		o.Store, o.RedirectURL = NewFileStore(store.path, ""), redirect
 	})
 	old := sample()
 	old.AuthorizedAt, old.ObtainedAt = begin.Add(-time.Hour), begin.Add(-time.Hour)

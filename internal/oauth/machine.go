@@ -20,8 +20,8 @@ const (
 	// while the API refuses it.
 	forceEvery = 10 * time.Minute
 	// oneResource is how long the API must have accepted no request before its
-	// refusals speak of the whole connection. A single resource that answers 401
-	// is a problem of its source.
+	// refusals concern the whole connection. A single resource that answers 401 is
+	// a problem of its source.
 	oneResource = 3 * time.Minute
 )
 
@@ -74,8 +74,8 @@ type rejection struct {
 	since   time.Time // no request was accepted
 }
 
-// appRefusal is an endpoint's refusal of the app's credentials. It stands until
-// the endpoint accepts them.
+// appRefusal is an endpoint's refusal of the app's credentials. It counts until the
+// endpoint accepts them.
 type appRefusal struct {
 	err *AppRefusedError
 	at  time.Time
@@ -138,8 +138,7 @@ type (
 	apiRejected struct{ token Token }
 )
 
-// transition gives what is known after an event. It asks nobody and changes
-// nothing else.
+// transition is what is known after an event. It is pure.
 func transition(c connection, e event) connection {
 	e.change(&c)
 	return c
@@ -175,8 +174,8 @@ func (tokenRemoved) change(c *connection) {
 
 func (storeUnreadable) change(c *connection) { c.readAt, c.unreadable = c.now, true }
 
-// That another process has the store for the moment says nothing of it, nor that
-// Kafka is away. A file that cannot be written needs a person.
+// A store that another process uses for the moment is no problem, and Kafka comes back
+// by itself. A file that cannot be written needs a person.
 func (e storeTried) change(c *connection) {
 	passing := e.err != nil && fault.KindOf(e.err) == fault.Retry && !errors.As(e.err, new(*FileError))
 	if !passing && !endedContext(e.err) && !errors.Is(e.err, ErrSuperseded) {
@@ -212,8 +211,8 @@ func (e renewalFailed) change(c *connection) {
 
 func (e exchangeAnswered) change(c *connection) { c.exchange = c.exchange.after(e.err, c.now) }
 
-// What LinkedIn says stands until it says something else: an outage takes nothing
-// back. A token is dead only when the API refused it as well.
+// An answer counts until LinkedIn gives another: an outage changes nothing. A token is
+// dead only when the API refused it as well.
 func (e introspected) change(c *connection) {
 	was := c.introspection.err != nil
 	c.introspection = c.introspection.after(e.err, c.now)
@@ -237,14 +236,14 @@ func (e introspected) change(c *connection) {
 
 func (apiAccepted) change(c *connection) { c.rejection = rejection{} }
 
-// Where introspection says the same of the token, its reason counts.
+// For a token that introspection calls dead as well, the reason of introspection counts.
 func (e apiRejected) change(c *connection) {
 	if !c.of(e.token).knownDead() && !c.rejection.consent.Equal(e.token.AuthorizedAt) {
 		c.rejection = rejection{consent: e.token.AuthorizedAt, since: c.now}
 	}
 }
 
-// of is what is known of t, which another token may have replaced meanwhile.
+// of is what is known about t, which another token may have replaced meanwhile.
 func (c connection) of(t Token) connection {
 	if t.Access != c.token.Access {
 		c.token, c.issued = t, time.Time{}
@@ -314,14 +313,14 @@ func (c connection) fresh() bool {
 	return age >= 0 && age < freshFor
 }
 
-// tooEarly reports that the answer says nothing: parts of LinkedIn may not know a
-// fresh token yet. Once a request has waited for that, it counts.
+// tooEarly reports that the answer decides nothing: parts of LinkedIn may not know a
+// fresh token yet. Once a request has waited for them, the answer counts.
 func (c connection) tooEarly(in Introspection) bool {
 	return !in.Active && in.Status != "expired" && c.fresh() && !c.knownDead()
 }
 
-// lastAnswer is what holds of the token while LinkedIn cannot be asked: its last
-// answer, and the date to which it gave the token.
+// lastAnswer is what counts while LinkedIn cannot be asked: its last answer about the
+// token, and the date at which the token ends.
 func (c connection) lastAnswer() Introspection {
 	in := Introspection{Active: true}
 	if c.checked.access == c.token.Access {
@@ -344,8 +343,8 @@ func (c connection) deathReason() Reason {
 	return AccessRefused
 }
 
-// refusal is LinkedIn's refusal to renew the token, else nil. It stands until a
-// renewal works.
+// refusal is LinkedIn's refusal to renew the token, else nil. It counts until a renewal
+// works.
 func (c connection) refusal() *ConsentNeededError {
 	r := c.token.Refused
 	if c.token.Refresh == "" || r.IsZero() {
@@ -364,7 +363,7 @@ func (c connection) mayRenew() error {
 }
 
 // rejectedByAPI reports whether the API has refused a token of this consent since it
-// last accepted one, and whether that speaks of the whole connection.
+// last accepted one, and whether that concerns the whole connection.
 func (c connection) rejectedByAPI() (some, every bool) {
 	some = !c.rejection.consent.IsZero() && c.rejection.consent.Equal(c.token.AuthorizedAt)
 	return some, some && c.now.Sub(c.rejection.since) >= oneResource

@@ -365,14 +365,14 @@ func TestWhatIsReservedKeepsNobodyFromReading(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, reader := range []*FileStore{s, NewFileStore(s.Path(), "")} {
+	for _, reader := range []*FileStore{s, NewFileStore(s.path, "")} {
 		if got, err := reader.Load(t.Context()); err != nil || !got.Equal(sample()) {
 			t.Errorf("Load = %v, %v", got, err)
 		}
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := NewFileStore(s.Path(), "").Reserve(ctx); !errors.Is(err, context.Canceled) {
+	if _, err := NewFileStore(s.path, "").Reserve(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("Reserve of another process = %v, want that it waits", err)
 	}
 	if err := s.Delete(t.Context()); err != nil {
@@ -382,7 +382,7 @@ func TestWhatIsReservedKeepsNobodyFromReading(t *testing.T) {
 		t.Errorf("Save after the logout = %v, want ErrSuperseded", err)
 	}
 	release()
-	if left, err := filepath.Glob(s.Path() + "*"); err != nil || len(left) > 0 {
+	if left, err := filepath.Glob(s.path + "*"); err != nil || len(left) > 0 {
 		t.Errorf("left behind: %q, %v", left, err)
 	}
 }

@@ -17,24 +17,24 @@ import (
 type Token struct {
 	// Access authorizes API calls; opaque, about 500 characters.
 	Access string
-	// Refresh renews Access. Empty for apps that LinkedIn has not enabled for
+	// Refresh renews Access. It is empty for apps that LinkedIn has not enabled for
 	// programmatic refresh: then a new consent is due when Access expires.
 	Refresh string
-	// AccessExpiresAt is when Access ends (60 days after it was given); zero
-	// when LinkedIn did not say.
+	// AccessExpiresAt is when Access ends, 60 days after it was issued. It is zero when
+	// LinkedIn did not say.
 	AccessExpiresAt time.Time
-	// RefreshExpiresAt is when Refresh ends, 365 days after the consent;
-	// renewing never extends it. Zero without a Refresh.
+	// RefreshExpiresAt is when Refresh ends, 365 days after the consent. Renewing never
+	// extends it. It is zero without a Refresh.
 	RefreshExpiresAt time.Time
 	// Scopes are those granted.
 	Scopes []string
 	// AuthorizedAt is when the member consented: the identity of the consent.
 	AuthorizedAt time.Time
-	// ObtainedAt is when this pair was given: AuthorizedAt for the first,
-	// later for each renewal of the same consent.
+	// ObtainedAt is when this pair was issued: AuthorizedAt for the first, later for
+	// each renewal of the same consent.
 	ObtainedAt time.Time
-	// Installation is the one that began the consent; "" when it was given to a
-	// release that did not note it.
+	// Installation is the one that began the consent. It is "" for a token of an older
+	// release, which did not store it.
 	Installation string
 	// Refused is LinkedIn's refusal to renew this pair; zero while there was none.
 	Refused Refusal
@@ -65,8 +65,7 @@ func (t Token) filled() Token { return recordOf(t).token() }
 // IsZero reports whether there is no token.
 func (t Token) IsZero() bool { return t.Access == "" }
 
-// Renewed reports whether the token came of a refresh, not directly of a
-// consent.
+// Renewed reports whether the token came from a refresh, not from a consent.
 func (t Token) Renewed() bool { return t.ObtainedAt.After(t.AuthorizedAt) }
 
 // Supersedes is the rule by which every Store decides whether t may replace the

@@ -16,23 +16,23 @@ import (
 	"github.com/gofrs/flock"
 )
 
-// The names of what stands beside the token file.
+// The suffixes of the files beside the token file.
 const (
 	lockSuffix = ".lock"
-	tempSuffix = ".tmp" // one name is enough under the lock, and no crash leaves a pile of them
+	tempSuffix = ".tmp" // one name is enough under the lock, and crashes leave no pile of files
 )
 
-// room is what a token takes on the disk, with much to spare.
+// room is more than a token takes on the disk.
 const room = 32 << 10
 
-// encryptedMark is what the lock file holds once tokens were kept encrypted.
+// encryptedMark is the content of the lock file once tokens were encrypted.
 var encryptedMark = []byte("encrypted\n")
 
-// errNotPrivate: whoever can reach the file system may read what is kept there.
+// errNotPrivate: everybody who can reach the file system can read the file.
 var errNotPrivate = fmt.Errorf("%w whatever its mode is set to", ErrFileMode)
 
-// openRegular opens a file for reading, and nothing that would keep its reader
-// waiting or has no end: a pipe, a socket, a device, a directory.
+// openRegular opens a regular file for reading. A pipe, a socket or a device could
+// keep the reader waiting or have no end.
 func openRegular(path string) (*os.File, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -71,7 +71,7 @@ func regular(info fs.FileInfo) error {
 	return fmt.Errorf("%w but %s", ErrNotAFile, kind)
 }
 
-// private reports a file that others than its owner may read.
+// private is an error for a file that others than its owner may read.
 func private(info fs.FileInfo) error {
 	if runtime.GOOS != "windows" && info.Mode().Perm()&0o077 != 0 {
 		return fmt.Errorf("%w (mode %04o)", ErrFileMode, info.Mode().Perm())
@@ -79,12 +79,12 @@ func private(info fs.FileInfo) error {
 	return nil
 }
 
-// lockFile waits for the lock between processes. Unlocking cannot fail in a way
-// that matters: closing the descriptor gives the lock up.
+// lockFile waits for the lock between processes. Unlocking cannot fail in a way that
+// matters: closing the descriptor releases the lock.
 func lockFile(ctx context.Context, path string) (unlock func(), err error) {
 	for {
 		if info, err := os.Stat(path); err == nil && regular(info) != nil {
-			return nil, fmt.Errorf("%s: %w", path, regular(info)) // to open a pipe would take for ever
+			return nil, fmt.Errorf("%s: %w", path, regular(info)) // opening a pipe would block
 		}
 		l := flock.New(path, flock.SetPermissions(0o600))
 		if _, err := l.TryLockContext(ctx, 20*time.Millisecond); err != nil {
@@ -93,11 +93,11 @@ func lockFile(ctx context.Context, path string) (unlock func(), err error) {
 		if inPlace(l, path) {
 			return func() { _ = l.Close() }, nil
 		}
-		_ = l.Close() // a logout has removed it meanwhile: the next one locks another file
+		_ = l.Close() // a logout has removed it: other processes lock another file
 	}
 }
 
-// inPlace reports whether the file that is locked is still the one at path.
+// inPlace reports whether the locked file is still the one at path.
 func inPlace(l *flock.Flock, path string) bool {
 	locked, err := l.Stat()
 	if err != nil {
@@ -107,8 +107,7 @@ func inPlace(l *flock.Flock, path string) bool {
 	return err == nil && os.SameFile(locked, found)
 }
 
-// markedEncrypted reports whether the lock file says that tokens were kept
-// encrypted.
+// markedEncrypted reports whether the lock file says that tokens were encrypted.
 func markedEncrypted(lock string) bool {
 	f, err := openRegular(lock)
 	if err != nil {
@@ -119,13 +118,13 @@ func markedEncrypted(lock string) bool {
 	return err == nil && bytes.Equal(begin, encryptedMark)
 }
 
-// markEncrypted has the lock file say so. The lock is held.
+// markEncrypted makes the lock file say so. The lock is held.
 func markEncrypted(lock string) error { return os.WriteFile(lock, encryptedMark, 0o600) }
 
-// realPath is the file that a path names, through links, also when that does
-// not exist, as after a logout.
+// realPath is the file that a path names through links. The file need not exist: after
+// a logout it does not.
 func realPath(path string) string {
-	for range 40 { // links in a row, as Linux has it
+	for range 40 { // links in a row, the limit of Linux
 		if real, err := filepath.EvalSymlinks(path); err == nil {
 			return real
 		}
@@ -150,9 +149,9 @@ func missing(path string) bool {
 	return errors.Is(err, fs.ErrNotExist)
 }
 
-// replaceFile puts data in the place of path so that after a crash there is
-// either the old content or the new, and never a file others may read. Room that
-// was made for it is used; what else stands there is not.
+// replaceFile replaces the content of path. After a crash there is either the old
+// content or the new, and never a file that others may read. It uses the file of
+// makeRoom if there is one, and no other that has its name.
 func replaceFile(path string, data []byte, roomMade bool) error {
 	temp := path + tempSuffix
 	if !roomMade || missing(temp) {
@@ -169,8 +168,8 @@ func replaceFile(path string, data []byte, roomMade bool) error {
 	return syncDir(path)
 }
 
-// copyInPlace replaces a file by a copy of it, to see that it can be replaced: it may
-// be mounted by itself, or be protected. Room was made for it.
+// copyInPlace replaces a file by a copy of it, to see that it can be replaced: it may be
+// mounted by itself, or be protected. makeRoom was called before.
 func copyInPlace(path string) error {
 	f, err := openRegular(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -184,12 +183,12 @@ func copyInPlace(path string) error {
 		return err
 	}
 	if len(data) > encodedLimit {
-		return nil // it is no token: whoever reads it says so
+		return nil // it is no token: reading it reports that
 	}
 	return replaceFile(path, data, true)
 }
 
-// removeFile removes a file, if it is there, and no directory.
+// removeFile removes a file if it exists. A directory is an error.
 func removeFile(path string) error {
 	if info, err := os.Lstat(path); err == nil && info.IsDir() {
 		return &fs.PathError{Op: "remove", Path: path, Err: ErrNotAFile}
@@ -200,8 +199,8 @@ func removeFile(path string) error {
 	return nil
 }
 
-// makeRoom makes a file that only its owner may read and that takes room on the
-// disk, so that a token can be put there afterwards.
+// makeRoom makes a file that only its owner may read and that takes up room on the
+// disk, so that a token can be written to it later.
 func makeRoom(temp string) error {
 	if err := removeFile(temp); err != nil {
 		return err
@@ -218,7 +217,7 @@ func makeRoom(temp string) error {
 		_, err = f.Write(bytes.Repeat([]byte{'\n'}, room))
 	}
 	if err == nil {
-		err = f.Sync() // some file systems find out only here that they are full
+		err = f.Sync() // some file systems notice only now that they are full
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return errors.Join(err, removeFile(temp))
@@ -226,7 +225,7 @@ func makeRoom(temp string) error {
 	return nil
 }
 
-// fill has a file of makeRoom hold data and nothing else.
+// fill replaces the content of a file of makeRoom.
 func fill(temp string, data []byte) error {
 	f, err := os.OpenFile(temp, os.O_WRONLY, 0)
 	if err != nil {
