@@ -28,7 +28,7 @@ func (b *beating) tries(t *testing.T, try func() error) {
 
 // A wrong secret stays wrong until a person acts: it is sent once a minute,
 // however many requests wait for it, and what mends it is noticed by itself.
-func TestWrongSecretIsSentOnceAMinuteAndMendedWithoutARestart(t *testing.T) {
+func TestWrongSecretIsSentOnceAMinuteAndCorrectedWithoutARestart(t *testing.T) {
 	b := newBeating(t, nil)
 	tok := b.connect()
 	b.after(t, time.Hour)

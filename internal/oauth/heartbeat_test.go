@@ -243,7 +243,7 @@ func (b *beating) request(ctx context.Context, path string) (int, error) {
 }
 
 // A 403 may mean that a scope is gone.
-func TestHeartbeatIsRungByRefusalsButNotTooOften(t *testing.T) {
+func TestHeartbeatIsWokenByRefusalsButNotTooOften(t *testing.T) {
 	b := newBeating(t, nil)
 	b.connect()
 	b.after(t, time.Minute)
@@ -261,7 +261,7 @@ func TestHeartbeatIsRungByRefusalsButNotTooOften(t *testing.T) {
 
 // LinkedIn refuses most tokens /me, which proves that it takes them. While the
 // heartbeat has to ask there, that 403 must not set off its next check.
-func TestTheFallbacksOwn403DoesNotRingTheHeartbeat(t *testing.T) {
+func TestTheFallbacksOwn403DoesNotWakeTheHeartbeat(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		const mePath = "/v2/me"
 		var b *beating

@@ -368,6 +368,3 @@ func (c connection) rejectedByAPI() (some, every bool) {
 	some = !c.rejection.consent.IsZero() && c.rejection.consent.Equal(c.token.AuthorizedAt)
 	return some, some && c.now.Sub(c.rejection.since) >= oneResource
 }
-
-// appRefused reports that LinkedIn refused the app when it was last asked.
-func (c connection) appRefused() bool { return c.exchange.err != nil || c.introspection.err != nil }

@@ -93,7 +93,7 @@ func TestWhoWritesToTheLogDoesNotChangeTheAccount(t *testing.T) {
 
 // Encrypted with another passphrase it may be the newer consent of a process that
 // has other settings: what is held is then not used behind that one's back.
-func TestAPairOfAnotherPassphraseIsNeitherUsedNorPassedOver(t *testing.T) {
+func TestAPairOfAnotherPassphraseIsNeitherUsedNorIgnored(t *testing.T) {
 	l := newLogbook()
 	running := recordStore(l)
 	save(t, running, consented(begin))
@@ -107,7 +107,7 @@ func TestAPairOfAnotherPassphraseIsNeitherUsedNorPassedOver(t *testing.T) {
 
 // Over the very record of ours: a process that runs writes it again, one that
 // starts says what it found.
-func TestWhatWasWrittenOverOurPairIsMended(t *testing.T) {
+func TestAPairThatWasOverwrittenIsRestored(t *testing.T) {
 	l := newLogbook()
 	ours := consented(begin)
 	running := recordStore(l)

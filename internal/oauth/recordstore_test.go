@@ -110,7 +110,7 @@ func holds(t *testing.T, s *RecordStore, want Token) {
 	}
 }
 
-func TestTokenRecordsAreSharedSealedAndReadBack(t *testing.T) {
+func TestTokenRecordsAreSharedEncryptedAndReadBack(t *testing.T) {
 	l := newLogbook()
 	one, two := recordStore(l), recordStore(l)
 	holds(t, one, Token{})

@@ -77,7 +77,7 @@ func TestPrintingATokenNeverShowsItsSecrets(t *testing.T) {
 	}
 }
 
-func TestSealedTokenIsTheSameUnsealed(t *testing.T) {
+func TestEncryptedTokenIsTheSameWhenDecrypted(t *testing.T) {
 	bearer := sample()
 	bearer.Refresh, bearer.RefreshExpiresAt = "", time.Time{}
 	for name, tok := range map[string]Token{"full": sample(), "bearer only": bearer} {
@@ -100,7 +100,7 @@ func TestSealedTokenIsTheSameUnsealed(t *testing.T) {
 	}
 }
 
-func TestSealingTakesASidecarsMemory(t *testing.T) {
+func TestEncryptingTakesASidecarsMemory(t *testing.T) {
 	sealed, err := encodeToken(sample(), planted+"-right")
 	if err != nil {
 		t.Fatal(err)
@@ -118,7 +118,7 @@ func TestSealingTakesASidecarsMemory(t *testing.T) {
 	}
 }
 
-func TestTokenThatCannotBeUnsealedSaysWhy(t *testing.T) {
+func TestTokenThatCannotBeDecryptedSaysWhy(t *testing.T) {
 	locked, err := encode(sample(), planted+"-right", cheap)
 	if err != nil {
 		t.Fatal(err)

@@ -28,7 +28,7 @@ func (p *provider) says(tok Token, status string) {
 }
 
 // LinkedIn may need longer than the first pauses to know a token everywhere.
-func TestFreshTokenIsNotCondemnedBeforeLinkedInMustKnowIt(t *testing.T) {
+func TestFreshTokenIsNotDeadBeforeLinkedInMustKnowIt(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		b := newBeating(t, func(o *Options) { o.Now = nil })
 		tok := b.bearerOnly(0)
