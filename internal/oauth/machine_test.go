@@ -1,6 +1,7 @@
 package oauth
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"maps"
@@ -281,5 +282,68 @@ func TestEveryStateSaysWhetherTheTokenIsUsedAndWhetherItIsRenewedAhead(t *testin
 	}
 	if len(tests) != len(allPhases) {
 		t.Errorf("%d states are tested, want %d", len(tests), len(allPhases))
+	}
+}
+
+// Beside the state, events set and clear marks.
+func TestEventsSetAndClearTheMarksBesideTheState(t *testing.T) {
+	app := appRefusal{&AppRefusedError{Status: 401}, at}
+	of := func(p phase, change func(*connection)) connection {
+		c := known(p)
+		change(&c)
+		return c
+	}
+	unchanged := func(*connection) {}
+	other := Token{Access: "other", AuthorizedAt: at.Add(-day), ObtainedAt: at.Add(-day)}
+	tests := []struct {
+		name  string
+		is    connection
+		event string
+		want  func(c connection) bool
+	}{
+		{"a new pair ends the wait after a failed renewal", of(phaseExpiring, func(c *connection) { c.renewAt = at.Add(time.Hour) }), "renewed pair stored",
+			func(c connection) bool { return c.renewAt.IsZero() }},
+		{"a new pair shows that the app is accepted", of(phaseValid, func(c *connection) { c.exchange = app }), "renewed pair stored",
+			func(c connection) bool { return c.exchange.err == nil }},
+		{"introspection that accepts the app again lets it renew", of(phaseValid, func(c *connection) { c.exchange, c.introspection = app, app }), "introspection: active",
+			func(c connection) bool { return c.exchange.err == nil && c.introspection.err == nil }},
+		{"introspection that accepted the app before says nothing of renewing", of(phaseValid, func(c *connection) { c.exchange = app }), "introspection: active",
+			func(c connection) bool { return c.exchange.err != nil }},
+		{"a pair that appears is fresh", known(phaseValid), "renewed pair stored", func(c connection) bool { return c.fresh() }},
+		{"a pair that was there before the process is as old as it says", of(phaseNone, func(c *connection) { c.readAt = time.Time{} }), "old pair stored",
+			func(c connection) bool { return c.issued.Equal(at.Add(-day)) }},
+		{"a pair that appears later is fresh whatever it says", known(phaseNone), "old pair stored", func(c connection) bool { return c.fresh() }},
+		{"what is known of a fresh token says nothing of another", of(phaseValid, func(c *connection) { c.issued = at }), "introspection: active",
+			func(c connection) bool { return c.fresh() && !c.of(other).fresh() }},
+		{"the same pair read again keeps its refusal", known(phaseRefused), "same pair stored",
+			func(c connection) bool { return c.refusal() != nil }},
+		{"a rejected token that introspection calls dead is no rejection of the API", known(phaseRevoked), "API refuses the token all the same",
+			func(c connection) bool { return c.rejection == rejection{} }},
+		{"a token is renewed once although nobody says that it is dead", of(phaseValid, unchanged), "401, no answer of introspection",
+			func(c connection) bool { return !c.mayForce() }},
+		{"nor is it renewed again when it is called active", of(phaseValid, unchanged), "401, introspection: active",
+			func(c connection) bool { return !c.mayForce() }},
+		{"a refused app forces nothing", of(phaseValid, unchanged), "app refused by introspection",
+			func(c connection) bool { return c.mayForce() && c.introspection.err != nil }},
+		{"a dead token is renewed at the next request although that failed", known(phaseExpired), "renewal failed",
+			func(c connection) bool { return c.renewAt.IsZero() }},
+		{"a store that cannot be written stays so while another process has it", of(phaseValid, func(c *connection) { c.storeErr = ErrPlain }), "store taken",
+			func(c connection) bool { return errors.Is(c.storeErr, ErrPlain) }},
+	}
+	more := map[string]func(c connection) event{
+		"old pair stored":  func(connection) event { return tokenStored{other} },
+		"same pair stored": func(c connection) event { c.token.Refused = Refusal{}; return tokenStored{c.token} },
+		"store taken":      func(connection) event { return storeTried{&FileError{Err: context.DeadlineExceeded}} },
+	}
+	for _, tt := range tests {
+		c := tt.is
+		if e := more[tt.event]; e != nil {
+			c = transition(c, e(c))
+		} else {
+			c = step(tt.event, c)
+		}
+		if !tt.want(c) {
+			t.Errorf("%s: not so after %q: %+v", tt.name, tt.event, c)
+		}
 	}
 }
