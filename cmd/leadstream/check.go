@@ -1,35 +1,18 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"strconv"
-	"time"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
 
 	"leadstream/config"
-	"leadstream/internal/checkpoint"
-	"leadstream/internal/kafka"
+	"leadstream/internal/check"
 	"leadstream/internal/linkedin"
 )
-
-// The results of a check.
-const (
-	resultPass = "PASS"
-	resultWarn = "WARN" // works, and is risky or perhaps not meant
-	resultFail = "FAIL" // does not work
-)
-
-// finding is one line of "leadstream check".
-type finding struct {
-	Check  string `json:"check"`
-	Result string `json:"result"` // PASS, WARN or FAIL
-	Text   string `json:"text"`
-	Todo   string `json:"todo,omitempty"`
-}
 
 // newCheck is "leadstream check".
 func newCheck(a *app) *cobra.Command {
@@ -73,117 +56,37 @@ has not expired, and ends with 5 otherwise.`,
 	return cmd
 }
 
-// checker gathers findings; a check that builds on a failed one is left out.
-type checker struct {
-	system   *system
-	progress *progress
-	findings []finding
-	state    checkpoint.State           // what the checkpoints say; empty when they cannot be read
-	away     error                      // why Kafka was not reached; nil when it was
-	there    map[string]kafka.TopicInfo // the topics that exist; nil when that is not known
-}
-
-func (k *checker) pass(check, format string, args ...any) {
-	k.findings = append(k.findings, finding{Check: check, Result: resultPass, Text: fmt.Sprintf(format, args...)})
-}
-
-func (k *checker) warn(check, todo, format string, args ...any) {
-	k.findings = append(k.findings, finding{Check: check, Result: resultWarn, Text: fmt.Sprintf(format, args...), Todo: todo})
-}
-
-func (k *checker) fail(check, todo string, err error) {
-	k.findings = append(k.findings, finding{Check: check, Result: resultFail, Text: err.Error(), Todo: todo})
-}
-
-// failf is fail where there is no error but ours.
-func (k *checker) failf(check, todo, format string, args ...any) {
-	k.fail(check, todo, fmt.Errorf(format, args...))
-}
-
 func (a *app) check(ctx context.Context) error {
-	k := &checker{}
 	c, warnings, err := a.readConfig("linkedin.client_id", "linkedin.client_secret", "registry.url")
+	if invalid, ok := errors.AsType[*config.InvalidError](err); ok {
+		return cmp.Or(a.printFindings(check.Invalid(invalid)), exitWith(exitUsage, nil))
+	}
 	if err != nil {
-		return a.reportInvalid(k, err)
+		return err
 	}
 	// What goes wrong stands in the findings; the log would say it twice.
-	if k.system, err = buildToLook(c, zap.NewNop()); err != nil {
+	s, err := buildToLook(c, zap.NewNop())
+	if err != nil {
 		return err
 	}
-	defer k.system.close()
-	k.progress = a.newProgress()
-	k.examine(ctx, warnings)
-	k.progress.stop()
-	if err := a.printFindings(k.findings); err != nil {
+	defer s.close()
+	progress := a.newProgress()
+	findings := check.Run(ctx, s.checkParts(warnings, progress.at))
+	progress.stop()
+	if err := a.printFindings(findings); err != nil {
 		return err
 	}
-	if k.failed() {
+	if check.Failed(findings) {
 		return exitWith(exitDifferences, nil)
 	}
 	return nil
 }
 
-// examine looks at everything, in the order in which one thing rests on another.
-func (k *checker) examine(ctx context.Context, warnings []config.Warning) {
-	k.configuration(warnings)
-	k.redirect()
-	k.tokenStore()
-	k.kafka(ctx)
-	k.registry(ctx)
-	k.progress.at("LinkedIn", 0, 0)
-	k.linkedin(ctx)
-	k.progress.at("webhook", 0, 0)
-	k.webhook(ctx)
-}
-
-// reportInvalid shows what is wrong with the configuration as findings.
-func (a *app) reportInvalid(k *checker, err error) error {
-	invalid, ok := errors.AsType[*config.InvalidError](err)
-	if !ok {
-		return err
-	}
-	for _, p := range invalid.Problems {
-		k.failf("configuration", "see leadstream config --example, and docs/configuration.md", "%s", p)
-	}
-	if err := a.printFindings(k.findings); err != nil {
-		return err
-	}
-	return exitWith(exitUsage, nil)
-}
-
-func (a *app) printFindings(findings []finding) error {
+func (a *app) printFindings(findings []check.Finding) error {
 	return printList(a, findings,
-		column[finding]{"result", func(f finding) string { return f.Result }},
-		column[finding]{"check", func(f finding) string { return f.Check }},
-		column[finding]{"finding", func(f finding) string { return f.Text }},
-		column[finding]{"what to do", func(f finding) string { return f.Todo }},
+		column[check.Finding]{"result", func(f check.Finding) string { return f.Result }},
+		column[check.Finding]{"check", func(f check.Finding) string { return f.Check }},
+		column[check.Finding]{"finding", func(f check.Finding) string { return f.Text }},
+		column[check.Finding]{"what to do", func(f check.Finding) string { return f.Todo }},
 	)
-}
-
-func (k *checker) failed() bool {
-	for _, f := range k.findings {
-		if f.Result == resultFail {
-			return true
-		}
-	}
-	return false
-}
-
-const (
-	// checkTimeout bounds each question of the check: a command that ends must not
-	// wait for what is away.
-	checkTimeout = 20 * time.Second
-	// eachForm is added for each form where there are as many questions as forms.
-	eachForm = 100 * time.Millisecond
-	// pingTimeout bounds the first question.
-	pingTimeout = 10 * time.Second
-)
-
-// bounded gives work the time that one question may take, or so many of them as
-// there are forms.
-func (k *checker) bounded(ctx context.Context, what string, work func(context.Context)) {
-	k.progress.at(what, 0, 0)
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout+time.Duration(len(k.state.Forms))*eachForm)
-	defer cancel()
-	work(ctx)
 }

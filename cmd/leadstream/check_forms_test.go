@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"leadstream/internal/check"
 	"leadstream/internal/linkedinsim"
 )
 
@@ -27,18 +28,18 @@ func TestCheckReadsTheFormsThatLeadsTake(t *testing.T) {
 			code, findings := s.check(ready)
 			s.fault(linkedinsim.Fault{Kind: linkedinsim.RestoreForm, Form: form})
 			if want == "" {
-				if f := find(t, findings, "organization urn:li:organization:9000123"); code != 0 || f.Result != resultPass || !strings.Contains(f.Text, "1 lead forms") {
+				if f := find(t, findings, "organization urn:li:organization:9000123"); code != 0 || f.Result != check.Pass || !strings.Contains(f.Text, "1 lead forms") {
 					t.Errorf("%d: exit code %d, %+v; want the other form read", status, code, f)
 				}
 				continue
 			}
-			if f := find(t, findings, "lead form "+form); code != 6 || f.Result != resultFail || !strings.Contains(f.Text, want) || f.Todo == "" {
+			if f := find(t, findings, "lead form "+form); code != 6 || f.Result != check.Fail || !strings.Contains(f.Text, want) || f.Todo == "" {
 				t.Errorf("%d: exit code %d, %+v; want 6 and the form named", status, code, f)
 			}
 		}
 	}
 	s.fault(linkedinsim.Fault{Kind: linkedinsim.StatusFault, Status: 403, Endpoint: "leadForms", Count: -1})
-	if code, findings := s.check(ready); code != 6 || find(t, findings, "lead forms of urn:li:organization:9000123").Result != resultFail {
+	if code, findings := s.check(ready); code != 6 || find(t, findings, "lead forms of urn:li:organization:9000123").Result != check.Fail {
 		t.Errorf("exit code %d, %+v; want the list of forms named", code, findings)
 	}
 }

@@ -9,6 +9,7 @@ import (
 
 	"go.uber.org/zap"
 
+	"leadstream/internal/check"
 	"leadstream/internal/linkedin"
 	"leadstream/internal/oauth"
 )
@@ -48,7 +49,7 @@ func (a *app) probe(ctx context.Context) error {
 	if !status.Usable {
 		return exitWith(exitConsent, fmt.Errorf("the connection to LinkedIn cannot be used: %s; %s", status.Problem, status.Todo))
 	}
-	reading, stop := context.WithTimeout(ctx, checkTimeout)
+	reading, stop := context.WithTimeout(ctx, check.Timeout)
 	defer stop()
 	if _, err := s.state(reading); err != nil {
 		log.Warn("the requests that were made today are not known, so that only those of this command count", zap.Error(err),
@@ -56,7 +57,7 @@ func (a *app) probe(ctx context.Context) error {
 	}
 	list, requests, err := s.linkedin.Probe(ctx, linkedin.ProbeOptions{Owners: c.LinkedIn.Organizations, Scopes: status.Scopes, Reach: probeReach})
 	if errors.Is(err, oauth.ErrNotRenewed) {
-		return exitWith(exitUnreachable, fmt.Errorf("%w; %s", err, renewFirst))
+		return exitWith(exitUnreachable, fmt.Errorf("%w; %s", err, check.RenewFirst))
 	}
 	if err != nil {
 		return err

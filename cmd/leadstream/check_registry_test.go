@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"leadstream/connector"
+	"leadstream/internal/check"
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/delivery"
 	"leadstream/internal/kafka"
@@ -84,12 +85,12 @@ func TestCheckSeesARegistryThatTakesNoSchemas(t *testing.T) {
 		todo   string
 	}{
 		"takes them":        {"READWRITE", refusing(0, ""), "", "", ""},
-		"read only":         {"READONLY", nil, resultFail, "mode READONLY", "READWRITE"},
-		"being imported to": {"IMPORT", nil, resultFail, "mode IMPORT", "READWRITE"},
-		"write denied":      {"READWRITE", refusing(403, `{"error_code":40301,"message":"no"}`), resultFail, "forbids it (403)", "registry.username"},
-		"read only, told by nobody but the refusal": {"READWRITE", refusing(409, `{"error_code":0,"message":"Storage is in read-only mode."}`), resultFail, "read-only", "log"},
-		"not permitted": {"READWRITE", refusing(422, `{"error_code":42205,"message":"read-only"}`), resultFail, "42205", "READWRITE"},
-		"not told":      {"READWRITE", refusing(405, ``), resultWarn, "cannot be told", "registry.username"},
+		"read only":         {"READONLY", nil, check.Fail, "mode READONLY", "READWRITE"},
+		"being imported to": {"IMPORT", nil, check.Fail, "mode IMPORT", "READWRITE"},
+		"write denied":      {"READWRITE", refusing(403, `{"error_code":40301,"message":"no"}`), check.Fail, "forbids it (403)", "registry.username"},
+		"read only, told by nobody but the refusal": {"READWRITE", refusing(409, `{"error_code":0,"message":"Storage is in read-only mode."}`), check.Fail, "read-only", "log"},
+		"not permitted": {"READWRITE", refusing(422, `{"error_code":42205,"message":"read-only"}`), check.Fail, "42205", "READWRITE"},
+		"not told":      {"READWRITE", refusing(405, ``), check.Warn, "cannot be told", "registry.username"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Seed: 1})
@@ -109,7 +110,7 @@ func TestCheckSeesARegistryThatTakesNoSchemas(t *testing.T) {
 				return
 			}
 			f := find(t, findings, "schema registration")
-			if f.Result != tt.result || !strings.Contains(f.Text, tt.text) || !strings.Contains(f.Todo, tt.todo) || (code == 6) != (tt.result == resultFail) {
+			if f.Result != tt.result || !strings.Contains(f.Text, tt.text) || !strings.Contains(f.Todo, tt.todo) || (code == 6) != (tt.result == check.Fail) {
 				t.Errorf("exit code %d, %+v", code, f)
 			}
 		})
@@ -124,12 +125,12 @@ func TestALostRegistryIsToldWhereverTheStateIsShown(t *testing.T) {
 	if got := s.run(t.Context(), nil, "run", "--once"); got.code != 0 {
 		t.Fatalf("run --once: %s", got.stderr)
 	}
-	if code, findings := s.check(ready); code != 0 || find(t, findings, "schemas").Result != resultPass {
+	if code, findings := s.check(ready); code != 0 || find(t, findings, "schemas").Result != check.Pass {
 		t.Errorf("before: exit code %d, %+v", code, findings)
 	}
 	s.kafka.ForgetSchemas()
 	code, findings := s.check(ready)
-	if f := find(t, findings, "schemas"); code != 6 || f.Result != resultFail || !strings.Contains(f.Text, "does not know") || !strings.Contains(f.Todo, "backup") {
+	if f := find(t, findings, "schemas"); code != 6 || f.Result != check.Fail || !strings.Contains(f.Text, "does not know") || !strings.Contains(f.Todo, "backup") {
 		t.Errorf("exit code %d, %+v", code, f)
 	}
 	registry, err := schema.NewRegistry(schema.RegistryOptions{URL: s.env["LEADSTREAM_REGISTRY_URL"]})
@@ -147,7 +148,7 @@ func TestALostRegistryIsToldWhereverTheStateIsShown(t *testing.T) {
 		t.Errorf("run --once: exit code %d: %s", got.code, got.stderr)
 	}
 	code, findings = s.check(ready)
-	if f := find(t, findings, "schemas"); code != 6 || f.Result != resultFail || !strings.Contains(f.Text, "other schemas") || !strings.Contains(f.Todo, "--replay-mode all") {
+	if f := find(t, findings, "schemas"); code != 6 || f.Result != check.Fail || !strings.Contains(f.Text, "other schemas") || !strings.Contains(f.Todo, "--replay-mode all") {
 		t.Errorf("exit code %d, %+v", code, f)
 	}
 	state, err := delivery.ReadState(t.Context(), s.cluster(), "leadstream")
@@ -189,7 +190,7 @@ func TestCheckOfManyFormsEndsWell(t *testing.T) {
 		t.Fatal(err)
 	}
 	code, findings := s.check(over)
-	if f := find(t, findings, "schemas"); code != 0 || f.Result != resultPass || !strings.Contains(f.Text, fmt.Sprint("all ", forms)) {
+	if f := find(t, findings, "schemas"); code != 0 || f.Result != check.Pass || !strings.Contains(f.Text, fmt.Sprint("all ", forms)) {
 		t.Errorf("exit code %d, %+v", code, f)
 	}
 }
@@ -254,8 +255,8 @@ func TestCheckNamesTheAddressThatIsNoKafka(t *testing.T) {
 		asking.Go(func() {
 			began := time.Now()
 			code, findings := s.check(map[string]string{"LEADSTREAM_KAFKA_BROKERS": address})
-			i := slices.IndexFunc(findings, func(f finding) bool { return f.Check == "kafka reachable" })
-			if code != 6 || i < 0 || findings[i].Result != resultFail || !strings.Contains(findings[i].Text, address) || time.Since(began) > 2*pingTimeout {
+			i := slices.IndexFunc(findings, func(f check.Finding) bool { return f.Check == "kafka reachable" })
+			if code != 6 || i < 0 || findings[i].Result != check.Fail || !strings.Contains(findings[i].Text, address) || time.Since(began) > 2*check.PingTimeout {
 				t.Errorf("%s: exit code %d after %s, %+v; want the address named soon", name, code, time.Since(began), findings)
 			}
 		})

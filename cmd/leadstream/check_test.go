@@ -1,12 +1,7 @@
 package main
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
-	"fmt"
-	"io"
 	"net/http"
 	"net/http/httptest"
 	"path/filepath"
@@ -15,18 +10,13 @@ import (
 	"testing"
 	"time"
 
-	"go.uber.org/zap"
-
-	"leadstream/config"
-	"leadstream/internal/kafka"
+	"leadstream/internal/check"
 	"leadstream/internal/linkedin"
 	"leadstream/internal/linkedinsim"
-	"leadstream/internal/oauth"
-	"leadstream/internal/webhook"
 )
 
 // check runs "leadstream check -o json".
-func (s *stack) check(over map[string]string, args ...string) (code int, findings []finding) {
+func (s *stack) check(over map[string]string, args ...string) (code int, findings []check.Finding) {
 	s.t.Helper()
 	got := s.run(s.t.Context(), over, append([]string{"check", "-o", "json"}, args...)...)
 	if err := json.Unmarshal([]byte(got.stdout), &findings); err != nil {
@@ -36,11 +26,11 @@ func (s *stack) check(over map[string]string, args ...string) (code int, finding
 }
 
 // find is the first finding of a check.
-func find(t *testing.T, findings []finding, check string) finding {
+func find(t *testing.T, findings []check.Finding, line string) check.Finding {
 	t.Helper()
-	i := slices.IndexFunc(findings, func(f finding) bool { return f.Check == check })
+	i := slices.IndexFunc(findings, func(f check.Finding) bool { return f.Check == line })
 	if i < 0 {
-		t.Fatalf("no line %q in %+v", check, findings)
+		t.Fatalf("no line %q in %+v", line, findings)
 	}
 	return findings[i]
 }
@@ -59,7 +49,7 @@ func TestCheckHasALineForEveryPrecondition(t *testing.T) {
 	var checks []string
 	for _, f := range findings {
 		checks = append(checks, f.Check)
-		if f.Result != resultPass || f.Text == "" {
+		if f.Result != check.Pass || f.Text == "" {
 			t.Errorf("%+v, want PASS", f)
 		}
 	}
@@ -70,10 +60,10 @@ func TestCheckHasALineForEveryPrecondition(t *testing.T) {
 		t.Fatalf("run --once: %s", got.stderr)
 	}
 	code, findings = s.check(ready)
-	if f := find(t, findings, "schemas"); code != 0 || f.Result != resultPass {
+	if f := find(t, findings, "schemas"); code != 0 || f.Result != check.Pass {
 		t.Errorf("exit code %d, %+v", code, f)
 	}
-	if f := find(t, findings, "4 topics"); f.Result != resultWarn || !strings.Contains(f.Text, "one replica") || !strings.Contains(f.Text, "leadstream.checkpoints") || f.Todo == "" {
+	if f := find(t, findings, "4 topics"); f.Result != check.Warn || !strings.Contains(f.Text, "one replica") || !strings.Contains(f.Text, "leadstream.checkpoints") || f.Todo == "" {
 		t.Errorf("%+v, want the topics with one replica on one line", f)
 	}
 }
@@ -96,7 +86,7 @@ func TestCheckChangesNothing(t *testing.T) {
 			t.Errorf("LinkedIn was sent %s", request)
 		}
 	}
-	topics := []string{"leadstream.checkpoints", "leadstream.deadletters", "leadstream.deletions", "linkedin.leads." + trialTopic}
+	topics := []string{"leadstream.checkpoints", "leadstream.deadletters", "leadstream.deletions", "linkedin.leads." + check.TrialTopic}
 	if found, err := s.cluster().DescribeTopics(t.Context(), topics); err != nil || len(found) > 0 || len(asked) == 0 {
 		t.Errorf("topics made: %v, %v; %d requests to LinkedIn", found, err, len(asked))
 	}
@@ -116,27 +106,27 @@ func TestCheckSaysWhatFailsAndWhatToDo(t *testing.T) {
 		result     string
 		text, todo string
 	}{
-		{"invalid setting", map[string]string{"LEADSTREAM_POLL_INTERVAL": "soon"}, nil, 2, "configuration", resultFail, "poll.interval", "config --example"},
-		{"doubtful setting", map[string]string{"LEADSTREAM_HTTP_LISTEN": "0.0.0.0:8480"}, nil, 0, "configuration", resultWarn, "http.password", ""},
-		{"SPONSORED", map[string]string{"LEADSTREAM_LINKEDIN_LEAD_TYPES": "EVENT,SPONSORED"}, nil, 2, "configuration", resultFail, "linkedin.lead_types", ""},
-		{"another port", map[string]string{"LEADSTREAM_HTTP_LISTEN": "127.0.0.1:9999"}, nil, 0, "redirect URL", resultWarn, "port 8480", "9999"},
-		{"another path", map[string]string{"LEADSTREAM_LINKEDIN_REDIRECT_URL": "https://leads.example.com/back"}, nil, 0, "redirect URL", resultWarn, "/back", callbackPath},
-		{"behind a proxy", map[string]string{"LEADSTREAM_LINKEDIN_REDIRECT_URL": "https://leads.example.com/oauth/callback"}, nil, 0, "redirect URL", resultPass, "a proxy", ""},
-		{"no directory for the token", map[string]string{"LEADSTREAM_TOKEN_FILE": filepath.Join(t.TempDir(), "none", "token")}, nil, 6, "token store", resultFail, "none", "token.file"},
-		{"no token", map[string]string{"LEADSTREAM_TOKEN_FILE": filepath.Join(t.TempDir(), "token")}, nil, 6, "linkedin token", resultFail, "no token", "auth login"},
-		{"brokers away", map[string]string{"LEADSTREAM_KAFKA_BROKERS": "127.0.0.1:1"}, nil, 6, "kafka reachable", resultFail, "refused", "kafka.brokers"},
+		{"invalid setting", map[string]string{"LEADSTREAM_POLL_INTERVAL": "soon"}, nil, 2, "configuration", check.Fail, "poll.interval", "config --example"},
+		{"doubtful setting", map[string]string{"LEADSTREAM_HTTP_LISTEN": "0.0.0.0:8480"}, nil, 0, "configuration", check.Warn, "http.password", ""},
+		{"SPONSORED", map[string]string{"LEADSTREAM_LINKEDIN_LEAD_TYPES": "EVENT,SPONSORED"}, nil, 2, "configuration", check.Fail, "linkedin.lead_types", ""},
+		{"another port", map[string]string{"LEADSTREAM_HTTP_LISTEN": "127.0.0.1:9999"}, nil, 0, "redirect URL", check.Warn, "port 8480", "9999"},
+		{"another path", map[string]string{"LEADSTREAM_LINKEDIN_REDIRECT_URL": "https://leads.example.com/back"}, nil, 0, "redirect URL", check.Warn, "/back", check.CallbackPath},
+		{"behind a proxy", map[string]string{"LEADSTREAM_LINKEDIN_REDIRECT_URL": "https://leads.example.com/oauth/callback"}, nil, 0, "redirect URL", check.Pass, "a proxy", ""},
+		{"no directory for the token", map[string]string{"LEADSTREAM_TOKEN_FILE": filepath.Join(t.TempDir(), "none", "token")}, nil, 6, "token store", check.Fail, "none", "token.file"},
+		{"no token", map[string]string{"LEADSTREAM_TOKEN_FILE": filepath.Join(t.TempDir(), "token")}, nil, 6, "linkedin token", check.Fail, "no token", "auth login"},
+		{"brokers away", map[string]string{"LEADSTREAM_KAFKA_BROKERS": "127.0.0.1:1"}, nil, 6, "kafka reachable", check.Fail, "refused", "kafka.brokers"},
 		{"brokers away, with the tokens", map[string]string{"LEADSTREAM_KAFKA_BROKERS": "127.0.0.1:1", "LEADSTREAM_TOKEN_STORE": "kafka", "LEADSTREAM_TOKEN_PASSPHRASE": "p"}, nil, 6,
-			"linkedin token", resultFail, "kept in Kafka, which cannot be reached", "kafka.brokers"},
-		{"too many replicas", map[string]string{"LEADSTREAM_KAFKA_REPLICATION_FACTOR": "7"}, nil, 6, "kafka topics", resultFail, "leadstream.checkpoints", "kafka.replication_factor"},
-		{"registry away", map[string]string{"LEADSTREAM_REGISTRY_URL": "http://127.0.0.1:1"}, nil, 6, "schema registry", resultFail, "127.0.0.1:1", "registry.url"},
-		{"version retired", map[string]string{"LEADSTREAM_LINKEDIN_VERSION": "202501"}, nil, 6, "linkedin API", resultFail, "426", "linkedin.version"},
-		{"foreign organization", map[string]string{"LEADSTREAM_LINKEDIN_ORGANIZATIONS": "123"}, nil, 6, "organization urn:li:organization:123", resultFail, "no role", "linkedin.organizations"},
-		{"clock an hour ahead", nil, func() { s.sim.SetClockOffset(-61 * time.Minute) }, 6, "clock", resultFail, "1h1m", "NTP"},
-		{"clock minutes behind", nil, func() { s.sim.SetClockOffset(5 * time.Minute) }, 0, "clock", resultWarn, "from LinkedIn's", "NTP"},
+			"linkedin token", check.Fail, "kept in Kafka, which cannot be reached", "kafka.brokers"},
+		{"too many replicas", map[string]string{"LEADSTREAM_KAFKA_REPLICATION_FACTOR": "7"}, nil, 6, "kafka topics", check.Fail, "leadstream.checkpoints", "kafka.replication_factor"},
+		{"registry away", map[string]string{"LEADSTREAM_REGISTRY_URL": "http://127.0.0.1:1"}, nil, 6, "schema registry", check.Fail, "127.0.0.1:1", "registry.url"},
+		{"version retired", map[string]string{"LEADSTREAM_LINKEDIN_VERSION": "202501"}, nil, 6, "linkedin API", check.Fail, "426", "linkedin.version"},
+		{"foreign organization", map[string]string{"LEADSTREAM_LINKEDIN_ORGANIZATIONS": "123"}, nil, 6, "organization urn:li:organization:123", check.Fail, "no role", "linkedin.organizations"},
+		{"clock an hour ahead", nil, func() { s.sim.SetClockOffset(-61 * time.Minute) }, 6, "clock", check.Fail, "1h1m", "NTP"},
+		{"clock minutes behind", nil, func() { s.sim.SetClockOffset(5 * time.Minute) }, 0, "clock", check.Warn, "from LinkedIn's", "NTP"},
 		{"leads not to be read", nil, func() {
 			s.fault(linkedinsim.Fault{Kind: linkedinsim.StatusFault, Status: 403, Endpoint: "leadFormResponses", Count: -1})
-		}, 6, org, resultFail, "EVENT leads", "the role"},
-		{"role lost", map[string]string{"LEADSTREAM_LINKEDIN_ORGANIZATIONS": "9000123"}, func() { s.fault(linkedinsim.Fault{Kind: linkedinsim.LoseRole, Owner: "urn:li:organization:9000123"}) }, 6, org, resultFail, "no role", "ADMINISTRATOR"},
+		}, 6, org, check.Fail, "EVENT leads", "the role"},
+		{"role lost", map[string]string{"LEADSTREAM_LINKEDIN_ORGANIZATIONS": "9000123"}, func() { s.fault(linkedinsim.Fault{Kind: linkedinsim.LoseRole, Owner: "urn:li:organization:9000123"}) }, 6, org, check.Fail, "no role", "ADMINISTRATOR"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -157,108 +147,11 @@ func TestCheckSaysWhatFailsAndWhatToDo(t *testing.T) {
 	}
 }
 
-// TestCheckDoesNotSendAPersonToConsentAgainForAFreshToken: LinkedIn may need
-// some seconds to know it.
-func TestCheckDoesNotSendAPersonToConsentAgainForAFreshToken(t *testing.T) {
-	unknowing := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		_, _ = io.WriteString(w, `{"active":false}`)
-	}))
-	defer unknowing.Close()
-	now := time.Now()
-	store := oauth.NewFileStore(filepath.Join(t.TempDir(), "token"), "")
-	if err := store.Save(t.Context(), oauth.Token{Access: "fresh", AccessExpiresAt: now.Add(time.Hour), AuthorizedAt: now, ObtainedAt: now, Scopes: []string{"r_events"}}); err != nil {
-		t.Fatal(err)
-	}
-	session, err := oauth.New(oauth.Options{
-		ClientID: "id", ClientSecret: "secret", AuthURL: unknowing.URL, RedirectURL: "http://localhost:8480/oauth/callback",
-		Scopes: []string{"r_events"}, Store: store,
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	k := &checker{system: &system{session: session}}
-	if !k.token(t.Context()) {
-		t.Error("nothing is asked with the token")
-	}
-	if f := find(t, k.findings, "linkedin token"); f.Result != resultWarn || !strings.Contains(f.Text, "new access token") || strings.Contains(f.Todo, "login") {
-		t.Errorf("%+v, want a warning that asks for nothing but time", f)
-	}
-}
-
 // fault has the simulated LinkedIn misbehave.
 func (s *stack) fault(f linkedinsim.Fault) {
 	s.t.Helper()
 	if err := s.sim.Schedule(f); err != nil {
 		s.t.Fatal(err)
-	}
-}
-
-// TestCheckAsksTheWebhookAsLinkedInDoes: with a challenge that only the app's
-// secret answers.
-func TestCheckAsksTheWebhookAsLinkedInDoes(t *testing.T) {
-	answering := func(secret string) *httptest.Server {
-		server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-			if r.URL.Path != webhook.Path {
-				http.NotFound(w, r)
-				return
-			}
-			code := r.URL.Query().Get("challengeCode")
-			sum := hmac.New(sha256.New, []byte(secret))
-			_, _ = sum.Write([]byte(code))
-			_, _ = fmt.Fprintf(w, `{"challengeCode":%q,"challengeResponse":%q}`, code, hex.EncodeToString(sum.Sum(nil)))
-		}))
-		t.Cleanup(server.Close)
-		return server
-	}
-	for name, tt := range map[string]struct{ url, want string }{
-		"right secret": {answering("sim-client-secret-0001").URL, resultPass},
-		"wrong secret": {answering("another").URL, resultFail},
-		"page":         {httptest.NewServer(http.NotFoundHandler()).URL, resultFail},
-		"nothing":      {"http://127.0.0.1:1", resultWarn},
-		"not set":      {"", ""},
-	} {
-		t.Run(name, func(t *testing.T) {
-			c, _, err := config.Load(config.LoadOptions{NoFile: true, Environ: []string{"LEADSTREAM_LINKEDIN_CLIENT_SECRET=sim-client-secret-0001"}})
-			if err != nil {
-				t.Fatal(err)
-			}
-			c.Webhook.URL, c.Webhook.Listen = tt.url, ":8443"
-			k := &checker{system: &system{config: c, log: zap.NewNop()}}
-			k.webhook(t.Context())
-			if tt.want == "" && len(k.findings) == 0 {
-				return
-			}
-			if f := find(t, k.findings, "webhook"); f.Result != tt.want || strings.Contains(f.Text+f.Todo, "sim-client-secret-0001") {
-				t.Errorf("%+v, want %s", f, tt.want)
-			}
-		})
-	}
-}
-
-// TestAMissingPermissionIsAWholeCommand: as a shell and kafka-acls take it.
-func TestAMissingPermissionIsAWholeCommand(t *testing.T) {
-	c := config.Default()
-	c.Kafka.Brokers = []string{"kafka-1:9092", "kafka-2:9092"}
-	k := &checker{system: &system{config: c}}
-	k.missing(kafka.AuthorizationError{Resource: "topic", Name: "leadstream.checkpoints", Operation: "Write"}, "linkedin.leads.x", false)
-	k.missing(kafka.AuthorizationError{Resource: "topic", Name: "linkedin.leads.x", Operation: "Create"}, "linkedin.leads.x", false)
-	c.Kafka.SASL.Mechanism, c.Kafka.SASL.Username = "PLAIN", "the connector's user"
-	k.missing(kafka.AuthorizationError{Resource: "transactional-id", Name: "leadstream", Operation: "Describe"}, "linkedin.leads.x", true)
-	k.missing(kafka.AuthorizationError{Resource: "topic", Name: "linkedin.leads.x", Operation: "Read"}, "linkedin.leads.x", true)
-	want := []finding{
-		{Check: "kafka permission", Result: resultFail, Text: "Write on topic leadstream.checkpoints is missing",
-			Todo: "kafka-acls --bootstrap-server kafka-1:9092,kafka-2:9092 --add --allow-principal User:PRINCIPAL --topic leadstream.checkpoints --operation Write"},
-		{Check: "kafka permission", Result: resultFail, Text: "Create on topic linkedin.leads.* is missing",
-			Todo: "kafka-acls --bootstrap-server kafka-1:9092,kafka-2:9092 --add --allow-principal User:PRINCIPAL --resource-pattern-type prefixed --topic linkedin.leads. --operation Create"},
-		{Check: "kafka permission", Result: resultFail, Text: "Describe on transactional-id leadstream is missing",
-			Todo: `kafka-acls --bootstrap-server kafka-1:9092,kafka-2:9092 --command-config admin.properties --add --allow-principal 'User:the connector'\''s user' --transactional-id leadstream --operation Describe`},
-		{Check: "kafka permission", Result: resultWarn, Text: "Read on topics linkedin.leads.* is missing: the topic of a new form needs it",
-			Todo: `kafka-acls --bootstrap-server kafka-1:9092,kafka-2:9092 --command-config admin.properties --add --allow-principal 'User:the connector'\''s user' --resource-pattern-type prefixed --topic linkedin.leads. --operation Read`},
-	}
-	for i, f := range k.findings {
-		if f != want[i] {
-			t.Errorf("%+v\nwant\n%+v", f, want[i])
-		}
 	}
 }
 

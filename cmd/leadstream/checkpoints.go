@@ -20,6 +20,7 @@ import (
 	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
 	"leadstream/internal/linkedin"
+	"leadstream/schema"
 )
 
 // checkpointRow is one record of the checkpoint topic.
@@ -200,7 +201,8 @@ func checkpointValue(key, text string) ([]byte, error) {
 	switch r := record.(type) {
 	case *checkpoint.Form:
 		id := strings.TrimPrefix(key, checkpoint.FormKey(""))
-		fields, err := savedFields(id, *r)
+		fields := new(schema.Fields)
+		err := r.ReadFields(id, fields)
 		if stored, ok := errors.AsType[*checkpoint.UnreadableError](err); ok { // this one is not stored yet
 			err = fmt.Errorf("record %q: its fields cannot be read: %w", key, fault.Plain(stored.Err))
 		}

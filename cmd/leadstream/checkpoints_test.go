@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"leadstream/internal/check"
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/kafka"
 	"leadstream/internal/linkedinsim"
@@ -104,7 +105,7 @@ func TestACheckpointTopicOfThreePartitionsIsRefusedByWhoeverNeedsIt(t *testing.T
 		}
 	}
 	code, findings := s.check(ready)
-	if f := find(t, findings, "checkpoints"); code != exitDifferences || f.Result != resultFail || !strings.Contains(f.Text, "3 partitions") || !strings.Contains(f.Todo, "delete the topic") {
+	if f := find(t, findings, "checkpoints"); code != exitDifferences || f.Result != check.Fail || !strings.Contains(f.Text, "3 partitions") || !strings.Contains(f.Todo, "delete the topic") {
 		t.Errorf("check: exit code %d, %+v", code, f)
 	}
 }

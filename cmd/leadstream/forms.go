@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -220,8 +219,8 @@ func (l *formList) complete(ctx context.Context) error {
 		if !known {
 			continue
 		}
-		fields, err := savedFields(id, saved)
-		if err != nil {
+		fields := new(schema.Fields)
+		if err := saved.ReadFields(id, fields); err != nil {
 			return err
 		}
 		row.Fields, row.SchemaID = len(fields.Describe()), saved.SchemaID
@@ -233,6 +232,7 @@ func (l *formList) complete(ctx context.Context) error {
 		if !registry || row.SchemaID == 0 {
 			continue
 		}
+		var err error
 		if row.Version, err = l.version(ctx, row); err != nil {
 			if ctx.Err() != nil {
 				return err
@@ -265,12 +265,4 @@ func (l *formList) sorted() []formRow {
 		rows = append(rows, *l.rows[id])
 	}
 	return rows
-}
-
-func savedFields(id string, saved checkpoint.Form) (*schema.Fields, error) {
-	fields := new(schema.Fields)
-	if err := json.Unmarshal(saved.Fields, fields); err != nil {
-		return nil, &checkpoint.UnreadableError{Key: checkpoint.FormKey(id), Err: err}
-	}
-	return fields, nil
 }

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"leadstream/internal/check"
 	"leadstream/internal/linkedinsim"
 )
 
@@ -53,10 +54,10 @@ func TestCheckRenewsNoToken(t *testing.T) {
 	s.look(ready, s.file)
 	code, findings := s.check(ready)
 	token, api := find(t, findings, "linkedin token"), find(t, findings, "linkedin API")
-	if code != exitDone || token.Result != resultWarn || !strings.Contains(token.Text, "expired") || !strings.Contains(token.Todo, "leadstream forms") {
+	if code != exitDone || token.Result != check.Warn || !strings.Contains(token.Text, "expired") || !strings.Contains(token.Todo, "leadstream forms") {
 		t.Errorf("exit code %d, %+v", code, token)
 	}
-	if api.Result != resultWarn || !strings.Contains(api.Text, "not checked") || !strings.Contains(api.Todo, "leadstream forms") {
+	if api.Result != check.Warn || !strings.Contains(api.Text, "not checked") || !strings.Contains(api.Todo, "leadstream forms") {
 		t.Errorf("%+v", api)
 	}
 	if got := s.run(t.Context(), nil, "check", "--probe"); got.code != exitUnreachable || !strings.Contains(got.stderr, "leadstream forms") {
@@ -69,7 +70,7 @@ func TestCheckRenewsNoToken(t *testing.T) {
 	if got := s.run(t.Context(), nil, "forms"); got.code != exitDone || s.file() == before {
 		t.Errorf("forms renews no token: exit code %d, %q", got.code, got.stderr)
 	}
-	if code, findings = s.check(ready); code != exitDone || find(t, findings, "linkedin API").Result != resultPass {
+	if code, findings = s.check(ready); code != exitDone || find(t, findings, "linkedin API").Result != check.Pass {
 		t.Errorf("after the renewal: exit code %d, %+v", code, findings)
 	}
 }

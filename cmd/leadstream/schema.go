@@ -67,7 +67,8 @@ func (a *app) schemas(ctx context.Context, id string) (known, current *schema.Fi
 		return nil, nil, err
 	}
 	if saved, ok := state.Forms[id]; ok {
-		if known, err = savedFields(id, saved); err != nil {
+		known = new(schema.Fields)
+		if err := saved.ReadFields(id, known); err != nil {
 			return nil, nil, err
 		}
 		current = known.Clone()

@@ -16,6 +16,7 @@ import (
 	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
 	"leadstream/internal/oauth"
+	"leadstream/internal/webhook"
 )
 
 // demolition is a teardown under way.
@@ -136,7 +137,7 @@ func (t *demolition) subscriptionsOf(ctx context.Context, src lead.Source) ([]re
 	}
 	var plan []removal
 	for _, s := range found {
-		if s.Webhook == webhookURL(t.config.Webhook.URL) && !s.Narrowed {
+		if s.Webhook == webhook.Address(t.config.Webhook.URL) && !s.Narrowed {
 			plan = append(plan, removal{Kind: "subscription", Name: s.ID, Note: src.Type + " leads of " + src.Owner,
 				do: func(ctx context.Context) error { return t.system.linkedin.Unsubscribe(ctx, s.ID) }})
 		}

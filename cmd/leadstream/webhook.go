@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"net/http"
-	"net/url"
 
 	"leadstream/connector"
 	"leadstream/internal/delivery"
@@ -19,21 +18,8 @@ func (s *system) notified(o connector.Options) connector.Options {
 		return o
 	}
 	o.DeletionLog = delivery.NewDeletionLog(s.storeOptions())
-	o.Webhook, o.Subscriber = webhookURL(s.config.Webhook.URL), s.linkedin
+	o.Webhook, o.Subscriber = webhook.Address(s.config.Webhook.URL), s.linkedin
 	return o
-}
-
-// webhookURL is the address that LinkedIn is told: what is configured, with the
-// receiver's path where it has none.
-func webhookURL(configured string) string {
-	u, err := url.Parse(configured)
-	if err != nil { // the configuration has been checked
-		return configured
-	}
-	if u.Path == "" || u.Path == "/" {
-		u.Path = webhook.Path
-	}
-	return u.String()
 }
 
 // newReceiver is the webhook of the configuration, nil without one.

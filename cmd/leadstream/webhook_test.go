@@ -14,18 +14,6 @@ import (
 	"leadstream/internal/linkedinsim"
 )
 
-func TestWebhookAddressHasThePathOfTheReceiver(t *testing.T) {
-	for configured, want := range map[string]string{
-		"https://hooks.example.com":        "https://hooks.example.com/webhooks/linkedin",
-		"https://hooks.example.com/":       "https://hooks.example.com/webhooks/linkedin",
-		"https://hooks.example.com/x/here": "https://hooks.example.com/x/here",
-	} {
-		if got := webhookURL(configured); got != want {
-			t.Errorf("webhookURL(%q) = %q, want %q", configured, got, want)
-		}
-	}
-}
-
 // freeAddress is an address of this machine that is free now.
 func freeAddress(t *testing.T) string {
 	t.Helper()

@@ -16,6 +16,7 @@ import (
 
 	"leadstream/config"
 	"leadstream/connector"
+	"leadstream/internal/check"
 	"leadstream/internal/delivery"
 	"leadstream/internal/kafka"
 	"leadstream/internal/linkedin"
@@ -181,6 +182,14 @@ func (s *system) storeOptions() delivery.Options {
 		Cluster: s.cluster, Producer: s.cluster.NewProducer(s.config.Name, transactionTimeout),
 		Name: s.config.Name, Prefix: k.TopicPrefix, Partitions: k.Partitions, ReplicationFactor: k.ReplicationFactor,
 		TopicConfig: k.TopicConfig, InternalTopicConfig: k.InternalTopicConfig, Adopt: k.AdoptTopics, Lookback: s.config.Poll.Lookback, Log: s.log.Named("delivery"),
+	}
+}
+
+// checkParts are the parts that a check asks.
+func (s *system) checkParts(warnings []config.Warning, at func(what string, done, total int)) check.Parts {
+	return check.Parts{
+		Config: s.config, Warnings: warnings, Cluster: s.cluster, Trial: s.cluster.NewProducer(check.TrialID(s.config.Name), transactionTimeout),
+		Registry: s.registry, Session: s.session, LinkedIn: s.linkedin, Store: s.storeOptions(), State: s.state, At: at,
 	}
 }
 

@@ -198,6 +198,15 @@ type Form struct {
 	Lost []LostSchema `json:"lost,omitempty"`
 }
 
+// ReadFields reads the fields of the form with that id into fields, which package
+// schema owns.
+func (f Form) ReadFields(id string, fields any) error {
+	if err := json.Unmarshal(f.Fields, fields); err != nil {
+		return &UnreadableError{Key: FormKey(id), Err: err}
+	}
+	return nil
+}
+
 // LostSchema is a schema id under which the registry has something else than what
 // records were written with: nothing, or (Other) another schema.
 type LostSchema struct {

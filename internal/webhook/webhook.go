@@ -17,6 +17,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"regexp"
 	"time"
 
@@ -28,6 +29,19 @@ import (
 
 // Path is where the receiver is served.
 const Path = "/webhooks/linkedin"
+
+// Address is the address that LinkedIn is told: what is configured, with the
+// receiver's path where it has none.
+func Address(configured string) string {
+	u, err := url.Parse(configured)
+	if err != nil { // the configuration has been checked
+		return configured
+	}
+	if u.Path == "" || u.Path == "/" {
+		u.Path = Path
+	}
+	return u.String()
+}
 
 const (
 	// maxBody bounds a delivery, which has about 400 bytes.

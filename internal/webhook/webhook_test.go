@@ -421,3 +421,15 @@ func FuzzDelivery(f *testing.F) {
 		}
 	})
 }
+
+func TestWebhookAddressHasThePathOfTheReceiver(t *testing.T) {
+	for configured, want := range map[string]string{
+		"https://hooks.example.com":        "https://hooks.example.com/webhooks/linkedin",
+		"https://hooks.example.com/":       "https://hooks.example.com/webhooks/linkedin",
+		"https://hooks.example.com/x/here": "https://hooks.example.com/x/here",
+	} {
+		if got := Address(configured); got != want {
+			t.Errorf("Address(%q) = %q, want %q", configured, got, want)
+		}
+	}
+}

@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"cmp"
@@ -17,18 +17,17 @@ import (
 )
 
 func (k *checker) kafka(ctx context.Context) {
-	s := k.system
 	if k.away = k.reach(ctx); k.away != nil {
 		k.fail("kafka reachable", "look at kafka.brokers, kafka.tls and kafka.sasl", k.away)
 		return
 	}
-	k.pass("kafka reachable", "%s", strings.Join(s.config.Kafka.Brokers, ", "))
+	k.pass("kafka reachable", "%s", strings.Join(k.Config.Kafka.Brokers, ", "))
 	k.bounded(ctx, "Kafka's brokers", k.brokers)
 	k.bounded(ctx, "checkpoints", k.checkpoints)
 	var lacking []kafka.AuthorizationError
 	k.bounded(ctx, "permissions", func(ctx context.Context) { lacking = k.permissions(ctx) })
 	k.bounded(ctx, "transactions", func(ctx context.Context) { k.transactions(ctx, lacking) })
-	if !lacks(lacking, "group", s.config.Name) {
+	if !lacks(lacking, "group", k.Config.Name) {
 		k.bounded(ctx, "consumer group", k.group)
 	}
 	k.bounded(ctx, "topics", k.topics)
@@ -37,13 +36,13 @@ func (k *checker) kafka(ctx context.Context) {
 // reach asks for a sign of life. What answers in another language than Kafka's may
 // keep us waiting.
 func (k *checker) reach(ctx context.Context) error {
-	k.progress.at("reaching Kafka", 0, 0)
-	ctx, cancel := context.WithTimeout(ctx, pingTimeout)
+	k.At("reaching Kafka", 0, 0)
+	ctx, cancel := context.WithTimeout(ctx, PingTimeout)
 	defer cancel()
-	err := k.system.cluster.Ping(ctx)
+	err := k.Cluster.Ping(ctx)
 	if err != nil && ctx.Err() != nil {
 		return fmt.Errorf("no answer of a Kafka broker at %s within %s: %w",
-			strings.Join(k.system.config.Kafka.Brokers, ", "), config.FormatDuration(pingTimeout), err)
+			strings.Join(k.Config.Kafka.Brokers, ", "), config.FormatDuration(PingTimeout), err)
 	}
 	return err
 }
@@ -51,7 +50,7 @@ func (k *checker) reach(ctx context.Context) error {
 // checkpoints reads what there is, and lets the requests of this command count
 // with those of the day. A missing permission is named with the others.
 func (k *checker) checkpoints(ctx context.Context) {
-	state, err := k.system.state(ctx)
+	state, err := k.State(ctx)
 	if err != nil {
 		if !is[*kafka.AuthorizationError](err) {
 			k.fail("checkpoints", "see docs/records.md; leadstream checkpoints list shows the records", err)
@@ -63,7 +62,7 @@ func (k *checker) checkpoints(ctx context.Context) {
 
 // brokers looks at each broker where the cluster says that it is.
 func (k *checker) brokers(ctx context.Context) {
-	brokers, err := k.system.cluster.Brokers(ctx)
+	brokers, err := k.Cluster.Brokers(ctx)
 	if err != nil {
 		k.fail("kafka brokers", "look at kafka.brokers", err)
 		return
@@ -92,23 +91,23 @@ func (k *checker) brokers(ctx context.Context) {
 	k.pass("kafka version", "serves the requests of Apache Kafka %s", strings.Join(slices.Sorted(maps.Keys(versions)), " and "))
 }
 
-// trialTopic is the end of the name of a topic that does not exist, by which
+// TrialTopic is the end of the name of a topic that does not exist, by which
 // the permissions on the topics of forms still to come are asked for.
-const trialTopic = "leadstream-check"
+const TrialTopic = "leadstream-check"
 
 // permissions names every permission that is missing, as a command for
 // kafka-acls, and gives them back.
 func (k *checker) permissions(ctx context.Context) []kafka.AuthorizationError {
-	c, o := k.system.config, k.system.storeOptions()
+	c, o := k.Config, k.Store
 	access := kafka.Access{
 		Group: c.Name, TransactionalID: c.Name,
 		Topics: []string{delivery.CheckpointTopic(c.Name), delivery.DeadLetterTopic(c.Name), delivery.DeletionsTopic(c.Name)},
-		Absent: delivery.LeadTopic(o, c.Kafka.TopicPrefix+trialTopic),
+		Absent: delivery.LeadTopic(o, c.Kafka.TopicPrefix+TrialTopic),
 	}
 	for _, form := range slices.Sorted(maps.Keys(k.state.Forms)) {
 		access.Topics = append(access.Topics, c.Kafka.TopicPrefix+form)
 	}
-	existing, err := k.system.cluster.DescribeTopics(ctx, access.Topics)
+	existing, err := k.Cluster.DescribeTopics(ctx, access.Topics)
 	if err != nil && !is[*kafka.AuthorizationError](err) {
 		k.fail("kafka permissions", "look at kafka.brokers", err)
 		return nil
@@ -122,7 +121,7 @@ func (k *checker) permissions(ctx context.Context) []kafka.AuthorizationError {
 			access.Create = append(access.Create, spec)
 		}
 	}
-	found, err := k.system.cluster.Permissions(ctx, access)
+	found, err := k.Cluster.Permissions(ctx, access)
 	if err != nil {
 		k.fail("kafka permissions", "look at kafka.brokers", err)
 		return nil
@@ -152,7 +151,7 @@ func (k *checker) permissions(ctx context.Context) []kafka.AuthorizationError {
 // of forms still to come are concerned, that is left to those who grant them one
 // by one.
 func (k *checker) missing(m kafka.AuthorizationError, trial string, formsKnown bool) {
-	c := k.system.config
+	c := k.Config
 	name, todo := m.Name, aclCommand(c, m, false)
 	if m.Resource == "topic" && m.Name == trial {
 		m.Name = c.Kafka.TopicPrefix
@@ -200,9 +199,9 @@ func lacks(missing []kafka.AuthorizationError, resource, name string) bool {
 // the connector would fence a connector that runs.
 func (k *checker) transactions(ctx context.Context, lacking []kafka.AuthorizationError) {
 	const check = "kafka transactions"
-	c := k.system.config
-	id := c.Name + ".check"
-	err := k.system.cluster.NewProducer(id, transactionTimeout).Init(ctx)
+	c := k.Config
+	id := TrialID(c.Name)
+	err := k.Trial.Init(ctx)
 	missing, refused := errors.AsType[*kafka.AuthorizationError](err)
 	switch {
 	case err == nil:
@@ -217,8 +216,8 @@ func (k *checker) transactions(ctx context.Context, lacking []kafka.Authorizatio
 }
 
 func (k *checker) group(ctx context.Context) {
-	name := k.system.config.Name
-	members, err := k.system.cluster.GroupMembers(ctx, name)
+	name := k.Config.Name
+	members, err := k.Cluster.GroupMembers(ctx, name)
 	if err != nil {
 		k.fail("kafka group", "see that Kafka's own __consumer_offsets has its replicas: offsets.topic.replication.factor brokers", err)
 		return

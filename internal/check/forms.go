@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"cmp"
@@ -31,13 +31,13 @@ type formsTried struct {
 func (k *checker) tryForms(ctx context.Context, orgs []lead.Organization) []formsTried {
 	tried := make([]formsTried, min(len(orgs), triedOrganizations))
 	group := new(errgroup.Group)
-	group.SetLimit(k.system.config.Poll.Concurrency)
+	group.SetLimit(k.Config.Poll.Concurrency)
 	for i := range tried {
 		if orgs[i].Problem != "" {
 			continue
 		}
 		group.Go(func() error {
-			ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+			ctx, cancel := context.WithTimeout(ctx, Timeout)
 			defer cancel()
 			tried[i] = k.tryFormsOf(ctx, orgs[i].URN)
 			return nil
@@ -49,12 +49,12 @@ func (k *checker) tryForms(ctx context.Context, orgs []lead.Organization) []form
 
 func (k *checker) tryFormsOf(ctx context.Context, owner string) formsTried {
 	t := formsTried{owner: owner, refused: map[string]error{}}
-	listed, err := k.system.linkedin.Forms(ctx, owner)
+	listed, err := k.LinkedIn.Forms(ctx, owner)
 	if err != nil {
 		t.problem = fmt.Errorf("its lead forms cannot be read: %w", err)
 		return t
 	}
-	events, err := k.system.linkedin.Events(ctx, owner)
+	events, err := k.LinkedIn.Events(ctx, owner)
 	if err != nil {
 		t.problem = fmt.Errorf("its events cannot be read: %w", err)
 		return t
@@ -74,7 +74,7 @@ func (k *checker) tryFormsOf(ctx context.Context, owner string) formsTried {
 		}
 	}
 	for _, id := range single[:min(len(single), triedForms)] {
-		_, err := k.system.linkedin.Form(ctx, id)
+		_, err := k.LinkedIn.Form(ctx, id)
 		switch {
 		case err == nil && !known[id]:
 			t.read++

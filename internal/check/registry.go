@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"cmp"
@@ -22,8 +22,8 @@ import (
 // that records carry. Each request to it is bounded by its client: how many there are
 // grows with the forms, and so does the time that all of them take.
 func (k *checker) registry(ctx context.Context) {
-	k.progress.at("schema registry", 0, 0)
-	if err := k.system.registry.Ping(ctx); err != nil {
+	k.At("schema registry", 0, 0)
+	if err := k.Registry.Ping(ctx); err != nil {
 		k.fail("schema registry", "look at registry.url, registry.username, registry.password and registry.ca_file", err)
 		return
 	}
@@ -34,8 +34,8 @@ func (k *checker) registry(ctx context.Context) {
 // writable looks whether new schemas can be registered, without registering one.
 func (k *checker) writable(ctx context.Context) {
 	const check = "schema registration"
-	c := k.system.config
-	err := k.system.registry.MayRegister(ctx, c.Kafka.TopicPrefix+trialTopic+"-value")
+	c := k.Config
+	err := k.Registry.MayRegister(ctx, c.Kafka.TopicPrefix+TrialTopic+"-value")
 	if err == nil {
 		k.pass("schema registry", "%s; it takes new schemas, as far as can be told without registering one (not: whether it lets a subject's compatibility level be set)", c.Registry.URL)
 		return
@@ -79,8 +79,8 @@ func (k *checker) schemas(ctx context.Context) {
 	group.SetLimit(schemasAtOnce)
 	for i := range list {
 		group.Go(func() (err error) {
-			names[i], err = k.system.registry.Names(ctx, list[i].ID, list[i].text)
-			k.progress.at("schemas in the registry", int(asked.Add(1)), len(list))
+			names[i], err = k.Registry.Names(ctx, list[i].ID, list[i].text)
+			k.At("schemas in the registry", int(asked.Add(1)), len(list))
 			return err
 		})
 	}
@@ -93,7 +93,7 @@ func (k *checker) schemas(ctx context.Context) {
 
 // lost reports what the registry does not name as it should.
 func (k *checker) lost(check string, list []carried, names []schema.Naming) {
-	state := connector.StatusOf(k.state, k.system.config.Kafka.TopicPrefix)
+	state := connector.StatusOf(k.state, k.Config.Kafka.TopicPrefix)
 	_, todo := state.Unreadable()
 	if todo == "" {
 		todo = "restore the registry's backup; without one let the connector run: it registers them anew, and then says from when to replay what cannot be read"
@@ -134,11 +134,11 @@ func (k *checker) carried() ([]carried, error) {
 	var list []carried
 	for _, form := range slices.Sorted(maps.Keys(k.state.Forms)) {
 		saved := k.state.Forms[form]
-		fields, err := savedFields(form, saved)
-		if err != nil {
+		fields := new(schema.Fields)
+		if err := saved.ReadFields(form, fields); err != nil {
 			return nil, err
 		}
-		if _, there := k.there[k.system.config.Kafka.TopicPrefix+form]; k.there != nil && !there {
+		if _, there := k.there[k.Config.Kafka.TopicPrefix+form]; k.there != nil && !there {
 			continue // what it carried is gone with it
 		}
 		schemas := slices.DeleteFunc(slices.Clone(k.state.Topics[form].Carried()), func(s checkpoint.TopicSchema) bool {

@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"context"
@@ -27,16 +27,16 @@ func (k *checker) configuration(warnings []config.Warning) {
 	if len(warnings) == 0 {
 		k.pass("configuration", "valid")
 	}
-	k.pass("lead types", "%s", strings.Join(k.system.config.LinkedIn.LeadTypes, ", "))
+	k.pass("lead types", "%s", strings.Join(k.Config.LinkedIn.LeadTypes, ", "))
 }
 
-// callbackPath is where the connector waits for the browser after consent.
-const callbackPath = "/oauth/callback"
+// CallbackPath is where the connector waits for the browser after consent.
+const CallbackPath = "/oauth/callback"
 
 // redirect compares where LinkedIn sends the browser with where we listen.
 func (k *checker) redirect() {
 	const check = "redirect URL"
-	c := k.system.config
+	c := k.Config
 	u, err := url.Parse(c.LinkedIn.RedirectURL)
 	if err != nil { // the configuration has been checked
 		k.fail(check, "fix linkedin.redirect_url", err)
@@ -49,9 +49,9 @@ func (k *checker) redirect() {
 	}
 	login := "consent by the status page does not work so, only leadstream auth login; "
 	switch at := localPort(u); {
-	case u.Path != callbackPath:
-		k.warn(check, "end linkedin.redirect_url in "+callbackPath+", here and in the LinkedIn app",
-			login+"the connector waits for the browser at %s, and %s leads elsewhere", callbackPath, u)
+	case u.Path != CallbackPath:
+		k.warn(check, "end linkedin.redirect_url in "+CallbackPath+", here and in the LinkedIn app",
+			login+"the connector waits for the browser at %s, and %s leads elsewhere", CallbackPath, u)
 	case at == "":
 		k.pass(check, "%s; a proxy must lead it to http.listen, %s", u, c.HTTP.Listen)
 	case at != port:
@@ -78,7 +78,7 @@ func localPort(u *url.URL) string {
 // written is not used. What the file holds is the business of "linkedin token".
 func (k *checker) tokenStore() {
 	const check = "token store"
-	t := k.system.config.Token
+	t := k.Config.Token
 	if t.Store != "file" {
 		k.pass(check, "tokens are kept in %s", t.Store)
 		return
@@ -113,13 +113,13 @@ func (k *checker) tokenStore() {
 // Source: LinkedIn, webhook validation.
 func (k *checker) webhook(ctx context.Context) {
 	const check = "webhook"
-	c := k.system.config
+	c := k.Config
 	if c.Webhook.URL == "" {
 		return
 	}
-	ctx, cancel := context.WithTimeout(ctx, checkTimeout)
+	ctx, cancel := context.WithTimeout(ctx, Timeout)
 	defer cancel()
-	address, challenge := webhookURL(c.Webhook.URL), rand.Text()
+	address, challenge := webhook.Address(c.Webhook.URL), rand.Text()
 	answer, err := askWebhook(ctx, address, challenge)
 	if err != nil {
 		k.warn(check, "start the connector, and let "+address+" lead to webhook.listen, "+c.Webhook.Listen,

@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"context"
@@ -16,21 +16,21 @@ import (
 	"leadstream/internal/lead"
 	"leadstream/internal/linkedin"
 	"leadstream/internal/oauth"
+	"leadstream/internal/webhook"
 )
 
 func (k *checker) linkedin(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, 3*checkTimeout)
+	ctx, cancel := context.WithTimeout(ctx, 3*Timeout)
 	defer cancel()
 	if !k.token(ctx) {
 		return
 	}
-	s := k.system
-	orgs, err := s.linkedin.Organizations(ctx)
+	orgs, err := k.LinkedIn.Organizations(ctx)
 	if err != nil {
 		k.api(err)
 		return
 	}
-	k.pass("linkedin API", "version %s is served", s.config.LinkedIn.Version)
+	k.pass("linkedin API", "version %s is served", k.Config.LinkedIn.Version)
 	k.clock()
 	k.organizations(ctx, orgs)
 	k.subscriptions(ctx, orgs)
@@ -40,20 +40,19 @@ func (k *checker) linkedin(ctx context.Context) {
 // organization that can be read.
 func (k *checker) subscriptions(ctx context.Context, orgs []lead.Organization) {
 	const check = "linkedin notifications"
-	s := k.system
-	if s.config.Webhook.URL == "" {
+	if k.Config.Webhook.URL == "" {
 		return
 	}
-	ours := webhookURL(s.config.Webhook.URL)
+	ours := webhook.Address(k.Config.Webhook.URL)
 	var lacking []string
 	sources := 0
 	for _, org := range orgs {
 		if org.Problem != "" {
 			continue
 		}
-		for _, kind := range s.config.LinkedIn.LeadTypes {
+		for _, kind := range k.Config.LinkedIn.LeadTypes {
 			src := lead.Source{Owner: org.URN, Type: kind}
-			found, err := s.linkedin.Subscriptions(ctx, src)
+			found, err := k.LinkedIn.Subscriptions(ctx, src)
 			if err != nil {
 				k.fail(check, "have the Lead Sync product added to the LinkedIn app; without notifications leads are found by polling", err)
 				return
@@ -73,11 +72,11 @@ func (k *checker) subscriptions(ctx context.Context, orgs []lead.Organization) {
 
 // token looks at the consent; false when nothing can be asked with it.
 func (k *checker) token(ctx context.Context) bool {
-	if k.away != nil && k.system.config.Token.Store == "kafka" {
+	if k.away != nil && k.Config.Token.Store == "kafka" {
 		k.unreadable(k.away)
 		return false
 	}
-	st, err := k.system.session.Status(ctx)
+	st, err := k.Session.Status(ctx)
 	switch {
 	case err != nil:
 		k.unreadable(err)
@@ -105,12 +104,12 @@ func (k *checker) token(ctx context.Context) bool {
 // is Kafka, another consent could not be stored either.
 func (k *checker) unreadable(err error) {
 	const check = "linkedin token"
-	if k.system.config.Token.Store != "kafka" || is[*oauth.RecordError](err) {
+	if k.Config.Token.Store != "kafka" || is[*oauth.RecordError](err) {
 		k.fail(check, "fix token.file or token.passphrase, or consent anew: leadstream auth login", err)
 		return
 	}
 	if missing, refused := errors.AsType[*kafka.AuthorizationError](err); refused {
-		k.fail(check, aclCommand(k.system.config, *missing, false), err)
+		k.fail(check, aclCommand(k.Config, *missing, false), err)
 		return
 	}
 	if is[*kafka.UnreachableError](err) {
@@ -127,14 +126,14 @@ func (k *checker) scopes(st oauth.Status) {
 	k.pass("linkedin scopes", "%s", strings.Join(st.Scopes, ", "))
 }
 
-// renewFirst is how a command that changes nothing gets an access token that
+// RenewFirst is how a command that changes nothing gets an access token that
 // works again: by another one.
-const renewFirst = "nothing, if the connector runs: it renews the token; else leadstream forms does, then check again"
+const RenewFirst = "nothing, if the connector runs: it renews the token; else leadstream forms does, then check again"
 
 // noteTodo is what to do about what deserves attention although it works.
 func noteTodo(st oauth.Status) string {
 	if st.LinkedIn == "expired" || st.AccessDaysLeft != nil && *st.AccessDaysLeft < 0 {
-		return renewFirst
+		return RenewFirst
 	}
 	return "leadstream auth login"
 }
@@ -151,7 +150,7 @@ func life(st oauth.Status) string {
 // api says why LinkedIn's API does not answer.
 func (k *checker) api(err error) {
 	if errors.Is(err, oauth.ErrNotRenewed) {
-		k.warn("linkedin API", renewFirst, "not checked, nor are the roles: %v", oauth.ErrNotRenewed)
+		k.warn("linkedin API", RenewFirst, "not checked, nor are the roles: %v", oauth.ErrNotRenewed)
 		return
 	}
 	todo := "look at linkedin.api_url and the way to it"
@@ -179,7 +178,7 @@ const (
 // clock compares our clock with LinkedIn's, which windows are made by.
 func (k *checker) clock() {
 	const check = "clock"
-	theirs, ok := k.system.linkedin.Now()
+	theirs, ok := k.LinkedIn.Now()
 	if !ok {
 		k.warn(check, "", "LinkedIn's answers tell no time (Date header), so that it cannot be compared")
 		return
@@ -227,7 +226,7 @@ func (k *checker) organizations(ctx context.Context, orgs []lead.Organization) {
 // has no role any more. Where that is refused to it which was read before, the
 // role was lost, whoever asked for the page.
 func (k *checker) withLost(orgs []lead.Organization) []lead.Organization {
-	wanted := k.system.config.LinkedIn.Organizations
+	wanted := k.Config.LinkedIn.Organizations
 	problem, todo := lead.Access(nil)
 	for src := range k.state.Sources {
 		i := slices.IndexFunc(orgs, func(o lead.Organization) bool { return o.URN == src.Owner })
@@ -249,20 +248,20 @@ const triedOrganizations = 20
 // tryReading reads the leads of the last minute of each organization.
 func (k *checker) tryReading(ctx context.Context, orgs []lead.Organization) []error {
 	problems := make([]error, len(orgs))
-	now, ok := k.system.linkedin.Now()
+	now, ok := k.LinkedIn.Now()
 	if !ok {
 		now = time.Now()
 	}
 	w := lead.Window{From: now.Add(-time.Minute), To: now}
 	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(k.system.config.Poll.Concurrency)
+	group.SetLimit(k.Config.Poll.Concurrency)
 	for i, o := range orgs[:min(len(orgs), triedOrganizations)] {
 		if o.Problem != "" {
 			continue
 		}
 		group.Go(func() error {
-			for _, kind := range k.system.config.LinkedIn.LeadTypes {
-				err := k.system.linkedin.Responses(ctx, lead.Source{Owner: o.URN, Type: kind}, w, 1, func([]lead.Response) error { return nil })
+			for _, kind := range k.Config.LinkedIn.LeadTypes {
+				err := k.LinkedIn.Responses(ctx, lead.Source{Owner: o.URN, Type: kind}, w, 1, func([]lead.Response) error { return nil })
 				if err != nil && !is[*linkedin.TooManyError](err) {
 					problems[i] = errors.Join(problems[i], fmt.Errorf("%s leads: %w", kind, err))
 				}

@@ -1,4 +1,4 @@
-package main
+package check
 
 import (
 	"context"
@@ -15,13 +15,12 @@ import (
 
 // topics looks at what exists: what it is risky to rely on.
 func (k *checker) topics(ctx context.Context) {
-	s := k.system
-	checkpoints, deadLetters := delivery.CheckpointTopic(s.config.Name), delivery.DeadLetterTopic(s.config.Name)
-	names := []string{checkpoints, deadLetters, delivery.DeletionsTopic(s.config.Name)}
+	checkpoints, deadLetters := delivery.CheckpointTopic(k.Config.Name), delivery.DeadLetterTopic(k.Config.Name)
+	names := []string{checkpoints, deadLetters, delivery.DeletionsTopic(k.Config.Name)}
 	for form := range k.state.Forms {
-		names = append(names, s.config.Kafka.TopicPrefix+form)
+		names = append(names, k.Config.Kafka.TopicPrefix+form)
 	}
-	found, err := s.cluster.DescribeTopics(ctx, names, "cleanup.policy", "retention.ms", "delete.retention.ms", "min.insync.replicas")
+	found, err := k.Cluster.DescribeTopics(ctx, names, "cleanup.policy", "retention.ms", "delete.retention.ms", "min.insync.replicas")
 	if err != nil {
 		if !is[*kafka.AuthorizationError](err) { // named among the permissions
 			k.fail("topics", "look at kafka.brokers", err)
@@ -42,7 +41,7 @@ func (k *checker) topics(ctx context.Context) {
 	case k.state.Sources != nil:
 		k.pass("checkpoints", "topic %s is compacted and its records of %d sources can be read", checkpoints, len(k.state.Sources))
 	}
-	deletions := delivery.DeletionsTopic(s.config.Name)
+	deletions := delivery.DeletionsTopic(k.Config.Name)
 	if info, ok := found[deletions]; ok && info.Configs["cleanup.policy"] != "compact" {
 		k.fail("deletions", k.alterCommand(deletions, "cleanup.policy=compact"), &delivery.PolicyError{Topic: deletions, Policy: info.Configs["cleanup.policy"]})
 	}
@@ -96,7 +95,7 @@ func (k *checker) risky(r *risks, name string, info kafka.TopicInfo, internal bo
 
 // forgetful notes that a lead topic forgets sooner than the look-back reaches.
 func (k *checker) forgetful(r *risks, name string, info kafka.TopicInfo) {
-	lookback := k.system.config.Poll.Lookback
+	lookback := k.Config.Poll.Lookback
 	shorter := func(setting string) (span string, is bool) {
 		ms, err := strconv.ParseInt(info.Configs[setting], 10, 64)
 		if err != nil || ms < 0 || ms >= lookback.Milliseconds() { // Kafka's longest is no duration of Go's
@@ -122,7 +121,7 @@ const transactionState = "__transaction_state"
 // transactionLog looks at the topic that all transactions rest on. It may not
 // exist yet, nor be ours to describe.
 func (k *checker) transactionLog(ctx context.Context, r *risks) {
-	found, err := k.system.cluster.DescribeTopics(ctx, []string{transactionState})
+	found, err := k.Cluster.DescribeTopics(ctx, []string{transactionState})
 	if err == nil && found[transactionState].ReplicationFactor == 1 {
 		r.add(transactionState, "set transaction.state.log.replication.factor=3 and min.isr=2, and raise the topic's replicas", "Kafka's own topic of transactions has one replica: without its broker nothing can be written")
 	}
@@ -149,7 +148,7 @@ func (k *checker) report(r *risks, topics int) {
 
 // alterCommand changes a setting of a topic, as kafka-configs takes it.
 func (k *checker) alterCommand(topic, setting string) string {
-	c := k.system.config
+	c := k.Config
 	command := "kafka-configs --bootstrap-server " + strings.Join(c.Kafka.Brokers, ",")
 	if c.Kafka.SASL.Mechanism != "" || c.Kafka.TLS.Enabled {
 		command += " --command-config admin.properties"
