@@ -1,18 +1,26 @@
 // Package check looks at every precondition of the connector, and says what to do
 // about each that does not hold. It changes nothing.
+//
+// It is three kinds of tables. The preconditions are the questions in their order.
+// Each subject (settings, Kafka, topics, registry, LinkedIn) has a table of what
+// the answers mean. The points are what LinkedIn's documentation leaves open.
 package check
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 
 	"leadstream/config"
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/delivery"
+	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
+	"leadstream/internal/lead"
 	"leadstream/internal/linkedin"
 	"leadstream/internal/oauth"
 	"leadstream/schema"
@@ -53,26 +61,118 @@ type Parts struct {
 // the connector would fence a connector that runs.
 func TrialID(name string) string { return name + ".check" }
 
-// Run looks at everything, in the order in which one thing rests on another.
+const (
+	// Timeout bounds each question of the check: a command that ends must not wait
+	// for what is away.
+	Timeout = 20 * time.Second
+	// eachForm is added for each form where there are as many questions as forms.
+	eachForm = 100 * time.Millisecond
+	// PingTimeout bounds the first question.
+	PingTimeout = 10 * time.Second
+)
+
+// precondition is a row of the table: a question and when it is asked.
+type precondition struct {
+	looksAt string // told to whoever waits; empty where it takes no time
+	needs   func(*checker) bool
+	// within bounds the question; 0 where what is asked has bounds of its own.
+	within time.Duration
+	ask    func(*checker, context.Context)
+}
+
+// always is for what can be asked whatever else was answered.
+func always(*checker) bool { return true }
+
+// preconditions are all of them, in the order in which one rests on another.
+var preconditions = []precondition{
+	{"", always, 0, (*checker).configuration},
+	{"", always, 0, (*checker).redirect},
+	{"", always, 0, (*checker).tokenStore},
+	{"reaching Kafka", always, PingTimeout, (*checker).reach},
+	{"Kafka's brokers", kafkaAnswers, Timeout, (*checker).brokers},
+	{"checkpoints", kafkaAnswers, Timeout, (*checker).checkpoints},
+	{"permissions", kafkaAnswers, Timeout, (*checker).permissions},
+	{"transactions", kafkaAnswers, Timeout, (*checker).transactions},
+	{"consumer group", mayUseGroup, Timeout, (*checker).group},
+	{"topics", kafkaAnswers, Timeout, (*checker).topics},
+	{"schema registry", always, 0, (*checker).pingRegistry},
+	{"", registryAnswers, 0, (*checker).mayRegister},
+	{"", registryAnswers, 0, (*checker).schemas},
+	{"LinkedIn", always, 3 * Timeout, (*checker).linkedin},
+	{"webhook", always, Timeout, (*checker).webhook},
+}
+
+// Run looks at everything.
 func Run(ctx context.Context, parts Parts) []Finding {
 	k := &checker{Parts: parts}
-	k.configuration(parts.Warnings)
-	k.redirect()
-	k.tokenStore()
-	k.kafka(ctx)
-	k.registry(ctx)
-	k.At("LinkedIn", 0, 0)
-	k.linkedin(ctx)
-	k.At("webhook", 0, 0)
-	k.webhook(ctx)
+	for _, p := range preconditions {
+		if p.looksAt != "" && p.needs(k) {
+			k.At(p.looksAt, 0, 0)
+		}
+		k.look(ctx, p)
+	}
 	return k.findings
+}
+
+// look asks the question of a row, if what it needs is there.
+func (k *checker) look(ctx context.Context, p precondition) {
+	if !p.needs(k) {
+		return
+	}
+	if p.within > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, p.within+time.Duration(len(k.state.Forms))*eachForm)
+		defer cancel()
+	}
+	p.ask(k, ctx)
+}
+
+// checker gathers findings, and keeps what later questions rest on.
+type checker struct {
+	Parts
+	findings []Finding
+	state    checkpoint.State           // what the checkpoints say; empty when they cannot be read
+	away     error                      // why Kafka was not reached; nil when it was
+	lacking  []kafka.AuthorizationError // the permissions that are missing
+	there    map[string]kafka.TopicInfo // the topics that exist; nil when that is not known
+	registry bool                       // whether the registry answers
+	usable   bool                       // whether LinkedIn can be asked with the token
+	answers  bool                       // whether its API has answered
+	orgs     []lead.Organization
+}
+
+// meaning is a row of a subject's table: what an answer means, and what to do. All
+// but the result are formats over the same arguments.
+type meaning struct {
+	check, result, text, todo string
+}
+
+// say makes a finding of an answer.
+func (k *checker) say(m meaning, args ...any) {
+	k.findings = append(k.findings, Finding{Check: fill(m.check, args), Result: m.result, Text: fill(m.text, args), Todo: fill(m.todo, args)})
+}
+
+// fill puts arguments into a format, which may use none of them.
+func fill(format string, args []any) string {
+	if !strings.Contains(format, "%") {
+		return format
+	}
+	return fmt.Sprintf(format, args...)
+}
+
+// sayError is say for an error that may know by itself what to do.
+func (k *checker) sayError(m meaning, err error, args ...any) {
+	if todo := fault.TodoOf(err); todo != "" {
+		m.todo = strings.ReplaceAll(todo, "%", "%%")
+	}
+	k.say(m, append([]any{err}, args...)...)
 }
 
 // Invalid shows what is wrong with a configuration as findings.
 func Invalid(err *config.InvalidError) []Finding {
 	k := &checker{}
 	for _, p := range err.Problems {
-		k.failf("configuration", "see leadstream config --example, and docs/configuration.md", "%s", p)
+		k.say(settingWrong, p)
 	}
 	return k.findings
 }
@@ -82,50 +182,16 @@ func Failed(findings []Finding) bool {
 	return slices.ContainsFunc(findings, func(f Finding) bool { return f.Result == Fail })
 }
 
-// checker gathers findings; a check that builds on a failed one is left out.
-type checker struct {
-	Parts
-	findings []Finding
-	state    checkpoint.State           // what the checkpoints say; empty when they cannot be read
-	away     error                      // why Kafka was not reached; nil when it was
-	there    map[string]kafka.TopicInfo // the topics that exist; nil when that is not known
+// few is a list of many that fits a line.
+func few(list []string, most int) string {
+	if n := len(list) - most; n > 0 {
+		return strings.Join(list[:most], ", ") + fmt.Sprintf(" and %d more", n)
+	}
+	return strings.Join(list, ", ")
 }
 
-func (k *checker) pass(check, format string, args ...any) {
-	k.findings = append(k.findings, Finding{Check: check, Result: Pass, Text: fmt.Sprintf(format, args...)})
-}
-
-func (k *checker) warn(check, todo, format string, args ...any) {
-	k.findings = append(k.findings, Finding{Check: check, Result: Warn, Text: fmt.Sprintf(format, args...), Todo: todo})
-}
-
-func (k *checker) fail(check, todo string, err error) {
-	k.findings = append(k.findings, Finding{Check: check, Result: Fail, Text: err.Error(), Todo: todo})
-}
-
-// failf is fail where there is no error but ours.
-func (k *checker) failf(check, todo, format string, args ...any) {
-	k.fail(check, todo, fmt.Errorf(format, args...))
-}
-
-const (
-	// Timeout bounds each question of the check: a command that ends must not
-	// wait for what is away.
-	Timeout = 20 * time.Second
-	// eachForm is added for each form where there are as many questions as forms.
-	eachForm = 100 * time.Millisecond
-	// PingTimeout bounds the first question.
-	PingTimeout = 10 * time.Second
-)
-
-// bounded gives work the time that one question may take, or so many of them as
-// there are forms.
-func (k *checker) bounded(ctx context.Context, what string, work func(context.Context)) {
-	k.At(what, 0, 0)
-	ctx, cancel := context.WithTimeout(ctx, Timeout+time.Duration(len(k.state.Forms))*eachForm)
-	defer cancel()
-	work(ctx)
-}
+// todoOf is what an error says is to be done, else what is said here.
+func todoOf(err error, otherwise string) string { return cmp.Or(fault.TodoOf(err), otherwise) }
 
 // is reports whether an error of type E is in the chain.
 func is[E error](err error) bool {

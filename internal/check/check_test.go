@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"leadstream/config"
+	"leadstream/internal/checkpoint"
 	"leadstream/internal/kafka"
 	"leadstream/internal/oauth"
 	"leadstream/internal/webhook"
@@ -50,7 +51,7 @@ func TestCheckDoesNotSendAPersonToConsentAgainForAFreshToken(t *testing.T) {
 		t.Fatal(err)
 	}
 	k := &checker{Parts: Parts{Session: session}}
-	if !k.token(t.Context()) {
+	if k.token(t.Context()); !k.usable {
 		t.Error("nothing is asked with the token")
 	}
 	if f := find(t, k.findings, "linkedin token"); f.Result != Warn || !strings.Contains(f.Text, "new access token") || strings.Contains(f.Todo, "login") {
@@ -105,11 +106,12 @@ func TestAMissingPermissionIsAWholeCommand(t *testing.T) {
 	c := config.Default()
 	c.Kafka.Brokers = []string{"kafka-1:9092", "kafka-2:9092"}
 	k := &checker{Parts: Parts{Config: c}}
-	k.missing(kafka.AuthorizationError{Resource: "topic", Name: "leadstream.checkpoints", Operation: "Write"}, "linkedin.leads.x", false)
-	k.missing(kafka.AuthorizationError{Resource: "topic", Name: "linkedin.leads.x", Operation: "Create"}, "linkedin.leads.x", false)
+	k.missing(kafka.AuthorizationError{Resource: "topic", Name: "leadstream.checkpoints", Operation: "Write"}, "linkedin.leads.x")
+	k.missing(kafka.AuthorizationError{Resource: "topic", Name: "linkedin.leads.x", Operation: "Create"}, "linkedin.leads.x")
+	k.state.Forms = map[string]checkpoint.Form{"1": {}}
 	c.Kafka.SASL.Mechanism, c.Kafka.SASL.Username = "PLAIN", "the connector's user"
-	k.missing(kafka.AuthorizationError{Resource: "transactional-id", Name: "leadstream", Operation: "Describe"}, "linkedin.leads.x", true)
-	k.missing(kafka.AuthorizationError{Resource: "topic", Name: "linkedin.leads.x", Operation: "Read"}, "linkedin.leads.x", true)
+	k.missing(kafka.AuthorizationError{Resource: "transactional-id", Name: "leadstream", Operation: "Describe"}, "linkedin.leads.x")
+	k.missing(kafka.AuthorizationError{Resource: "topic", Name: "linkedin.leads.x", Operation: "Read"}, "linkedin.leads.x")
 	want := []Finding{
 		{Check: "kafka permission", Result: Fail, Text: "Write on topic leadstream.checkpoints is missing",
 			Todo: "kafka-acls --bootstrap-server kafka-1:9092,kafka-2:9092 --add --allow-principal User:PRINCIPAL --topic leadstream.checkpoints --operation Write"},
@@ -144,8 +146,8 @@ func TestForgetfulTopics(t *testing.T) {
 		"not told":                     {"compact,delete", "", "", 0},
 	} {
 		r := &risks{}
-		k := &checker{Parts: Parts{Config: config.Default()}}
-		k.forgetful(r, "t", kafka.TopicInfo{Configs: map[string]string{"cleanup.policy": tt.policy, "retention.ms": tt.retention, "delete.retention.ms": tt.deleteRetention}})
+		configs := map[string]string{"cleanup.policy": tt.policy, "retention.ms": tt.retention, "delete.retention.ms": tt.deleteRetention}
+		r.look("t", kafka.TopicInfo{Configs: configs}, config.Default().Poll.Lookback, true)
 		if len(r.texts) != tt.want {
 			t.Errorf("%s: %q, want %d", name, r.texts, tt.want)
 		}

@@ -1,16 +1,21 @@
 package check
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"maps"
 	"slices"
 
-	"golang.org/x/sync/errgroup"
-
 	"leadstream/internal/fault"
 	"leadstream/internal/lead"
+)
+
+const lackForm = "without the form its leads wait; see what LinkedIn's answer says is missing"
+
+// What is found of the lead forms means this.
+var (
+	formsUnreadable = meaning{"lead forms of %[2]s", Fail, "%[1]v", lackForm}
+	formUnreadable  = meaning{"lead form %[2]s", Fail, "%[1]v", lackForm}
 )
 
 // triedForms are as many forms of an organization as are read one by one.
@@ -29,21 +34,12 @@ type formsTried struct {
 // or the checkpoints name them. A form that LinkedIn does not show any more is no
 // problem; its leads go out with the fixed columns.
 func (k *checker) tryForms(ctx context.Context, orgs []lead.Organization) []formsTried {
-	tried := make([]formsTried, min(len(orgs), triedOrganizations))
-	group := new(errgroup.Group)
-	group.SetLimit(k.Config.Poll.Concurrency)
-	for i := range tried {
-		if orgs[i].Problem != "" {
-			continue
-		}
-		group.Go(func() error {
-			ctx, cancel := context.WithTimeout(ctx, Timeout)
-			defer cancel()
-			tried[i] = k.tryFormsOf(ctx, orgs[i].URN)
-			return nil
-		})
-	}
-	_ = group.Wait() // each problem is its organization's own
+	tried := make([]formsTried, len(orgs))
+	k.each(orgs, func(i int) {
+		ctx, cancel := context.WithTimeout(ctx, Timeout)
+		defer cancel()
+		tried[i] = k.tryFormsOf(ctx, orgs[i].URN)
+	})
 	return tried
 }
 
@@ -68,7 +64,7 @@ func (k *checker) tryFormsOf(ctx context.Context, owner string) formsTried {
 	if len(listed) > 0 {
 		single = append(single, listed[0].ID)
 	}
-	for _, id := range k.named(owner, events) {
+	for _, id := range k.formsNamed(owner, events) {
 		if !known[id] {
 			single = append(single, id)
 		}
@@ -85,9 +81,9 @@ func (k *checker) tryFormsOf(ctx context.Context, owner string) formsTried {
 	return t
 }
 
-// named are the forms of an owner that its events name and that the checkpoints
+// formsNamed are the forms of an owner that its events name and that the checkpoints
 // know, those that wait for leads first.
-func (k *checker) named(owner string, events []lead.Event) []string {
+func (k *checker) formsNamed(owner string, events []lead.Event) []string {
 	var ids []string
 	add := func(id string) {
 		if id != "" && !slices.Contains(ids, id) {
@@ -113,13 +109,12 @@ func (k *checker) named(owner string, events []lead.Event) []string {
 // formFindings says which forms cannot be read. That of those that can be is
 // said with their organization.
 func (k *checker) formFindings(tried []formsTried) {
-	const todo = "without the form its leads wait; see what LinkedIn's answer says is missing"
 	for _, t := range tried {
 		if t.problem != nil {
-			k.fail("lead forms of "+t.owner, cmp.Or(fault.TodoOf(t.problem), todo), t.problem)
+			k.sayError(formsUnreadable, t.problem, t.owner)
 		}
 		for _, id := range slices.Sorted(maps.Keys(t.refused)) {
-			k.fail("lead form "+id, cmp.Or(fault.TodoOf(t.refused[id]), todo), t.refused[id])
+			k.sayError(formUnreadable, t.refused[id], id)
 		}
 	}
 }

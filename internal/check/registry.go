@@ -1,55 +1,74 @@
 package check
 
 import (
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"sync/atomic"
 
 	"golang.org/x/sync/errgroup"
 
 	"leadstream/connector"
 	"leadstream/internal/checkpoint"
-	"leadstream/internal/fault"
 	"leadstream/schema"
 )
 
-// registry looks whether the registry is there, takes new schemas, and knows those
-// that records carry. Each request to it is bounded by its client: how many there are
-// grows with the forms, and so does the time that all of them take.
-func (k *checker) registry(ctx context.Context) {
-	k.At("schema registry", 0, 0)
-	if err := k.Registry.Ping(ctx); err != nil {
-		k.fail("schema registry", "look at registry.url, registry.username, registry.password and registry.ca_file", err)
-		return
+const (
+	goesOn    = "; without it forms whose schema is known go on, new and changed ones are suspended"
+	asLogSays = "look at the registry's log"
+	// orBackup is what to do about lost schemas before the connector has seen them.
+	orBackup = "restore the registry's backup; without one let the connector run: it registers them anew, and then says from when to replay what cannot be read"
+)
+
+// What the registry answers means this.
+var (
+	registryAway = meaning{"schema registry", Fail, "%[1]v", "look at registry.url, registry.username, registry.password and registry.ca_file"}
+	registryGood = meaning{"schema registry", Pass,
+		"%[1]s; it takes new schemas, as far as can be told without registering one (not: whether it lets a subject's compatibility level be set)", ""}
+	registryThere = meaning{"schema registry", Pass, "%[1]s", ""}
+
+	registerUntold  = meaning{"schema registration", Warn, "whether new schemas can be registered cannot be told: %[1]v", "see that the registry lets registry.username register schemas" + goesOn}
+	registerRefused = meaning{"schema registration", Fail, "%[1]v", "let registry.username register schemas under the subjects %[2]s*" + goesOn}
+	registerFailed  = meaning{"schema registration", Fail, "%[1]v", "%[3]s" + goesOn}
+
+	fieldsUnreadable = meaning{"schemas", Fail, "%[1]v", "see docs/records.md; leadstream checkpoints list shows the records"}
+	schemasUnasked   = meaning{"schemas", Fail, "%[1]v", asLogSays}
+	schemasLost      = meaning{"schemas", Fail, "the registry does not know schemas that records carry, so that they cannot be read: %[1]s", "%[2]s"}
+	schemasOthers    = meaning{"schemas", Fail, "the registry has given ids that records carry to other schemas, so that they are read as what they are not: %[1]s", "%[2]s"}
+	schemasKnown     = meaning{"schemas", Pass, "the registry knows all %[1]d that records carry", ""}
+)
+
+func registryAnswers(k *checker) bool { return k.registry }
+
+// pingRegistry looks whether the registry is there. Each request to it is bounded by
+// its client: how many there are grows with the forms, and so does the time that all
+// of them take.
+func (k *checker) pingRegistry(ctx context.Context) {
+	err := k.Registry.Ping(ctx)
+	if k.registry = err == nil; !k.registry {
+		k.say(registryAway, err)
 	}
-	k.writable(ctx)
-	k.schemas(ctx)
 }
 
-// writable looks whether new schemas can be registered, without registering one.
-func (k *checker) writable(ctx context.Context) {
-	const check = "schema registration"
+// mayRegister looks whether new schemas can be registered, without registering one.
+func (k *checker) mayRegister(ctx context.Context) {
 	c := k.Config
 	err := k.Registry.MayRegister(ctx, c.Kafka.TopicPrefix+TrialTopic+"-value")
 	if err == nil {
-		k.pass("schema registry", "%s; it takes new schemas, as far as can be told without registering one (not: whether it lets a subject's compatibility level be set)", c.Registry.URL)
+		k.say(registryGood, c.Registry.URL)
 		return
 	}
-	k.pass("schema registry", "%s", c.Registry.URL)
-	const goesOn = "; without it forms whose schema is known go on, new and changed ones are suspended"
+	k.say(registryThere, c.Registry.URL)
+	found := registerFailed
 	switch {
 	case errors.Is(err, schema.ErrUntold):
-		k.warn(check, "see that the registry lets registry.username register schemas"+goesOn, "whether new schemas can be registered cannot be told: %v", err)
+		found = registerUntold
 	case is[*schema.AuthError](err):
-		k.fail(check, "let registry.username register schemas under the subjects "+c.Kafka.TopicPrefix+"*"+goesOn, err)
-	default:
-		k.fail(check, cmp.Or(fault.TodoOf(err), "look at the registry's log")+goesOn, err)
+		found = registerRefused
 	}
+	k.say(found, err, c.Kafka.TopicPrefix, todoOf(err, asLogSays))
 }
 
 // schemasAtOnce is how many questions are put to the registry at once.
@@ -64,10 +83,9 @@ type carried struct {
 
 // schemas looks whether the registry still has the schemas that records carry.
 func (k *checker) schemas(ctx context.Context) {
-	const check = "schemas"
 	list, err := k.carried()
 	if err != nil {
-		k.fail(check, "see docs/records.md; leadstream checkpoints list shows the records", err)
+		k.say(fieldsUnreadable, err)
 		return
 	}
 	if len(list) == 0 {
@@ -85,48 +103,34 @@ func (k *checker) schemas(ctx context.Context) {
 		})
 	}
 	if err := group.Wait(); err != nil {
-		k.fail(check, "look at the registry's log", err)
+		k.say(schemasUnasked, err)
 		return
 	}
-	k.lost(check, list, names)
+	k.named(list, names)
 }
 
-// lost reports what the registry does not name as it should.
-func (k *checker) lost(check string, list []carried, names []schema.Naming) {
+// named reports what the registry does not name as it should.
+func (k *checker) named(list []carried, names []schema.Naming) {
 	state := connector.StatusOf(k.state, k.Config.Kafka.TopicPrefix)
 	_, todo := state.Unreadable()
 	if todo == "" {
-		todo = "restore the registry's backup; without one let the connector run: it registers them anew, and then says from when to replay what cannot be read"
+		todo = orBackup
 	}
-	var unknown, others []string
+	by := map[schema.Naming][]string{}
 	for i, s := range list {
-		switch text := fmt.Sprintf("%d of form %s", s.ID, s.form); names[i] {
-		case schema.Unknown:
-			unknown = append(unknown, text)
-		case schema.Other:
-			others = append(others, text)
-		case schema.Same:
+		by[names[i]] = append(by[names[i]], fmt.Sprintf("%d of form %s", s.ID, s.form))
+	}
+	for _, lost := range []struct {
+		as    schema.Naming
+		means meaning
+	}{{schema.Unknown, schemasLost}, {schema.Other, schemasOthers}} {
+		if len(by[lost.as]) > 0 {
+			k.say(lost.means, few(slices.Sorted(slices.Values(by[lost.as])), 10), todo)
 		}
 	}
-	if len(unknown) > 0 {
-		k.failf(check, todo, "the registry does not know schemas that records carry, so that they cannot be read: %s", few(unknown))
+	if len(by[schema.Same]) == len(list) {
+		k.say(schemasKnown, len(list))
 	}
-	if len(others) > 0 {
-		k.failf(check, todo, "the registry has given ids that records carry to other schemas, so that they are read as what they are not: %s", few(others))
-	}
-	if len(unknown)+len(others) == 0 {
-		k.pass(check, "the registry knows all %d that records carry", len(list))
-	}
-}
-
-// few is a list of many that fits a line.
-func few(list []string) string {
-	slices.Sort(list)
-	const most = 10
-	if n := len(list) - most; n > 0 {
-		return strings.Join(list[:most], ", ") + fmt.Sprintf(" and %d more", n)
-	}
-	return strings.Join(list, ", ")
 }
 
 // carried are the schemas that records carry, and those that the next ones will.

@@ -13,49 +13,144 @@ import (
 	"leadstream/internal/kafka"
 )
 
+// What is found of the topics means this.
+var (
+	topicsUnknown        = meaning{"topics", Fail, "%[1]v", "look at kafka.brokers"}
+	topicsGood           = meaning{"topics", Pass, "%[1]d exist, with several replicas and a retention above poll.lookback", ""}
+	topicRisk            = meaning{"topic %[1]s", Warn, "%[2]s", "%[3]s"}
+	topicsRisk           = meaning{"%[1]d topics", Warn, "%[2]s (%[4]s)", "%[3]s"}
+	checkpointsAbsent    = meaning{"checkpoints", Pass, "topic %[1]s does not exist yet: the first start makes it", ""}
+	checkpointsReadable  = meaning{"checkpoints", Pass, "topic %[1]s is compacted and its records of %[2]d sources can be read", ""}
+	checkpointsPlain     = meaning{"checkpoints", Fail, "%[1]v", "%[2]s"}
+	checkpointsScattered = meaning{"checkpoints", Fail, "topic %[1]s has %[2]d partitions instead of 1, by which one process at a time is given the work", "%[3]s"}
+	deletionsPlain       = meaning{"deletions", Fail, "%[1]v", "%[2]s"}
+)
+
+// A risk is a row of the table of what is risky to rely on in a topic.
+type risk struct {
+	// holds reports whether the topic has it; what it found is for text and todo.
+	holds      func(risky) (found []any, holds bool)
+	text, todo string
+}
+
+// risky is a topic that is looked at.
+type risky struct {
+	kafka.TopicInfo
+	lookback time.Duration
+	least    int // min.insync.replicas; 0 when it is not known
+}
+
+// replicaRisks are of every topic. The first one that holds is told.
+var replicaRisks = []risk{
+	{oneReplica, "one replica: losing its disk loses the topic", "raise the replication factor to 3 (kafka-reassign-partitions), with min.insync.replicas=2"},
+	{oneInSync, "min.insync.replicas is 1: the end of a broker can lose acknowledged records", "set min.insync.replicas=2"},
+	{allInSync, "min.insync.replicas is %[1]d of %[2]d: nothing can be written while one broker is away", "set min.insync.replicas below the replication factor"},
+}
+
+// retentionRisks are of lead topics that forget sooner than the look-back reaches.
+// Each that holds is told.
+var retentionRisks = []risk{
+	{forgets("retention.ms", "delete"), "leads are kept for %[1]s, shorter than poll.lookback (%[2]s): late leads older than that are left to an explicit replay",
+		"raise retention.ms above poll.lookback"},
+	{forgets("delete.retention.ms", "compact"),
+		"deletions are kept for %[1]s after compaction, shorter than poll.lookback (%[2]s): leads that are deleted there may come back (docs/guarantees.md)",
+		"set delete.retention.ms=%[3]d, which is poll.lookback, or more"},
+}
+
+func oneReplica(t risky) ([]any, bool) { return nil, t.ReplicationFactor == 1 }
+func oneInSync(t risky) ([]any, bool)  { return nil, t.least == 1 }
+func allInSync(t risky) ([]any, bool) {
+	return []any{t.least, t.ReplicationFactor}, t.least > 0 && t.least >= t.ReplicationFactor
+}
+
+// forgets looks whether a time of a topic with that policy is shorter than the
+// look-back.
+func forgets(setting, policy string) func(risky) ([]any, bool) {
+	return func(t risky) ([]any, bool) {
+		ms, err := strconv.ParseInt(t.Configs[setting], 10, 64)
+		// Kafka's longest is no duration of Go's.
+		if err != nil || ms < 0 || ms >= t.lookback.Milliseconds() || !strings.Contains(t.Configs["cleanup.policy"], policy) {
+			return nil, false
+		}
+		return []any{config.FormatDuration(time.Duration(ms) * time.Millisecond), config.FormatDuration(t.lookback), t.lookback.Milliseconds()}, true
+	}
+}
+
 // topics looks at what exists: what it is risky to rely on.
 func (k *checker) topics(ctx context.Context) {
-	checkpoints, deadLetters := delivery.CheckpointTopic(k.Config.Name), delivery.DeadLetterTopic(k.Config.Name)
-	names := []string{checkpoints, deadLetters, delivery.DeletionsTopic(k.Config.Name)}
+	internal := k.internalTopics()
+	names := slices.Clone(internal)
 	for form := range k.state.Forms {
 		names = append(names, k.Config.Kafka.TopicPrefix+form)
 	}
 	found, err := k.Cluster.DescribeTopics(ctx, names, "cleanup.policy", "retention.ms", "delete.retention.ms", "min.insync.replicas")
 	if err != nil {
 		if !is[*kafka.AuthorizationError](err) { // named among the permissions
-			k.fail("topics", "look at kafka.brokers", err)
+			k.say(topicsUnknown, err)
 		}
 		return
 	}
 	k.there = found
-	info, ok := found[checkpoints]
-	switch {
-	case !ok:
-		k.pass("checkpoints", "topic %s does not exist yet: the first start makes it", checkpoints)
-	case info.Configs["cleanup.policy"] != "compact":
-		k.fail("checkpoints", k.alterCommand(checkpoints, "cleanup.policy=compact"),
-			&delivery.PolicyError{Topic: checkpoints, Policy: info.Configs["cleanup.policy"]})
-	case info.Partitions != 1:
-		wrong := &delivery.PartitionsError{Topic: checkpoints, Partitions: info.Partitions}
-		k.failf("checkpoints", wrong.Todo(), "topic %s has %d partitions instead of 1, by which one process at a time is given the work", checkpoints, info.Partitions)
-	case k.state.Sources != nil:
-		k.pass("checkpoints", "topic %s is compacted and its records of %d sources can be read", checkpoints, len(k.state.Sources))
-	}
-	deletions := delivery.DeletionsTopic(k.Config.Name)
-	if info, ok := found[deletions]; ok && info.Configs["cleanup.policy"] != "compact" {
-		k.fail("deletions", k.alterCommand(deletions, "cleanup.policy=compact"), &delivery.PolicyError{Topic: deletions, Policy: info.Configs["cleanup.policy"]})
-	}
+	k.checkpointTopic()
 	r := &risks{}
-	if info, ok := found[deletions]; ok && info.Partitions != 1 {
-		r.add(deletions, "leave it as it is, and write what lifts a deletion to the partition of its entry", fmt.Sprintf("%d partitions instead of 1: an entry that lifts a deletion and stands in another partition is lost once Kafka compacts it", info.Partitions))
-	}
+	k.deletionsTopic(r)
 	for _, name := range slices.Sorted(slices.Values(names)) {
 		if info, ok := found[name]; ok {
-			k.risky(r, name, info, name == checkpoints || name == deadLetters || name == deletions)
+			r.look(name, info, k.Config.Poll.Lookback, !slices.Contains(internal, name))
 		}
 	}
 	k.transactionLog(ctx, r)
 	k.report(r, len(found))
+}
+
+// checkpointTopic looks at the topic that holds the connector's memory.
+func (k *checker) checkpointTopic() {
+	name := delivery.CheckpointTopic(k.Config.Name)
+	info, ok := k.there[name]
+	switch policy := info.Configs["cleanup.policy"]; {
+	case !ok:
+		k.say(checkpointsAbsent, name)
+	case policy != "compact":
+		k.say(checkpointsPlain, &delivery.PolicyError{Topic: name, Policy: policy}, k.compactCommand(name))
+	case info.Partitions != 1:
+		k.say(checkpointsScattered, name, info.Partitions, (&delivery.PartitionsError{Topic: name, Partitions: info.Partitions}).Todo())
+	case k.state.Sources != nil:
+		k.say(checkpointsReadable, name, len(k.state.Sources))
+	}
+}
+
+// deletionsTopic looks at the topic of deletions, where there is one.
+func (k *checker) deletionsTopic(r *risks) {
+	name := delivery.DeletionsTopic(k.Config.Name)
+	info, ok := k.there[name]
+	if !ok {
+		return
+	}
+	if policy := info.Configs["cleanup.policy"]; policy != "compact" {
+		k.say(deletionsPlain, &delivery.PolicyError{Topic: name, Policy: policy}, k.compactCommand(name))
+	}
+	if info.Partitions != 1 {
+		r.add(name, "leave it as it is, and write what lifts a deletion to the partition of its entry",
+			fmt.Sprintf("%d partitions instead of 1: an entry that lifts a deletion and stands in another partition is lost once Kafka compacts it", info.Partitions))
+	}
+}
+
+// transactionState is Kafka's own topic of transactions.
+const transactionState = "__transaction_state"
+
+// transactionLog looks at the topic that all transactions rest on. It may not
+// exist yet, nor be ours to describe.
+func (k *checker) transactionLog(ctx context.Context, r *risks) {
+	found, err := k.Cluster.DescribeTopics(ctx, []string{transactionState})
+	if err == nil && found[transactionState].ReplicationFactor == 1 {
+		r.add(transactionState, "set transaction.state.log.replication.factor=3 and min.isr=2, and raise the topic's replicas",
+			"Kafka's own topic of transactions has one replica: without its broker nothing can be written")
+	}
+}
+
+// compactCommand has a topic compacted, as kafka-configs takes it.
+func (k *checker) compactCommand(topic string) string {
+	return kafkaCommand("kafka-configs", k.Config) + " --alter --entity-type topics --entity-name " + topic + " --add-config cleanup.policy=compact"
 }
 
 // risks are what is risky, each with the topics that it is true of, in the
@@ -77,81 +172,42 @@ func (r *risks) add(topic, todo, text string) {
 	r.topics[text] = append(r.topics[text], topic)
 }
 
-// risky notes what is risky in one topic.
-func (k *checker) risky(r *risks, name string, info kafka.TopicInfo, internal bool) {
-	least, err := strconv.Atoi(info.Configs["min.insync.replicas"])
-	switch {
-	case info.ReplicationFactor == 1:
-		r.add(name, "raise the replication factor to 3 (kafka-reassign-partitions), with min.insync.replicas=2", "one replica: losing its disk loses the topic")
-	case err == nil && least == 1:
-		r.add(name, "set min.insync.replicas=2", "min.insync.replicas is 1: the end of a broker can lose acknowledged records")
-	case err == nil && least >= info.ReplicationFactor:
-		r.add(name, "set min.insync.replicas below the replication factor", fmt.Sprintf("min.insync.replicas is %d of %d: nothing can be written while one broker is away", least, info.ReplicationFactor))
-	}
-	if !internal {
-		k.forgetful(r, name, info)
-	}
-}
-
-// forgetful notes that a lead topic forgets sooner than the look-back reaches.
-func (k *checker) forgetful(r *risks, name string, info kafka.TopicInfo) {
-	lookback := k.Config.Poll.Lookback
-	shorter := func(setting string) (span string, is bool) {
-		ms, err := strconv.ParseInt(info.Configs[setting], 10, 64)
-		if err != nil || ms < 0 || ms >= lookback.Milliseconds() { // Kafka's longest is no duration of Go's
-			return "", false
+// look notes what is risky in one topic.
+func (r *risks) look(name string, info kafka.TopicInfo, lookback time.Duration, leads bool) {
+	t := risky{TopicInfo: info, lookback: lookback}
+	t.least, _ = strconv.Atoi(info.Configs["min.insync.replicas"]) // 0: a broker that does not tell it
+	for _, one := range replicaRisks {
+		if r.met(name, one, t) {
+			break
 		}
-		return config.FormatDuration(time.Duration(ms) * time.Millisecond), true
 	}
-	policy := info.Configs["cleanup.policy"]
-	if span, is := shorter("retention.ms"); is && strings.Contains(policy, "delete") {
-		r.add(name, "raise retention.ms above poll.lookback", fmt.Sprintf("leads are kept for %s, shorter than poll.lookback (%s): late leads older than that are left to an explicit replay",
-			span, config.FormatDuration(lookback)))
+	if !leads {
+		return
 	}
-	if span, is := shorter("delete.retention.ms"); is && strings.Contains(policy, "compact") {
-		r.add(name, fmt.Sprintf("set delete.retention.ms=%d, which is poll.lookback, or more", lookback.Milliseconds()),
-			fmt.Sprintf("deletions are kept for %s after compaction, shorter than poll.lookback (%s): leads that are deleted there may come back (docs/guarantees.md)",
-				span, config.FormatDuration(lookback)))
+	for _, one := range retentionRisks {
+		r.met(name, one, t)
 	}
 }
 
-// transactionState is Kafka's own topic of transactions.
-const transactionState = "__transaction_state"
-
-// transactionLog looks at the topic that all transactions rest on. It may not
-// exist yet, nor be ours to describe.
-func (k *checker) transactionLog(ctx context.Context, r *risks) {
-	found, err := k.Cluster.DescribeTopics(ctx, []string{transactionState})
-	if err == nil && found[transactionState].ReplicationFactor == 1 {
-		r.add(transactionState, "set transaction.state.log.replication.factor=3 and min.isr=2, and raise the topic's replicas", "Kafka's own topic of transactions has one replica: without its broker nothing can be written")
+// met notes a risk of the topic if it has it.
+func (r *risks) met(name string, one risk, t risky) bool {
+	found, holds := one.holds(t)
+	if holds {
+		r.add(name, fill(one.todo, found), fill(one.text, found))
 	}
+	return holds
 }
 
 // report makes a line of each risk.
 func (k *checker) report(r *risks, topics int) {
 	for _, text := range r.texts {
-		names := r.topics[text]
-		if len(names) == 1 {
-			k.warn("topic "+names[0], r.todo[text], "%s", text)
-			continue
+		if names := r.topics[text]; len(names) == 1 {
+			k.say(topicRisk, names[0], text, r.todo[text])
+		} else {
+			k.say(topicsRisk, len(names), text, r.todo[text], few(names, 5))
 		}
-		shown := strings.Join(names[:min(len(names), 5)], ", ")
-		if more := len(names) - 5; more > 0 {
-			shown += fmt.Sprintf(" and %d more", more)
-		}
-		k.warn(fmt.Sprintf("%d topics", len(names)), r.todo[text], "%s (%s)", text, shown)
 	}
 	if len(r.texts) == 0 && topics > 0 {
-		k.pass("topics", "%d exist, with several replicas and a retention above poll.lookback", topics)
+		k.say(topicsGood, topics)
 	}
-}
-
-// alterCommand changes a setting of a topic, as kafka-configs takes it.
-func (k *checker) alterCommand(topic, setting string) string {
-	c := k.Config
-	command := "kafka-configs --bootstrap-server " + strings.Join(c.Kafka.Brokers, ",")
-	if c.Kafka.SASL.Mechanism != "" || c.Kafka.TLS.Enabled {
-		command += " --command-config admin.properties"
-	}
-	return command + " --alter --entity-type topics --entity-name " + topic + " --add-config " + setting
 }
