@@ -11,7 +11,6 @@ import (
 
 	"leadstream/config"
 	"leadstream/internal/check"
-	"leadstream/internal/linkedin"
 )
 
 // newCheck is "leadstream check".
@@ -39,7 +38,7 @@ not valid.
 
 --probe looks at LinkedIn alone, and at what its documentation leaves open: page
 sizes, order, bounds, offsets, spellings, versions (docs/linkedin.md). It makes
-at most ` + strconv.Itoa(linkedin.MostProbeRequests) + ` GET requests, about 50 as a rule, which count towards the day's limits,
+at most ` + strconv.Itoa(check.MostProbeRequests) + ` GET requests, about 50 as a rule, which count towards the day's limits,
 and shows no answer and no name. The connector is right under whatever is seen
 to differ; only what would break it ends with 6. It takes an access token that
 has not expired, and ends with 5 otherwise.`,

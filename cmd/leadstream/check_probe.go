@@ -10,7 +10,6 @@ import (
 	"go.uber.org/zap"
 
 	"leadstream/internal/check"
-	"leadstream/internal/linkedin"
 	"leadstream/internal/oauth"
 )
 
@@ -25,8 +24,8 @@ const (
 
 // probed is the result of "leadstream check --probe".
 type probed struct {
-	Requests     int                    `json:"requests"`
-	Observations []linkedin.Observation `json:"observations"`
+	Requests     int                 `json:"requests"`
+	Observations []check.Observation `json:"observations"`
 }
 
 // probe is "leadstream check --probe".
@@ -55,7 +54,7 @@ func (a *app) probe(ctx context.Context) error {
 		log.Warn("the requests that were made today are not known, so that only those of this command count", zap.Error(err),
 			zap.String("todo", "see that Kafka answers, or mind yourself that LinkedIn's daily limit is not exceeded"))
 	}
-	list, requests, err := s.linkedin.Probe(ctx, linkedin.ProbeOptions{Owners: c.LinkedIn.Organizations, Scopes: status.Scopes, Reach: probeReach})
+	list, requests, err := check.Probe(ctx, s.linkedin, check.ProbeOptions{Owners: c.LinkedIn.Organizations, Scopes: status.Scopes, Reach: probeReach})
 	if errors.Is(err, oauth.ErrNotRenewed) {
 		return exitWith(exitUnreachable, fmt.Errorf("%w; %s", err, check.RenewFirst))
 	}
@@ -66,7 +65,7 @@ func (a *app) probe(ctx context.Context) error {
 		return err
 	}
 	for _, o := range list {
-		if o.Verdict == linkedin.Breaks {
+		if o.Verdict == check.Breaks {
 			return exitWith(exitDifferences, nil)
 		}
 	}
@@ -78,12 +77,12 @@ func (a *app) printProbed(p probed) error {
 		return printJSON(a.stdout, p)
 	}
 	err := printList(a, p.Observations,
-		column[linkedin.Observation]{"point", func(o linkedin.Observation) string { return o.Point }},
-		column[linkedin.Observation]{"verdict", func(o linkedin.Observation) string { return string(o.Verdict) }},
-		column[linkedin.Observation]{"question", func(o linkedin.Observation) string { return o.Question }},
-		column[linkedin.Observation]{"how", func(o linkedin.Observation) string { return o.Asked }},
-		column[linkedin.Observation]{"expected", func(o linkedin.Observation) string { return o.Expected }},
-		column[linkedin.Observation]{"observed", observed},
+		column[check.Observation]{"point", func(o check.Observation) string { return o.Point }},
+		column[check.Observation]{"verdict", func(o check.Observation) string { return string(o.Verdict) }},
+		column[check.Observation]{"question", func(o check.Observation) string { return o.Question }},
+		column[check.Observation]{"how", func(o check.Observation) string { return o.Asked }},
+		column[check.Observation]{"expected", func(o check.Observation) string { return o.Expected }},
+		column[check.Observation]{"observed", observed},
 	)
 	if err != nil {
 		return err
@@ -92,7 +91,7 @@ func (a *app) printProbed(p probed) error {
 }
 
 // observed is what was seen, or why nothing was.
-func observed(o linkedin.Observation) string {
+func observed(o check.Observation) string {
 	if o.Observed == "" || o.Why == "" {
 		return o.Observed + o.Why
 	}

@@ -11,7 +11,6 @@ import (
 	"time"
 
 	"leadstream/internal/check"
-	"leadstream/internal/linkedin"
 	"leadstream/internal/linkedinsim"
 )
 
@@ -165,8 +164,8 @@ func TestProbeShowsWhatLinkedInDoesAndEndsWell(t *testing.T) {
 	if err := json.Unmarshal([]byte(got.stdout), &p); err != nil || got.code != 0 {
 		t.Fatalf("exit code %d, %q: %v", got.code, got.stderr, err)
 	}
-	i := slices.IndexFunc(p.Observations, func(o linkedin.Observation) bool { return o.Point == "2" })
-	if i < 0 || p.Observations[i].Verdict != linkedin.Differs || p.Observations[i].Observed != "oldest first" || p.Requests < 20 {
+	i := slices.IndexFunc(p.Observations, func(o check.Observation) bool { return o.Point == "2" })
+	if i < 0 || p.Observations[i].Verdict != check.Differs || p.Observations[i].Observed != "oldest first" || p.Requests < 20 {
 		t.Errorf("%d requests, %+v", p.Requests, p.Observations)
 	}
 	table := s.run(t.Context(), nil, "check", "--probe").stdout

@@ -13,7 +13,7 @@ import (
 func (c *Client) AnyRole(ctx context.Context) error {
 	q := request{endpoint: EndpointRoles, path: "/rest/organizationAcls", params: []param{{"q", text("roleAssignee")}, {"count", text("1")}}}
 	err := c.do(ctx, q, func([]byte) (string, error) { return "", nil })
-	if e := (*APIError)(nil); errors.As(err, &e) && e.denied() {
+	if e := (*APIError)(nil); errors.As(err, &e) && e.Denied() {
 		return nil
 	}
 	if err != nil {

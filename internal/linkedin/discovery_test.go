@@ -141,7 +141,7 @@ func TestEventsAreTheUnionOfBothFinders(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			synctest.Test(t, func(t *testing.T) {
-				c := newTestClient(t, routes{"/rest/events?" + finderWithForms: tt.with, "/rest/events?" + finderAll: tt.all}, Options{})
+				c := newTestClient(t, routes{"/rest/events?" + FinderWithForms: tt.with, "/rest/events?" + FinderAll: tt.all}, Options{})
 				events, err := c.Events(t.Context(), testSource.Owner)
 				if (err != nil) != (tt.want == nil) {
 					t.Fatalf("error = %v", err)

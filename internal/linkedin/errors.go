@@ -60,9 +60,9 @@ func (e *APIError) Error() string {
 // Todo is what to do about it, read by fault.TodoOf; empty for what time fixes.
 func (e *APIError) Todo() string {
 	switch {
-	case e.Status == http.StatusUpgradeRequired, e.Code == codeVersionMissing:
+	case e.Status == http.StatusUpgradeRequired, e.Code == CodeVersionMissing:
 		return "set linkedin.version to a version that LinkedIn still serves"
-	case e.denied():
+	case e.Denied():
 		return "give the authorising member the page role, and the token the scope, that this takes"
 	case e.Status == http.StatusUnauthorized:
 		return "the access token is not accepted: press Reconnect LinkedIn on the status page, or run `leadstream auth login`"
@@ -77,15 +77,14 @@ func (e *APIError) Todo() string {
 }
 
 const (
-	codeVersionMissing = "VERSION_MISSING"
-	codeAccessDenied   = "ACCESS_DENIED"
+	codeAccessDenied = "ACCESS_DENIED"
 	// serviceAccessDenied is the serviceErrorCode of a missing scope or role.
 	serviceAccessDenied = 100
 )
 
-// denied reports a missing role or scope, which LinkedIn sometimes answers with
+// Denied reports a missing role or scope, which LinkedIn sometimes answers with
 // 401 instead of 403; the codes tell it from a token that is not accepted.
-func (e *APIError) denied() bool {
+func (e *APIError) Denied() bool {
 	return e.Status == http.StatusForbidden ||
 		e.Status == http.StatusUnauthorized && (e.Code == codeAccessDenied || e.ServiceCode == serviceAccessDenied)
 }
@@ -94,9 +93,9 @@ func (e *APIError) denied() bool {
 // for what LinkedIn refuses for good, else Retry.
 func (e *APIError) Fault() fault.Kind {
 	switch {
-	case e.Status == http.StatusUpgradeRequired, e.Code == codeVersionMissing:
+	case e.Status == http.StatusUpgradeRequired, e.Code == CodeVersionMissing:
 		return fault.Pause
-	case e.denied():
+	case e.Denied():
 		return fault.Suspend
 	case e.Status == http.StatusUnauthorized:
 		return fault.Pause
@@ -118,7 +117,7 @@ func (e *APIError) Refusal() fault.Refusal {
 	switch {
 	case e.Status == http.StatusNotFound, e.Status == http.StatusGone:
 		return fault.Gone
-	case e.denied(), e.Status == http.StatusUnauthorized:
+	case e.Denied(), e.Status == http.StatusUnauthorized:
 		return fault.Forbidden
 	case e.Fault() == fault.Suspend, e.Fault() == fault.Pause:
 		return fault.Wrong

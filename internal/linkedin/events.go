@@ -17,13 +17,6 @@ import (
 
 const eventsPath = "/rest/events"
 
-// The finders of events. It is not documented whether the first keeps events
-// that are past or cancelled, so both are asked.
-const (
-	finderWithForms = "organizerLeadGenFormEnabledEvents"
-	finderAll       = "eventsByOrganizer"
-)
-
 // Events are the events of an owner that have a lead form, past ones included,
 // in the order of their URNs. A finder that LinkedIn does not serve (400, 404)
 // does not lose what the other finds.
@@ -33,7 +26,7 @@ func (c *Client) Events(ctx context.Context, owner string) ([]lead.Event, error)
 	found := map[string]lead.Event{}
 	var refusal error
 	refused := 0
-	for _, finder := range []string{finderWithForms, finderAll} {
+	for _, finder := range []string{FinderWithForms, FinderAll} {
 		events, err := c.findEvents(ctx, finder, owner)
 		if err != nil && !unserved(err) {
 			return nil, fmt.Errorf("listing the events of %s by %s: %w", owner, finder, err)
@@ -69,7 +62,7 @@ func (c *Client) Events(ctx context.Context, owner string) ([]lead.Event, error)
 // finders are refused like that, the refusal is about the organization.
 func unserved(err error) bool {
 	var e *APIError
-	if !errors.As(err, &e) || e.Code == codeVersionMissing {
+	if !errors.As(err, &e) || e.Code == CodeVersionMissing {
 		return false
 	}
 	return e.Status == http.StatusNotFound || e.Status == http.StatusBadRequest && (e.Parameter == "" || e.Parameter == "q")

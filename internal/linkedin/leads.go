@@ -172,7 +172,7 @@ func responseRequest(id string) request {
 // profile.
 func (c *Client) Me(ctx context.Context) error {
 	err := c.do(ctx, request{endpoint: EndpointMe, path: "/v2/me"}, ignore)
-	if e := (*APIError)(nil); errors.As(err, &e) && e.denied() {
+	if e := (*APIError)(nil); errors.As(err, &e) && e.Denied() {
 		return nil
 	}
 	if err != nil {

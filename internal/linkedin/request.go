@@ -32,9 +32,6 @@ type request struct {
 	change *change
 }
 
-// noVersion asks without a LinkedIn-Version.
-const noVersion = "-"
-
 // change is what a request that is not a question asks for.
 type change struct {
 	method string
@@ -212,7 +209,7 @@ func (c *Client) build(ctx context.Context, q request) (*http.Request, error) {
 		req.Header.Set("X-Restli-Method", q.method)
 	}
 	version := cmp.Or(q.version, c.opts.Version)
-	if version != noVersion && strings.HasPrefix(q.path, "/rest/") { // the only part with versions
+	if version != NoVersion && strings.HasPrefix(q.path, "/rest/") { // the only part with versions
 		req.Header.Set("Linkedin-Version", version)
 	}
 	return req, nil

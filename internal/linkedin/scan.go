@@ -117,7 +117,7 @@ func (s *scan[T]) run(ctx context.Context, c *Client) error {
 // aboutCount reports a refusal that may be due to the number of rows asked for.
 func aboutCount(err error) bool {
 	var e *APIError
-	return errors.As(err, &e) && e.Status == http.StatusBadRequest && e.Code != codeVersionMissing &&
+	return errors.As(err, &e) && e.Status == http.StatusBadRequest && e.Code != CodeVersionMissing &&
 		(e.Parameter == "" || e.Parameter == "count")
 }
 

@@ -308,7 +308,7 @@ func TestWhatBelongsToOthersIsLeftOut(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			c := newTestClient(t, routes{
 				"/rest/leadForms": list(form, owners...), "/rest/leadNotifications": list(subscription, owners...),
-				"/rest/events?" + finderWithForms: list(organized, owners...), "/rest/events?" + finderAll: list(organized, owners...),
+				"/rest/events?" + FinderWithForms: list(organized, owners...), "/rest/events?" + FinderAll: list(organized, owners...),
 			}, Options{})
 			want := strings.Count(strings.Join(owners, ""), ours)
 			forms, err := c.Forms(t.Context(), testSource.Owner)

@@ -1,15 +1,17 @@
-package linkedin
+package check
 
 import (
 	"context"
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"strconv"
 	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
 
+	"leadstream/internal/linkedin"
 	"leadstream/internal/linkedinsim"
 )
 
@@ -26,9 +28,9 @@ var probeOptions = ProbeOptions{Reach: 4000, Scopes: []string{"r_marketing_leadg
 func november() { time.Sleep(time.Until(time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC))) }
 
 // seen is what a probe observed, with its verdict, by question.
-func seen(t *testing.T, c *Client, o ProbeOptions) map[string]string {
+func seen(t *testing.T, c *linkedin.Client, o ProbeOptions) map[string]string {
 	t.Helper()
-	list, n, err := c.Probe(t.Context(), o)
+	list, n, err := Probe(t.Context(), c, o)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -122,7 +124,7 @@ func TestAProbeSeesWhatLinkedInDoes(t *testing.T) {
 				november()
 				cfg := probeConfig()
 				cfg.Switches = sw
-				_, c := simulate(t, cfg, Options{})
+				_, c := simulate(t, cfg, linkedin.Options{})
 				time.Sleep(time.Minute) // fresh tokens are good by now
 				got := seen(t, c, probeOptions)
 				for question, want := range documented {
@@ -133,8 +135,8 @@ func TestAProbeSeesWhatLinkedInDoes(t *testing.T) {
 						t.Errorf("%s\n got %s\nwant %s", question, got[question], want)
 					}
 				}
-				if n := len(got); n != len(documented)+len(unsettled()) {
-					t.Errorf("%d points were told of, want %d", n, len(documented)+len(unsettled()))
+				if n := len(got); n != len(documented)+len(unsettled) {
+					t.Errorf("%d points were told of, want %d", n, len(documented)+len(unsettled))
 				}
 			})
 		})
@@ -155,7 +157,7 @@ func TestAProbeOfATokenWithoutTheScopeForRoles(t *testing.T) {
 				t.Fatal(err)
 			}
 			scopes := []string{"r_marketing_leadgen_automation", "r_events"}
-			c := newTestClient(t, nil, Options{HTTP: withToken{s.IssueToken(scopes...).AccessToken, inProcess{s}}})
+			c := newTestClient(t, s.IssueToken(scopes...).AccessToken, s, linkedin.Options{})
 			got := seen(t, c, ProbeOptions{Reach: 4000, Scopes: scopes, Owners: []string{"urn:li:organization:9000123"}})
 			if got["Are roles read without r_organization_admin?"] != want || got["In which order do leads come?"] != "confirmed: newest first" {
 				t.Errorf("got %q, want %q, and the leads read all the same", got, want)
@@ -174,7 +176,7 @@ func TestAProbeStopsAtTheDailyLimit(t *testing.T) {
 			november()
 			cfg := probeConfig()
 			cfg.Switches = sw
-			s, c := simulate(t, cfg, Options{})
+			s, c := simulate(t, cfg, linkedin.Options{})
 			got := seen(t, c, probeOptions)
 			if got["Does a 429 tell when to come back?"] != want || !strings.HasPrefix(got["How far do offsets reach?"], "not told: ") {
 				t.Errorf("got %q, want %q and the rest not told", got, want)
@@ -189,7 +191,7 @@ func TestAProbeStopsAtTheDailyLimit(t *testing.T) {
 	}
 	synctest.Test(t, func(t *testing.T) {
 		november()
-		_, c := simulate(t, probeConfig(), Options{DailyBudget: 5})
+		_, c := simulate(t, probeConfig(), linkedin.Options{DailyBudget: 5})
 		if got := seen(t, c, probeOptions); !strings.HasPrefix(got["How far do offsets reach?"], "not told: the 5 requests a day to LinkedIn's leadFormResponses") {
 			t.Errorf("got %q, want our own bound to hold", got)
 		}
@@ -212,7 +214,7 @@ func TestAProbeNamesWhatWouldBreakTheClient(t *testing.T) {
 			}
 			s.ServeHTTP(w, r)
 		})
-		c := newTestClient(t, nil, Options{HTTP: withToken{s.IssueToken().AccessToken, inProcess{capped}}})
+		c := newTestClient(t, s.IssueToken().AccessToken, capped, linkedin.Options{})
 		got := seen(t, c, probeOptions)["How far do offsets reach?"]
 		if !strings.HasPrefix(got, "breaks: 4000 is refused") {
 			t.Errorf("got %q", got)
@@ -236,8 +238,8 @@ func TestAProbeOnlyReadsAndTellsNothingOfPeople(t *testing.T) {
 			}
 			s.ServeHTTP(w, r)
 		})
-		c := newTestClient(t, nil, Options{HTTP: withToken{s.IssueToken().AccessToken, inProcess{watched}}})
-		list, n, err := c.Probe(t.Context(), probeOptions)
+		c := newTestClient(t, s.IssueToken().AccessToken, watched, linkedin.Options{})
+		list, n, err := Probe(t.Context(), c, probeOptions)
 		if err != nil || n != asked {
 			t.Fatalf("%d requests told, %d made: %v", n, asked, err)
 		}
@@ -262,14 +264,14 @@ func TestAProbeOnlyReadsAndTellsNothingOfPeople(t *testing.T) {
 // TestAProbeEndsWithItsTokenOrItsContext.
 func TestAProbeEndsWithItsTokenOrItsContext(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		s, c := simulate(t, probeConfig(), Options{})
+		s, c := simulate(t, probeConfig(), linkedin.Options{})
 		ctx, cancel := context.WithCancel(t.Context())
 		cancel()
-		if _, _, err := c.Probe(ctx, probeOptions); err == nil {
+		if _, _, err := Probe(ctx, c, probeOptions); err == nil {
 			t.Error("no error of a context that has ended")
 		}
 		s.RevokeTokens()
-		if _, _, err := c.Probe(t.Context(), probeOptions); err == nil {
+		if _, _, err := Probe(t.Context(), c, probeOptions); err == nil {
 			t.Error("no error of a token that was revoked")
 		}
 	})
@@ -279,7 +281,7 @@ func TestAProbeEndsWithItsTokenOrItsContext(t *testing.T) {
 func TestAProbeWithoutLeadsSaysWhatItLacks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		november()
-		_, c := simulate(t, linkedinsim.Config{Organizations: 1, Versions: []string{"202607"}}, Options{})
+		_, c := simulate(t, linkedinsim.Config{Organizations: 1, Versions: []string{"202607"}}, linkedin.Options{})
 		got := seen(t, c, probeOptions)
 		for question, want := range map[string]string{
 			"Which bounds of submittedAtTimeRange count?": "not told: there are too few leads", "How does an event name its form?": "not told: no event has a form",
@@ -291,4 +293,44 @@ func TestAProbeWithoutLeadsSaysWhatItLacks(t *testing.T) {
 			}
 		}
 	})
+}
+
+// inProcess serves requests by a handler, without a network, so that tests run
+// under virtual time.
+type inProcess struct {
+	token   string
+	handler http.Handler
+}
+
+func (p inProcess) RoundTrip(req *http.Request) (*http.Response, error) {
+	if err := req.Context().Err(); err != nil {
+		return nil, err
+	}
+	req = req.Clone(req.Context())
+	req.Header.Set("Authorization", "Bearer "+p.token)
+	w := httptest.NewRecorder()
+	w.Header().Set("Date", time.Now().UTC().Format(http.TimeFormat))
+	p.handler.ServeHTTP(w, req)
+	return w.Result(), nil
+}
+
+func newTestClient(t *testing.T, token string, handler http.Handler, o linkedin.Options) *linkedin.Client {
+	t.Helper()
+	o.HTTP, o.APIURL, o.Version = inProcess{token, handler}, "http://linkedin.test", "202607"
+	c, err := linkedin.New(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// simulate makes a simulated LinkedIn and a client of it; to be called inside a
+// bubble of virtual time.
+func simulate(t *testing.T, cfg linkedinsim.Config, o linkedin.Options) (*linkedinsim.Server, *linkedin.Client) {
+	t.Helper()
+	s, err := linkedinsim.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, newTestClient(t, s.IssueToken().AccessToken, s, o)
 }

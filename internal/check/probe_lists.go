@@ -1,0 +1,302 @@
+package check
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"leadstream/internal/lead"
+	"leadstream/internal/linkedin"
+)
+
+// sizes tries page sizes of the endpoint, in rising order.
+func sizes(endpoint string, tried ...int) func(context.Context, *prober) (string, error) {
+	return func(ctx context.Context, p *prober) (string, error) {
+		taken := 0
+		for _, size := range tried {
+			body, refused, err := p.get(ctx, p.sizeQuery(endpoint, size))
+			switch {
+			case err != nil:
+				return "", err
+			case refused != nil && refused.Status != http.StatusBadRequest:
+				return "", refused
+			case refused != nil && taken == 0:
+				return fmt.Sprintf("%d is refused with %s", size, said(refused)), nil
+			case refused != nil:
+				return fmt.Sprintf("%d is taken, %d is refused", taken, size), nil
+			}
+			found, problem := decodePage[struct{}](body)
+			if problem == "" && found.Paging.Count != nil && *found.Paging.Count > 0 && int(*found.Paging.Count) < size {
+				return fmt.Sprintf("%d is cut to %d", size, *found.Paging.Count), nil
+			}
+			taken = size
+		}
+		return fmt.Sprintf("%d is taken", taken), nil
+	}
+}
+
+// formEvents is the first page of the events that have forms.
+func (p *prober) formEvents(ctx context.Context) (*page[row], error) {
+	if p.events != nil {
+		return p.events, nil
+	}
+	found, err := pageOf[row](ctx, p, p.eventQuery(linkedin.FinderWithForms, at(0, smallPage)...))
+	p.events = found // nil after an error
+	return found, err
+}
+
+const withVersion = "with its version"
+
+func probeEventForm(ctx context.Context, p *prober) (string, error) {
+	found, err := p.formEvents(ctx)
+	if err != nil {
+		return "", err
+	}
+	ways := map[string]bool{}
+	for _, r := range found.Elements {
+		switch ref, err := lead.ParseFormURN(r.LeadGenForm.value); {
+		case r.LeadGenForm.value == "":
+		case err != nil:
+			ways["in a way that leadstream cannot read"] = true
+		case ref.Version > 0:
+			ways[withVersion] = true
+		default:
+			ways["without version"] = true
+		}
+	}
+	if len(ways) == 0 {
+		return "", errNoEventForm
+	}
+	return strings.Join(slices.Sorted(maps.Keys(ways)), " and "), nil
+}
+
+// morePages are as many further pages of events as are looked through.
+const morePages = 3
+
+func probePast(ctx context.Context, p *prober) (string, error) {
+	past, err := pageOf[row](ctx, p, p.eventQuery(linkedin.FinderAll, append([]string{"timeBasedFilter=(lifeCycleState:PAST)"}, at(0, smallPage)...)...))
+	if err != nil {
+		return "", err
+	}
+	wanted := map[digits]bool{}
+	for _, r := range past.Elements {
+		if r.LeadGenForm.value != "" {
+			wanted[r.ID] = true
+		}
+	}
+	if len(wanted) == 0 {
+		return "", errNoPastForm
+	}
+	found, err := p.formEvents(ctx)
+	for n := 1; err == nil; n++ {
+		switch {
+		case slices.ContainsFunc(found.Elements, func(r row) bool { return wanted[r.ID] }):
+			return "yes", nil
+		case len(found.Elements) == 0:
+			return "no", nil
+		case n > morePages:
+			return "", errManyEvents
+		}
+		found, err = pageOf[row](ctx, p, p.eventQuery(linkedin.FinderWithForms, at(n*smallPage, smallPage)...))
+	}
+	return "", err
+}
+
+// ownForms are the first page of the owner's forms.
+func (p *prober) ownForms(ctx context.Context) ([]form, error) {
+	if p.forms == nil {
+		body, err := p.need(ctx, p.sizeQuery(linkedin.EndpointForms, smallPage))
+		if err != nil {
+			return nil, err
+		}
+		if p.forms, _ = decodePage[form](body); p.forms == nil {
+			p.forms = new(page[form]) // one that cannot be read has none
+		}
+	}
+	return p.forms.Elements, nil
+}
+
+// formsOlder are as many forms as are looked for leads of an older version.
+const formsOlder = 3
+
+func probeInlined(ctx context.Context, p *prober) (string, error) {
+	forms, err := p.ownForms(ctx)
+	if err != nil {
+		return "", err
+	}
+	tried := 0
+	for _, f := range forms {
+		if f.version() < 2 || tried == formsOlder {
+			continue
+		}
+		tried++
+		older := lead.FormRef{ID: string(f.ID), Version: f.version() - 1}
+		found, err := pageOf[row](ctx, p, p.inYear(append([]string{"versionedLeadGenFormUrn=" + linkedin.Leaf(older.URN())}, at(0, 1)...)...))
+		if err != nil {
+			return "", err
+		}
+		if len(found.Elements) > 0 && found.Elements[0].form() == older && found.Elements[0].ID != "" {
+			return p.inlined(ctx, found.Elements[0], f.version())
+		}
+	}
+	return "", errNoOlderLead
+}
+
+// inlined looks at the version that is inlined in a lead of an older one.
+func (p *prober) inlined(ctx context.Context, one row, current int) (string, error) {
+	body, refused, err := p.get(ctx, linkedin.Question{Endpoint: linkedin.EndpointResponses, Key: string(one.ID),
+		Query: []string{"fields=versionedLeadGenFormUrn,form:(id,versionId)"}})
+	if err != nil {
+		return "", err
+	}
+	if refused != nil {
+		return "the projection is refused with " + said(refused), nil
+	}
+	var answer struct {
+		Form loose[struct{ VersionID digits }]
+	}
+	_ = json.Unmarshal(body, &answer) // one that cannot be read tells no version
+	switch string(answer.Form.value.VersionID) {
+	case strconv.Itoa(one.form().Version):
+		return "the one that was answered", nil
+	case strconv.Itoa(current):
+		return "the current one", nil
+	case "":
+		return "none that tells its version", nil
+	}
+	return "neither the one that was answered nor the current one", nil
+}
+
+// knownPredefined and knownReview are the values that LinkedIn's samples, its
+// form builder or working integrations show.
+var (
+	knownPredefined = []string{"FIRST_NAME", "LAST_NAME", "EMAIL", "WORK_EMAIL", "PHONE_NUMBER", "WORK_PHONE_NUMBER", "JOB_TITLE",
+		"JOB_FUNCTION", "SENIORITY", "INDUSTRY", "COMPANY_NAME", "LINKEDIN_PROFILE_LINK"}
+	knownReview = []string{"NEEDS_REVIEW"}
+	enumName    = regexp.MustCompile(`^[A-Z][A-Z0-9_]{0,40}$`)
+)
+
+const unknownBefore = "not known before: "
+
+// values lists what the forms have of an open list.
+func values(known []string, of func(form) []string) func(context.Context, *prober) (string, error) {
+	return func(ctx context.Context, p *prober) (string, error) {
+		forms, err := p.ownForms(ctx)
+		if err != nil {
+			return "", err
+		}
+		seen, fresh := map[string]bool{}, map[string]bool{}
+		for _, f := range forms {
+			for _, v := range of(f) {
+				switch {
+				case v == "":
+					continue
+				case !enumName.MatchString(v):
+					v = "a value of another shape"
+				}
+				if seen[v] = true; !slices.Contains(known, v) {
+					fresh[v] = true
+				}
+			}
+		}
+		switch {
+		case len(fresh) > 0:
+			return unknownBefore + strings.Join(slices.Sorted(maps.Keys(fresh)), ", "), nil
+		case len(seen) == 0:
+			return "", errNoValue
+		}
+		return strings.Join(slices.Sorted(maps.Keys(seen)), ", "), nil
+	}
+}
+
+func probeVanity(ctx context.Context, p *prober) (string, error) {
+	body, err := p.need(ctx, linkedin.Question{Endpoint: linkedin.EndpointOrganizations, Key: strings.TrimPrefix(p.owner, "urn:li:organization:")})
+	if err != nil {
+		return "", err
+	}
+	var organization struct{ VanityName loose[string] }
+	_ = json.Unmarshal(body, &organization) // one that cannot be read tells no name
+	name := organization.VanityName.value
+	if name == "" {
+		return "", errNoVanityName
+	}
+	_, refused, err := p.get(ctx, linkedin.Question{Endpoint: linkedin.EndpointOrganizations, Query: []string{"q=vanityName", "vanityName=" + linkedin.Leaf(name)}})
+	if refused != nil {
+		return "no: " + said(refused), nil
+	}
+	return "yes", err
+}
+
+// oneRole is the cheapest question there is.
+func oneRole(version string) linkedin.Question {
+	q := roleQuery(at(0, 1)...)
+	q.Version = version
+	return q
+}
+
+// versionsTried bounds the versions that are tried after the configured one.
+const versionsTried = 6
+
+func probeVersions(ctx context.Context, p *prober) (string, error) {
+	month, err := time.Parse("200601", p.c.Version())
+	if err != nil {
+		return "", fmt.Errorf("reading version %q: %w", p.c.Version(), err)
+	}
+	var served, not []string
+	for n := 0; n <= versionsTried && !month.After(p.to); n++ {
+		version := month.Format("200601")
+		_, refused, err := p.get(ctx, oneRole(version))
+		switch {
+		case err != nil:
+			return "", err
+		case refused == nil || refused.Denied(): // the version was looked at first
+			served = append(served, version)
+		default:
+			not = append(not, version)
+		}
+		month = month.AddDate(0, 1, 0)
+	}
+	text := "served: " + strings.Join(served, ", ")
+	if len(not) > 0 {
+		text += "; not: " + strings.Join(not, ", ")
+	}
+	return text, nil
+}
+
+func probeVersionMissing(ctx context.Context, p *prober) (string, error) {
+	_, refused, err := p.get(ctx, oneRole(linkedin.NoVersion))
+	if refused != nil {
+		return said(refused), nil
+	}
+	return "answered all the same", err
+}
+
+func probeRetryAfter(_ context.Context, p *prober) (string, error) {
+	switch met, named := p.c.Throttled(); {
+	case !met:
+		return "", errors.New("no 429 was met, and none is provoked")
+	case named:
+		return "Retry-After is there", nil
+	}
+	return "no Retry-After", nil
+}
+
+func probeScope(_ context.Context, p *prober) (string, error) {
+	switch {
+	case p.opts.Scopes == nil:
+		return "", errors.New("the token's scopes are not known")
+	case slices.Contains(p.opts.Scopes, "r_organization_admin"), slices.Contains(p.opts.Scopes, "rw_organization_admin"):
+		return "", errors.New("the token has it")
+	case p.rolesErr != nil:
+		return "no", nil
+	}
+	return "yes", nil
+}
