@@ -13,7 +13,6 @@ import (
 
 	"leadstream/config"
 	"leadstream/internal/delivery"
-	"leadstream/internal/kafka"
 	"leadstream/internal/oauth"
 )
 
@@ -220,68 +219,12 @@ func logoutText(place string, token oauth.Token) string {
 	return text + ". To end that at once, the member\nremoves the app on LinkedIn: Settings & Privacy, Data privacy, Permitted services.\n"
 }
 
-// newTokenStore is where the configuration keeps the tokens. cluster is used
-// by token.store kafka alone.
-func newTokenStore(c *config.Config, cluster *kafka.Cluster, log *zap.Logger) oauth.Store {
-	if c.Token.Store == "kafka" {
-		records := delivery.NewTokens(delivery.Options{Cluster: cluster, Name: c.Name,
-			ReplicationFactor: c.Kafka.ReplicationFactor, InternalTopicConfig: c.Kafka.InternalTopicConfig})
-		return oauth.NewRecordStore(records, c.Token.Passphrase.Reveal(), log.Named("oauth")).For(c.Name)
-	}
-	return oauth.NewFileStore(c.Token.File, c.Token.Passphrase.Reveal()).For(c.Name, log.Named("oauth"))
-}
-
 // tokenPlace names where the configuration keeps the tokens.
 func tokenPlace(c *config.Config) string {
 	if c.Token.Store == "kafka" {
 		return "topic " + delivery.CheckpointTopic(c.Name)
 	}
 	return c.Token.File
-}
-
-// tokenUse is what a command does with the tokens.
-type tokenUse bool
-
-const (
-	useTokens    tokenUse = false // renews and stores them as well
-	lookAtTokens tokenUse = true  // leaves them as they are
-)
-
-// newSession is the connection to LinkedIn of the configuration.
-func newSession(c *config.Config, store oauth.Store, use tokenUse, log *zap.Logger) (*oauth.Session, error) {
-	session, err := oauth.New(oauth.Options{
-		Installation: c.Name, ReadOnly: use == lookAtTokens,
-		ClientID: c.LinkedIn.ClientID, ClientSecret: c.LinkedIn.ClientSecret.Reveal(),
-		AuthURL: c.LinkedIn.AuthURL, RedirectURL: c.LinkedIn.RedirectURL, Scopes: c.LinkedIn.Scopes,
-		Store: store, Log: log.Named("oauth"),
-	})
-	if err != nil {
-		return nil, exitWith(exitUsage, err)
-	}
-	return session, nil
-}
-
-// withTokens gives work the store of the configuration, over a cluster of its
-// own, which makes no connection unless the tokens are in Kafka.
-func withTokens(c *config.Config, log *zap.Logger, work func(oauth.Store) error) error {
-	cluster, err := newCluster(c, log)
-	if err != nil {
-		return err
-	}
-	defer cluster.Close()
-	return work(newTokenStore(c, cluster, log))
-}
-
-// withSession is withTokens with a session over the store.
-func withSession(c *config.Config, use tokenUse, log *zap.Logger, work func(*oauth.Session) error) error {
-	return withTokens(c, log, func(store oauth.Store) error {
-		session, err := newSession(c, store, use, log)
-		if err != nil {
-			return err
-		}
-		defer session.Close()
-		return work(session)
-	})
 }
 
 // print writes a result that is a text.

@@ -151,15 +151,16 @@ func TestALostRegistryIsToldWhereverTheStateIsShown(t *testing.T) {
 	if f := find(t, findings, "schemas"); code != 6 || f.Result != check.Fail || !strings.Contains(f.Text, "other schemas") || !strings.Contains(f.Todo, "--replay-mode all") {
 		t.Errorf("exit code %d, %+v", code, f)
 	}
-	state, err := delivery.ReadState(t.Context(), s.cluster(), "leadstream")
-	if err != nil {
-		t.Fatal(err)
-	}
-	st := connector.StatusOf(state, "linkedin.leads.")
-	if d := unreadable(st); len(d) != 1 || d[0].Part != "schemas" || !strings.Contains(d[0].Reason, "cannot be read") || !strings.Contains(d[0].Todo, "--replay-mode all") {
+	standby := s.system(nil)
+	standby.reached.Store(true)
+	idle := standby.newConnector(connector.Options{})
+	v := standby.newViewer(idle, standby.newHeartbeat(idle.Resume))
+	background(t, v.Run)
+	view := watched(t, v, "what the topic says", func(v web.View) bool { return len(v.Forms) > 0 })
+	if d := v.Ready().Degraded; len(d) != 1 || d[0].Part != "schemas" || !strings.Contains(d[0].Reason, "cannot be read") || !strings.Contains(d[0].Todo, "--replay-mode all") {
 		t.Errorf("the probe says %+v, want what is lost in one line, with what to do", d)
 	}
-	for _, f := range forms(st, nil, time.Now()) {
+	for _, f := range view.Forms {
 		if f.State != web.Failing || f.Problem == "" || !strings.Contains(f.Todo, "--replay-mode all") {
 			t.Errorf("the page shows %+v", f)
 		}

@@ -135,42 +135,6 @@ func TestMetricsAreTheOnesThatWerePromised(t *testing.T) {
 	}
 }
 
-func TestMetricsTellOfTheConsent(t *testing.T) {
-	access, refresh := time.Unix(1800000000, 0), time.Unix(1900000000, 0)
-	const tokens = `# HELP leadstream_token_expiry_timestamp_seconds When a token ends, Unix time: access is renewed until refresh ends, which takes a new consent.
-# TYPE leadstream_token_expiry_timestamp_seconds gauge
-`
-	const authorized = `# HELP leadstream_authorized 1 while LinkedIn takes the tokens or they can be renewed without a person, 0 when a person must act.
-# TYPE leadstream_authorized gauge
-`
-	const accessLine = "leadstream_token_expiry_timestamp_seconds{token=\"access\"} 1.8e+09\n"
-	tests := []struct {
-		name   string
-		status *oauth.Status
-		want   string
-	}{
-		{"not looked at yet", nil, ""},
-		{"usable", &oauth.Status{Usable: true, AccessExpiresAt: access, RefreshExpiresAt: refresh},
-			authorized + "leadstream_authorized 1\n" + tokens + accessLine + "leadstream_token_expiry_timestamp_seconds{token=\"refresh\"} 1.9e+09\n"},
-		{"without a refresh token", &oauth.Status{Usable: true, AccessExpiresAt: access},
-			authorized + "leadstream_authorized 1\n" + tokens + accessLine},
-		{"revoked", &oauth.Status{AccessExpiresAt: access}, authorized + "leadstream_authorized 0\n" + tokens + accessLine},
-		{"no token", &oauth.Status{}, authorized + "leadstream_authorized 0\n"},
-	}
-	for _, tt := range tests {
-		t.Run(tt.name, func(t *testing.T) {
-			health := oauth.Health{}
-			if tt.status != nil {
-				health = oauth.Health{Known: true, Status: *tt.status}
-			}
-			m := newConnectionMetrics(func() oauth.Health { return health })
-			if err := testutil.CollectAndCompare(m, strings.NewReader(tt.want)); err != nil {
-				t.Error(err)
-			}
-		})
-	}
-}
-
 // value is the sum of a metric's values, -1 when there is none.
 func value(t *testing.T, g prometheus.Gatherer, name string) float64 {
 	t.Helper()

@@ -14,7 +14,9 @@ import (
 	"leadstream/internal/delivery"
 	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
+	"leadstream/internal/memory"
 	"leadstream/internal/oauth"
+	"leadstream/internal/status"
 )
 
 // newRun is "leadstream run".
@@ -78,10 +80,12 @@ func runConnector(ctx context.Context, c *config.Config, log *zap.Logger, base c
 func (s *system) operate(ctx context.Context, base connector.Options) error {
 	c, log := s.config, s.log
 	var beat *oauth.Heartbeat
-	base.Connection = func(err error) (about, said bool) { return connectionError(err), connectionSaid(beat.Health()) }
+	base.Connection = func(err error) (about, said bool) {
+		return status.IsConnection(err), status.ConnectionTold(beat.Health())
+	}
 	work := s.newConnector(base)
 	beat = s.newHeartbeat(work.Resume)
-	s.metrics.MustRegister(newConnectionMetrics(beat.Health))
+	s.metrics.MustRegister(status.NewConnectionMetrics(beat.Health))
 	var err error
 	if s.receiver, err = s.newReceiver(work); err != nil {
 		return err
@@ -96,7 +100,7 @@ func (s *system) operate(ctx context.Context, base connector.Options) error {
 		beat.Run(ctx)
 		return nil
 	})
-	group.Go(func() error { return limitMemory(ctx) })
+	group.Go(func() error { return memory.Limit(ctx) })
 	group.Go(func() error {
 		defer cancel() // the server ends with the work
 		if err := s.prepare(ctx, base.Once, work.Issues()); err != nil {

@@ -4,30 +4,34 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/url"
 	"os"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
+	"leadstream/config"
 	"leadstream/connector"
 	"leadstream/internal/oauth"
 	"leadstream/internal/web"
+	"leadstream/internal/webhook"
 )
 
 // serve runs the HTTP server beside the connector until ctx ends.
 func (s *system) serve(ctx context.Context, work *connector.Connector, beat *oauth.Heartbeat) error {
-	v := newViewer(s, work, beat)
+	v := s.newViewer(work, beat)
 	consent := &webConsent{session: s.session, beat: beat}
 	defer consent.looks.Wait()
 	server, err := web.New(web.Options{
 		Installation: s.config.Name, Hosts: s.hosts(),
 		Listen: s.config.HTTP.Listen, Password: s.config.HTTP.Password.Reveal(),
 		RedirectURL: s.config.LinkedIn.RedirectURL, AuthURL: s.config.LinkedIn.AuthURL,
-		View: v.view, Ready: v.ready,
+		View: v.View, Ready: v.Ready,
 		Consent: consent,
 		Metrics: promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}), Log: s.log.Named("http"),
 	})
@@ -36,8 +40,23 @@ func (s *system) serve(ctx context.Context, work *connector.Connector, beat *oau
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return server.Run(ctx) })
-	group.Go(func() error { return v.run(ctx) })
+	group.Go(func() error { return v.Run(ctx) })
 	return group.Wait()
+}
+
+// receive serves the webhook, on a listener of its own, until ctx ends.
+func (s *system) receive(ctx context.Context) error {
+	c := s.config
+	if s.receiver == nil {
+		return nil
+	}
+	mux := http.NewServeMux()
+	mux.Handle(webhook.Path, s.receiver)
+	listener, err := web.NewListener("webhook.listen", c.Webhook.Listen, mux, s.log.Named("webhook"))
+	if err != nil {
+		return exitWith(exitUsage, err)
+	}
+	return listener.Run(ctx)
 }
 
 // hosts are the names by which the HTTP server may be asked: those of the
@@ -130,4 +149,17 @@ func (c *webConsent) look(ctx context.Context) {
 	case <-seen:
 	case <-ctx.Done():
 	}
+}
+
+// pageAddress is where people find the status page: LinkedIn sends them back
+// to it, unless the redirect URL is no page of ours.
+func pageAddress(c *config.Config) string {
+	if base, ours := strings.CutSuffix(c.LinkedIn.RedirectURL, "oauth/callback"); ours {
+		return base
+	}
+	address, err := localURL(c.HTTP.Listen)
+	if err != nil { // the configuration was checked
+		return c.HTTP.Listen
+	}
+	return address + "/"
 }

@@ -7,6 +7,7 @@ import (
 	"runtime/debug"
 	"slices"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/spf13/cobra"
 )
 
@@ -91,4 +92,15 @@ func (a *app) showVersion(b binary) error {
 		column[module]{"library", func(m module) string { return m.Path }},
 		column[module]{"version", func(m module) string { return m.Version }},
 	)
+}
+
+// buildInfo is the metric leadstream_build_info.
+func buildInfo() prometheus.Collector {
+	b := readBuild()
+	g := prometheus.NewGauge(prometheus.GaugeOpts{
+		Name: "leadstream_build_info", Help: "1, labelled with the version of this build.",
+		ConstLabels: prometheus.Labels{"version": b.Version, "commit": b.Commit, "go": b.Go},
+	})
+	g.Set(1)
+	return g
 }

@@ -15,10 +15,9 @@ import (
 	"leadstream/config"
 	"leadstream/connector"
 	"leadstream/internal/checkpoint"
-	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
 	"leadstream/internal/linkedinsim"
-	"leadstream/internal/oauth"
+	"leadstream/internal/status"
 	"leadstream/internal/web"
 )
 
@@ -52,11 +51,11 @@ func background(t *testing.T, run func(context.Context) error) {
 }
 
 // watched looks at a view until it is as wanted.
-func watched(t *testing.T, v *viewer, what string, holds func(web.View) bool) web.View {
+func watched(t *testing.T, v *status.Viewer, what string, holds func(web.View) bool) web.View {
 	t.Helper()
 	var view web.View
 	for deadline := time.Now().Add(time.Minute); ; time.Sleep(20 * time.Millisecond) {
-		if view = v.view(t.Context()); holds(view) {
+		if view = v.View(t.Context()); holds(view) {
 			return view
 		}
 		if time.Now().After(deadline) {
@@ -84,8 +83,8 @@ func TestTheProgramFillsEveryFigureOfThePage(t *testing.T) {
 	from := time.Now().Add(-40 * 24 * time.Hour)
 	work := s.newConnector(connector.Options{Replay: &connector.ReplayOptions{ID: "r", From: from, To: time.Now(), Mode: checkpoint.All}})
 	beat := s.newHeartbeat(work.Resume)
-	v := newViewer(s, work, beat)
-	background(t, v.run)
+	v := s.newViewer(work, beat)
+	background(t, v.Run)
 	background(t, func(ctx context.Context) error {
 		beat.Run(ctx)
 		return nil
@@ -142,11 +141,142 @@ func TestTheProgramFillsEveryFigureOfThePage(t *testing.T) {
 	}
 }
 
+func TestAStandbyKnowsWhoWorksAndWhatIsDone(t *testing.T) {
+	t.Parallel()
+	world := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 12, Seed: 1})
+	if o := world.run(t.Context(), nil, "run", "--once"); o.code != 0 {
+		t.Fatalf("run --once = %d %s", o.code, o.stderr)
+	}
+	s := world.system(nil)
+	s.reached.Store(true)
+	work := s.newConnector(connector.Options{})
+	seen := s.statusParts(work, s.newHeartbeat(work.Resume))
+	seen.Process = "another process"
+	v := status.New(seen)
+	background(t, v.Run)
+	view := watched(t, v, "what the topic says", func(v web.View) bool { return !v.ReadAt.IsZero() })
+	if p := view.Process; p.Active || p.Other != processID() || p.Since.IsZero() {
+		t.Errorf("process = %+v, want a standby that names %s", p, processID())
+	}
+	if len(view.Organizations) != 1 || view.Organizations[0].Name == "" || len(view.Forms) != 1 || view.Forms[0].Leads != 12 || view.Forms[0].SchemaVersion != 1 ||
+		len(view.Sources) != 1 || view.Sources[0].Live.IsZero() || total(view.Hours) != 12 {
+		t.Errorf("view = %+v, want what the other process has done", view)
+	}
+	if view.Budget.Endpoints != nil {
+		t.Errorf("a standby claims to know which requests were made: %+v", view.Budget)
+	}
+	if got := parts(v.Ready().Degraded); got != "" {
+		t.Errorf("a standby is degraded: %q", got)
+	}
+	v.Process = processID() // it was this process, which has ended its work
+	if view := v.View(t.Context()); view.Process.Other != "" {
+		t.Errorf("a standby takes itself for the other one: %+v", view.Process)
+	}
+}
+
+// A process that was active when a role was lost stands by when the role is back,
+// and has met at work that Kafka was away: its strict probe tells of neither.
+func TestAProcessThatStandsByNowForgetsWhatItMetAtWork(t *testing.T) {
+	t.Parallel()
+	world := newStack(t, linkedinsim.Config{Organizations: 2, Events: 2, Forms: 2, Leads: 10, Seed: 1})
+	s := world.system(map[string]string{"LEADSTREAM_POLL_DISCOVERY_INTERVAL": "1s"})
+	s.reached.Store(true)
+	work := s.newConnector(connector.Options{})
+	seen := s.statusParts(work, s.newHeartbeat(work.Resume))
+	seen.Refresh = 10 * time.Millisecond
+	v := status.New(seen)
+	background(t, v.Run)
+	ctx, cancel := context.WithCancel(t.Context())
+	ended := make(chan error, 1)
+	go func() { ended <- work.Run(ctx) }()
+	watched(t, v, "both organizations", func(v web.View) bool { return len(v.Organizations) == 2 && len(v.Sources) == 2 })
+	urn := world.sim.Describe().Organizations[0].URN
+	if err := world.sim.Schedule(linkedinsim.Fault{Kind: linkedinsim.LoseRole, Owner: urn}); err != nil {
+		t.Fatal(err)
+	}
+	probed := func(what string, holds func(degraded string) bool) {
+		t.Helper()
+		for deadline := time.Now().Add(30 * time.Second); !holds(parts(v.Ready().Degraded)); time.Sleep(20 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s is not told: %+v", what, v.Ready())
+			}
+		}
+	}
+	probed("the lost role", func(degraded string) bool { return strings.Contains(degraded, "role") })
+	work.Issues().Report(urn, "polling", fmt.Errorf("committing: %w", &kafka.UnreachableError{Op: "committing", Err: errors.New("EOF")}))
+	cancel() // another takes over
+	if err := <-ended; err != nil {
+		t.Fatal(err)
+	}
+	if err := world.sim.Schedule(linkedinsim.Fault{Kind: linkedinsim.GrantRole, Owner: urn}); err != nil {
+		t.Fatal(err)
+	}
+	if o := world.run(t.Context(), nil, "run", "--once"); o.code != 0 {
+		t.Fatalf("run --once = %d %s", o.code, o.stderr)
+	}
+	probed("that all is well", func(degraded string) bool { return degraded == "" })
+	for _, e := range v.View(t.Context()).Errors {
+		if !e.Over {
+			t.Errorf("the page of a standby says that this is still there: %+v", e)
+		}
+	}
+}
+
+// Where the only organization has lost its role nothing is published any more, and
+// yet a process that stands by does not call it readable.
+func TestAStandbyShowsThatTheRoleIsLost(t *testing.T) {
+	t.Parallel()
+	world := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
+	s := world.system(map[string]string{"LEADSTREAM_POLL_DISCOVERY_INTERVAL": "1s"})
+	s.reached.Store(true)
+	work := s.newConnector(connector.Options{})
+	active := s.newViewer(work, s.newHeartbeat(work.Resume))
+	background(t, active.Run)
+	background(t, work.Run)
+	watched(t, active, "leads", func(v web.View) bool { return len(v.Forms) == 1 && v.Forms[0].Leads == 5 && len(v.Tasks) == 0 })
+	other := world.system(nil)
+	other.reached.Store(true)
+	idle := other.newConnector(connector.Options{})
+	seen := other.statusParts(idle, other.newHeartbeat(idle.Resume))
+	seen.Process, seen.Refresh = "a standby", 10*time.Millisecond
+	standby := status.New(seen)
+	background(t, standby.Run)
+	readable := func(v web.View) bool { return len(v.Organizations) == 1 && v.Organizations[0].Access == web.OK }
+	watched(t, standby, "the organization", readable)
+	fault := linkedinsim.Fault{Kind: linkedinsim.LoseRole, Owner: world.sim.Describe().Organizations[0].URN}
+	if err := world.sim.Schedule(fault); err != nil {
+		t.Fatal(err)
+	}
+	watched(t, standby, "the lost role", func(v web.View) bool {
+		return len(v.Organizations) == 1 && v.Organizations[0].Access == web.Failing && v.Organizations[0].Todo != ""
+	})
+	if got := parts(standby.Ready().Degraded); got != "role" {
+		t.Errorf("the probe of the standby says %q, want the role", got)
+	}
+	fault.Kind = linkedinsim.GrantRole
+	if err := world.sim.Schedule(fault); err != nil {
+		t.Fatal(err)
+	}
+	watched(t, standby, "that the role is back", readable)
+}
+
+// parts are the parts of what is degraded, in order.
+func parts(list []web.Degradation) string {
+	var names []string
+	for _, d := range list {
+		names = append(names, d.Part)
+		if d.Reason == "" {
+			names = append(names, "without a reason")
+		}
+	}
+	return strings.Join(names, " ")
+}
+
 func TestDeadLettersAreCountedAnewOnlyWhenTheyHaveChanged(t *testing.T) {
 	t.Parallel()
 	world := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
 	s := world.system(nil)
-	count := deadLettersOf(s.cluster, s.config.Name)
+	count := status.CountDeadLetters(s.cluster, s.config.Name)
 	publish := func(total int) { // broken leads, until so many are counted
 		t.Helper()
 		if _, err := world.sim.AddLeads(linkedinsim.LeadSpec{Count: 3, Malformed: linkedinsim.AnswersNotList}); err != nil {
@@ -177,188 +307,5 @@ func TestDeadLettersAreCountedAnewOnlyWhenTheyHaveChanged(t *testing.T) {
 	publish(6)
 	if again, err := count(t.Context()); err != nil || again.Reasons["mark"] != 0 {
 		t.Errorf("not counted anew: %+v, %v", again, err)
-	}
-}
-
-func TestAStandbyKnowsWhoWorksAndWhatIsDone(t *testing.T) {
-	t.Parallel()
-	world := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 12, Seed: 1})
-	if o := world.run(t.Context(), nil, "run", "--once"); o.code != 0 {
-		t.Fatalf("run --once = %d %s", o.code, o.stderr)
-	}
-	s := world.system(nil)
-	s.reached.Store(true)
-	work := s.newConnector(connector.Options{})
-	v := newViewer(s, work, s.newHeartbeat(work.Resume))
-	v.id = "another process"
-	background(t, v.run)
-	view := watched(t, v, "what the topic says", func(v web.View) bool { return !v.ReadAt.IsZero() })
-	if p := view.Process; p.Active || p.Other != processID() || p.Since.IsZero() {
-		t.Errorf("process = %+v, want a standby that names %s", p, processID())
-	}
-	if len(view.Organizations) != 1 || view.Organizations[0].Name == "" || len(view.Forms) != 1 || view.Forms[0].Leads != 12 || view.Forms[0].SchemaVersion != 1 ||
-		len(view.Sources) != 1 || view.Sources[0].Live.IsZero() || total(view.Hours) != 12 {
-		t.Errorf("view = %+v, want what the other process has done", view)
-	}
-	if view.Budget.Endpoints != nil {
-		t.Errorf("a standby claims to know which requests were made: %+v", view.Budget)
-	}
-	if got := parts(v.ready().Degraded); got != "" {
-		t.Errorf("a standby is degraded: %q", got)
-	}
-	v.id = processID() // it was this process, which has ended its work
-	if view := v.view(t.Context()); view.Process.Other != "" {
-		t.Errorf("a standby takes itself for the other one: %+v", view.Process)
-	}
-}
-
-// A process that was active when a role was lost stands by when the role is back,
-// and has met at work that Kafka was away: its strict probe tells of neither.
-func TestAProcessThatStandsByNowForgetsWhatItMetAtWork(t *testing.T) {
-	t.Parallel()
-	world := newStack(t, linkedinsim.Config{Organizations: 2, Events: 2, Forms: 2, Leads: 10, Seed: 1})
-	s := world.system(map[string]string{"LEADSTREAM_POLL_DISCOVERY_INTERVAL": "1s"})
-	s.reached.Store(true)
-	work := s.newConnector(connector.Options{})
-	v := newViewer(s, work, s.newHeartbeat(work.Resume))
-	v.progress.every = 10 * time.Millisecond
-	background(t, v.run)
-	ctx, cancel := context.WithCancel(t.Context())
-	ended := make(chan error, 1)
-	go func() { ended <- work.Run(ctx) }()
-	watched(t, v, "both organizations", func(v web.View) bool { return len(v.Organizations) == 2 && len(v.Sources) == 2 })
-	urn := world.sim.Describe().Organizations[0].URN
-	if err := world.sim.Schedule(linkedinsim.Fault{Kind: linkedinsim.LoseRole, Owner: urn}); err != nil {
-		t.Fatal(err)
-	}
-	probed := func(what string, holds func(degraded string) bool) {
-		t.Helper()
-		for deadline := time.Now().Add(30 * time.Second); !holds(parts(v.ready().Degraded)); time.Sleep(20 * time.Millisecond) {
-			if time.Now().After(deadline) {
-				t.Fatalf("%s is not told: %+v", what, v.ready())
-			}
-		}
-	}
-	probed("the lost role", func(degraded string) bool { return strings.Contains(degraded, "role") })
-	work.Issues().Report(urn, "polling", fmt.Errorf("committing: %w", &kafka.UnreachableError{Op: "committing", Err: errors.New("EOF")}))
-	cancel() // another takes over
-	if err := <-ended; err != nil {
-		t.Fatal(err)
-	}
-	if err := world.sim.Schedule(linkedinsim.Fault{Kind: linkedinsim.GrantRole, Owner: urn}); err != nil {
-		t.Fatal(err)
-	}
-	if o := world.run(t.Context(), nil, "run", "--once"); o.code != 0 {
-		t.Fatalf("run --once = %d %s", o.code, o.stderr)
-	}
-	probed("that all is well", func(degraded string) bool { return degraded == "" })
-	for _, e := range v.errors() {
-		if !e.Over {
-			t.Errorf("the page of a standby says that this is still there: %+v", e)
-		}
-	}
-}
-
-// Where the only organization has lost its role nothing is published any more, and
-// yet a process that stands by does not call it readable.
-func TestAStandbyShowsThatTheRoleIsLost(t *testing.T) {
-	t.Parallel()
-	world := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
-	s := world.system(map[string]string{"LEADSTREAM_POLL_DISCOVERY_INTERVAL": "1s"})
-	s.reached.Store(true)
-	work := s.newConnector(connector.Options{})
-	active := newViewer(s, work, s.newHeartbeat(work.Resume))
-	background(t, active.run)
-	background(t, work.Run)
-	watched(t, active, "leads", func(v web.View) bool { return len(v.Forms) == 1 && v.Forms[0].Leads == 5 && len(v.Tasks) == 0 })
-	other := world.system(nil)
-	other.reached.Store(true)
-	idle := other.newConnector(connector.Options{})
-	standby := newViewer(other, idle, other.newHeartbeat(idle.Resume))
-	standby.id, standby.progress.every = "a standby", 10*time.Millisecond
-	background(t, standby.run)
-	readable := func(v web.View) bool { return len(v.Organizations) == 1 && v.Organizations[0].Access == web.OK }
-	watched(t, standby, "the organization", readable)
-	fault := linkedinsim.Fault{Kind: linkedinsim.LoseRole, Owner: world.sim.Describe().Organizations[0].URN}
-	if err := world.sim.Schedule(fault); err != nil {
-		t.Fatal(err)
-	}
-	watched(t, standby, "the lost role", func(v web.View) bool {
-		return len(v.Organizations) == 1 && v.Organizations[0].Access == web.Failing && v.Organizations[0].Todo != ""
-	})
-	if got := parts(standby.ready().Degraded); got != "role" {
-		t.Errorf("the probe of the standby says %q, want the role", got)
-	}
-	fault.Kind = linkedinsim.GrantRole
-	if err := world.sim.Schedule(fault); err != nil {
-		t.Fatal(err)
-	}
-	watched(t, standby, "that the role is back", readable)
-}
-
-func TestAStandbyGoesOnShowingWhatItReadLast(t *testing.T) {
-	v := idleViewer(t, nil, nil)
-	if st, at := v.status(); !at.IsZero() || len(st.Forms) != 0 {
-		t.Errorf("without anything known: %+v at %v", st, at)
-	}
-	read := connector.Status{Forms: []connector.FormStatus{{ID: "7"}}}
-	v.progress.found(time.Now(), read, nil)
-	if st, at := v.status(); at.IsZero() || len(st.Forms) != 1 || st.Since.IsZero() {
-		t.Errorf("what was read is not shown: %+v at %v", st, at)
-	}
-	v.progress.found(time.Now(), connector.Status{}, errors.New("Kafka is away"))
-	if st, at := v.status(); at.IsZero() || len(st.Forms) != 1 {
-		t.Errorf("with Kafka away: %+v at %v, want what was read before", st, at)
-	}
-}
-
-func TestThatConsentIsNeededIsToldInShortAndOnce(t *testing.T) {
-	v := idleViewer(t, nil, nil)
-	needed := &oauth.ConsentNeededError{Reason: oauth.AccessRevoked}
-	v.work.Issues().Report("urn:li:organization:1", "polling", fmt.Errorf("reading [a, b) of urn:li:organization:1/EVENT: authorizing the request: %w", needed))
-	list := v.errors()
-	if len(list) != 1 || list[0].Text != "LinkedIn consent is needed: the access token was revoked" || !strings.HasPrefix(list[0].Todo, "press Connect or Reconnect LinkedIn") || list[0].Part != "consent" || list[0].State != web.Failing {
-		t.Errorf("errors = %+v, want the consent in short and the button", list)
-	}
-}
-
-func TestErrorsComeWithHowOftenAndSinceWhen(t *testing.T) {
-	v := idleViewer(t, nil, nil)
-	for range 3 {
-		v.work.Issues().Report("", "discovery", fault.As(fault.Retry, errors.New("LinkedIn answered 500")))
-	}
-	v.work.Issues().Resolve("discovery")
-	e := v.errors()[0]
-	if e.Count != 3 || e.First.IsZero() || e.Time.Before(e.First) || !e.Over || e.Todo == "" {
-		t.Errorf("error = %+v, want three times, since when, and over", e)
-	}
-}
-
-func TestAFormSaysWhetherItsLeadsWait(t *testing.T) {
-	now := time.Now()
-	st := connector.Status{
-		Forms: []connector.FormStatus{{ID: "1", Owner: "o", State: "suspended", Problem: "p"}, {ID: "2", Owner: "o", State: "ok"}, {ID: "3", Owner: "o", State: "gone"},
-			{ID: "4", Owner: "o", State: "ok"}, {ID: "5", Owner: "suspended", State: "ok"}},
-		Deferred: []connector.DeferredStatus{{Form: "1", From: now.Add(-time.Hour)}, {Form: "2", From: now.Add(-time.Minute)}},
-	}
-	rows := forms(st, []web.Source{{Owner: "o", LagSeconds: 5, State: web.OK}, {Owner: "suspended", LagSeconds: 9, State: web.Failing}}, now)
-	for i, want := range []web.Form{
-		{State: web.Failing, Waiting: true, LagSeconds: 3600}, {State: web.Waiting, Label: "Catching up", Waiting: true, LagSeconds: 60},
-		{State: web.Waiting, Label: "Gone", LagSeconds: 5}, {State: web.OK, LagSeconds: 5}, {State: web.Waiting, Label: "Waiting", LagSeconds: 9},
-	} {
-		got := rows[i]
-		if got.State != want.State || got.Waiting != want.Waiting || got.LagSeconds != want.LagSeconds || want.Label != "" && got.Label != want.Label {
-			t.Errorf("form %s = %+v, want %+v", got.ID, got, want)
-		}
-	}
-}
-
-func TestAFormWaitsWhicheverOfItsSourcesIsStopped(t *testing.T) {
-	st := connector.Status{Forms: []connector.FormStatus{{ID: "1", Owner: "o", State: "ok"}}}
-	stopped, read := web.Source{Owner: "o", LeadType: "COMPANY", State: web.Failing}, web.Source{Owner: "o", LeadType: "EVENT", State: web.OK}
-	for _, sources := range [][]web.Source{{stopped, read}, {read, stopped}} {
-		if row := forms(st, sources, time.Now())[0]; row.State != web.Waiting || row.Label != "Waiting" {
-			t.Errorf("with the sources %+v the form is %s %q, want it waiting", sources, row.State, row.Label)
-		}
 	}
 }

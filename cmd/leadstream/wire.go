@@ -2,11 +2,7 @@ package main
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
-	"io/fs"
-	"os"
-	"slices"
 	"sync/atomic"
 	"time"
 
@@ -21,6 +17,7 @@ import (
 	"leadstream/internal/kafka"
 	"leadstream/internal/linkedin"
 	"leadstream/internal/oauth"
+	"leadstream/internal/status"
 	"leadstream/internal/webhook"
 	"leadstream/schema"
 )
@@ -104,31 +101,6 @@ func newCluster(c *config.Config, log *zap.Logger) (*kafka.Cluster, error) {
 	return cluster, nil
 }
 
-// readable refuses settings that name a file which cannot be read, by their keys:
-// whoever reads it later knows it by what it holds.
-func readable(c *config.Config, keys ...string) error {
-	for _, v := range c.Values() {
-		if !slices.Contains(keys, v.Key) || v.Value == "" {
-			continue
-		}
-		info, err := os.Stat(v.Value)
-		if err == nil && info.Mode().IsRegular() { // a pipe can be opened once
-			var f *os.File
-			if f, err = os.Open(v.Value); err == nil {
-				err = f.Close()
-			}
-		}
-		failed, ok := errors.AsType[*fs.PathError](err)
-		switch {
-		case ok:
-			return usageErrorf("%s = %q: %w (%s)", v.Key, v.Value, failed.Err, v.Source)
-		case err == nil && info.IsDir():
-			return usageErrorf("%s = %q: is a directory; name the file in it (%s)", v.Key, v.Value, v.Source)
-		}
-	}
-	return nil
-}
-
 // newRegistry is the schema registry of the configuration.
 func newRegistry(c *config.Config) (*schema.Registry, error) {
 	o := schema.RegistryOptions{URL: c.Registry.URL, Username: c.Registry.Username, Password: c.Registry.Password.Reveal()}
@@ -146,6 +118,62 @@ func newRegistry(c *config.Config) (*schema.Registry, error) {
 		return nil, exitWith(exitUsage, fmt.Errorf("setting up the schema registry: %w", err))
 	}
 	return registry, nil
+}
+
+// newTokenStore is where the configuration keeps the tokens. cluster is used
+// by token.store kafka alone.
+func newTokenStore(c *config.Config, cluster *kafka.Cluster, log *zap.Logger) oauth.Store {
+	if c.Token.Store == "kafka" {
+		records := delivery.NewTokens(delivery.Options{Cluster: cluster, Name: c.Name,
+			ReplicationFactor: c.Kafka.ReplicationFactor, InternalTopicConfig: c.Kafka.InternalTopicConfig})
+		return oauth.NewRecordStore(records, c.Token.Passphrase.Reveal(), log.Named("oauth")).For(c.Name)
+	}
+	return oauth.NewFileStore(c.Token.File, c.Token.Passphrase.Reveal()).For(c.Name, log.Named("oauth"))
+}
+
+// tokenUse is what a command does with the tokens.
+type tokenUse bool
+
+const (
+	useTokens    tokenUse = false // renews and stores them as well
+	lookAtTokens tokenUse = true  // leaves them as they are
+)
+
+// newSession is the connection to LinkedIn of the configuration.
+func newSession(c *config.Config, store oauth.Store, use tokenUse, log *zap.Logger) (*oauth.Session, error) {
+	session, err := oauth.New(oauth.Options{
+		Installation: c.Name, ReadOnly: use == lookAtTokens,
+		ClientID: c.LinkedIn.ClientID, ClientSecret: c.LinkedIn.ClientSecret.Reveal(),
+		AuthURL: c.LinkedIn.AuthURL, RedirectURL: c.LinkedIn.RedirectURL, Scopes: c.LinkedIn.Scopes,
+		Store: store, Log: log.Named("oauth"),
+	})
+	if err != nil {
+		return nil, exitWith(exitUsage, err)
+	}
+	return session, nil
+}
+
+// withTokens gives work the store of the configuration, over a cluster of its
+// own, which makes no connection unless the tokens are in Kafka.
+func withTokens(c *config.Config, log *zap.Logger, work func(oauth.Store) error) error {
+	cluster, err := newCluster(c, log)
+	if err != nil {
+		return err
+	}
+	defer cluster.Close()
+	return work(newTokenStore(c, cluster, log))
+}
+
+// withSession is withTokens with a session over the store.
+func withSession(c *config.Config, use tokenUse, log *zap.Logger, work func(*oauth.Session) error) error {
+	return withTokens(c, log, func(store oauth.Store) error {
+		session, err := newSession(c, store, use, log)
+		if err != nil {
+			return err
+		}
+		defer session.Close()
+		return work(session)
+	})
 }
 
 // newConnector is the connector over the system's parts. base holds what the
@@ -171,6 +199,33 @@ func (s *system) newConnector(base connector.Options) *connector.Connector {
 	return connector.New(s.notified(base))
 }
 
+// notified completes what the connector is told about LinkedIn's notifications,
+// where the configuration has any.
+func (s *system) notified(o connector.Options) connector.Options {
+	if s.config.Webhook.Listen == "" {
+		return o
+	}
+	o.DeletionLog = delivery.NewDeletionLog(s.storeOptions())
+	o.Webhook, o.Subscriber = webhook.Address(s.config.Webhook.URL), s.linkedin
+	return o
+}
+
+// newReceiver is the webhook of the configuration, nil without one.
+func (s *system) newReceiver(work *connector.Connector) (*webhook.Receiver, error) {
+	c := s.config
+	if c.Webhook.Listen == "" {
+		return nil, nil
+	}
+	receiver, err := webhook.New(webhook.Options{
+		Secret: c.LinkedIn.ClientSecret.Reveal(), AnySignature: c.Webhook.Signature == "any",
+		Handle: work.Notify, Registerer: s.metrics, Log: s.log.Named("webhook"),
+	})
+	if err != nil {
+		return nil, fmt.Errorf("setting up the webhook: %w", err)
+	}
+	return receiver, nil
+}
+
 // newStore is the store of a new producer epoch.
 func (s *system) newStore() *delivery.Store {
 	return delivery.New(s.storeOptions())
@@ -193,13 +248,27 @@ func (s *system) checkParts(warnings []config.Warning, at func(what string, done
 	}
 }
 
-// buildInfo is the metric leadstream_build_info.
-func buildInfo() prometheus.Collector {
-	b := readBuild()
-	g := prometheus.NewGauge(prometheus.GaugeOpts{
-		Name: "leadstream_build_info", Help: "1, labelled with the version of this build.",
-		ConstLabels: prometheus.Labels{"version": b.Version, "commit": b.Commit, "go": b.Go},
+// newHeartbeat looks after the connection of s. regained is called when a
+// person has recovered it.
+func (s *system) newHeartbeat(regained func()) *oauth.Heartbeat {
+	return oauth.NewHeartbeat(s.session, oauth.HeartbeatOptions{
+		Every: s.config.Poll.DiscoveryInterval,
+		Fallbacks: []oauth.Fallback{
+			{Name: linkedin.EndpointMe, Ask: s.linkedin.Me},
+			{Name: linkedin.EndpointRoles, Ask: s.linkedin.AnyRole},
+		},
+		Page: pageAddress(s.config), Regained: regained, Log: s.log.Named("oauth"),
 	})
-	g.Set(1)
-	return g
+}
+
+// newViewer looks at the parts for the page and the probes.
+func (s *system) newViewer(work *connector.Connector, beat *oauth.Heartbeat) *status.Viewer {
+	return status.New(s.statusParts(work, beat))
+}
+
+func (s *system) statusParts(work *connector.Connector, beat *oauth.Heartbeat) status.Parts {
+	return status.Parts{
+		Config: s.config, Cluster: s.cluster, Registry: s.registry, LinkedIn: s.linkedin, Receiver: s.receiver,
+		Work: work, Beat: beat, Reached: s.reached.Load, Process: processID(), Version: readBuild().Version,
+	}
 }

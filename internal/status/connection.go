@@ -1,65 +1,38 @@
-package main
+package status
 
 import (
 	"errors"
-	"strings"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
-	"leadstream/config"
 	"leadstream/internal/fault"
 	"leadstream/internal/linkedin"
 	"leadstream/internal/oauth"
 	"leadstream/internal/web"
 )
 
-// newHeartbeat looks after the connection of s. regained is called when a
-// person has recovered it.
-func (s *system) newHeartbeat(regained func()) *oauth.Heartbeat {
-	return oauth.NewHeartbeat(s.session, oauth.HeartbeatOptions{
-		Every: s.config.Poll.DiscoveryInterval,
-		Fallbacks: []oauth.Fallback{
-			{Name: linkedin.EndpointMe, Ask: s.linkedin.Me},
-			{Name: linkedin.EndpointRoles, Ask: s.linkedin.AnyRole},
-		},
-		Page: pageAddress(s.config), Regained: regained, Log: s.log.Named("oauth"),
-	})
-}
-
-// connectionError reports whether an error is about the connection to LinkedIn,
+// IsConnection reports whether an error is about the connection to LinkedIn,
 // which the heartbeat looks after and tells of.
-func connectionError(err error) bool {
+func IsConnection(err error) bool {
 	ofTokens := is[*oauth.FileError](err) || is[*oauth.RecordError](err)
 	return errors.Is(err, oauth.ErrConsentNeeded) || is[*oauth.AppRefusedError](err) || ofTokens && fault.KindOf(err).NeedsPerson()
 }
 
-// connectionSaid reports whether the heartbeat tells in the log that a person must
+// ConnectionTold reports whether the heartbeat tells in the log that a person must
 // act.
-func connectionSaid(p oauth.Health) bool { return p.Known && !p.Usable }
+func ConnectionTold(p oauth.Health) bool { return p.Known && !p.Usable }
 
-// pageAddress is where people find the status page: LinkedIn sends them back
-// to it, unless the redirect URL is no page of ours.
-func pageAddress(c *config.Config) string {
-	if base, ours := strings.CutSuffix(c.LinkedIn.RedirectURL, "oauth/callback"); ours {
-		return base
-	}
-	address, err := localURL(c.HTTP.Listen)
-	if err != nil { // the configuration was checked
-		return c.HTTP.Listen
-	}
-	return address + "/"
-}
-
-// connectionMetrics are the metrics of the consent at LinkedIn, as the
+// ConnectionMetrics are the metrics of the consent at LinkedIn, as the
 // heartbeat last found it. Before that there are none.
-type connectionMetrics struct {
+type ConnectionMetrics struct {
 	authorized, expiry *prometheus.Desc
 	health             func() oauth.Health
 }
 
-func newConnectionMetrics(health func() oauth.Health) *connectionMetrics {
-	return &connectionMetrics{
+// NewConnectionMetrics makes the metrics over the heartbeat's health.
+func NewConnectionMetrics(health func() oauth.Health) *ConnectionMetrics {
+	return &ConnectionMetrics{
 		authorized: prometheus.NewDesc("leadstream_authorized",
 			"1 while LinkedIn takes the tokens or they can be renewed without a person, 0 when a person must act.", nil, nil),
 		expiry: prometheus.NewDesc("leadstream_token_expiry_timestamp_seconds",
@@ -69,13 +42,13 @@ func newConnectionMetrics(health func() oauth.Health) *connectionMetrics {
 }
 
 // Describe implements prometheus.Collector.
-func (m *connectionMetrics) Describe(descs chan<- *prometheus.Desc) {
+func (m *ConnectionMetrics) Describe(descs chan<- *prometheus.Desc) {
 	descs <- m.authorized
 	descs <- m.expiry
 }
 
 // Collect implements prometheus.Collector.
-func (m *connectionMetrics) Collect(metrics chan<- prometheus.Metric) {
+func (m *ConnectionMetrics) Collect(metrics chan<- prometheus.Metric) {
 	p := m.health()
 	if !p.Known {
 		return
@@ -95,8 +68,8 @@ func (m *connectionMetrics) Collect(metrics chan<- prometheus.Metric) {
 // lookSoon is how long before its end a consent is to be looked after.
 const lookSoon = 30 * 24 * time.Hour
 
-// connectionView is the connection as the page shows it at that time.
-func connectionView(p oauth.Health, now time.Time) web.Connection {
+// connection is the connection as the page shows it at that time.
+func connection(p oauth.Health, now time.Time) web.Connection {
 	c := web.Connection{
 		State: web.OK, Problem: p.Problem, Todo: p.Todo, Note: p.Note, Stored: !p.AuthorizedAt.IsZero() || p.Unread != nil,
 		AuthorizedAt: p.AuthorizedAt, AccessExpiresAt: p.AccessExpiresAt, RefreshExpiresAt: p.RefreshExpiresAt,
@@ -125,4 +98,21 @@ func consentDegraded(p oauth.Health) (web.Degradation, bool) {
 		d.Reason, d.Todo = "the stored tokens cannot be read", "the status page and the log say why"
 	}
 	return d, p.Problem != ""
+}
+
+// budget is the use of LinkedIn's API as the status page shows it.
+func budget(b linkedin.Budget) web.Budget {
+	view := web.Budget{Resets: b.Resets, Paced: b.Paced, Note: b.Note, Endpoints: []web.Endpoint{}}
+	for _, e := range b.Endpoints {
+		view.Endpoints = append(view.Endpoints, web.Endpoint{
+			Name: e.Endpoint, Used: int64(e.Used), Limit: int64(e.Limit), Throttled: int64(e.Throttled),
+		})
+	}
+	return view
+}
+
+// is reports whether an error of type E is in the chain.
+func is[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
 }

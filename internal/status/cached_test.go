@@ -1,4 +1,4 @@
-package main
+package status
 
 import (
 	"context"
@@ -11,9 +11,9 @@ import (
 
 // glancing is a glance that runs until the test ends, over a look that takes
 // some time and counts itself.
-func glancing(t *testing.T, every, takes time.Duration, fail *error) (g *cachedHealth[int], looks *int) {
+func glancing(t *testing.T, every, takes time.Duration, fail *error) (g *cached[int], looks *int) {
 	looks = new(int)
-	g = newCachedHealth(every, func(ctx context.Context) (int, error) {
+	g = newCached(every, func(ctx context.Context) (int, error) {
 		time.Sleep(takes)
 		*looks++
 		return *looks, *fail
@@ -158,7 +158,7 @@ func TestThatSomethingAnswersAgainIsFoundOutThoughNobodyAsks(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		var away atomic.Bool
 		var looks atomic.Int64
-		g := newCachedHealth(30*time.Second, func(context.Context) (int, error) {
+		g := newCached(30*time.Second, func(context.Context) (int, error) {
 			looks.Add(1)
 			if away.Load() {
 				return 0, errors.New("away")
@@ -179,6 +179,20 @@ func TestThatSomethingAnswersAgainIsFoundOutThoughNobodyAsks(t *testing.T) {
 		time.Sleep(time.Hour)
 		if more := looks.Load() - before; more != 0 {
 			t.Errorf("%d looks in an hour in which nothing was amiss and nobody asked", more)
+		}
+	})
+}
+
+// background runs something until the test ends.
+func background(t *testing.T, run func(context.Context) error) {
+	t.Helper()
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- run(ctx) }()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
 		}
 	})
 }

@@ -1,4 +1,4 @@
-package main
+package status
 
 import (
 	"errors"
@@ -93,13 +93,13 @@ func TestWhatAnOutageLeftBehindIsBehindAndAFirstStartsPastIsNot(t *testing.T) {
 
 func TestTheRegistryIsAwayAsSoonAsWorkWaitsForIt(t *testing.T) {
 	v := idleViewer(t, nil, nil)
-	v.work.Issues().Report("", "registering", &schema.RegistryError{Op: "registering", URL: "u", Status: 503, Err: errors.New("away")})
-	if got := parts(v.ready().Degraded); got != "registry" {
+	v.Work.Issues().Report("", "registering", &schema.RegistryError{Op: "registering", URL: "u", Status: 503, Err: errors.New("away")})
+	if got := parts(v.Ready().Degraded); got != "registry" {
 		t.Errorf("degraded = %q, want the registry", got)
 	}
-	v.work.Issues().Resolve("registering")
-	v.work.Issues().Report("7", "registering", &schema.RegistryError{Op: "registering", URL: "u", Status: http.StatusRequestEntityTooLarge, Err: errors.New("too large")})
-	if got := parts(v.ready().Degraded); got != "" {
+	v.Work.Issues().Resolve("registering")
+	v.Work.Issues().Report("7", "registering", &schema.RegistryError{Op: "registering", URL: "u", Status: http.StatusRequestEntityTooLarge, Err: errors.New("too large")})
+	if got := parts(v.Ready().Degraded); got != "" {
 		t.Errorf("with one schema refused: %q, want the registry to be there", got)
 	}
 }

@@ -1,4 +1,4 @@
-package main
+package status
 
 import (
 	"context"
@@ -6,12 +6,12 @@ import (
 	"time"
 )
 
-// cachedHealth keeps something that takes a moment to find out, such as what a topic
+// cached keeps something that takes a moment to find out, such as what a topic
 // holds, for those who look at the page or ask whether all is well. It is found
 // out only when somebody asks, beside the request, and what succeeds takes no more
 // than a twentieth of the time: who keeps a page open costs little, however large
 // the topic. Safe for concurrent use.
-type cachedHealth[T any] struct {
+type cached[T any] struct {
 	find  func(context.Context) (T, error)
 	every time.Duration // the least time between two looks
 	asked chan struct{} // has room for one
@@ -27,8 +27,8 @@ type cachedHealth[T any] struct {
 	done  chan struct{}
 }
 
-func newCachedHealth[T any](every time.Duration, find func(context.Context) (T, error)) *cachedHealth[T] {
-	return &cachedHealth[T]{find: find, every: every, asked: make(chan struct{}, 1), done: make(chan struct{})}
+func newCached[T any](every time.Duration, find func(context.Context) (T, error)) *cached[T] {
+	return &cached[T]{find: find, every: every, asked: make(chan struct{}, 1), done: make(chan struct{})}
 }
 
 const (
@@ -44,7 +44,7 @@ const (
 )
 
 // run looks when it is asked to, until ctx ends.
-func (g *cachedHealth[T]) run(ctx context.Context) error {
+func (g *cached[T]) run(ctx context.Context) error {
 	for {
 		var again <-chan time.Time
 		if _, _, err := g.last(); err != nil && g.untilFound {
@@ -68,13 +68,13 @@ func (g *cachedHealth[T]) run(ctx context.Context) error {
 	}
 }
 
-func (g *cachedHealth[T]) isDue() bool {
+func (g *cached[T]) isDue() bool {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return !time.Now().Before(g.due)
 }
 
-func (g *cachedHealth[T]) found(began time.Time, value T, err error) {
+func (g *cached[T]) found(began time.Time, value T, err error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	now := time.Now()
@@ -90,7 +90,7 @@ func (g *cachedHealth[T]) found(began time.Time, value T, err error) {
 
 // ask has a look begin when one is due; fresh is closed once there was one, nil
 // when none is due.
-func (g *cachedHealth[T]) ask() (fresh <-chan struct{}) {
+func (g *cached[T]) ask() (fresh <-chan struct{}) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	if time.Now().Before(g.due) {
@@ -104,7 +104,7 @@ func (g *cachedHealth[T]) ask() (fresh <-chan struct{}) {
 }
 
 // askAgain is ask when the last look has failed, and nothing otherwise.
-func (g *cachedHealth[T]) askAgain() {
+func (g *cached[T]) askAgain() {
 	if _, _, err := g.last(); err != nil {
 		g.ask()
 	}
@@ -112,7 +112,7 @@ func (g *cachedHealth[T]) askAgain() {
 
 // get is what was found last and when, the zero time when nothing was, and the
 // error of the last look. When one is due it is waited for until ctx ends.
-func (g *cachedHealth[T]) get(ctx context.Context) (T, time.Time, error) {
+func (g *cached[T]) get(ctx context.Context) (T, time.Time, error) {
 	if fresh := g.ask(); fresh != nil {
 		select {
 		case <-fresh:
@@ -123,7 +123,7 @@ func (g *cachedHealth[T]) get(ctx context.Context) (T, time.Time, error) {
 }
 
 // last is get without a look.
-func (g *cachedHealth[T]) last() (T, time.Time, error) {
+func (g *cached[T]) last() (T, time.Time, error) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
 	return g.value, g.at, g.err

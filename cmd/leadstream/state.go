@@ -4,24 +4,14 @@ import (
 	"context"
 	"encoding/json"
 	"fmt"
+	"os"
+	"strconv"
 
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/delivery"
 	"leadstream/internal/fault"
 	"leadstream/internal/linkedin"
-	"leadstream/internal/web"
 )
-
-// budgetView is the use of LinkedIn's API as the status page shows it.
-func budgetView(b linkedin.Budget) web.Budget {
-	view := web.Budget{Resets: b.Resets, Paced: b.Paced, Note: b.Note, Endpoints: []web.Endpoint{}}
-	for _, e := range b.Endpoints {
-		view.Endpoints = append(view.Endpoints, web.Endpoint{
-			Name: e.Endpoint, Used: int64(e.Used), Limit: int64(e.Limit), Throttled: int64(e.Throttled),
-		})
-	}
-	return view
-}
 
 // state reads the checkpoints. The requests of a command that ends count with
 // those of the day that stand there: it must not exceed LinkedIn's limit either.
@@ -42,4 +32,18 @@ func (s *system) restore(saved json.RawMessage) error {
 	}
 	s.linkedin.Restore(counters)
 	return nil
+}
+
+// processID tells this process from others of the installation: the host's name,
+// with the process's number unless it is the first one of a container, whose
+// host name is its own (under Kubernetes, the pod's).
+func processID() string {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "unnamed"
+	}
+	if pid := os.Getpid(); pid != 1 {
+		host += ":" + strconv.Itoa(pid)
+	}
+	return host
 }

@@ -1,4 +1,4 @@
-package main
+package memory
 
 import (
 	"context"
@@ -11,7 +11,7 @@ const mib = 1 << 20
 
 // looks feeds a lean with looks at a live heap and what was allocated since the
 // look before, all in MiB.
-func looks(l *memoryLimiter, live, allocated uint64, times int) (limit int64, givenBack int) {
+func looks(l *limiter, live, allocated uint64, times int) (limit int64, givenBack int) {
 	for range times {
 		var giveBack bool
 		limit, giveBack = l.next(look{live * mib, l.before.allocated + allocated*mib})
@@ -23,14 +23,14 @@ func looks(l *memoryLimiter, live, allocated uint64, times int) (limit int64, gi
 }
 
 func TestLimitFollowsTheLiveHeapNotItsPeaks(t *testing.T) {
-	var l memoryLimiter
+	var l limiter
 	if limit, _ := looks(&l, 22, 200, 1); limit != 68 {
 		t.Errorf("with 22 MiB alive the limit is %d MiB, want 68", limit)
 	}
 	if limit, _ := looks(&l, 10, 200, 1); limit != 64 {
 		t.Errorf("with 10 MiB alive the limit is %d MiB, want 64", limit)
 	}
-	if limit, _ := looks(&l, 50, 200, memoryWindow-1); limit != 64 {
+	if limit, _ := looks(&l, 50, 200, window-1); limit != 64 {
 		t.Errorf("a heap that was 50 MiB for a moment raises the limit to %d MiB", limit)
 	}
 	if limit, _ := looks(&l, 50, 200, 1); limit != 124 {
@@ -39,7 +39,7 @@ func TestLimitFollowsTheLiveHeapNotItsPeaks(t *testing.T) {
 }
 
 func TestMemoryIsGivenBackOnceAfterABurst(t *testing.T) {
-	var l memoryLimiter
+	var l limiter
 	if _, n := looks(&l, 8, 100, 20); n != 0 {
 		t.Errorf("given back %d times while at work", n)
 	}
@@ -59,17 +59,17 @@ func TestALimitOfTheOperatorStands(t *testing.T) {
 	defer debug.SetMemoryLimit(before)
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if err := limitMemory(ctx); err != nil {
+	if err := Limit(ctx); err != nil {
 		t.Fatal(err)
 	}
 	if got := debug.SetMemoryLimit(-1); got != 1<<30 {
 		t.Errorf("the limit of 1 GiB became %d", got)
 	}
 	debug.SetMemoryLimit(math.MaxInt64)
-	if err := limitMemory(ctx); err != nil {
+	if err := Limit(ctx); err != nil {
 		t.Fatal(err)
 	}
-	if got := debug.SetMemoryLimit(-1); got < memoryFloor || got == math.MaxInt64 {
+	if got := debug.SetMemoryLimit(-1); got < floor || got == math.MaxInt64 {
 		t.Errorf("without one, the limit is %d", got)
 	}
 }

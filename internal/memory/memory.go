@@ -1,4 +1,5 @@
-package main
+// Package memory bounds the memory that the program takes beyond what it needs.
+package memory
 
 import (
 	"context"
@@ -10,17 +11,17 @@ import (
 )
 
 const (
-	// memoryFloor is the memory that Go manages from which on garbage is collected
+	// floor is the memory that Go manages from which on garbage is collected
 	// early. The program itself, mapped from its file, comes on top: about 24 MiB.
-	memoryFloor = 64 << 20
-	// memorySpare is what is granted on top of twice the live heap where that is
+	floor = 64 << 20
+	// spare is what is granted on top of twice the live heap where that is
 	// more: a limit near what is live would be a collector that never rests.
-	memorySpare = 24 << 20
-	// memoryWindow is over how many looks the live heap is judged. The least counts:
+	spare = 24 << 20
+	// window is over how many looks the live heap is judged. The least counts:
 	// what is allocated while a collection runs passes for live, and is much on a
 	// busy machine.
-	memoryWindow = 5
-	memoryEvery  = time.Second
+	window = 5
+	every  = time.Second
 
 	quietBytes = 1 << 20  // allocated between two looks, at most, when little is done
 	quietLooks = 5        // in a row, and then memory is given back
@@ -33,10 +34,10 @@ type look struct {
 	allocated uint64 // since the start
 }
 
-// memoryLimiter decides how much memory to use. A connector often runs beside the
+// limiter decides how much memory to use. A connector often runs beside the
 // program that it serves: what it took for a backfill, or to get a thousand
 // forms ready, it does not keep.
-type memoryLimiter struct {
+type limiter struct {
 	lives     []uint64
 	before    look
 	quiet     int
@@ -44,11 +45,11 @@ type memoryLimiter struct {
 }
 
 // next is the soft limit from now on, and whether to give memory back.
-func (l *memoryLimiter) next(now look) (limit int64, giveBack bool) {
-	if l.lives = append(l.lives, now.live); len(l.lives) > memoryWindow {
+func (l *limiter) next(now look) (limit int64, giveBack bool) {
+	if l.lives = append(l.lives, now.live); len(l.lives) > window {
 		l.lives = l.lives[1:]
 	}
-	limit = max(memoryFloor, 2*int64(slices.Min(l.lives))+memorySpare)
+	limit = max(floor, 2*int64(slices.Min(l.lives))+spare)
 	if l.quiet++; now.allocated-l.before.allocated > quietBytes {
 		l.quiet = 0
 	}
@@ -60,15 +61,15 @@ func (l *memoryLimiter) next(now look) (limit int64, giveBack bool) {
 	return limit, true
 }
 
-// limitMemory bounds the garbage that waits to be collected, and gives memory back
+// Limit bounds the garbage that waits to be collected, and gives memory back
 // to the system after a burst of work, until ctx ends. A limit that was set by
 // GOMEMLIMIT stands.
-func limitMemory(ctx context.Context) error {
+func Limit(ctx context.Context) error {
 	given := debug.SetMemoryLimit(-1)
 	samples := []metrics.Sample{{Name: "/gc/heap/live:bytes"}, {Name: "/gc/heap/allocs:bytes"}}
-	tick := time.NewTicker(memoryEvery)
+	tick := time.NewTicker(every)
 	defer tick.Stop()
-	for l := (memoryLimiter{}); ; {
+	for l := (limiter{}); ; {
 		metrics.Read(samples)
 		limit, giveBack := l.next(look{samples[0].Value.Uint64(), samples[1].Value.Uint64()})
 		if given == math.MaxInt64 {

@@ -1,4 +1,4 @@
-package main
+package status
 
 import (
 	"context"
@@ -28,20 +28,20 @@ import (
 
 // idleViewer is a viewer of a process that does nothing, for which Kafka and the
 // registry answer as told.
-func idleViewer(t *testing.T, kafkaErr, registryErr error) *viewer {
+func idleViewer(t *testing.T, kafkaErr, registryErr error) *Viewer {
 	t.Helper()
 	c := config.Default()
-	s := &system{config: c, log: zap.NewNop()}
-	s.reached.Store(true)
-	v := newViewer(s, connector.New(connector.Options{Interval: time.Minute, Lookback: time.Hour, Log: zap.NewNop()}),
-		oauth.NewHeartbeat(nil, oauth.HeartbeatOptions{}))
-	v.kafka = newCachedHealth(time.Second, func(context.Context) (struct{}, error) { return struct{}{}, kafkaErr })
-	v.schemas = newCachedHealth(time.Second, func(context.Context) (struct{}, error) { return struct{}{}, registryErr })
-	v.progress = newCachedHealth(topicAge, func(context.Context) (connector.Status, error) { return connector.Status{}, nil })
-	v.letters = newCachedHealth(topicAge, func(context.Context) (delivery.DeadLetterCount, error) { return delivery.DeadLetterCount{}, nil })
+	v := New(Parts{
+		Config: c, Reached: func() bool { return true }, Beat: oauth.NewHeartbeat(nil, oauth.HeartbeatOptions{}),
+		Work: connector.New(connector.Options{Interval: time.Minute, Lookback: time.Hour, Log: zap.NewNop()}),
+	})
+	v.kafka = newCached(time.Second, func(context.Context) (struct{}, error) { return struct{}{}, kafkaErr })
+	v.schemas = newCached(time.Second, func(context.Context) (struct{}, error) { return struct{}{}, registryErr })
+	v.progress = newCached(topicAge, func(context.Context) (connector.Status, error) { return connector.Status{}, nil })
+	v.letters = newCached(topicAge, func(context.Context) (delivery.DeadLetterCount, error) { return delivery.DeadLetterCount{}, nil })
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- v.run(ctx) }()
+	go func() { done <- v.Run(ctx) }()
 	t.Cleanup(func() {
 		cancel()
 		if err := <-done; err != nil {
@@ -76,7 +76,7 @@ func TestWhatDoesNotAnswerIsDegraded(t *testing.T) {
 		{"both", away, away, "kafka registry"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			r := idleViewer(t, tt.kafka, tt.registry).ready()
+			r := idleViewer(t, tt.kafka, tt.registry).Ready()
 			if got := parts(r.Degraded); !r.Ready || got != tt.want {
 				t.Errorf("ready %t, degraded %q, want ready and %q", r.Ready, got, tt.want)
 			}
@@ -91,22 +91,22 @@ func TestWhatDoesNotAnswerIsDegraded(t *testing.T) {
 
 func TestKafkaIsAwayAsSoonAsWorkWaitsForIt(t *testing.T) {
 	v := idleViewer(t, nil, nil)
-	v.work.Issues().Report("", "polling", fmt.Errorf("committing: %w", &kafka.UnreachableError{Op: "committing", Err: errors.New("EOF")}))
-	if got := parts(v.ready().Degraded); got != "kafka" {
+	v.Work.Issues().Report("", "polling", fmt.Errorf("committing: %w", &kafka.UnreachableError{Op: "committing", Err: errors.New("EOF")}))
+	if got := parts(v.Ready().Degraded); got != "kafka" {
 		t.Errorf("degraded = %q, want kafka", got)
 	}
-	v.work.Issues().Resolve("polling")
-	if got := parts(v.ready().Degraded); got != "" {
+	v.Work.Issues().Resolve("polling")
+	if got := parts(v.Ready().Degraded); got != "" {
 		t.Errorf("once it is over: %q, want nothing", got)
 	}
 }
 
 // monitored asks the probe once a second, as a monitor may, and gives how long it
 // was until nothing was degraded.
-func monitored(t *testing.T, v *viewer, most time.Duration) time.Duration {
+func monitored(t *testing.T, v *Viewer, most time.Duration) time.Duration {
 	t.Helper()
 	for began := time.Now(); ; time.Sleep(time.Second) {
-		r := v.ready()
+		r := v.Ready()
 		if len(r.Degraded) == 0 {
 			return time.Since(began)
 		}
@@ -125,7 +125,7 @@ func TestThatSomebodyLookedAtThePageDuringAnOutageDoesNotKeepTheProbeRed(t *test
 			return delivery.DeadLetterCount{}, away
 		}
 		v.letters.get(t.Context()) //nolint:errcheck // as the page does
-		if got := parts(v.ready().Degraded); got != "kafka" {
+		if got := parts(v.Ready().Degraded); got != "kafka" {
 			t.Fatalf("while it is away: %q, want kafka", got)
 		}
 		synctest.Wait()
@@ -137,7 +137,7 @@ func TestThatSomebodyLookedAtThePageDuringAnOutageDoesNotKeepTheProbeRed(t *test
 func TestWhatNobodyTriesAnyMoreDoesNotKeepTheProbeRed(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		v := idleViewer(t, nil, nil)
-		v.work.Issues().Report("", "something that is never done again", &kafka.UnreachableError{Op: "writing", Err: errors.New("EOF")})
+		v.Work.Issues().Report("", "something that is never done again", &kafka.UnreachableError{Op: "writing", Err: errors.New("EOF")})
 		if took := monitored(t, v, givenUp+time.Minute); took < time.Minute {
 			t.Errorf("taken for given up after %v, which is no longer than the pause between two attempts", took)
 		}
@@ -154,9 +154,9 @@ func TestTheProbeOfAStandbySaysWhatTheCheckpointTopicSays(t *testing.T) {
 		synctest.Wait() // until nobody looks
 		known = connector.Status{Organizations: []connector.OrganizationStatus{{URN: "urn:li:organization:1", Problem: "the role is missing"}},
 			Forms: []connector.FormStatus{{ID: "7", State: "suspended"}}}
-		for began := time.Now(); parts(v.ready().Degraded) != "role form"; time.Sleep(time.Second) {
+		for began := time.Now(); parts(v.Ready().Degraded) != "role form"; time.Sleep(time.Second) {
 			if time.Since(began) > topicAge+time.Second {
-				t.Fatalf("after %v: %+v, want the role and the form", time.Since(began), v.ready().Degraded)
+				t.Fatalf("after %v: %+v, want the role and the form", time.Since(began), v.Ready().Degraded)
 			}
 		}
 		synctest.Wait()
@@ -182,7 +182,7 @@ func TestTheProbeOfAStandbyIsNoOlderThanTheQuestion(t *testing.T) {
 		}{{lost, "role"}, {connector.Status{}, ""}, {lost, "role"}} {
 			known = c.now
 			time.Sleep(5 * time.Minute)
-			if got := parts(v.ready().Degraded); got != c.want {
+			if got := parts(v.Ready().Degraded); got != c.want {
 				t.Errorf("degraded = %q, want %q", got, c.want)
 			}
 		}
@@ -191,8 +191,8 @@ func TestTheProbeOfAStandbyIsNoOlderThanTheQuestion(t *testing.T) {
 
 func TestNotReadyBeforeKafkaWasReached(t *testing.T) {
 	v := idleViewer(t, nil, nil)
-	v.reached.Store(false)
-	if r := v.ready(); r.Ready || parts(r.Degraded) != "kafka" {
+	v.Reached = func() bool { return false }
+	if r := v.Ready(); r.Ready || parts(r.Degraded) != "kafka" {
 		t.Errorf("ready %t, degraded %+v", r.Ready, r.Degraded)
 	}
 }
@@ -202,11 +202,11 @@ func TestNotReadyBeforeKafkaWasReached(t *testing.T) {
 func TestNotificationsThatAreAllRefusedAreDegraded(t *testing.T) {
 	v := idleViewer(t, nil, nil)
 	var err error
-	v.receiver, err = webhook.New(webhook.Options{Secret: "s", Handle: func(context.Context, lead.Notification) error { return nil }})
+	v.Receiver, err = webhook.New(webhook.Options{Secret: "s", Handle: func(context.Context, lead.Notification) error { return nil }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if got := parts(v.ready().Degraded); strings.Contains(got, "notifications") {
+	if got := parts(v.Ready().Degraded); strings.Contains(got, "notifications") {
 		t.Errorf("degraded before any came: %s", got)
 	}
 	body := `{"type":"LEAD_ACTION"}`
@@ -214,8 +214,8 @@ func TestNotificationsThatAreAllRefusedAreDegraded(t *testing.T) {
 	mac.Write([]byte(body))
 	r := httptest.NewRequest(http.MethodPost, webhook.Path, strings.NewReader(body))
 	r.Header.Set("X-LI-Signature", hex.EncodeToString(mac.Sum(nil)))
-	v.receiver.ServeHTTP(httptest.NewRecorder(), r)
-	ready := v.ready()
+	v.Receiver.ServeHTTP(httptest.NewRecorder(), r)
+	ready := v.Ready()
 	if !ready.Ready || parts(ready.Degraded) != "notifications" || !strings.Contains(ready.Degraded[0].Todo, "`webhook.signature`") {
 		t.Errorf("ready %t, degraded %+v; want the setting named", ready.Ready, ready.Degraded)
 	}
