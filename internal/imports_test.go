@@ -76,6 +76,7 @@ var fences = map[string][]string{
 	"golang.org/x/oauth2":                {"internal/oauth"},
 	"filippo.io/age":                     {"internal/oauth"},
 	"github.com/spf13/cobra":             {"cmd/leadstream"},
+	"github.com/jedib0t/go-pretty":       {"cmd/leadstream"},
 	"go.yaml.in/yaml":                    {"config"},
 	"gopkg.in/yaml.v3":                   nil, // no longer kept; go.yaml.in/yaml is
 	"github.com/stretchr/testify":        nil, // tests use the standard library

@@ -5,8 +5,9 @@ import (
 	"errors"
 	"fmt"
 	"strings"
-	"text/tabwriter"
 	"time"
+
+	"github.com/jedib0t/go-pretty/v6/table"
 
 	"github.com/spf13/cobra"
 	"go.uber.org/zap"
@@ -129,7 +130,7 @@ func (a *app) printStatus(st oauth.Status) error {
 	if a.output == "json" {
 		err = printJSON(a.stdout, shown)
 	} else {
-		err = a.print(statusText(st))
+		err = a.print(statusText(st, terminalWidth(a.stdout)))
 	}
 	switch {
 	case err != nil:
@@ -143,12 +144,11 @@ func (a *app) printStatus(st oauth.Status) error {
 }
 
 // statusText is the status as people read it.
-func statusText(st oauth.Status) string {
-	var b strings.Builder
-	table := tabwriter.NewWriter(&b, 0, 8, 2, ' ', 0)
-	row := func(title, value string) { // a strings.Builder takes everything
+func statusText(st oauth.Status, width int) string {
+	var lines []table.Row
+	row := func(title, value string) {
 		if value != "" {
-			_, _ = fmt.Fprintf(table, "%s\t%s\n", title, printable(value))
+			lines = append(lines, table.Row{title, printable(value)})
 		}
 	}
 	row("usable", map[bool]string{true: "yes", false: "no"}[st.Usable])
@@ -173,8 +173,7 @@ func statusText(st oauth.Status) string {
 		row("scopes", strings.Join(st.Scopes, " "))
 		row("scopes missing", strings.Join(st.Missing, " "))
 	}
-	_ = table.Flush()
-	return b.String()
+	return aligned(lines, width) + "\n"
 }
 
 // newAuthLogout is "leadstream auth logout".

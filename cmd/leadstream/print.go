@@ -4,11 +4,14 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"os"
 	"strings"
-	"text/tabwriter"
 	"unicode"
 
+	"github.com/jedib0t/go-pretty/v6/table"
+	"github.com/jedib0t/go-pretty/v6/text"
 	"github.com/spf13/cobra"
+	"golang.org/x/term"
 )
 
 // addOutput gives a command that lists something the flag -o.
@@ -56,22 +59,80 @@ func printList[T any](a *app, rows []T, columns ...column[T]) error {
 		}
 		return printJSON(a.stdout, rows)
 	}
-	table := tabwriter.NewWriter(a.stdout, 0, 8, 2, ' ', 0)
-	line := make([]string, len(columns))
-	for i, c := range columns {
-		line[i] = strings.ToUpper(c.title)
+	var headings table.Row
+	for _, c := range columns {
+		headings = append(headings, strings.ToUpper(c.title))
 	}
-	fmt.Fprintln(table, strings.Join(line, "\t"))
+	lines := []table.Row{headings}
 	for _, row := range rows {
-		for i, c := range columns {
-			line[i] = printable(c.cell(row))
+		var line table.Row
+		for _, c := range columns {
+			line = append(line, printable(c.cell(row)))
 		}
-		fmt.Fprintln(table, strings.Join(line, "\t"))
+		lines = append(lines, line)
 	}
-	if err := table.Flush(); err != nil {
+	if _, err := fmt.Fprintln(a.stdout, aligned(lines, terminalWidth(a.stdout))); err != nil {
 		return fmt.Errorf("writing the table: %w", err)
 	}
 	return nil
+}
+
+// leastColumn is the width that no column is wrapped below.
+const leastColumn = 20
+
+// aligned are lines in columns, wrapped where they would be wider than width; 0 is
+// any width.
+func aligned(lines []table.Row, width int) string {
+	t := table.NewWriter()
+	t.SetStyle(table.Style{Box: table.BoxStyle{PaddingRight: "  "}})
+	t.SuppressTrailingSpaces()
+	t.AppendRows(lines)
+	if width > 0 {
+		t.SetColumnConfigs(fit(lines, width))
+	}
+	return t.Render()
+}
+
+// fit takes from the widest columns until all together have no more than width.
+func fit(lines []table.Row, width int) []table.ColumnConfig {
+	columns := make([]table.ColumnConfig, len(lines[0]))
+	all := 2 * (len(columns) - 1) // between them
+	for i := range columns {
+		columns[i] = table.ColumnConfig{Number: i + 1, WidthMax: 1, WidthMaxEnforcer: text.WrapSoft}
+		for _, line := range lines {
+			columns[i].WidthMax = max(columns[i].WidthMax, text.StringWidthWithoutEscSequences(fmt.Sprint(line[i])))
+		}
+		all += columns[i].WidthMax
+	}
+	for ; all > width; all-- {
+		widest := 0
+		for i, c := range columns {
+			if c.WidthMax > columns[widest].WidthMax {
+				widest = i
+			}
+		}
+		if columns[widest].WidthMax <= leastColumn {
+			break
+		}
+		columns[widest].WidthMax--
+	}
+	return columns
+}
+
+// terminalWidth is how wide the terminal is that w is; 0 where it is none.
+func terminalWidth(w io.Writer) int {
+	if r, ok := w.(*results); ok {
+		w = r.w
+	}
+	f, ok := w.(*os.File)
+	if !ok {
+		return 0
+	}
+	width, _, err := term.GetSize(int(f.Fd()))
+	if err != nil { // no terminal
+		return 0
+	}
+	return width
 }
 
 // printJSON writes one value, indented, with a line break at its end.

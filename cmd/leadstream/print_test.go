@@ -3,7 +3,10 @@ package main
 import (
 	"bytes"
 	"errors"
+	"strings"
 	"testing"
+
+	"github.com/jedib0t/go-pretty/v6/table"
 )
 
 type animal struct {
@@ -69,6 +72,25 @@ func TestAResultThatCannotBeWrittenIsAnError(t *testing.T) {
 		err := printList(a, []animal{{"cat", "4"}}, column[animal]{"name", func(r animal) string { return r.Name }})
 		if !errors.Is(err, errFull) {
 			t.Errorf("%s: error = %v, want %v", format, err, errFull)
+		}
+	}
+}
+
+func TestATableFitsItsTerminalAndLosesNoWord(t *testing.T) {
+	const todo = "let broker 2 advertise an address that can be reached from here, or open the way to it"
+	lines := []table.Row{{"RESULT", "CHECK", "FINDING", "WHAT TO DO"}, {"FAIL", "kafka brokers", "broker 2 advertises kafka-2.internal:9092, which cannot be reached", todo}}
+	wide, narrow := aligned(lines, 0), aligned(lines, 80)
+	if got := strings.Count(wide, "\n"); got != 1 {
+		t.Errorf("where there is room it takes %d lines:\n%s", got+1, wide)
+	}
+	for line := range strings.Lines(narrow) {
+		if len(strings.TrimRight(line, "\n")) > 80 {
+			t.Errorf("wider than the terminal: %q", line)
+		}
+	}
+	for _, word := range strings.Fields(todo) {
+		if !strings.Contains(narrow, word) {
+			t.Errorf("%q is lost:\n%s", word, narrow)
 		}
 	}
 }
