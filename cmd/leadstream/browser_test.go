@@ -184,12 +184,12 @@ func TestAStandbyShowsTheWorkAndWhoDoesIt(t *testing.T) {
 		t.Errorf("after the takeover /readyz says %s", body)
 	}
 	s.pictures("standby-2-took-over", browsertest.WideLight)
-	if code := status(t, standby.url+"/readyz?strict=1"); code != http.StatusOK {
+	if code := answerCode(t, standby.url+"/readyz?strict=1"); code != http.StatusOK {
 		t.Errorf("after the takeover /readyz?strict=1 is %d, want 200", code)
 	}
 }
 
-func status(t *testing.T, url string) int {
+func answerCode(t *testing.T, url string) int {
 	t.Helper()
 	answer, err := http.Get(url)
 	if err != nil {

@@ -12,7 +12,6 @@ import (
 	"sync"
 	"time"
 
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"golang.org/x/sync/errgroup"
 
 	"leadstream/config"
@@ -27,16 +26,9 @@ func (s *system) serve(ctx context.Context, work *connector.Connector, beat *oau
 	v := s.newViewer(work, beat)
 	consent := &webConsent{session: s.session, beat: beat}
 	defer consent.looks.Wait()
-	server, err := web.New(web.Options{
-		Installation: s.config.Name, Hosts: s.hosts(),
-		Listen: s.config.HTTP.Listen, Password: s.config.HTTP.Password.Reveal(),
-		RedirectURL: s.config.LinkedIn.RedirectURL, AuthURL: s.config.LinkedIn.AuthURL,
-		View: v.View, Ready: v.Ready,
-		Consent: consent,
-		Metrics: promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}), Log: s.log.Named("http"),
-	})
+	server, err := s.newServer(v, consent)
 	if err != nil {
-		return exitWith(exitUsage, err)
+		return err
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return server.Run(ctx) })

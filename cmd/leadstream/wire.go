@@ -8,6 +8,7 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"go.uber.org/zap"
 
 	"leadstream/config"
@@ -18,6 +19,7 @@ import (
 	"leadstream/internal/linkedin"
 	"leadstream/internal/oauth"
 	"leadstream/internal/status"
+	"leadstream/internal/web"
 	"leadstream/internal/webhook"
 	"leadstream/schema"
 )
@@ -271,4 +273,20 @@ func (s *system) statusParts(work *connector.Connector, beat *oauth.Heartbeat) s
 		Config: s.config, Cluster: s.cluster, Registry: s.registry, LinkedIn: s.linkedin, Receiver: s.receiver,
 		Work: work, Beat: beat, Reached: s.reached.Load, Process: processID(), Version: readBuild().Version,
 	}
+}
+
+// newServer serves the page, the probes and the metrics.
+func (s *system) newServer(v *status.Viewer, consent web.Consent) (*web.Server, error) {
+	server, err := web.New(web.Options{
+		Installation: s.config.Name, Hosts: s.hosts(),
+		Listen: s.config.HTTP.Listen, Password: s.config.HTTP.Password.Reveal(),
+		RedirectURL: s.config.LinkedIn.RedirectURL, AuthURL: s.config.LinkedIn.AuthURL,
+		View: v.View, Ready: v.Ready,
+		Consent: consent,
+		Metrics: promhttp.HandlerFor(s.metrics, promhttp.HandlerOpts{}), Log: s.log.Named("http"),
+	})
+	if err != nil {
+		return nil, exitWith(exitUsage, err)
+	}
+	return server, nil
 }
