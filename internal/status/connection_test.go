@@ -20,7 +20,7 @@ func TestPageAndProbeSayHowTheConnectionIs(t *testing.T) {
 	known := func(s oauth.Status) oauth.Health { return oauth.Health{Known: true, Status: s} }
 	tests := []struct {
 		name   string
-		health  oauth.Health
+		health oauth.Health
 		state  web.State
 		reason string // of the probe; empty when it says nothing
 	}{
