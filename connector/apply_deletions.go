@@ -114,7 +114,7 @@ func (e *leader) noteRefusals(topics map[string]delivery.Refusal) {
 			continue // it was not tried again
 		}
 		u.Refusal = r
-		form, _ := e.forms.ofTopic(topic)
+		form, _ := e.formOf(topic)
 		e.issues.ReportAs(form, removingFrom(topic), "deleted leads stay in a topic that refuses their removal; it is tried again", r.Err, zap.String("topic", topic))
 	}
 	for topic := range e.unappliedTopics {

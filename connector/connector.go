@@ -22,6 +22,7 @@ import (
 	"leadstream/internal/dedup"
 	"leadstream/internal/delivery"
 	"leadstream/internal/fault"
+	"leadstream/internal/forms"
 	"leadstream/internal/lead"
 	"leadstream/schema"
 )
@@ -47,29 +48,13 @@ type LinkedIn interface {
 	Organizations(ctx context.Context) ([]lead.Organization, error)
 	Events(ctx context.Context, owner string) ([]lead.Event, error)
 	Forms(ctx context.Context, owner string) ([]lead.Form, error)
-	// Form is the current version of a form. Only an error that is the refusal
-	// fault.Gone says that LinkedIn does not show it any more.
-	Form(ctx context.Context, id string) (lead.Form, error)
-	// FormVersion is the version of the form that the response answered, or the
-	// nearest that LinkedIn still shows.
-	FormVersion(ctx context.Context, ref lead.FormRef, responseID string) (lead.Form, error)
-}
-
-// Registry is the schema registry. It has more than three methods because what a
-// registry that was rebuilt has lost takes questions of its own; they share one
-// implementation.
-type Registry interface {
-	Ensure(ctx context.Context, subject, avro string) (schema.Registered, error)
-	Versions(ctx context.Context, subject string) ([]schema.RegisteredSchema, error)
-	Holds(ctx context.Context, subject string, id int, avro string) (bool, error)
-	Names(ctx context.Context, id int, avro string) (schema.Naming, error)
-	Restore(ctx context.Context, subject string, schemas []schema.RegisteredSchema) (restored []int, err error)
+	forms.LinkedIn
 }
 
 // Options say what a Connector does and with what.
 type Options struct {
 	LinkedIn LinkedIn
-	Registry Registry
+	Registry forms.Registry
 	// Store makes the store of a new producer epoch.
 	Store func() *delivery.Store
 	// Requests and RestoreRequests carry the client's request counters over
@@ -144,13 +129,17 @@ type leader struct {
 	publisher publisher
 	store     *delivery.Store // the publisher's, but for what any goroutine may call
 	live      *dedup.View
-	forms     *formBook
+	forms     *forms.Book
 	since     time.Time // when it began
 	shown     shown
 
 	// current is progress, replays and deferred windows. A State is never changed: whoever
 	// publishes replaces it once Kafka has acknowledged what makes it different.
 	current atomic.Pointer[checkpoint.State]
+	// unfit are the leads that Kafka refuses, and why; arena holds encoded values. Both are the
+	// publisher's.
+	unfit map[string]string
+	arena []byte
 
 	mu      sync.Mutex
 	sources map[lead.Source]*sourceState
@@ -223,7 +212,7 @@ func (c *Connector) Run(ctx context.Context) error {
 		e.start(ctx, src)
 	}
 	group.Go(func() error { return e.discoverLoop(ctx) })
-	group.Go(func() error { return e.registryLoop(ctx) })
+	group.Go(func() error { return e.forms.WatchRegistry(ctx) })
 	group.Go(func() error { return e.deferredLoop(ctx) })
 	group.Go(func() error { return e.noticeLoop(ctx) })
 	if c.opts.Subscriber != nil && !c.opts.Once {
@@ -245,7 +234,7 @@ func (c *Connector) Run(ctx context.Context) error {
 	if err == nil || errors.Is(err, errFinished) || errors.Is(err, context.Canceled) {
 		return nil
 	}
-	c.issues.report("", leaderWork, err, nil) // the process ends with it, or the group says who goes on
+	c.issues.ReportSilently("", leaderWork, err) // the process ends with it, or the group says who goes on
 	return err
 }
 
@@ -275,9 +264,9 @@ func (c *Connector) open(ctx context.Context) (*leader, error) {
 	e := &leader{
 		Connector: c, store: store, live: store.NewView(""), since: since, shown: newShown(state),
 		sources: map[lead.Source]*sourceState{}, events: map[string][]lead.Event{}, wake: make(chan struct{}), sweeping: make(chan struct{}, sweepsAtOnce),
-		notice: make(chan struct{}, 1), refused: make(chan struct{}, 1), unappliedTopics: map[string]*unapplied{}, strangers: map[lead.Source]bool{},
+		notice: make(chan struct{}, 1), refused: make(chan struct{}, 1), unappliedTopics: map[string]*unapplied{}, unfit: map[string]string{}, strangers: map[lead.Source]bool{},
 	}
-	if e.forms, err = newFormBook(e, state); err != nil {
+	if e.forms, err = e.newForms(state.Forms); err != nil {
 		return nil, err
 	}
 	state.Forms, state.Topics = nil, nil // the forms and the store have them now

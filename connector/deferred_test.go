@@ -18,7 +18,7 @@ func TestWhatIsDeferredKeepsTheBoundUnderWhichItWasRead(t *testing.T) {
 	w.linkedin.submit("backfill", begin.Add(-20*24*time.Hour))
 	w.opts.Replay = &ReplayOptions{ID: "one day", From: begin.Add(-41 * 24 * time.Hour), To: begin.Add(-39 * 24 * time.Hour), Mode: checkpoint.Missing}
 	e := w.start()
-	e.forms.suspend(formID, errors.New("the registry is away"))
+	e.forms.Suspend(formID, errors.New("the registry is away"))
 	w.linkedin.submit("live", begin.Add(time.Second))
 	w.tick(e, time.Minute)
 	w.catchUp(e)

@@ -69,7 +69,7 @@ func (e *leader) discover(ctx context.Context) (failed []string, err error) {
 	if failed, err = e.discoverOwners(ctx, owners); err != nil {
 		return nil, err
 	}
-	if err := e.verifySchemas(ctx); err != nil {
+	if err := e.forms.Verify(ctx); err != nil {
 		return nil, err
 	}
 	e.mu.Lock()
@@ -139,70 +139,13 @@ func (e *leader) discoverForms(ctx context.Context, owner string) error {
 				e.log.Warn("LinkedIn does not show the form of an event", zap.String("form", id), zap.Error(err), todoField(err))
 			}
 		case fault.KindOf(err) == fault.Suspend: // forbidden, or our request is wrong
-			e.forms.refuse(id, owner, err)
+			e.forms.Refuse(id, owner, err)
 		default:
 			failed = append(failed, fmt.Errorf("reading form %s of an event: %w", id, err))
 		}
 	}
-	if err := e.forms.discovered(ctx, listed, onEvents); err != nil {
+	if err := e.forms.Listed(ctx, listed, onEvents); err != nil {
 		return err
 	}
 	return errors.Join(failed...)
-}
-
-// discovered takes the current versions of an organization's forms: of those on
-// events, and of those known already.
-func (b *formBook) discovered(ctx context.Context, listed []lead.Form, onEvents map[string]bool) error {
-	versions := map[string][]lead.Form{}
-	var ids []string
-	for _, version := range listed {
-		b.mu.Lock()
-		known := b.forms[version.ID]
-		b.mu.Unlock()
-		if known == nil && !onEvents[version.ID] {
-			continue
-		}
-		f := b.get(version.ID, version.Owner)
-		b.set(f, func() { f.name = version.Name }) // also of one that is suspended before it is prepared
-		if versions[f.id] == nil {
-			ids = append(ids, f.id)
-		}
-		versions[f.id] = append(versions[f.id], version)
-	}
-	suspended := func(f *form) bool { return f.why != nil } // fix sees to it
-	return b.each(ctx, ids, suspended, func(forms []*form) error {
-		err := b.together(ctx, forms, func(ctx context.Context, f *form) error {
-			if err := b.load(ctx, f, nil); err != nil {
-				return err
-			}
-			if b.peek(f).fields == nil {
-				return nil // suspended just now
-			}
-			for _, version := range versions[f.id] {
-				b.add(f, version)
-			}
-			return nil
-		})
-		if err != nil {
-			return err
-		}
-		return b.provision(ctx, forms)
-	})
-}
-
-// The states of a form.
-const (
-	formOK        = "ok"
-	formSuspended = "suspended" // what is deferred of it is recorded
-	formGone      = "gone"      // LinkedIn no longer shows it
-)
-
-func (f *form) state() string {
-	switch {
-	case f.why != nil:
-		return formSuspended
-	case f.gone:
-		return formGone
-	}
-	return formOK
 }

@@ -56,8 +56,8 @@ func TestAFormOfAnEventThatFailsForTheMomentIsReadAgainSoon(t *testing.T) {
 	if err != nil || len(failed) != 1 || failed[0] != owner {
 		t.Fatalf("discover = %v, %v; want the organization again before the next discovery", failed, err)
 	}
-	if e.forms.forms[other] == nil || e.forms.forms[formID] != nil {
-		t.Errorf("the form that could be read must be known, and no other: %v", e.forms.forms)
+	if e.forms.Get(other) == nil || e.forms.Get(formID) != nil {
+		t.Errorf("the form that could be read must be known, and no other: %v", e.forms.All())
 	}
 	for range 2 {
 		if failed, err = e.discoverOwners(t.Context(), failed); err != nil || len(failed) != 1 {
@@ -73,7 +73,7 @@ func TestAFormOfAnEventThatFailsForTheMomentIsReadAgainSoon(t *testing.T) {
 	}
 	failed = []string{owner}
 	delete(w.linkedin.formDown, formID)
-	if failed, err = e.discoverOwners(t.Context(), failed); err != nil || len(failed) > 0 || e.forms.forms[formID] == nil {
+	if failed, err = e.discoverOwners(t.Context(), failed); err != nil || len(failed) > 0 || e.forms.Get(formID) == nil {
 		t.Errorf("discoverOwners = %v, %v; want the form known", failed, err)
 	}
 	w.linkedin.formDown[formID] = fault.Refuse(fault.Gone, errors.New("404"))

@@ -17,6 +17,7 @@ import (
 	"leadstream/internal/delivery"
 	"leadstream/internal/embedded"
 	"leadstream/internal/fault"
+	"leadstream/internal/forms"
 	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
 	"leadstream/schema"
@@ -210,6 +211,7 @@ type world struct {
 	linkedin *fakeLinkedIn
 	cluster  *kafka.Cluster
 	registry *schema.Registry
+	used     *usedRegistry
 	stack    *embedded.Stack
 	opts     Options
 	store    delivery.Options
@@ -238,13 +240,13 @@ func newWorld(t *testing.T) *world {
 		t.Fatal(err)
 	}
 	core, logs := observer.New(zap.DebugLevel)
-	w := &world{t: t, cluster: cluster, registry: registry, stack: stack, logs: logs}
+	w := &world{t: t, cluster: cluster, registry: registry, used: &usedRegistry{registry}, stack: stack, logs: logs}
 	w.linkedin = &fakeLinkedIn{clock: time.Now().UTC().Truncate(time.Millisecond), forms: map[string]map[int]lead.Form{formID: {1: formVersion(1)}},
 		onEvents: []string{formID}, formDown: map[string]error{},
 		orgs: []lead.Organization{{URN: owner, Name: "Sim", Roles: []string{"ADMINISTRATOR"}}}}
 	w.store = delivery.Options{Cluster: cluster, Name: "leadstream", Prefix: "linkedin.leads.", Partitions: 1, ReplicationFactor: 1,
 		Lookback: 168 * time.Hour, Now: w.now, Log: zap.New(core)}
-	w.opts = Options{LinkedIn: w.linkedin, Registry: registry, LeadTypes: []string{"EVENT"}, Interval: time.Minute, Discovery: 15 * time.Minute,
+	w.opts = Options{LinkedIn: w.linkedin, Registry: w.used, LeadTypes: []string{"EVENT"}, Interval: time.Minute, Discovery: 15 * time.Minute,
 		Lookback: 168 * time.Hour, Choice: schema.Array, Concurrency: 4, Log: zap.New(core), Now: w.now,
 		Store: func() *delivery.Store {
 			o := w.store
@@ -253,6 +255,12 @@ func newWorld(t *testing.T) *world {
 		}}
 	return w
 }
+
+// usedRegistry is the registry that a world's connectors use.
+type usedRegistry struct{ forms.Registry }
+
+// use puts another registry in the place of the one that is used.
+func (w *world) use(r forms.Registry) { w.used.Registry = r }
 
 func (w *world) now() time.Time {
 	t, _ := w.linkedin.Now()

@@ -7,13 +7,14 @@ import (
 	"testing"
 	"time"
 
+	"leadstream/internal/forms"
 	"leadstream/internal/lead"
 	"leadstream/schema"
 )
 
 // gated is a registry that registers nothing for a while, but for some forms.
 type gated struct {
-	Registry
+	forms.Registry
 	open    []string
 	reached chan struct{} // gets one for each that waits
 	release chan struct{}
@@ -42,7 +43,7 @@ func TestALeadDoesNotWaitForTheFormsOfOthers(t *testing.T) {
 	e := w.start()
 	var listed []lead.Form
 	onEvents := map[string]bool{}
-	for i := range 3 * formsAtOnce {
+	for i := range 60 { // more than are prepared together
 		id := fmt.Sprintf("71300000000000001%02d", i)
 		f := lead.Form{FormRef: lead.FormRef{ID: id, Version: 1}, Owner: owner, Name: id}
 		listed = append(listed, f)
@@ -52,9 +53,9 @@ func TestALeadDoesNotWaitForTheFormsOfOthers(t *testing.T) {
 	done, later, unlisted := listed[0].ID, listed[len(listed)-1].ID, other
 	w.addOther()
 	g := &gated{Registry: w.registry, open: []string{done, later, unlisted}, reached: make(chan struct{}, 1000), release: make(chan struct{})}
-	e.Connector.opts.Registry = g
+	w.use(g)
 	prepared := make(chan error, 1)
-	go func() { prepared <- e.forms.discovered(t.Context(), listed, onEvents) }()
+	go func() { prepared <- e.forms.Listed(t.Context(), listed, onEvents) }()
 	<-g.reached
 	for _, form := range []string{done, later, unlisted, formID} {
 		w.linkedin.submit("of "+form, w.now().Add(time.Second)).Form.ID = form
@@ -84,7 +85,7 @@ func TestALeadDoesNotWaitForTheFormsOfOthers(t *testing.T) {
 		w.expectIDs(form, "of "+form)
 	}
 	for _, f := range listed {
-		if !e.forms.forms[f.ID].ready {
+		if e.forms.Get(f.ID).State != forms.Ready {
 			t.Errorf("form %s is not ready", f.ID)
 		}
 	}
@@ -98,7 +99,7 @@ func TestAPollThatPublishesNothingAsksTheRegistryNothing(t *testing.T) {
 	w.linkedin.submit("a", w.now().Add(50*time.Second))
 	w.tick(e, time.Minute)
 	counted := &counting{Registry: w.registry}
-	e.opts.Registry = counted
+	w.use(counted)
 	w.tick(e, 30*time.Second)
 	w.tick(e, 30*time.Second)
 	if n := counted.asked.Load(); n != 0 {

@@ -11,6 +11,7 @@ import (
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/delivery"
 	"leadstream/internal/fault"
+	"leadstream/internal/forms"
 	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
 )
@@ -69,13 +70,13 @@ func TestARecordOfAnotherInstallationDeepInATopicSuspendsThatFormAlone(t *testin
 	w.linkedin.submit("other", w.now().Add(2*time.Second)).Form.ID = other
 	w.tick(e, time.Minute)
 	w.expectIDs(other, "other")
-	if e.forms.suspended(formID) == nil || len(e.state().Deferred) != 1 {
-		t.Errorf("suspended: %v, deferred windows: %v", e.forms.suspended(formID), e.state().Deferred)
+	if e.forms.Suspended(formID) == nil || len(e.state().Deferred) != 1 {
+		t.Errorf("suspended: %v, deferred windows: %v", e.forms.Suspended(formID), e.state().Deferred)
 	}
 }
 
 // strangeRegistry has forgotten every schema, and is away when asked to learn them again.
-type strangeRegistry struct{ Registry }
+type strangeRegistry struct{ forms.Registry }
 
 func (r *strangeRegistry) Holds(context.Context, string, int, string) (bool, error) {
 	return false, nil
@@ -90,8 +91,8 @@ func TestARegistryThatForgetsWhileALeadIsOnItsWay(t *testing.T) {
 	if _, err := e.sort(t.Context(), j, rows); err != nil {
 		t.Fatal(err)
 	}
-	e.forms.leader.opts.Registry = &strangeRegistry{w.registry}
-	if err := e.forms.verify(t.Context()); err != nil {
+	w.use(&strangeRegistry{w.registry})
+	if err := e.forms.Verify(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	w.tick(e, time.Minute)
@@ -315,14 +316,15 @@ func TestASuspendedFormThatLinkedInIsSlowToShowKeepsNoOtherWaiting(t *testing.T)
 	w.addOther()
 	w.linkedin.onEvents = nil
 	w.linkedin.formDown[formID] = errors.New("503")
+	slow := &stalled{fakeLinkedIn: w.linkedin, asked: make(chan struct{}), released: make(chan struct{})}
+	w.opts.LinkedIn = slow
 	e := w.start()
-	w.linkedin.submit("owed", w.now().Add(time.Second))
+	w.linkedin.submit("deferred", w.now().Add(time.Second))
 	w.tick(e, time.Minute)
 	delete(w.linkedin.formDown, formID)
-	slow := &stalled{fakeLinkedIn: w.linkedin, id: formID, asked: make(chan struct{}), released: make(chan struct{})}
-	e.Connector.opts.LinkedIn = slow
+	slow.id = formID
 	recovered := make(chan error, 1)
-	go func() { recovered <- e.forms.recover(t.Context(), true) }()
+	go func() { recovered <- e.forms.Recover(t.Context(), true) }()
 	<-slow.asked
 	w.linkedin.submit("a", w.now().Add(time.Second)).Form.ID = other
 	w.linkedin.mu.Lock()
@@ -342,7 +344,7 @@ func TestASuspendedFormThatLinkedInIsSlowToShowKeepsNoOtherWaiting(t *testing.T)
 	if err := <-recovered; err != nil {
 		t.Error(err)
 	}
-	if why := e.forms.suspended(formID); why != nil {
+	if why := e.forms.Suspended(formID); why != nil {
 		t.Errorf("the form is still suspended: %v", why)
 	}
 	w.expectIDs(other, "a")

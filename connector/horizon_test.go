@@ -110,7 +110,7 @@ func TestADeferredWindowOfAReplayBringsNothingElseBack(t *testing.T) {
 	e = w.start()
 	w.tick(e, time.Minute)
 	w.expectIDs(formID) // nothing comes back by itself
-	e.forms.suspend(formID, errors.New("the registry is away"))
+	e.forms.Suspend(formID, errors.New("the registry is away"))
 	r, err := e.beginReplay(t.Context())
 	if err != nil {
 		t.Fatal(err)

@@ -105,6 +105,9 @@ func (t *Issues) ReportAs(about, work, message string, err error, fields ...zap.
 	t.report(about, work, err, &line{message: message, fields: fields})
 }
 
+// ReportSilently is Report for what the log says elsewhere, or has said.
+func (t *Issues) ReportSilently(about, work string, err error) { t.report(about, work, err, nil) }
+
 func (t *Issues) report(about, work string, err error, say *line) {
 	if errors.Is(err, context.Canceled) {
 		return // the work was ended by us

@@ -131,7 +131,7 @@ func (e *leader) leftOut(pub *publication) {
 			e.issues.Resolve(work)
 			continue
 		}
-		e.issues.report(form, work, err, nil)
+		e.issues.ReportSilently(form, work, err)
 		e.log.Warn("leads stay out of their topic", zap.String("form", form), zap.String("topic", topic), zap.Error(err), zap.String("todo", fault.TodoOf(err)))
 	}
 	if len(changed) == 0 && len(fresh) > 0 {

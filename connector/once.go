@@ -153,7 +153,7 @@ func (e *leader) waiting() []error {
 	ids := slices.SortedFunc(maps.Keys(held), func(a, b checkpoint.DeferredID) int { return strings.Compare(a.Form, b.Form) })
 	var deferred []error
 	for _, id := range ids {
-		why := e.forms.suspended(id.Form)
+		why := e.forms.Suspended(id.Form)
 		if why == nil {
 			why = errUnsettled
 		}

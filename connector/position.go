@@ -27,7 +27,7 @@ const (
 // taken for read. Where ours is behind, the same time is read again with each poll.
 func (e *leader) position() (time.Time, bool) {
 	now, ok := e.opts.LinkedIn.Now()
-	return earlier(now, e.opts.Now().UTC()).Truncate(time.Millisecond), ok
+	return lead.Earlier(now, e.opts.Now().UTC()).Truncate(time.Millisecond), ok
 }
 
 // begin is the source's progress. A source met for the first time starts at
@@ -43,7 +43,7 @@ func (e *leader) begin(ctx context.Context, src lead.Source, now, position time.
 		ahead := &aheadError{Source: src, Live: p.Live, Now: position, Back: e.trusted(src, position)}
 		e.log.Error("a position in the future is taken back", zap.Stringer("source", src), zap.Time("position", p.Live),
 			zap.Time("now", position), zap.Time("read_again_from", ahead.Back), zap.String("todo", ahead.Todo()))
-		e.issues.report(src.Owner, "polling "+src.String(), ahead, nil)
+		e.issues.ReportSilently(src.Owner, "polling "+src.String(), ahead)
 		p = p.Rewind(ahead.Back)
 		return p, e.ask(ctx, &setProgress{src, p})
 	case p.Live.After(now.Add(max(clockSlack, e.ladder[0].Length))):
@@ -73,7 +73,7 @@ func (e *leader) trusted(src lead.Source, position time.Time) time.Time {
 func (e *leader) compareClocks(linkedIn time.Time) {
 	ours := e.opts.Now()
 	if apart := ours.Sub(linkedIn); apart.Abs() > clocksApart {
-		e.issues.report("", comparingClocks, &clocksApartError{Ours: ours, LinkedIn: linkedIn}, nil)
+		e.issues.ReportSilently("", comparingClocks, &clocksApartError{Ours: ours, LinkedIn: linkedIn})
 		if !e.apart.Swap(true) {
 			e.log.Warn("this machine's clock and LinkedIn's are far apart", zap.Duration("ahead", apart), zap.String("todo", (&clocksApartError{}).Todo()))
 		}

@@ -113,10 +113,10 @@ func (pub *publication) unreadable() []delivery.DeadLetter {
 
 // encode makes the record of a response, or the dead letter it becomes.
 func (e *leader) encode(r *lead.Response, j *work) (delivery.Lead, *delivery.DeadLetter) {
-	if why := e.forms.unfit(r); why != "" {
+	if why := e.unfit[unfitKey(r)]; why != "" {
 		return delivery.Lead{}, &delivery.DeadLetter{Response: r, Stage: "PRODUCE", Reason: reasonRefused, Error: why}
 	}
-	value, is, faults, err := e.forms.encode(r)
+	value, is, faults, err := e.value(r)
 	if err != nil {
 		return delivery.Lead{}, &delivery.DeadLetter{Response: r, Stage: "ENCODE", Reason: reasonNotEncodable, Error: err.Error()}
 	}
@@ -124,6 +124,25 @@ func (e *leader) encode(r *lead.Response, j *work) (delivery.Lead, *delivery.Dea
 		e.opts.Metrics.fieldErrors.WithLabelValues(r.Form.ID).Add(float64(len(faults)))
 	}
 	return delivery.Lead{Response: r, Value: value, Schema: is, Delivery: j.delivery(r.SubmittedAt), Replay: j.replay}, nil
+}
+
+// unfitKey names a lead that Kafka refuses.
+func unfitKey(r *lead.Response) string { return r.ID + "@" + lead.FormatTime(r.SubmittedAt) }
+
+// value makes the value of a response's record, in the publisher's arena.
+func (e *leader) value(r *lead.Response) ([]byte, delivery.Schema, []lead.Fault, error) {
+	const chunk = 256 << 10
+	if cap(e.arena)-len(e.arena) < 4<<10 {
+		e.arena = make([]byte, 0, chunk)
+	}
+	codec, start := e.forms.Get(r.Form.ID).Codec, len(e.arena)
+	out, faults, err := codec.Encode(e.arena, r)
+	if err != nil {
+		return nil, delivery.Schema{}, nil, err
+	}
+	e.arena = out
+	id, columns := codec.Schema()
+	return out[start:len(out):len(out)], delivery.Schema{ID: id, Columns: columns}, faults, nil
 }
 
 // commit makes a part of the publication durable, and with it next, the state as it is
@@ -140,7 +159,13 @@ func (e *leader) commit(ctx context.Context, pub *publication, batch delivery.Ba
 	committed()
 	e.current.Store(next)
 	pub.leads += len(batch.Leads)
-	e.forms.delivered(batch.Leads)
+	var last string
+	for i := range batch.Leads {
+		if id := batch.Leads[i].Form.ID; id != last {
+			e.forms.Delivered(id)
+			last = id
+		}
+	}
 	e.report(pub.work, batch.Leads, batch.DeadLetters)
 	if t := pub.work.tally; t != nil {
 		t.published += len(batch.Leads)
@@ -211,7 +236,7 @@ func (e *leader) advanced(src lead.Source, committed bool) {
 func (e *leader) refusal(err error, leads []delivery.Lead) error {
 	var refused *kafka.TopicError
 	if errors.As(err, &refused) && refused.Index >= 0 && refused.Index < len(leads) {
-		e.forms.markUnfit(leads[refused.Index].Response, err)
+		e.unfit[unfitKey(leads[refused.Index].Response)] = err.Error()
 		return &unfitError{err}
 	}
 	return err

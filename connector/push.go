@@ -42,7 +42,7 @@ func (c *Connector) occurred(told time.Time) time.Time {
 	if theirs, ok := c.opts.LinkedIn.Now(); ok {
 		now = later(now, theirs)
 	}
-	return earlier(told, now.Add(clocksApart))
+	return lead.Earlier(told, now.Add(clocksApart))
 }
 
 // pushed hands a notification to the source's loop. A source that is not known

@@ -209,7 +209,7 @@ func (e *leader) pushWindow(p checkpoint.Progress, rows []lead.Response) lead.Wi
 	w := lead.Window{From: p.Live.Add(-e.ladder[0].Length), To: p.Live}
 	for i := range rows {
 		if t := rows[i].SubmittedAt; !t.IsZero() && rows[i].Unreadable == "" {
-			w.From, w.To = earlier(w.From, t), later(w.To, t.Add(time.Millisecond))
+			w.From, w.To = lead.Earlier(w.From, t), later(w.To, t.Add(time.Millisecond))
 		}
 	}
 	return w

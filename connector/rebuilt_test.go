@@ -14,6 +14,7 @@ import (
 
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/delivery"
+	"leadstream/internal/forms"
 	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
 	"leadstream/schema"
@@ -22,7 +23,7 @@ import (
 // selfish is a registry that gives ids itself, as Apicurio's does, and that can be
 // taken away.
 type selfish struct {
-	Registry
+	forms.Registry
 	away error // every answer
 }
 
@@ -143,7 +144,7 @@ func (w *world) restarted() *leader {
 
 func TestARegistryRebuiltWhileNoProcessRanGetsItsSchemasBeforeTheFirstLead(t *testing.T) {
 	w := newWorld(t)
-	w.opts.Registry = &selfish{Registry: w.registry}
+	w.use(&selfish{Registry: w.registry})
 	e := w.start()
 	w.linkedin.submit("a", w.now().Add(time.Second))
 	w.tick(e, time.Minute)
@@ -163,14 +164,14 @@ func TestARegistryRebuiltWhileNoProcessRanGetsItsSchemasBeforeTheFirstLead(t *te
 		t.Errorf("lost = %v, want the id of the first lead", got)
 	}
 	e = w.restarted()
-	if id := e.forms.forms[formID].recorded; id != 4 {
-		t.Errorf("schema id in the checkpoint = %d, want the new one", id)
+	if f := e.forms.Get(formID); f.SchemaID != 4 {
+		t.Errorf("schema id in the checkpoint = %d, want the new one", f.SchemaID)
 	}
 }
 
 func TestARegistryRebuiltUnderARunningConnectorIsNoticedBeforeTheNextLead(t *testing.T) {
 	w := newWorld(t)
-	w.opts.Registry = &selfish{Registry: w.registry}
+	w.use(&selfish{Registry: w.registry})
 	e := w.start()
 	w.linkedin.submit("a", w.now().Add(time.Second))
 	w.tick(e, time.Minute)
@@ -225,11 +226,11 @@ func TestARegistryThatTakesOldIDsGetsAllOfThemBack(t *testing.T) {
 // a replay in mode all has published them anew; over restarts, and at error level.
 func TestLeadsThatCannotBeReadStayTold(t *testing.T) {
 	w := newWorld(t)
-	w.opts.Registry = &selfish{Registry: w.registry}
+	w.use(&selfish{Registry: w.registry})
 	e := w.start()
 	w.grow(e)
 	w.rebuild(1) // the first schema's id is another's, the second's is given to the same schema
-	if err := e.verifySchemas(t.Context()); err != nil {
+	if err := e.forms.Verify(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.lost(e, formID); !slices.Equal(got, []int{1}) {
@@ -253,12 +254,12 @@ func TestLeadsThatCannotBeReadStayTold(t *testing.T) {
 
 func TestLeadsThatCanBeReadAgainAreNotToldAnyMore(t *testing.T) {
 	w := newWorld(t)
-	w.opts.Registry = &selfish{Registry: w.registry}
+	w.use(&selfish{Registry: w.registry})
 	e := w.start()
 	w.grow(e)
-	first := e.forms.forms[formID].fields
+	first := e.forms.Get(formID).Fields
 	w.rebuild(3)
-	if err := e.verifySchemas(t.Context()); err != nil {
+	if err := e.forms.Verify(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.lost(e, formID); !slices.Equal(got, []int{1, 2}) {
@@ -285,11 +286,11 @@ func TestLeadsThatCanBeReadAgainAreNotToldAnyMore(t *testing.T) {
 func TestAReplayOfAllEndsWhatIsToldOfLeadsThatCannotBeRead(t *testing.T) {
 	w := newWorld(t)
 	r := &selfish{Registry: w.registry}
-	w.opts.Registry = r
+	w.use(r)
 	e := w.start()
 	w.grow(e)
 	w.rebuild(3)
-	if err := e.verifySchemas(t.Context()); err != nil {
+	if err := e.forms.Verify(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	replay := func(id string, from, to time.Time, mode checkpoint.Mode) *leader {
@@ -301,7 +302,7 @@ func TestAReplayOfAllEndsWhatIsToldOfLeadsThatCannotBeRead(t *testing.T) {
 		if err := e.replayLoop(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		if err := e.verifySchemas(t.Context()); err != nil {
+		if err := e.forms.Verify(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		return e
@@ -327,45 +328,20 @@ func TestAReplayOfAllEndsWhatIsToldOfLeadsThatCannotBeRead(t *testing.T) {
 	}
 }
 
-// TestTheRegistryIsWatchedWhileNothingIsPublished: what is lost is found without a lead.
-func TestTheRegistryIsWatchedWhileNothingIsPublished(t *testing.T) {
-	w := newWorld(t)
-	e := w.start()
-	w.linkedin.submit("a", w.now().Add(time.Second))
-	w.tick(e, time.Minute)
-	r := &selfish{Registry: w.registry}
-	e.opts.Registry = r
-	if !e.forms.watch(t.Context()) {
-		t.Error("the registry lost something, and it did not")
-	}
-	r.away = away()
-	if !e.forms.watch(t.Context()) || len(e.forms.recheck) > 0 {
-		t.Error("a registry that does not answer has lost nothing yet")
-	}
-	r.away = nil
-	if !e.forms.watch(t.Context()) || len(e.forms.recheck) != 1 {
-		t.Error("a registry that answers again is to be asked about everything")
-	}
-	w.rebuild(2)
-	if e.forms.watch(t.Context()) {
-		t.Error("that it lost everything was not noticed")
-	}
-}
-
 // TestWhatIsLostWithItsTopicIsNotTold: nobody reads it any more.
 func TestWhatIsLostWithItsTopicIsNotTold(t *testing.T) {
 	w := newWorld(t)
-	w.opts.Registry = &selfish{Registry: w.registry}
+	w.use(&selfish{Registry: w.registry})
 	e := w.start()
 	w.grow(e)
 	w.rebuild(3)
-	if err := e.verifySchemas(t.Context()); err != nil || len(w.lost(e, formID)) == 0 {
+	if err := e.forms.Verify(t.Context()); err != nil || len(w.lost(e, formID)) == 0 {
 		t.Fatalf("nothing is lost: %v", err)
 	}
 	if err := w.cluster.DeleteTopics(t.Context(), []string{"linkedin.leads." + formID}); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.verifySchemas(t.Context()); err != nil {
+	if err := e.forms.Verify(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if got := w.lost(e, formID); len(got) > 0 {

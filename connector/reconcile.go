@@ -13,6 +13,7 @@ import (
 	"leadstream/internal/dedup"
 	"leadstream/internal/delivery"
 	"leadstream/internal/fault"
+	"leadstream/internal/forms"
 	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
 )
@@ -107,7 +108,7 @@ func (e *leader) flush(ctx context.Context, j *work, w lead.Window, rows []lead.
 		}
 		if j.advance != nil && j.advance.Whole() && len(parts.suspended) > 0 {
 			form := parts.suspended[0].Form.ID
-			return &suspendedError{form: form, why: e.forms.suspended(form)}
+			return &suspendedError{form: form, why: e.forms.Suspended(form)}
 		}
 		m := &publication{work: j, window: w, sorted: parts, last: last, asked: asked, confirmed: confirmed}
 		err = e.ask(ctx, m)
@@ -147,7 +148,7 @@ type need struct {
 	loads       []*delivery.Load
 	lookups     delivery.Lookups
 	lacking     []*lead.Response // whose form is to be asked for
-	unconfirmed []form           // of which the registry is to be asked whether it knows their schemas
+	unconfirmed []*forms.Form    // of which the registry is to be asked whether it knows their schemas
 }
 
 func (n *need) empty() bool {
@@ -167,10 +168,10 @@ func (e *leader) prepare(ctx context.Context, n *need) error {
 		}
 	}
 	if len(n.lacking) > 0 {
-		return e.forms.learn(ctx, n.lacking)
+		return e.forms.Learn(ctx, n.lacking)
 	}
 	if len(n.unconfirmed) > 0 {
-		return e.forms.verifySchemas(ctx, n.unconfirmed)
+		return e.forms.Confirm(ctx, n.unconfirmed)
 	}
 	return nil
 }
@@ -184,14 +185,14 @@ func (m *publication) handle(ctx context.Context, e *leader) error {
 	if len(m.need.loads) > 0 {
 		return nil
 	}
-	if !e.forms.usable(m.diff.Missing) {
+	if !e.forms.Usable(m.diff.Missing) {
 		return errUnusable
 	}
-	if m.need.lacking = e.forms.lacking(m.diff.Missing, m.asked); len(m.need.lacking) > 0 {
+	if m.need.lacking = e.forms.Lacking(m.diff.Missing, m.asked); len(m.need.lacking) > 0 {
 		return nil
 	}
-	if forms := e.forms.unconfirmed(m.diff.Missing); len(forms) > 0 && !m.confirmed {
-		m.need.unconfirmed = forms
+	if unsure := e.forms.Unconfirmed(m.diff.Missing); len(unsure) > 0 && !m.confirmed {
+		m.need.unconfirmed = unsure
 		return nil
 	}
 	err := e.publish(ctx, m)
@@ -242,12 +243,12 @@ func (e *leader) sort(ctx context.Context, j *work, rows []lead.Response) (sorte
 			s.good = append(s.good, r)
 		}
 	}
-	if err := e.forms.prepare(ctx, s.good); err != nil {
+	if err := e.forms.Prepare(ctx, s.good); err != nil {
 		return sorted{}, err
 	}
 	usable := s.good[:0]
 	for _, r := range s.good {
-		if e.forms.suspended(r.Form.ID) != nil {
+		if e.forms.Suspended(r.Form.ID) != nil {
 			s.suspended = append(s.suspended, r)
 		} else {
 			usable = append(usable, r)
@@ -264,15 +265,15 @@ func (e *leader) setAside(err error) bool {
 	if errors.As(err, &unfit) {
 		return true // marked as a dead letter where it was found
 	}
-	form, isLead := e.forms.ofTopic(topicOf(err))
+	form, isLead := e.formOf(topicOf(err))
 	if !isLead {
 		return false
 	}
 	if errors.Is(err, kafka.ErrTopicMissing) {
-		e.forms.unready(form) // forgotten by the store; both make it again
+		e.forms.Lost(form) // forgotten by the store; both make it again
 		return true
 	}
-	e.forms.suspend(form, err)
+	e.forms.Suspend(form, err)
 	return true
 }
 
@@ -308,7 +309,7 @@ func (e *leader) deferRows(s *checkpoint.State, j *work, w lead.Window, rows []*
 		bound := checkpoint.Bound{Explicit: q.Explicit, Fresh: !q.Explicit && q.IsFresh(r.SubmittedAt)}
 		next, changed := window.Defer(r.SubmittedAt, bound, asOf)
 		if changed {
-			if why := e.forms.suspended(r.Form.ID); why != nil {
+			if why := e.forms.Suspended(r.Form.ID); why != nil {
 				next.Reason = why.Error()
 			}
 		}

@@ -274,7 +274,7 @@ func TestAFormThatFailsForTheMomentIsDeferredAndDeliveredOnceRecovered(t *testin
 // settle lets the suspended forms be recovered and paid.
 func (w *world) settle(e *leader) {
 	w.t.Helper()
-	if err := e.forms.recover(w.t.Context(), true); err != nil {
+	if err := e.forms.Recover(w.t.Context(), true); err != nil {
 		w.t.Fatal(err)
 	}
 	if err := e.deliverAllDeferred(w.t.Context()); err != nil {
@@ -295,7 +295,7 @@ func TestSomebodyElsesSubjectSuspendsThatFormAlone(t *testing.T) {
 	w.linkedin.submit("other", w.now().Add(2*time.Second)).Form.ID = other
 	w.tick(e, time.Minute)
 	w.expectIDs(other, "other")
-	if err := e.forms.suspended(formID); err == nil || fault.KindOf(err) != fault.Suspend {
+	if err := e.forms.Suspended(formID); err == nil || fault.KindOf(err) != fault.Suspend {
 		t.Fatalf("form suspended because of %v, want the incompatible subject", err)
 	}
 	w.settle(e)
@@ -450,7 +450,7 @@ func TestWhatWasDeferredOutlivesATopicThatTheTokenStoreMadeAnew(t *testing.T) {
 	e := w.start()
 	w.linkedin.submit("before", w.now().Add(time.Second))
 	w.tick(e, time.Minute)
-	e.forms.suspend(formID, errors.New("its schema is not compatible"))
+	e.forms.Suspend(formID, errors.New("its schema is not compatible"))
 	for i := range 5 {
 		w.linkedin.submit(fmt.Sprint("owed", i), w.now().Add(time.Second))
 		w.tick(e, time.Minute)

@@ -51,7 +51,7 @@ func TestAFormThatIsRefusedKeepsItsLeadsUntilItIsShown(t *testing.T) {
 				t.Errorf("the suspension was said as %v, want one line, an error where a person must act", lines)
 			}
 			w.linkedin.clock = w.linkedin.clock.Add(time.Hour)
-			if err := e.forms.recover(t.Context(), true); err != nil || e.forms.suspended(formID) == nil {
+			if err := e.forms.Recover(t.Context(), true); err != nil || e.forms.Suspended(formID) == nil {
 				t.Fatalf("fix = %v; want the form suspended while it is refused", err)
 			}
 			delete(w.linkedin.formDown, formID)
@@ -116,7 +116,7 @@ func TestAKnownFormThatLacksWhatIsRefusedIsSuspended(t *testing.T) {
 	w.linkedin.submit("a", w.now().Add(time.Second)).Answers = []lead.Answer{{QuestionID: 77, Kind: lead.TextAnswer, Text: "x"}}
 	w.tick(e, time.Minute)
 	w.expectIDs(formID)
-	if why := e.forms.suspended(formID); why == nil || !strings.Contains(why.Error(), formID) {
+	if why := e.forms.Suspended(formID); why == nil || !strings.Contains(why.Error(), formID) {
 		t.Errorf("suspended because of %v, want the form named", why)
 	}
 }

@@ -8,13 +8,14 @@ import (
 	"testing"
 	"time"
 
+	"leadstream/internal/forms"
 	"leadstream/schema"
 )
 
 func TestARegistryThatIsAwayAtTheStartHoldsNoKnownFormUp(t *testing.T) {
 	w := newWorld(t)
 	r := &selfish{Registry: w.registry}
-	w.opts.Registry = r
+	w.use(r)
 	e := w.start()
 	w.linkedin.submit("a", w.now().Add(time.Second))
 	w.tick(e, time.Minute)
@@ -47,7 +48,7 @@ func TestARegistryThatIsSilentIsNotWaitedForWithEachLead(t *testing.T) {
 		w.tick(e, time.Minute)
 		w.tick(e, time.Minute)
 		counted := &counting{Registry: &selfish{Registry: w.registry, away: away()}, before: func() { w.offset += tt.silence }}
-		e.opts.Registry = counted
+		w.use(counted)
 		for i := range 10 {
 			w.linkedin.submit("b"+strconv.Itoa(i), w.now().Add(50*time.Millisecond-w.offset))
 			w.tick(e, 100*time.Millisecond)
@@ -64,7 +65,7 @@ func TestARegistryThatIsSilentIsNotWaitedForWithEachLead(t *testing.T) {
 
 // counting counts how often it is asked whether it knows a schema.
 type counting struct {
-	Registry
+	forms.Registry
 	asked  atomic.Int32
 	before func() // each answer
 }
@@ -84,14 +85,14 @@ func TestARegistryThatGoesAwayAfterItLostASchemaIsNotTrusted(t *testing.T) {
 	w.tick(e, time.Minute)
 	w.rebuild(3)
 	r := &selfish{Registry: w.registry}
-	w.opts.Registry = &forgetful{r}
+	w.use(&forgetful{r})
 	e = w.restarted()
 	w.linkedin.submit("b", w.now().Add(time.Second))
 	w.tick(e, time.Minute)
 	if len(e.state().Deferred) != 1 {
 		t.Fatalf("debts = %v, want the lead owed", e.state().Deferred)
 	}
-	e.opts.Registry = r
+	w.use(r)
 	w.settle(e)
 	if got := w.schemaIDs(); len(got) != 2 || got[1] != 4 {
 		t.Errorf("schema ids of the leads = %v, want the second under the rebuilt registry's", got)
@@ -135,7 +136,7 @@ func TestWithTheRegistryAwayOnlyAFormThatNeedsANewSchemaIsDeferred(t *testing.T)
 	e := w.start()
 	w.tick(e, time.Minute)
 	for restart := range 2 { // in the midst of the work, and before it begins
-		e.opts.Registry = gone{}
+		w.use(gone{})
 		known, unknown := strconv.Itoa(restart)+" known", strconv.Itoa(restart)+" new"
 		w.linkedin.submit(known, w.now().Add(time.Second))
 		w.linkedin.submit(unknown, w.now().Add(2*time.Second)).Form.ID = other
@@ -144,13 +145,13 @@ func TestWithTheRegistryAwayOnlyAFormThatNeedsANewSchemaIsDeferred(t *testing.T)
 		if got := ids(w.topic(formID)); len(got) != restart+1 {
 			t.Errorf("the form that is known got %v", got)
 		}
-		if len(e.state().Deferred) != 1 || e.forms.suspended(other) == nil {
+		if len(e.state().Deferred) != 1 || e.forms.Suspended(other) == nil {
 			t.Errorf("debts = %v, want what the new form is owed", e.state().Deferred)
 		}
-		w.opts.Registry = gone{}
+		w.use(gone{})
 		e = w.restarted()
 	}
-	e.opts.Registry = w.registry
+	w.use(w.registry)
 	w.settle(e)
 	w.expectIDs(formID, "0 known", "1 known")
 	w.expectIDs(other, "0 new", "1 new")
@@ -158,7 +159,7 @@ func TestWithTheRegistryAwayOnlyAFormThatNeedsANewSchemaIsDeferred(t *testing.T)
 
 // slow is a registry that takes its time to say whether it knows a schema.
 type slow struct {
-	Registry
+	forms.Registry
 	asked, answer chan struct{}
 }
 
@@ -172,9 +173,9 @@ func TestFormsDoNotWaitWhileTheRegistryIsAskedAboutOthers(t *testing.T) {
 	w := newWorld(t)
 	e := w.start()
 	s := &slow{Registry: w.registry, asked: make(chan struct{}), answer: make(chan struct{})}
-	e.Connector.opts.Registry = s
+	w.use(s)
 	verified := make(chan error, 1)
-	go func() { verified <- e.forms.verify(t.Context()) }()
+	go func() { verified <- e.forms.Verify(t.Context()) }()
 	<-s.asked
 	w.addOther()
 	w.linkedin.submit("a", w.now().Add(time.Second)).Form.ID = other

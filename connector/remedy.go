@@ -13,6 +13,7 @@ import (
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/delivery"
 	"leadstream/internal/fault"
+	"leadstream/internal/forms"
 	"leadstream/internal/kafka"
 	"leadstream/schema"
 )
@@ -40,9 +41,9 @@ func partOf(about, work string, err error) string {
 		return PartClock
 	case ofKafka(err):
 		return PartKafka
-	case is[*lostSchemasError](err):
+	case is[*forms.LostError](err):
 		return PartSchemas
-	case ofRegistry(err):
+	case schema.Cause(err) != nil:
 		return PartRegistry
 	case strings.HasPrefix(work, replaying) && !declares(err):
 		return PartReplay // it waits for something that is told elsewhere
@@ -57,26 +58,13 @@ func declares(err error) bool {
 	return errors.As(err, &declared)
 }
 
-// cause is the error of Kafka's or the registry's that err stems from, which
-// tells what it concerns where the work around it was given a kind of its own;
-// else err.
-func cause(err error) error {
-	if failed, ok := errors.AsType[*schema.RegistryError](err); ok {
-		return failed
-	}
-	if refused, ok := errors.AsType[*schema.AuthError](err); ok {
-		return refused
-	}
-	return err
-}
+// cause is the registry's own error in err, which tells what it concerns where the work around
+// it was given a kind of its own; else err.
+func cause(err error) error { return cmp.Or(schema.Cause(err), err) }
 
 func is[E error](err error) bool {
 	_, ok := errors.AsType[E](err)
 	return ok
-}
-
-func ofRegistry(err error) bool {
-	return is[*schema.RegistryError](err) || is[*schema.AuthError](err)
 }
 
 func ofKafka(err error) bool {

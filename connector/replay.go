@@ -74,7 +74,7 @@ func (e *leader) replayAll(ctx context.Context, r checkpoint.Replay) error {
 	switch {
 	case first == nil:
 		e.log.Info("replay done", append(e.replayed(), zap.String("replay", e.opts.Replay.ID))...)
-		e.forms.recheckSchemas() // it may have published anew what could not be read
+		e.forms.Recheck() // it may have published anew what could not be read
 		return nil
 	case e.opts.Once: // a command that ends does not wait for the next discovery
 		return fault.As(fault.Retry, first)
@@ -151,7 +151,7 @@ func (e *leader) newReplay(ctx context.Context) (checkpoint.Replay, error) {
 	}
 	to := o.To
 	if now, ok := e.position(); ok { // what is submitted later is live
-		to = earlier(to, now)
+		to = lead.Earlier(to, now)
 	}
 	r := checkpoint.Replay{From: o.From, To: to, Mode: o.Mode, Created: e.opts.Now().UTC(), Next: map[string]time.Time{}}
 	e.mu.Lock()

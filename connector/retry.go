@@ -28,7 +28,7 @@ func (c *Connector) retry(ctx context.Context, about, what string, work func(con
 			return ctx.Err()
 		}
 		if ends := endsLeadership(err) || c.opts.Once && (fault.KindOf(err) == fault.Pause || wait.Attempts() >= onceAttempts || waited+c.pause(err) > onceLimit); ends {
-			c.issues.report(about, what, err, nil) // whoever it ends says so
+			c.issues.ReportSilently(about, what, err) // whoever it ends says so
 			return err
 		}
 		c.issues.Report(about, what, err)

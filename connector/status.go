@@ -10,6 +10,8 @@ import (
 
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/fault"
+	"leadstream/internal/forms"
+	"leadstream/internal/lead"
 	"leadstream/schema"
 )
 
@@ -78,7 +80,7 @@ type FormStatus struct {
 	Lost          []int
 	State         string // ok, suspended or gone
 	Problem, Todo string
-	unreadable    *lostSchemasError
+	unreadable    *forms.LostError
 	// Cause is the part that the problem is about: registry, schemas, or else the
 	// form's own.
 	Cause string
@@ -152,7 +154,9 @@ func (e *leader) status() Status {
 			events[ev.Form.ID] = append(events[ev.Form.ID], ev.Name)
 		}
 	}
-	s.Forms = e.forms.status(events, topics)
+	for _, f := range e.forms.All() {
+		s.Forms = append(s.Forms, e.formStatus(f, events[f.ID], topics))
+	}
 	for id, d := range e.state().Deferred {
 		s.Deferred = append(s.Deferred, deferredStatus(id, d))
 	}
@@ -166,26 +170,32 @@ func (e *leader) status() Status {
 	return s
 }
 
-func (b *formBook) status(events map[string][]string, topics map[string]checkpoint.Topic) []FormStatus {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	list := make([]FormStatus, 0, len(b.forms))
-	for _, f := range b.forms {
-		s := FormStatus{ID: f.id, Name: f.name, Owner: f.owner, Events: events[f.id],
-			Topic: b.leader.store.TopicName(f.id), SchemaID: f.schemaID, SchemaVersion: f.version, State: f.state()}
-		if f.fields != nil {
-			s.Fields = f.fields.Len()
-		}
-		if f.why != nil {
-			s.Problem, s.Todo = Told(f.why)
-			s.Cause = partOf(f.id, formWork(f.id), f.why)
-		}
-		t := topics[s.Topic]
-		s.Leads, s.LastLead = t.Leads, t.LastLead
-		s.lose(f.lost, t)
-		list = append(list, s)
+// The states of a form that people are shown.
+const (
+	formOK        = "ok"
+	formSuspended = "suspended" // what is deferred of it is recorded
+	formGone      = "gone"      // LinkedIn no longer shows it
+)
+
+// formStatus is a form with the events that take it and what is recorded of its topic.
+func (e *leader) formStatus(f *forms.Form, events []string, topics map[string]checkpoint.Topic) FormStatus {
+	s := FormStatus{ID: f.ID, Name: f.Name, Owner: f.Owner, Events: events, Topic: e.store.TopicName(f.ID),
+		SchemaID: f.SchemaID, SchemaVersion: f.Version, State: formOK}
+	if f.Fields != nil {
+		s.Fields = f.Fields.Len()
 	}
-	return list
+	switch {
+	case f.State == forms.Suspended:
+		s.State = formSuspended
+		s.Problem, s.Todo = Told(f.Why)
+		s.Cause = partOf(f.ID, forms.Work(f.ID), f.Why)
+	case f.Gone:
+		s.State = formGone
+	}
+	t := topics[s.Topic]
+	s.Leads, s.LastLead = t.Leads, t.LastLead
+	s.lose(f.Lost, t)
+	return s
 }
 
 // lose says of the form that records of it cannot be read, unless something else is
@@ -194,32 +204,32 @@ func (f *FormStatus) lose(lost []checkpoint.LostSchema, t checkpoint.Topic) {
 	if len(lost) == 0 {
 		return
 	}
-	e := newLostSchemas(lost[0].Since)
-	e.add(f.ID, lost, t)
-	f.Lost, f.unreadable = e.of[f.ID], e
+	e := forms.NewLost(lost[0].Since)
+	e.Add(f.ID, lost, t)
+	f.Lost, f.unreadable = e.IDs[f.ID], e
 	if f.Problem == "" {
 		f.Problem, f.Todo, f.Cause = e.Error(), e.Todo(), PartSchemas
 	}
 }
 
-// Unreadable are the forms with records whose schema the registry has lost, and what
+// Unreadable are the ids of the forms with records whose schema the registry has lost, and what
 // to do about all of them; none when there are no such records.
-func (s *Status) Unreadable() (forms []string, todo string) {
-	var all *lostSchemasError
+func (s *Status) Unreadable() (ids []string, todo string) {
+	var all *forms.LostError
 	for _, f := range s.Forms {
 		if f.unreadable == nil {
 			continue
 		}
-		forms = append(forms, f.ID)
+		ids = append(ids, f.ID)
 		if all == nil {
-			all = newLostSchemas(f.unreadable.from)
+			all = forms.NewLost(f.unreadable.From)
 		}
-		all.from = earlier(all.from, f.unreadable.from)
+		all.From = lead.Earlier(all.From, f.unreadable.From)
 	}
 	if all == nil {
 		return nil, ""
 	}
-	return forms, all.Todo()
+	return ids, all.Todo()
 }
 
 func deferredStatus(id checkpoint.DeferredID, d checkpoint.DeferredWindow) DeferredStatus {
@@ -254,14 +264,14 @@ func StatusOf(state checkpoint.State, prefix string) Status {
 		s.Sources = append(s.Sources, SourceStatus{Owner: src.Owner, LeadType: src.Type, Live: p.Live, Backlog: p.Backlog})
 	}
 	deferred := map[string]string{} // reasons by form
-	forms := map[string]checkpoint.Form{}
+	known := map[string]checkpoint.Form{}
 	for id, d := range state.Deferred {
 		s.Deferred = append(s.Deferred, deferredStatus(id, d))
 		deferred[id.Form] = d.Reason
-		forms[id.Form] = checkpoint.Form{Owner: id.Source.Owner} // one that could not be read yet has no record
+		known[id.Form] = checkpoint.Form{Owner: id.Source.Owner} // one that could not be read yet has no record
 	}
-	maps.Copy(forms, state.Forms)
-	for id, f := range forms {
+	maps.Copy(known, state.Forms)
+	for id, f := range known {
 		t := state.Topics[id]
 		form := FormStatus{ID: id, Name: f.Name, Owner: f.Owner, Topic: prefix + id, SchemaID: f.SchemaID, SchemaVersion: f.SchemaVersion,
 			Fields: columns(f), Leads: t.Leads, LastLead: t.LastLead, State: formOK}

@@ -57,7 +57,7 @@ func (e *leader) sweep(ctx context.Context, j *work, w lead.Window, done func(pa
 	length, next := min(firstSlice, w.Length()), w.From
 	for next.Before(w.To) || len(ahead) > 0 {
 		for len(ahead) < lookahead && next.Before(w.To) {
-			s := &slice{window: lead.Window{From: next, To: earlier(next.Add(length), w.To)}, chunks: make(chan chunk, 1), readAt: e.mark()}
+			s := &slice{window: lead.Window{From: next, To: lead.Earlier(next.Add(length), w.To)}, chunks: make(chan chunk, 1), readAt: e.mark()}
 			ahead = append(ahead, s)
 			next = s.window.To
 			go e.fetch(ctx, j.src, s)
@@ -95,13 +95,6 @@ func (e *leader) publishWithRetry(ctx context.Context, j *work, w lead.Window, r
 		return err
 	})
 	return errors.Join(final, err)
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }
 
 // nextLength aims the next slice at sliceRows, growing at most fourfold.
@@ -168,7 +161,7 @@ func cut(w lead.Window, rows int) []lead.Window {
 	update := max(w.Length()/time.Duration(n), time.Millisecond).Truncate(time.Millisecond)
 	var parts []lead.Window
 	for from := w.From; from.Before(w.To); {
-		to := earlier(from.Add(update), w.To)
+		to := lead.Earlier(from.Add(update), w.To)
 		if len(parts) == n-1 {
 			to = w.To
 		}
@@ -246,7 +239,7 @@ func (e *leader) work(ctx context.Context, src lead.Source, r checkpoint.Range) 
 
 // reportLost says so when what was never read is too old to be read.
 func (e *leader) reportLost(src lead.Source, fresh time.Time) {
-	if oldest := e.opts.Now().Add(-retained); fresh.Before(oldest) {
+	if oldest := e.opts.Now().Add(-lead.Retained); fresh.Before(oldest) {
 		e.issues.ReportAs(src.Owner, "what LinkedIn no longer has of "+src.String(), "leads submitted before LinkedIn's retention began are lost", &lostError{fresh, oldest},
 			zap.Time("read_until", fresh), zap.Time("retained_since", oldest))
 	}
@@ -263,9 +256,6 @@ func (e *lostError) About() string     { return lead.FormatTime(e.from) }
 func (e *lostError) Todo() string {
 	return "nothing brings them back; see since when leadstream was not running, so that it does not happen again"
 }
-
-// retained is how long LinkedIn keeps leads readable (Lead Sync API: 365 days).
-const retained = 365 * 24 * time.Hour
 
 // recoverInterval is how often suspended forms are looked at; each has a back-off
 // of its own, up to the discovery interval.
@@ -299,7 +289,7 @@ func (e *leader) deferredLoop(ctx context.Context) error {
 func (e *leader) deferredRound(ctx context.Context, all bool) error {
 	e.deferredWork.Lock()
 	defer e.deferredWork.Unlock()
-	if err := e.forms.recover(ctx, all); err != nil {
+	if err := e.forms.Recover(ctx, all); err != nil {
 		return err
 	}
 	return e.deliverAllDeferred(ctx)
@@ -308,7 +298,7 @@ func (e *leader) deferredRound(ctx context.Context, all bool) error {
 // deliverAllDeferred delivers what is deferred of forms that are not suspended any more.
 func (e *leader) deliverAllDeferred(ctx context.Context) error {
 	for id, window := range e.state().Deferred {
-		if e.forms.suspended(id.Form) != nil {
+		if e.forms.Suspended(id.Form) != nil {
 			continue
 		}
 		if err := e.deliverDeferred(ctx, id, window); err != nil {

@@ -24,12 +24,13 @@ var domain = []string{"internal/lead", "internal/fault"}
 // down only, and packages of one level never import each other.
 var allowed = map[string][]string{
 	"config":    domain,
-	"connector": append([]string{"schema", "internal/delivery", "internal/dedup", "internal/checkpoint", "internal/kafka"}, domain...),
+	"connector": append([]string{"schema", "internal/forms", "internal/delivery", "internal/dedup", "internal/checkpoint", "internal/kafka"}, domain...),
 	"internal/check": append([]string{"config", "connector", "schema", "internal/delivery", "internal/checkpoint", "internal/kafka",
 		"internal/linkedin", "internal/oauth", "internal/webhook"}, domain...),
 	"internal/status": append([]string{"config", "connector", "schema", "internal/delivery", "internal/checkpoint", "internal/kafka",
 		"internal/linkedin", "internal/oauth", "internal/web", "internal/webhook"}, domain...),
 	"internal/memory":      {},
+	"internal/forms":       append([]string{"schema", "internal/checkpoint", "internal/kafka"}, domain...),
 	"schema":               domain,
 	"internal/delivery":    append([]string{"internal/dedup", "internal/checkpoint", "internal/kafka"}, domain...),
 	"internal/dedup":       append([]string{"internal/checkpoint"}, domain...),

@@ -196,3 +196,15 @@ func about(op, subject string) string {
 	}
 	return op + " of subject " + subject
 }
+
+// Cause is the registry's own error that err stems from: a *RegistryError or an *AuthError. It
+// is nil when err is about something else.
+func Cause(err error) error {
+	if failed, ok := errors.AsType[*RegistryError](err); ok {
+		return failed
+	}
+	if refused, ok := errors.AsType[*AuthError](err); ok {
+		return refused
+	}
+	return nil
+}

@@ -31,9 +31,6 @@ func (f *replayFlags) add(flags *pflag.FlagSet) {
 // longestReplayID is generous for a name that people read.
 const longestReplayID = 200
 
-// retained is how long LinkedIn keeps leads (Lead Sync API: 365 days).
-const retained = 365 * 24 * time.Hour
-
 // options are the replay that the flags ask for at now, nil for none. The
 // second result is a warning, empty for none.
 func (f *replayFlags) options(now time.Time) (*connector.ReplayOptions, string, error) {
@@ -78,7 +75,7 @@ func (f *replayFlags) options(now time.Time) (*connector.ReplayOptions, string, 
 	}
 	var warning string
 	// Both in whole milliseconds: 365d is not a part of one too long.
-	if oldest := now.Add(-retained).Truncate(time.Millisecond); from.Before(oldest) {
+	if oldest := now.Add(-lead.Retained).Truncate(time.Millisecond); from.Before(oldest) {
 		warning = fmt.Sprintf("LinkedIn keeps leads for 365 days: the replay begins at %s, not at %s", lead.FormatTime(oldest), lead.FormatTime(from))
 		if !to.After(oldest) {
 			warning = fmt.Sprintf("LinkedIn keeps leads for 365 days, since %s: nothing is left to read of the replay's window, which ends at %s", lead.FormatTime(oldest), lead.FormatTime(to))

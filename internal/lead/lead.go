@@ -216,3 +216,14 @@ type Fault struct {
 
 // AppendTime appends Stamp(t) to b.
 func AppendTime(b []byte, t time.Time) []byte { return t.UTC().AppendFormat(b, TimeLayout) }
+
+// Retained is how long LinkedIn keeps leads readable (Lead Sync API: 365 days).
+const Retained = 365 * 24 * time.Hour
+
+// Earlier is the earlier of two times.
+func Earlier(a, b time.Time) time.Time {
+	if b.Before(a) {
+		return b
+	}
+	return a
+}
