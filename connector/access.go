@@ -3,11 +3,14 @@ package connector
 import (
 	"context"
 	"fmt"
+	"maps"
 	"slices"
+	"strings"
 	"time"
 
 	"go.uber.org/zap"
 
+	"leadstream/internal/checkpoint"
 	"leadstream/internal/fault"
 	"leadstream/internal/lead"
 )
@@ -18,39 +21,30 @@ const accessAgain = 10 * time.Second
 
 // organizations reads on which organizations the member has which roles, and
 // begins with the sources of those that can be read.
-func (e *leader) organizations(ctx context.Context) ([]lead.Organization, error) {
-	orgs, err := e.opts.LinkedIn.Organizations(lead.Background(ctx)) // not of the sources started below
+func (d *discovery) organizations(ctx context.Context) ([]lead.Organization, error) {
+	orgs, err := d.opts.LinkedIn.Organizations(lead.Background(ctx)) // not of the sources started below
 	if err != nil {
 		return nil, fmt.Errorf("reading the organizations: %w", err)
 	}
-	orgs = slices.DeleteFunc(orgs, func(o lead.Organization) bool { return !e.wanted(o.URN) })
-	if e.noteOrganizations(orgs) {
-		e.Resume() // what waits for access goes on where it stopped
+	orgs = slices.DeleteFunc(orgs, func(o lead.Organization) bool { return !d.wanted(o.URN) })
+	if d.noteOrganizations(orgs) {
+		d.Resume() // what waits for access goes on where it stopped
 	}
 	for _, org := range orgs {
 		if org.Problem == "" {
-			for _, kind := range e.opts.LeadTypes {
-				e.start(ctx, lead.Source{Owner: org.URN, Type: kind})
+			for _, kind := range d.opts.LeadTypes {
+				d.start(ctx, lead.Source{Owner: org.URN, Type: kind})
 			}
 		}
 	}
-	return orgs, nil
-}
-
-// suspect has the roles looked at before the next discovery, since LinkedIn
-// refused a request for good.
-func (e *leader) suspect() {
-	select {
-	case e.refused <- struct{}{}:
-	default: // they will be
-	}
+	return orgs, d.saveAccess(ctx)
 }
 
 // rest waits for the next discovery, and looks at the roles meanwhile when a
 // request was refused. It ends early when recovered is closed: with another consent
 // there may be other roles, and with a role that is back, new forms. Its error is
 // that ctx has ended or the epoch has.
-func (e *leader) rest(ctx context.Context, next time.Time, recovered <-chan struct{}) error {
+func (d *discovery) rest(ctx context.Context, next time.Time, recovered <-chan struct{}) error {
 	for {
 		timer := time.NewTimer(time.Until(next))
 		select {
@@ -62,17 +56,17 @@ func (e *leader) rest(ctx context.Context, next time.Time, recovered <-chan stru
 		case <-recovered:
 			timer.Stop()
 			return nil
-		case <-e.refused:
+		case <-d.refused:
 			timer.Stop()
 		}
 		const looking = "looking at the roles after a refusal"
-		if _, err := e.organizations(ctx); err != nil {
-			e.issues.Report("", looking, err)
-		} else {
-			e.issues.Resolve(looking)
-		}
-		if err := e.saveAccess(ctx); err != nil {
+		switch _, err := d.organizations(ctx); {
+		case err == nil:
+			d.issues.Resolve(looking)
+		case ctx.Err() != nil || endsLeadership(err):
 			return err
+		default:
+			d.issues.Report("", looking, err)
 		}
 		select {
 		case <-recovered:
@@ -86,48 +80,88 @@ func (e *leader) rest(ctx context.Context, next time.Time, recovered <-chan stru
 
 // noteOrganizations keeps the newest list with those that are missing in it,
 // says once what changed, and reports whether one can be read again.
-func (e *leader) noteOrganizations(listed []lead.Organization) (regained bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	before := map[string]string{}
-	for _, o := range slices.Concat(e.orgs, e.missed) {
+func (d *discovery) noteOrganizations(listed []lead.Organization) (regained bool) {
+	before, told := map[string]string{}, map[string]bool{}
+	for _, o := range d.catalog.all() {
 		before[o.URN] = o.Problem
 	}
-	told := e.toldBefore()
-	e.orgs = append([]lead.Organization{}, listed...)
-	for i := range e.orgs {
-		e.orgs[i].Incidental = e.orgs[i].Incidental && !e.readOnce(e.orgs[i].URN)
+	for _, o := range d.known.Known { // whoever worked before has said so, this process or another
+		told[o.URN] = true
 	}
-	e.missed = e.recordOrganizations(e.orgs)
-	for _, o := range slices.Concat(e.orgs, e.missed) {
+	orgs := slices.Clone(listed)
+	for i := range orgs {
+		orgs[i].Incidental = orgs[i].Incidental && !d.readOnce(orgs[i].URN)
+	}
+	known, missed := d.withMissed(orgs)
+	d.known = known
+	d.catalog.setOrganizations(orgs, missed)
+	for _, o := range slices.Concat(orgs, missed) {
 		was, known := before[o.URN]
 		switch {
 		case o.Incidental && was != o.Problem && !told[o.URN]:
-			e.log.Info("organization is left out; that is right unless its leads are wanted", zap.String("owner", o.URN), zap.String("name", o.Name), zap.String("reason", o.Problem))
+			d.log.Info("organization is left out; that is right unless its leads are wanted", zap.String("owner", o.URN), zap.String("name", o.Name), zap.String("reason", o.Problem))
 		case o.Incidental:
 		case o.Problem == "" && !known && !told[o.URN]:
-			e.log.Info("organization found", zap.String("owner", o.URN), zap.Strings("roles", o.Roles))
+			d.log.Info("organization found", zap.String("owner", o.URN), zap.Strings("roles", o.Roles))
 		case o.Problem == "" && was != "":
 			regained = true
-			e.log.Info("organization can be read again", zap.String("owner", o.URN), zap.Strings("roles", o.Roles))
+			d.log.Info("organization can be read again", zap.String("owner", o.URN), zap.Strings("roles", o.Roles))
 		}
 		if work := "the access to " + o.URN; o.Problem != "" && !o.Incidental {
-			e.issues.ReportAs(o.URN, work, "organization cannot be read", &accessError{o.Problem, o.Todo}, zap.String("name", o.Name))
+			d.issues.ReportAs(o.URN, work, "organization cannot be read", &accessError{o.Problem, o.Todo}, zap.String("name", o.Name))
 		} else {
-			e.issues.Resolve(work)
+			d.issues.Resolve(work)
 		}
 	}
 	return regained
 }
 
-// toldBefore are the organizations that whoever worked before, this process or
-// another, has found as well: the checkpoint names them. e.mu is held.
-func (e *leader) toldBefore() map[string]bool {
-	told := map[string]bool{}
-	for _, o := range e.shown.owners.Known {
-		told[o.URN] = true
+// readOnce reports whether leads of the owner were read before: where that is
+// refused now, a role was lost.
+func (d *discovery) readOnce(owner string) bool {
+	for src := range d.state().Sources {
+		if src.Owner == owner {
+			return true
+		}
 	}
-	return told
+	return false
+}
+
+// withMissed is what the checkpoint keeps of these organizations and of those that discovery
+// should have found as well: those that were read before, and those that the configuration
+// names. Whoever has lost the last role on a page is told so, until linkedin.organizations says
+// that the page is not wanted.
+func (d *discovery) withMissed(orgs []lead.Organization) (all checkpoint.Organizations, missed []lead.Organization) {
+	known := map[string]checkpoint.Organization{}
+	for _, o := range orgs {
+		known[o.URN] = checkpoint.Organization{URN: o.URN, Name: o.Name, Roles: o.Roles, Problem: o.Problem, Todo: o.Todo, Incidental: o.Incidental}
+	}
+	problem, todo := lead.Access(nil)
+	names := map[string]string{}
+	for _, o := range d.known.Known {
+		names[o.URN] = o.Name
+	}
+	miss := func(urn string) {
+		if _, listed := known[urn]; !listed && d.wanted(urn) {
+			known[urn] = checkpoint.Organization{URN: urn, Name: names[urn], Problem: problem, Todo: todo}
+			missed = append(missed, lead.Organization{URN: urn, Name: names[urn], Problem: problem, Todo: todo})
+		}
+	}
+	for src := range d.state().Sources {
+		miss(src.Owner)
+	}
+	for _, urn := range d.opts.Organizations {
+		miss(urn)
+	}
+	all.Known = slices.SortedFunc(maps.Values(known), func(a, b checkpoint.Organization) int { return strings.Compare(a.URN, b.URN) })
+	return all, missed
+}
+
+// saveAccess records which organizations there are, as long as it takes.
+func (d *discovery) saveAccess(ctx context.Context) error {
+	return d.retry(ctx, "", "recording which organizations can be read", func(ctx context.Context) error {
+		return d.ask(ctx, &setOrganizations{d.known})
+	})
 }
 
 // accessError says that the member may not read an organization's leads.

@@ -132,7 +132,7 @@ func TestALostRoleIsToldAtOnceAndWhatWasMissedIsReadOnceItIsBack(t *testing.T) {
 		c.mu.Lock()
 		e := c.current
 		c.mu.Unlock()
-		if _, err := e.organizations(t.Context()); err != nil { // the next discovery
+		if _, err := e.discovery.organizations(t.Context()); err != nil { // the next discovery
 			t.Fatal(err)
 		}
 		w.waitUntil("reading it again", func() bool { return source(c, owner).Problem == "" && len(w.topic(formID)) == 1 })
@@ -203,7 +203,7 @@ func TestOrganizationsWithoutAnyRoleAreShown(t *testing.T) {
 		t.Errorf("organizations = %+v, want the one of the configuration, too", got)
 	}
 	w.tick(e, time.Minute)
-	if err := e.saveProgress(t.Context()); err != nil {
+	if err := e.publisher.saveProgress(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 
@@ -215,7 +215,7 @@ func TestOrganizationsWithoutAnyRoleAreShown(t *testing.T) {
 		t.Errorf("organizations = %+v, want the one that was read before", got)
 	}
 	e.opts.Organizations = []string{neighbour}
-	e.noteOrganizations([]lead.Organization{with(neighbour, "ADMINISTRATOR")})
+	e.discovery.noteOrganizations([]lead.Organization{with(neighbour, "ADMINISTRATOR")})
 	if got := e.status().Organizations; len(got) != 1 || got[0].URN != neighbour || got[0].Problem != "" {
 		t.Errorf("organizations = %+v, want only the one that is wanted", got)
 	}

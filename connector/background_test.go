@@ -93,7 +93,7 @@ func TestTheRequestsOfADayWithoutCommitsAreKept(t *testing.T) {
 	w := newWorld(t)
 	w.opts.Requests = func() json.RawMessage { return json.RawMessage(`{"day":"2026-11-01"}`) }
 	e := w.start()
-	if err := e.saveProgress(t.Context()); err != nil {
+	if err := e.publisher.saveProgress(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	state, err := delivery.ReadState(t.Context(), w.cluster, w.store.Name)

@@ -12,14 +12,12 @@ import (
 	"fmt"
 	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 
 	"go.uber.org/zap"
 	"golang.org/x/sync/errgroup"
 
 	"leadstream/internal/checkpoint"
-	"leadstream/internal/dedup"
 	"leadstream/internal/delivery"
 	"leadstream/internal/fault"
 	"leadstream/internal/forms"
@@ -122,72 +120,14 @@ func New(o Options) *Connector {
 	return c
 }
 
-// leader is the work of one producer epoch: everything that memory knows dies
-// with it.
+// leader is the work of one producer epoch: a session and what works in it.
 type leader struct {
-	*Connector
-	publisher publisher
-	store     *delivery.Store // the publisher's, but for what any goroutine may call
-	live      *dedup.View
-	forms     *forms.Book
+	*session
 	since     time.Time // when it began
-	shown     shown
-
-	// current is progress, replays and deferred windows. A State is never changed: whoever
-	// publishes replaces it once Kafka has acknowledged what makes it different.
-	current atomic.Pointer[checkpoint.State]
-	// unfit are the leads that Kafka refuses, and why; arena holds encoded values. Both are the
-	// publisher's.
-	unfit map[string]string
-	arena []byte
-
-	mu      sync.Mutex
-	sources map[lead.Source]*sourceState
-	orgs    []lead.Organization
-	missed  []lead.Organization     // that discovery should have found as well
-	events  map[string][]lead.Event // by owner
-	// discovered: discovery has been through all organizations once.
-	discovered bool
-	// strangers are sources that LinkedIn notified of and that are not read.
-	strangers map[lead.Source]bool
-
-	group *errgroup.Group
-	// sweeping has room for the backlogs that are worked through at once.
-	sweeping chan struct{}
-	// deferredWork lets one round of settling deferred windows run at a time.
-	deferredWork sync.Mutex
-	// refused has one while LinkedIn refused something since the roles were read.
-	refused chan struct{}
-	// marks counts what is read and what is recorded, so that nothing recorded is
-	// taken for done because of what was read before.
-	marks atomic.Uint64
-	// until is the moment of LinkedIn's clock up to which --once reads.
-	until time.Time
-	out   leftOut
-	apart atomic.Bool // our clock and LinkedIn's are
-	// wake is closed and replaced when there may be new work for a backlog.
-	wake chan struct{}
-	// notice holds one when a deletion was recorded here. applied says that those of
-	// before have been carried out, or tried as often as --once does, and pending deletions in
-	// which topics some have not been.
-	notice           chan struct{}
-	deletionsApplied bool
-	unappliedTopics  map[string]*unapplied
-	// unreadableDeletion is why an entry of the deletions cannot be read, nil while all can.
-	unreadableDeletion error
-}
-
-// sourceState is how a source fares.
-type sourceState struct {
-	success   time.Time
-	polledTo  time.Time // end of the last window that was polled in this epoch
-	advanced  time.Time // when its progress moved last, by our clock
-	committed time.Time
-	unsaved   bool  // progress in memory that is not in the topic yet
-	err       error // why it cannot be read until somebody acts; nil while it can
-	stuck     error // why --once has given its backlog up
-	inbox     *pendingNotifications
-	notified  bool // LinkedIn has a subscription to our webhook for it
+	group     *errgroup.Group
+	discovery *discovery
+	deletions *deletions
+	deferrer  *deferrer
 }
 
 // sweepsAtOnce bounds the rows in memory: each sweep holds up to four slices.
@@ -208,26 +148,28 @@ func (c *Connector) Run(ctx context.Context) error {
 	defer c.leave()
 	group, ctx := errgroup.WithContext(ctx)
 	e.group = group
-	for _, src := range e.known() {
-		e.start(ctx, src)
+	for src := range e.state().Sources { // polled at once, before discovery has answered
+		if e.wantedSource(src) {
+			e.start(ctx, src)
+		}
 	}
-	group.Go(func() error { return e.discoverLoop(ctx) })
-	group.Go(func() error { return e.forms.WatchRegistry(ctx) })
-	group.Go(func() error { return e.deferredLoop(ctx) })
-	group.Go(func() error { return e.noticeLoop(ctx) })
+	work := []func(context.Context) error{e.discovery.run, e.forms.WatchRegistry, e.deferrer.run, e.deletions.run}
 	if c.opts.Subscriber != nil && !c.opts.Once {
-		group.Go(func() error { return e.subscribeLoop(ctx) })
+		work = append(work, (&subscriptions{e.session}).run)
 	}
 	if c.opts.Replay != nil {
-		group.Go(func() error { return e.replayLoop(ctx) })
+		work = append(work, (&replayer{e.session, *c.opts.Replay}).run)
 	}
 	if c.opts.Once {
-		group.Go(func() error { return e.untilFinished(ctx) })
+		work = append(work, e.untilFinished)
+	}
+	for _, run := range work {
+		group.Go(func() error { return run(ctx) })
 	}
 	err = group.Wait()
-	e.endPublisher()
+	e.publisher.end()
 	if err == nil || !endsLeadership(err) {
-		if kept := e.saveProgress(ctx); kept != nil {
+		if kept := e.publisher.saveProgress(ctx); kept != nil {
 			c.log.Warn("progress since the last commit is not kept; the next start looks back for it", zap.Error(kept), zap.String("todo", "nothing"))
 		}
 	}
@@ -261,17 +203,11 @@ func (c *Connector) open(ctx context.Context) (*leader, error) {
 			return nil, fault.As(fault.Fatal, fmt.Errorf("restoring the request counters: %w", err))
 		}
 	}
-	e := &leader{
-		Connector: c, store: store, live: store.NewView(""), since: since, shown: newShown(state),
-		sources: map[lead.Source]*sourceState{}, events: map[string][]lead.Event{}, wake: make(chan struct{}), sweeping: make(chan struct{}, sweepsAtOnce),
-		notice: make(chan struct{}, 1), refused: make(chan struct{}, 1), unappliedTopics: map[string]*unapplied{}, unfit: map[string]string{}, strangers: map[lead.Source]bool{},
-	}
-	if e.forms, err = e.newForms(state.Forms); err != nil {
+	e, err := c.newLeader(store, state, since)
+	if err != nil {
 		return nil, err
 	}
-	state.Forms, state.Topics = nil, nil // the forms and the store have them now
-	e.current.Store(state)
-	e.startPublisher(ctx)
+	e.publisher.start(ctx)
 	c.issues.resolveCleared()
 	c.mu.Lock()
 	c.current = e
@@ -281,8 +217,39 @@ func (c *Connector) open(ctx context.Context) (*leader, error) {
 	for _, p := range state.Sources {
 		backlog += len(p.Backlog)
 	}
-	c.log.Info("working", zap.Int("sources", len(state.Sources)), zap.Int("forms", len(state.Forms)), zap.Int("deferred", len(state.Deferred)), zap.Int("backlog", backlog))
+	c.log.Info("working", zap.Int("sources", len(state.Sources)), zap.Int("forms", len(e.forms.All())), zap.Int("deferred", len(state.Deferred)), zap.Int("backlog", backlog))
 	return e, nil
+}
+
+// newLeader is the work of a store that was opened.
+func (c *Connector) newLeader(store *delivery.Store, state *checkpoint.State, since time.Time) (*leader, error) {
+	p := newPublisher(c, store, state)
+	s := &session{Connector: c, publisher: p, store: store, live: store.NewView(""), sources: newSources(), catalog: newCatalog(),
+		sweeping: make(chan struct{}, sweepsAtOnce), refused: make(chan struct{}, 1)}
+	book, err := s.newForms(state.Forms)
+	if err != nil {
+		return nil, err
+	}
+	s.forms, p.forms = book, book
+	state.Forms, state.Topics = nil, nil // the forms and the store have them now
+	e := &leader{session: s, since: since, deferrer: &deferrer{session: s}, deletions: &deletions{session: s, recorded: make(chan struct{}, 1)}}
+	e.discovery = &discovery{session: s, start: e.start, known: state.Organizations}
+	return e, nil
+}
+
+// start begins the work of a source, once.
+func (l *leader) start(ctx context.Context, src lead.Source) {
+	pending, added := l.sources.add(src)
+	if !added {
+		return
+	}
+	work := []func(context.Context) error{(&poller{session: l.session, src: src}).run, (&backfiller{l.session, src}).run}
+	if l.opts.DeletionLog != nil {
+		work = append(work, (&notified{l.session, src, pending}).run)
+	}
+	for _, run := range work {
+		l.group.Go(func() error { return run(ctx) })
+	}
 }
 
 func (c *Connector) leave() {
@@ -296,61 +263,11 @@ func (c *Connector) leave() {
 	c.log.Info("no longer working")
 }
 
-// known are the sources of the checkpoint that are still wanted: they are
-// polled at once, before discovery has answered.
-func (e *leader) known() []lead.Source {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	var sources []lead.Source
-	for src := range e.state().Sources {
-		if e.wantedSource(src) {
-			sources = append(sources, src)
-		}
-	}
-	return sources
-}
-
 // wantedSource reports whether the configuration asks for the source.
 func (c *Connector) wantedSource(src lead.Source) bool {
 	return c.wanted(src.Owner) && slices.Contains(c.opts.LeadTypes, src.Type)
 }
 
-// readOnce reports whether leads of the owner were read before: where that is
-// refused now, a role was lost. The caller holds the mutex.
-func (e *leader) readOnce(owner string) bool {
-	for src := range e.state().Sources {
-		if src.Owner == owner {
-			return true
-		}
-	}
-	return false
-}
-
 func (c *Connector) wanted(owner string) bool {
 	return len(c.opts.Organizations) == 0 || slices.Contains(c.opts.Organizations, owner)
-}
-
-// start begins the work of a source, once.
-func (e *leader) start(ctx context.Context, src lead.Source) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if _, running := e.sources[src]; running {
-		return
-	}
-	pending := newPendingNotifications()
-	e.sources[src] = &sourceState{inbox: pending}
-	e.group.Go(func() error { return e.pollLoop(ctx, src) })
-	e.group.Go(func() error { return e.backlogLoop(ctx, src) })
-	if e.opts.DeletionLog != nil {
-		e.group.Go(func() error { return e.pushLoop(ctx, src, pending) })
-	}
-}
-
-// mark orders what is read from here on, or recorded, after all that was before.
-func (e *leader) mark() checkpoint.ReadMark { return checkpoint.ReadMark(e.marks.Add(1)) }
-
-// signal wakes the loops that wait for backlog.
-func (e *leader) signal() {
-	close(e.wake)
-	e.wake = make(chan struct{})
 }

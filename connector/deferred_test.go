@@ -22,11 +22,11 @@ func TestWhatIsDeferredKeepsTheBoundUnderWhichItWasRead(t *testing.T) {
 	w.linkedin.submit("live", begin.Add(time.Second))
 	w.tick(e, time.Minute)
 	w.catchUp(e)
-	r, err := e.beginReplay(t.Context())
+	r, err := e.replayer().begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.replayAll(t.Context(), r); err != nil {
+	if err := e.replayer().all(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
 	w.expectIDs(formID)

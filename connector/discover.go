@@ -8,42 +8,47 @@ import (
 
 	"go.uber.org/zap"
 
+	"leadstream/internal/checkpoint"
 	"leadstream/internal/fault"
 	"leadstream/internal/lead"
 )
 
-// discoverLoop finds organizations, events and forms at once and then at every
-// discovery interval. Its first part, the organizations, starts the sources.
-func (e *leader) discoverLoop(ctx context.Context) error {
+// discovery finds organizations, events and forms. Its first part, the organizations, starts
+// the sources.
+type discovery struct {
+	*session
+	start func(context.Context, lead.Source) // begins the work of a source, once
+	known checkpoint.Organizations           // as found last, by this process or by one before it
+}
+
+// run discovers at once, and then at every discovery interval.
+func (d *discovery) run(ctx context.Context) error {
 	for {
 		var failed []string
 		var recovered <-chan struct{}
-		next := time.Now().Add(e.opts.Discovery)
-		err := e.retry(ctx, "", "discovery", func(ctx context.Context) (err error) {
-			recovered = e.resumed() // a consent that is given meanwhile may show more
-			failed, err = e.discover(ctx)
+		next := time.Now().Add(d.opts.Discovery)
+		err := d.retry(ctx, "", "discovery", func(ctx context.Context) (err error) {
+			recovered = d.resumed() // a consent that is given meanwhile may show more
+			failed, err = d.discover(ctx)
 			return err
 		})
 		if err != nil {
 			return err
 		}
-		if err := e.saveAccess(ctx); err != nil {
-			return err
-		}
 		for len(failed) > 0 && time.Until(next) > discoverAgain {
 			again := time.Now().Add(discoverAgain)
-			if err := e.rest(ctx, again, recovered); err != nil {
+			if err := d.rest(ctx, again, recovered); err != nil {
 				return err
 			}
 			if time.Now().Before(again) { // there is something new to discover
 				next = time.Now()
 				break
 			}
-			if failed, err = e.discoverOwners(ctx, failed); err != nil {
+			if failed, err = d.owners(ctx, failed); err != nil {
 				return err
 			}
 		}
-		if err := e.rest(ctx, next, recovered); err != nil {
+		if err := d.rest(ctx, next, recovered); err != nil {
 			return err
 		}
 	}
@@ -55,8 +60,8 @@ const discoverAgain = 30 * time.Second
 
 // discover reads what there is. One organization that cannot be read never
 // hides the others; those whose events or forms failed for the moment are named.
-func (e *leader) discover(ctx context.Context) (failed []string, err error) {
-	orgs, err := e.organizations(ctx)
+func (d *discovery) discover(ctx context.Context) (failed []string, err error) {
+	orgs, err := d.organizations(ctx)
 	if err != nil {
 		return nil, err
 	}
@@ -66,35 +71,33 @@ func (e *leader) discover(ctx context.Context) (failed []string, err error) {
 			owners = append(owners, org.URN)
 		}
 	}
-	if failed, err = e.discoverOwners(ctx, owners); err != nil {
+	if failed, err = d.owners(ctx, owners); err != nil {
 		return nil, err
 	}
-	if err := e.forms.Verify(ctx); err != nil {
+	if err := d.forms.Verify(ctx); err != nil {
 		return nil, err
 	}
-	e.mu.Lock()
-	e.discovered = true
-	e.mu.Unlock()
+	d.catalog.finish()
 	return failed, nil
 }
 
-// discoverOwners reads the events and forms of organizations; the answer names
+// owners reads the events and forms of organizations; the answer names
 // those to be tried again. Its error ends the epoch.
-func (e *leader) discoverOwners(ctx context.Context, owners []string) (failed []string, err error) {
+func (d *discovery) owners(ctx context.Context, owners []string) (failed []string, err error) {
 	for _, owner := range owners {
 		work := "reading the events and forms of " + owner
-		err := e.discoverForms(ctx, owner)
+		err := d.events(ctx, owner)
 		if err == nil {
-			e.issues.Resolve(work)
+			d.issues.Resolve(work)
 			continue
 		}
 		if ctx.Err() != nil || endsLeadership(err) {
 			return nil, err
 		}
-		e.issues.ReportAs(owner, work, "events and forms of an organization cannot be read; they are tried again", err)
+		d.issues.ReportAs(owner, work, "events and forms of an organization cannot be read; they are tried again", err)
 		switch {
 		case fault.KindOf(err) == fault.Suspend:
-			e.suspect()
+			d.suspect()
 		case fault.DelayOf(err) <= discoverAgain: // else the next discovery is soon enough
 			failed = append(failed, owner)
 		}
@@ -102,18 +105,16 @@ func (e *leader) discoverOwners(ctx context.Context, owners []string) (failed []
 	return failed, nil
 }
 
-// discoverForms makes the topic and schema of every form that an event of the
+// events makes the topic and schema of every form that an event of the
 // organization asks for, and takes note of new versions of the others it knows.
-func (e *leader) discoverForms(ctx context.Context, owner string) error {
+func (d *discovery) events(ctx context.Context, owner string) error {
 	ctx = lead.Background(ctx)
-	events, err := e.opts.LinkedIn.Events(ctx, owner)
+	events, err := d.opts.LinkedIn.Events(ctx, owner)
 	if err != nil {
 		return fmt.Errorf("reading the events: %w", err)
 	}
-	e.mu.Lock()
-	e.events[owner] = events
-	e.mu.Unlock()
-	listed, err := e.opts.LinkedIn.Forms(ctx, owner)
+	d.catalog.setEvents(owner, events)
+	listed, err := d.opts.LinkedIn.Forms(ctx, owner)
 	if err != nil {
 		return fmt.Errorf("reading the forms: %w", err)
 	}
@@ -130,21 +131,21 @@ func (e *leader) discoverForms(ctx context.Context, owner string) error {
 		if id == "" || found[id] {
 			continue
 		}
-		f, err := e.opts.LinkedIn.Form(ctx, id)
+		f, err := d.opts.LinkedIn.Form(ctx, id)
 		switch {
 		case err == nil:
 			listed = append(listed, f)
 		case fault.RefusalOf(err) == fault.Gone:
-			if e.news("form "+id, err.Error()) {
-				e.log.Warn("LinkedIn does not show the form of an event", zap.String("form", id), zap.Error(err), todoField(err))
+			if d.news("form "+id, err.Error()) {
+				d.log.Warn("LinkedIn does not show the form of an event", zap.String("form", id), zap.Error(err), todoField(err))
 			}
 		case fault.KindOf(err) == fault.Suspend: // forbidden, or our request is wrong
-			e.forms.Refuse(id, owner, err)
+			d.forms.Refuse(id, owner, err)
 		default:
 			failed = append(failed, fmt.Errorf("reading form %s of an event: %w", id, err))
 		}
 	}
-	if err := e.forms.Listed(ctx, listed, onEvents); err != nil {
+	if err := d.forms.Listed(ctx, listed, onEvents); err != nil {
 		return err
 	}
 	return errors.Join(failed...)

@@ -22,7 +22,7 @@ func TestAPageThatNobodyAskedForIsNoError(t *testing.T) {
 		t.Errorf("%d errors, want none: %v", n, w.logs.FilterLevelExact(zap.ErrorLevel).All())
 	}
 	for range 2 {
-		if _, err := e.discover(t.Context()); err != nil {
+		if _, err := e.discovery.discover(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -52,7 +52,7 @@ func TestAFormOfAnEventThatFailsForTheMomentIsReadAgainSoon(t *testing.T) {
 	w.opts.LinkedIn = &unlisted{w.linkedin}
 	w.linkedin.formDown[formID] = errors.New("503")
 	e := w.start()
-	failed, err := e.discover(t.Context())
+	failed, err := e.discovery.discover(t.Context())
 	if err != nil || len(failed) != 1 || failed[0] != owner {
 		t.Fatalf("discover = %v, %v; want the organization again before the next discovery", failed, err)
 	}
@@ -60,7 +60,7 @@ func TestAFormOfAnEventThatFailsForTheMomentIsReadAgainSoon(t *testing.T) {
 		t.Errorf("the form that could be read must be known, and no other: %v", e.forms.All())
 	}
 	for range 2 {
-		if failed, err = e.discoverOwners(t.Context(), failed); err != nil || len(failed) != 1 {
+		if failed, err = e.discovery.owners(t.Context(), failed); err != nil || len(failed) != 1 {
 			t.Fatalf("discoverOwners = %v, %v; want the organization again", failed, err)
 		}
 	}
@@ -68,16 +68,16 @@ func TestAFormOfAnEventThatFailsForTheMomentIsReadAgainSoon(t *testing.T) {
 		t.Errorf("that they cannot be read was said %d times, want once", n)
 	}
 	w.linkedin.formDown[formID] = &usedUp{time.Hour}
-	if failed, err = e.discover(t.Context()); err != nil || len(failed) > 0 {
+	if failed, err = e.discovery.discover(t.Context()); err != nil || len(failed) > 0 {
 		t.Errorf("discover = %v, %v; want what is to wait for an hour left to the next discovery", failed, err)
 	}
 	failed = []string{owner}
 	delete(w.linkedin.formDown, formID)
-	if failed, err = e.discoverOwners(t.Context(), failed); err != nil || len(failed) > 0 || e.forms.Get(formID) == nil {
+	if failed, err = e.discovery.owners(t.Context(), failed); err != nil || len(failed) > 0 || e.forms.Get(formID) == nil {
 		t.Errorf("discoverOwners = %v, %v; want the form known", failed, err)
 	}
 	w.linkedin.formDown[formID] = fault.Refuse(fault.Gone, errors.New("404"))
-	if failed, err = e.discover(t.Context()); err != nil || len(failed) > 0 {
+	if failed, err = e.discovery.discover(t.Context()); err != nil || len(failed) > 0 {
 		t.Errorf("discover = %v, %v; want a form that does not show left to the next discovery", failed, err)
 	}
 }
@@ -87,7 +87,7 @@ func TestARoleThatIsLostIsAnErrorAlsoWhereNobodyNamedThePage(t *testing.T) {
 	e := w.start()
 	w.tick(e, time.Minute)
 	w.linkedin.orgs[0].Problem, w.linkedin.orgs[0].Incidental = "ANALYST only", true
-	if _, err := e.discover(t.Context()); err != nil {
+	if _, err := e.discovery.discover(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	if st := e.Status().Organizations; len(st) != 1 || st[0].Incidental {
@@ -111,10 +111,10 @@ func TestATakeoverSaysWhatIsNewAndNothingElse(t *testing.T) {
 	e := w.start()
 	w.linkedin.submit("a", w.now().Add(time.Second))
 	w.tick(e, time.Minute)
-	if err := e.saveAccess(t.Context()); err != nil {
+	if err := e.discovery.saveAccess(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.work(t.Context(), src, e.state().Sources[src].Backlog[0]); err != nil { // a part of it is done
+	if err := e.backfiller(src).work(t.Context(), e.state().Sources[src].Backlog[0]); err != nil { // a part of it is done
 		t.Fatal(err)
 	}
 	said := func(work func()) []string {
@@ -135,9 +135,9 @@ func TestATakeoverSaysWhatIsNewAndNothingElse(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			e.sources[src] = &sourceState{inbox: newPendingNotifications()}
+			e.sources.add(src)
 			for range 2 {
-				if _, err := e.discover(t.Context()); err != nil {
+				if _, err := e.discovery.discover(t.Context()); err != nil {
 					t.Fatal(err)
 				}
 			}

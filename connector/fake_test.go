@@ -274,11 +274,25 @@ func (w *world) start() *leader {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	e.sources[src] = &sourceState{inbox: newPendingNotifications()}
-	if _, err := e.discover(w.t.Context()); err != nil {
+	e.sources.add(src)
+	if _, err := e.discovery.discover(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
 	return e
+}
+
+// The parts of a session, without their loops.
+
+func (e *leader) poller(src lead.Source) *poller { return &poller{session: e.session, src: src} }
+
+func (e *leader) backfiller(src lead.Source) *backfiller { return &backfiller{e.session, src} }
+
+func (e *leader) replayer() *replayer { return &replayer{e.session, *e.opts.Replay} }
+
+// pending is what LinkedIn told of a source.
+func (e *leader) pending(src lead.Source) *pendingNotifications {
+	s, _ := e.sources.get(src)
+	return s.pending
 }
 
 // tick moves LinkedIn's clock and polls.
@@ -287,7 +301,7 @@ func (w *world) tick(e *leader, by time.Duration) {
 	w.linkedin.mu.Lock()
 	w.linkedin.clock = w.linkedin.clock.Add(by)
 	w.linkedin.mu.Unlock()
-	if err := e.poll(w.t.Context(), src); err != nil {
+	if err := e.poller(src).poll(w.t.Context()); err != nil {
 		w.t.Fatalf("poll: %v", err)
 	}
 }
@@ -300,7 +314,7 @@ func (w *world) catchUp(e *leader) {
 		if len(backlog) == 0 {
 			return
 		}
-		if err := e.work(w.t.Context(), src, backlog[0]); err != nil {
+		if err := e.backfiller(src).work(w.t.Context(), backlog[0]); err != nil {
 			w.t.Fatalf("backlog: %v", err)
 		}
 	}

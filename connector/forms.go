@@ -13,46 +13,46 @@ import (
 )
 
 // newForms is the book of the forms that the checkpoint keeps.
-func (e *leader) newForms(saved map[string]checkpoint.Form) (*forms.Book, error) {
+func (s *session) newForms(saved map[string]checkpoint.Form) (*forms.Book, error) {
 	return forms.New(forms.Options{
-		LinkedIn: e.opts.LinkedIn, Registry: e.opts.Registry, Topics: formTopics{e.store, e}, Recorder: formRecorder{e},
-		Issues: e.issues, Log: e.log, Now: e.opts.Now, Choice: e.opts.Choice, Discovery: e.opts.Discovery, Concurrency: e.opts.Concurrency,
+		LinkedIn: s.opts.LinkedIn, Registry: s.opts.Registry, Topics: formTopics{s.store, s}, Recorder: formRecorder{s},
+		Issues: s.issues, Log: s.log, Now: s.opts.Now, Choice: s.opts.Choice, Discovery: s.opts.Discovery, Concurrency: s.opts.Concurrency,
 	}, saved)
 }
 
 // formTopics are the topics of the forms, which the publisher takes into use.
 type formTopics struct {
 	*delivery.Store
-	leader *leader
+	session *session
 }
 
 // EnsureTopics implements forms.Topics. A topic that is another than before is told of.
 func (t formTopics) EnsureTopics(ctx context.Context, ids []string) (map[string]error, error) {
-	refused, recreated, err := t.leader.ensureTopics(ctx, ids)
+	refused, recreated, err := t.session.ensureTopics(ctx, ids)
 	for _, r := range recreated {
 		id := strings.TrimPrefix(r.Topic, t.TopicName(""))
-		t.leader.issues.ReportAs(id, "using topic "+r.Topic, "a lead topic was deleted; what bears its name now is another one", r, zap.String("topic", r.Topic), zap.Int64("leads_before", r.Leads))
+		t.session.issues.ReportAs(id, "using topic "+r.Topic, "a lead topic was deleted; what bears its name now is another one", r, zap.String("topic", r.Topic), zap.Int64("leads_before", r.Leads))
 	}
 	return refused, err
 }
 
 // formRecorder commits the records of forms through the publisher.
-type formRecorder struct{ leader *leader }
+type formRecorder struct{ session *session }
 
 // SaveForms implements forms.Recorder.
 func (r formRecorder) SaveForms(ctx context.Context, ids []string) error {
-	return r.leader.ask(ctx, &saveForms{ids})
+	return r.session.ask(ctx, &saveForms{ids})
 }
 
 // Replays implements forms.Recorder.
-func (r formRecorder) Replays() map[string]checkpoint.Replay { return r.leader.state().Replays }
+func (r formRecorder) Replays() map[string]checkpoint.Replay { return r.session.state().Replays }
 
 // saveForms commits what the checkpoint keeps of forms, as they are when it is handled: an
 // older one must not follow.
 type saveForms struct{ ids []string }
 
-func (m *saveForms) handle(ctx context.Context, e *leader) error {
-	changed, records := e.forms.Unsaved(m.ids), checkpoint.Records{}
+func (m *saveForms) handle(ctx context.Context, p *publisher) error {
+	changed, records := p.forms.Unsaved(m.ids), checkpoint.Records{}
 	for _, f := range changed {
 		record, err := f.Record()
 		if err != nil {
@@ -60,15 +60,15 @@ func (m *saveForms) handle(ctx context.Context, e *leader) error {
 		}
 		records[checkpoint.FormKey(f.ID)] = record
 	}
-	err := e.store.Commit(ctx, delivery.Batch{Records: records})
+	err := p.store.Commit(ctx, delivery.Batch{Records: records})
 	if err == nil {
-		e.forms.Saved(changed)
+		p.forms.Saved(changed)
 	}
 	return err
 }
 
 // formOf is the form that a topic belongs to.
-func (e *leader) formOf(topic string) (id string, ok bool) {
-	id, ok = strings.CutPrefix(topic, e.store.TopicName(""))
-	return id, ok && lead.Digits(id) && e.forms.Get(id) != nil
+func (s *session) formOf(topic string) (id string, ok bool) {
+	id, ok = strings.CutPrefix(topic, s.store.TopicName(""))
+	return id, ok && lead.Digits(id) && s.forms.Get(id) != nil
 }

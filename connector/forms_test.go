@@ -65,7 +65,7 @@ func TestALeadDoesNotWaitForTheFormsOfOthers(t *testing.T) {
 		w.linkedin.mu.Lock()
 		w.linkedin.clock = w.linkedin.clock.Add(time.Minute)
 		w.linkedin.mu.Unlock()
-		polled <- e.poll(t.Context(), src)
+		polled <- e.poller(src).poll(t.Context())
 	}()
 	select {
 	case err := <-polled:

@@ -193,7 +193,7 @@ func TestAReplayResumedBeforeItsSourceIsKnownGoesOn(t *testing.T) {
 	w.linkedin.submit("a", w.now().Add(-2*time.Hour))
 	w.opts.Replay = &ReplayOptions{ID: "r", From: w.now().Add(-3 * time.Hour), To: w.now(), Mode: checkpoint.Missing}
 	e := w.start()
-	if _, err := e.beginReplay(t.Context()); err != nil { // and then a crash, before the first progress
+	if _, err := e.replayer().begin(t.Context()); err != nil { // and then a crash, before the first progress
 		t.Fatal(err)
 	}
 	w.runUntil("replayed", w.logged("replay done"))
@@ -287,7 +287,7 @@ func TestAFormThatKeepsFailingIsTriedMoreAndMoreSeldom(t *testing.T) {
 	before := w.linkedin.requests
 	for range 3600 { // an hour, looked at every second
 		w.linkedin.clock = w.linkedin.clock.Add(time.Second)
-		if err := e.deferredRound(t.Context(), false); err != nil {
+		if err := e.deferrer.round(t.Context(), false); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -331,7 +331,7 @@ func TestASuspendedFormThatLinkedInIsSlowToShowKeepsNoOtherWaiting(t *testing.T)
 	w.linkedin.clock = w.linkedin.clock.Add(time.Minute)
 	w.linkedin.mu.Unlock()
 	polled := make(chan error, 1)
-	go func() { polled <- e.poll(t.Context(), src) }()
+	go func() { polled <- e.poller(src).poll(t.Context()) }()
 	select {
 	case err := <-polled:
 		if err != nil {

@@ -111,16 +111,16 @@ func TestADeferredWindowOfAReplayBringsNothingElseBack(t *testing.T) {
 	w.tick(e, time.Minute)
 	w.expectIDs(formID) // nothing comes back by itself
 	e.forms.Suspend(formID, errors.New("the registry is away"))
-	r, err := e.beginReplay(t.Context())
+	r, err := e.replayer().begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.replayAll(t.Context(), r); err != nil {
+	if err := e.replayer().all(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
 	w.linkedin.submit("live", w.now().Add(time.Second))
 	w.tick(e, time.Minute)
-	if err := e.deferredRound(t.Context(), true); err != nil {
+	if err := e.deferrer.round(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
 	w.expectIDs(formID, "asked for", "live")
@@ -248,11 +248,11 @@ func TestALeadThatStaysOutWithinTheLookBackIsToldOfOnce(t *testing.T) {
 	}
 	w.opts.Replay = &ReplayOptions{ID: "again", From: at, To: at.Add(time.Hour), Mode: checkpoint.Missing}
 	e.opts.Replay = w.opts.Replay
-	r, err := e.beginReplay(t.Context())
+	r, err := e.replayer().begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.replayAll(t.Context(), r); err != nil {
+	if err := e.replayer().all(t.Context(), r); err != nil {
 		t.Fatal(err)
 	}
 	for range 24 * 60 {

@@ -218,14 +218,14 @@ func TestASuspendedFormsIssueIsOverOnceItIsRecovered(t *testing.T) {
 	e := w.start()
 	w.linkedin.submit("a", w.now().Add(time.Second))
 	w.tick(e, time.Minute)
-	if err := e.deferredRound(t.Context(), true); err != nil {
+	if err := e.deferrer.round(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
 	if x := e.Issues().List()[0]; x.Count != 2 || x.Resolved {
 		t.Errorf("after another trial: %+v, want it told twice", x)
 	}
 	delete(w.linkedin.formDown, formID)
-	if err := e.deferredRound(t.Context(), true); err != nil {
+	if err := e.deferrer.round(t.Context(), true); err != nil {
 		t.Fatal(err)
 	}
 	w.expectIDs(formID, "a")

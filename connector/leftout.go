@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"hash/maphash"
 	"slices"
-	"sync"
 	"time"
 
 	"go.uber.org/zap"
@@ -18,10 +17,9 @@ import (
 const maxLeftOut = 100_000
 
 // leftOut are the leads that LinkedIn shows and that were not published in this
-// session, so that each is counted once however often it is read. Safe for
-// concurrent use; the zero value is empty.
+// session, so that each is counted once however often it is read. The publisher owns
+// them; the zero value is empty.
 type leftOut struct {
-	mu        sync.Mutex
 	seed      maphash.Seed
 	overtaken map[uint64]struct{}
 	expired   map[string]map[uint64]time.Time // by form, with the time of submission
@@ -36,8 +34,6 @@ func (l *leftOut) key(r *lead.Response) uint64 {
 
 // overtake notes an overtaken lead, and reports whether it is a new one.
 func (l *leftOut) overtake(r *lead.Response) bool {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	key := l.key(r)
 	if _, known := l.overtaken[key]; known {
 		return false
@@ -52,8 +48,6 @@ func (l *leftOut) overtake(r *lead.Response) bool {
 // that do so no more or lie before floor. fresh are the new ones, changed the forms
 // for which something is different now.
 func (l *leftOut) expire(w lead.Window, rows []*lead.Response, floor time.Time) (fresh []*lead.Response, changed []string) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	still := map[uint64]bool{}
 	touched := map[string]bool{}
 	for _, r := range rows {
@@ -88,8 +82,6 @@ func (l *leftOut) expire(w lead.Window, rows []*lead.Response, floor time.Time) 
 
 // of is the error that tells of a form's leads which stay out; nil when there are none.
 func (l *leftOut) of(form, topic string) error {
-	l.mu.Lock()
-	defer l.mu.Unlock()
 	if len(l.expired[form]) == 0 {
 		return nil
 	}
@@ -105,37 +97,37 @@ func (l *leftOut) of(form, topic string) error {
 
 // leftOut counts the leads of a publication that did not go out, and says so of those
 // that stay out of their topic within the look-back: by itself nothing brings them.
-func (e *leader) leftOut(pub *publication) {
+func (p *publisher) leftOut(pub *publication) {
 	v := pub.diff
 	if t := pub.work.tally; t != nil {
 		t.held, t.deleted, t.overtaken = v.Held, v.Deleted, v.Overtaken
 	}
 	for _, r := range v.Overtaken {
-		if e.out.overtake(r) {
-			e.opts.Metrics.overtaken.WithLabelValues(r.Form.ID).Inc()
-			e.log.Info("a lead is overtaken: its topic has a later submission of it", zap.String("form", r.Form.ID), zap.Time("submitted_at", r.SubmittedAt))
+		if p.out.overtake(r) {
+			p.opts.Metrics.overtaken.WithLabelValues(r.Form.ID).Inc()
+			p.log.Info("a lead is overtaken: its topic has a later submission of it", zap.String("form", r.Form.ID), zap.Time("submitted_at", r.SubmittedAt))
 		}
 	}
 	if pub.work.form != "" {
 		return // a deferred window's window holds the rows of others as well
 	}
-	fresh, changed := e.out.expire(pub.window, v.Expired, e.opts.Now().Add(-e.opts.Lookback))
+	fresh, changed := p.out.expire(pub.window, v.Expired, p.opts.Now().Add(-p.opts.Lookback))
 	for _, r := range fresh {
-		e.opts.Metrics.expired.WithLabelValues(r.Form.ID).Inc()
+		p.opts.Metrics.expired.WithLabelValues(r.Form.ID).Inc()
 	}
 	for _, form := range changed {
-		topic := e.store.TopicName(form)
+		topic := p.store.TopicName(form)
 		work := "publishing every lead of topic " + topic
-		err := e.out.of(form, topic)
+		err := p.out.of(form, topic)
 		if err == nil {
-			e.issues.Resolve(work)
+			p.issues.Resolve(work)
 			continue
 		}
-		e.issues.ReportSilently(form, work, err)
-		e.log.Warn("leads stay out of their topic", zap.String("form", form), zap.String("topic", topic), zap.Error(err), zap.String("todo", fault.TodoOf(err)))
+		p.issues.ReportSilently(form, work, err)
+		p.log.Warn("leads stay out of their topic", zap.String("form", form), zap.String("topic", topic), zap.Error(err), zap.String("todo", fault.TodoOf(err)))
 	}
 	if len(changed) == 0 && len(fresh) > 0 {
-		e.log.Info("leads older than their topics are sure to remember are left out", zap.Stringer("source", pub.work.src),
+		p.log.Info("leads older than their topics are sure to remember are left out", zap.Stringer("source", pub.work.src),
 			zap.Stringer("window", pub.window), zap.Int("leads", len(fresh)))
 	}
 }

@@ -84,13 +84,13 @@ func TestALagGrowsWhilePollsFail(t *testing.T) {
 	w.opts.Metrics = NewMetrics(r)
 	e := w.start()
 	w.tick(e, time.Minute)
-	e.outcome(src, nil)
+	e.poller(src).outcome(nil)
 	success := float64(w.now().UnixMilli()) / 1000
 	w.linkedin.mu.Lock()
 	w.linkedin.down = errors.New("LinkedIn is away")
 	w.linkedin.clock = w.linkedin.clock.Add(time.Hour)
 	w.linkedin.mu.Unlock()
-	if err := e.poll(t.Context(), src); err == nil {
+	if err := e.poller(src).poll(t.Context()); err == nil {
 		t.Fatal("the poll succeeded")
 	}
 	got := measured(t, r)

@@ -140,7 +140,7 @@ func TestPollingWaitsForLinkedInsClockAndWarnsOfNothing(t *testing.T) {
 	f.mu.Unlock()
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
-	go func() { done <- e.pollLoop(ctx, src) }()
+	go func() { done <- e.poller(src).run(ctx) }()
 	for range 3 {
 		<-f.asked
 	}

@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"context"
 	"sync"
 	"time"
 
@@ -106,4 +107,19 @@ func (b *pendingNotifications) finish(due map[string]time.Time, got pushed) (giv
 		}
 	}
 	return givenUp
+}
+
+// await waits until something comes, or for the next that is due.
+func (b *pendingNotifications) await(ctx context.Context, next time.Duration) error {
+	var timer <-chan time.Time
+	if next >= 0 {
+		timer = time.After(next)
+	}
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-b.wake:
+	case <-timer:
+	}
+	return nil
 }

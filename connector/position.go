@@ -22,31 +22,23 @@ const (
 	comparingClocks = "comparing the clocks"
 )
 
-// position is how far progress may move now: to LinkedIn's clock, and never beyond
-// ours. An answer with a date far ahead would else have what is submitted until then
-// taken for read. Where ours is behind, the same time is read again with each poll.
-func (e *leader) position() (time.Time, bool) {
-	now, ok := e.opts.LinkedIn.Now()
-	return lead.Earlier(now, e.opts.Now().UTC()).Truncate(time.Millisecond), ok
-}
-
 // begin is the source's progress. A source met for the first time starts at
 // position, and one that is ahead of it is taken back.
-func (e *leader) begin(ctx context.Context, src lead.Source, now, position time.Time) (checkpoint.Progress, error) {
-	e.compareClocks(now)
-	p, ok := e.state().Sources[src]
+func (r *poller) begin(ctx context.Context, now, position time.Time) (checkpoint.Progress, error) {
+	r.compareClocks(now)
+	p, ok := r.state().Sources[r.src]
 	switch {
 	case !ok:
-		p = checkpoint.Start(position.Add(-e.ladder[0].Length).Truncate(time.Millisecond), e.opts.Backfill, e.ladder)
-		return p, e.ask(ctx, &setProgress{src, p})
-	case p.Live.After(e.opts.Now().Add(clockSlack)):
-		ahead := &aheadError{Source: src, Live: p.Live, Now: position, Back: e.trusted(src, position)}
-		e.log.Error("a position in the future is taken back", zap.Stringer("source", src), zap.Time("position", p.Live),
+		p = checkpoint.Start(position.Add(-r.ladder[0].Length).Truncate(time.Millisecond), r.opts.Backfill, r.ladder)
+		return p, r.ask(ctx, &setProgress{r.src, p})
+	case p.Live.After(r.opts.Now().Add(clockSlack)):
+		ahead := &aheadError{Source: r.src, Live: p.Live, Now: position, Back: r.trusted(position)}
+		r.log.Error("a position in the future is taken back", zap.Stringer("source", r.src), zap.Time("position", p.Live),
 			zap.Time("now", position), zap.Time("read_again_from", ahead.Back), zap.String("todo", ahead.Todo()))
-		e.issues.ReportSilently(src.Owner, "polling "+src.String(), ahead)
+		r.issues.ReportSilently(r.src.Owner, polling+r.src.String(), ahead)
 		p = p.Rewind(ahead.Back)
-		return p, e.ask(ctx, &setProgress{src, p})
-	case p.Live.After(now.Add(max(clockSlack, e.ladder[0].Length))):
+		return p, r.ask(ctx, &setProgress{r.src, p})
+	case p.Live.After(now.Add(max(clockSlack, r.ladder[0].Length))):
 		return p, &clockBehindError{LinkedIn: now, Live: p.Live}
 	}
 	return p, nil
@@ -55,43 +47,29 @@ func (e *leader) begin(ctx context.Context, src lead.Source, now, position time.
 // trusted is a moment up to which everything had been read when the progress of the
 // source moved last, told by our clock; where that was wrong as well, as far back as
 // the look-back reaches.
-func (e *leader) trusted(src lead.Source, position time.Time) time.Time {
-	at := e.state().Recorded[src]
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if s := e.sources[src]; s != nil && !s.advanced.IsZero() {
-		at = s.advanced
-	}
-	since := e.opts.Now().Sub(at)
+func (r *poller) trusted(position time.Time) time.Time {
+	at := r.state().Recorded[r.src]
+	since := r.opts.Now().Sub(at)
 	if at.IsZero() || since < 0 {
-		since = e.opts.Lookback
+		since = r.opts.Lookback
 	}
 	return position.Add(-since - clocksApart).Truncate(time.Millisecond)
 }
 
 // compareClocks says when our clock and LinkedIn's are far apart.
-func (e *leader) compareClocks(linkedIn time.Time) {
-	ours := e.opts.Now()
+func (r *poller) compareClocks(linkedIn time.Time) {
+	ours := r.opts.Now()
 	if apart := ours.Sub(linkedIn); apart.Abs() > clocksApart {
-		e.issues.ReportSilently("", comparingClocks, &clocksApartError{Ours: ours, LinkedIn: linkedIn})
-		if !e.apart.Swap(true) {
-			e.log.Warn("this machine's clock and LinkedIn's are far apart", zap.Duration("ahead", apart), zap.String("todo", (&clocksApartError{}).Todo()))
+		r.issues.ReportSilently("", comparingClocks, &clocksApartError{Ours: ours, LinkedIn: linkedIn})
+		if !r.apart.Swap(true) {
+			r.log.Warn("this machine's clock and LinkedIn's are far apart", zap.Duration("ahead", apart), zap.String("todo", (&clocksApartError{}).Todo()))
 		}
 		return
 	}
-	if e.apart.Swap(false) {
-		e.log.Info("this machine's clock and LinkedIn's are together again")
+	if r.apart.Swap(false) {
+		r.log.Info("this machine's clock and LinkedIn's are together again")
 	}
-	e.issues.Resolve(comparingClocks)
-}
-
-// polledTo notes up to where the source was polled.
-func (e *leader) polledTo(src lead.Source, t time.Time) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if s := e.sources[src]; s != nil {
-		s.polledTo = t
-	}
+	r.issues.Resolve(comparingClocks)
 }
 
 // aheadError says that the progress of a source lay in the future.

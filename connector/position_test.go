@@ -31,7 +31,7 @@ func TestAClockOfLinkedInThatWasWrongOnceIsToldOf(t *testing.T) {
 	w.linkedin.submit("a", at)
 	for range 60 {
 		w.tick(e, time.Minute)
-		e.outcome(src, nil)
+		e.poller(src).outcome(nil)
 	}
 	if !w.has("a", at) {
 		t.Errorf("an hour later the lead is not published; problems: %v; sources: %+v", e.issues.List(), e.Status().Sources)
@@ -81,7 +81,7 @@ func TestAPositionInTheFutureIsTakenBack(t *testing.T) {
 	for i := range p.Lookback {
 		p.Lookback[i].Last = p.Live
 	}
-	e.endPublisher()
+	e.publisher.end()
 	if err := e.store.Commit(t.Context(), delivery.Batch{Records: checkpoint.Records{checkpoint.SourceKey(src): p}}); err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestNothingReadIsNoSuccess(t *testing.T) {
 	w.tick(e, time.Minute)
 	w.set(-24*time.Hour, 0)
 	var behind *clockBehindError
-	if err := e.poll(t.Context(), src); !errors.As(err, &behind) || fault.KindOf(err) != fault.Retry {
+	if err := e.poller(src).poll(t.Context()); !errors.As(err, &behind) || fault.KindOf(err) != fault.Retry {
 		t.Errorf("poll = %v, want LinkedIn's clock to be told of", err)
 	}
 	w.set(24*time.Hour, 0)

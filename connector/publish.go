@@ -4,12 +4,16 @@ import (
 	"context"
 	"errors"
 	"maps"
+	"time"
 
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/dedup"
 	"leadstream/internal/delivery"
+	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
+
+	"go.uber.org/zap"
 )
 
 // publication asks for a window to be published, or for a part of one.
@@ -31,20 +35,49 @@ type publication struct {
 	leads int // published so far
 }
 
+// handle publishes a window, or says what it needs first.
+func (m *publication) handle(ctx context.Context, p *publisher) error {
+	if m.need.lookups = p.store.Unpublished(m.sorted.bad); len(m.need.lookups) > 0 {
+		return nil
+	}
+	m.diff, m.need.loads = p.store.Missing(m.work.view, p.query(m.work, m.window), m.sorted.good)
+	if len(m.need.loads) > 0 {
+		return nil
+	}
+	if !p.forms.Usable(m.diff.Missing) {
+		return errUnusable
+	}
+	if m.need.lacking = p.forms.Lacking(m.diff.Missing, m.asked); len(m.need.lacking) > 0 {
+		return nil
+	}
+	if unsure := p.forms.Unconfirmed(m.diff.Missing); len(unsure) > 0 && !m.confirmed {
+		m.need.unconfirmed = unsure
+		return nil
+	}
+	err := p.publish(ctx, m)
+	if err == nil && !m.work.floor.IsZero() {
+		m.work.view.Forget(m.work.floor)
+	}
+	if err != nil && topicOf(err) == p.store.DeadLetterTopic() && fault.KindOf(err) == fault.Reject {
+		m.shrunk = p.store.ShrinkDeadLetters() // it takes less than was thought
+	}
+	return err
+}
+
 // publish encodes what is missing and commits it, in as many transactions as
 // the limits ask for; only the last one carries deferred windows, dead letters and progress.
-func (e *leader) publish(ctx context.Context, pub *publication) error {
+func (p *publisher) publish(ctx context.Context, pub *publication) error {
 	deadLetters := pub.unreadable()
 	batch := delivery.Batch{Records: checkpoint.Records{}}
 	space := newTxnBudget()
 	for _, r := range pub.diff.Missing {
-		l, deadLetter := e.encode(r, pub.work)
+		l, deadLetter := p.encode(r, pub.work)
 		if deadLetter != nil {
 			deadLetters = append(deadLetters, *deadLetter)
 			continue
 		}
-		if partitions := e.store.Partitions(r.Form.ID); !space.take(r.Form.ID, partitions, len(l.Value)) {
-			if err := e.commit(ctx, pub, batch, e.state().Clone()); err != nil {
+		if partitions := p.store.Partitions(r.Form.ID); !space.take(r.Form.ID, partitions, len(l.Value)) {
+			if err := p.commit(ctx, pub, batch, p.state().Clone()); err != nil {
 				return err
 			}
 			batch, space = delivery.Batch{Records: checkpoint.Records{}}, newTxnBudget()
@@ -52,8 +85,8 @@ func (e *leader) publish(ctx context.Context, pub *publication) error {
 		}
 		batch.Leads = append(batch.Leads, l)
 	}
-	batch.DeadLetters = e.store.NewDeadLetters(deadLetters)
-	return e.commitLast(ctx, pub, batch)
+	batch.DeadLetters = p.store.NewDeadLetters(deadLetters)
+	return p.commitLast(ctx, pub, batch)
 }
 
 const (
@@ -112,16 +145,16 @@ func (pub *publication) unreadable() []delivery.DeadLetter {
 }
 
 // encode makes the record of a response, or the dead letter it becomes.
-func (e *leader) encode(r *lead.Response, j *work) (delivery.Lead, *delivery.DeadLetter) {
-	if why := e.unfit[unfitKey(r)]; why != "" {
+func (p *publisher) encode(r *lead.Response, j *work) (delivery.Lead, *delivery.DeadLetter) {
+	if why := p.unfit[unfitKey(r)]; why != "" {
 		return delivery.Lead{}, &delivery.DeadLetter{Response: r, Stage: "PRODUCE", Reason: reasonRefused, Error: why}
 	}
-	value, is, faults, err := e.value(r)
+	value, is, faults, err := p.value(r)
 	if err != nil {
 		return delivery.Lead{}, &delivery.DeadLetter{Response: r, Stage: "ENCODE", Reason: reasonNotEncodable, Error: err.Error()}
 	}
 	if len(faults) > 0 {
-		e.opts.Metrics.fieldErrors.WithLabelValues(r.Form.ID).Add(float64(len(faults)))
+		p.opts.Metrics.fieldErrors.WithLabelValues(r.Form.ID).Add(float64(len(faults)))
 	}
 	return delivery.Lead{Response: r, Value: value, Schema: is, Delivery: j.delivery(r.SubmittedAt), Replay: j.replay}, nil
 }
@@ -130,43 +163,46 @@ func (e *leader) encode(r *lead.Response, j *work) (delivery.Lead, *delivery.Dea
 func unfitKey(r *lead.Response) string { return r.ID + "@" + lead.FormatTime(r.SubmittedAt) }
 
 // value makes the value of a response's record, in the publisher's arena.
-func (e *leader) value(r *lead.Response) ([]byte, delivery.Schema, []lead.Fault, error) {
+func (p *publisher) value(r *lead.Response) ([]byte, delivery.Schema, []lead.Fault, error) {
 	const chunk = 256 << 10
-	if cap(e.arena)-len(e.arena) < 4<<10 {
-		e.arena = make([]byte, 0, chunk)
+	if cap(p.arena)-len(p.arena) < 4<<10 {
+		p.arena = make([]byte, 0, chunk)
 	}
-	codec, start := e.forms.Get(r.Form.ID).Codec, len(e.arena)
-	out, faults, err := codec.Encode(e.arena, r)
+	codec, start := p.forms.Get(r.Form.ID).Codec, len(p.arena)
+	out, faults, err := codec.Encode(p.arena, r)
 	if err != nil {
 		return nil, delivery.Schema{}, nil, err
 	}
-	e.arena = out
+	p.arena = out
 	id, columns := codec.Schema()
 	return out[start:len(out):len(out)], delivery.Schema{ID: id, Columns: columns}, faults, nil
 }
 
 // commit makes a part of the publication durable, and with it next, the state as it is
 // then. records say what is different in that.
-func (e *leader) commit(ctx context.Context, pub *publication, batch delivery.Batch, next *checkpoint.State) error {
+func (p *publisher) commit(ctx context.Context, pub *publication, batch delivery.Batch, next *checkpoint.State) error {
 	maps.Copy(batch.Records, publishedMeanwhile(next, pub.work, batch.Leads))
-	batch.Resolved = append(batch.Resolved, e.store.ResolvedBy(batch.Leads)...)
-	committed := e.addTopicState(&batch)
-	err := e.store.Commit(ctx, batch)
-	e.opts.Metrics.transaction(err)
+	batch.Resolved = append(batch.Resolved, p.store.ResolvedBy(batch.Leads)...)
+	if len(batch.Leads) > 0 {
+		next.Hours = next.Hours.Add(p.opts.Now(), len(batch.Leads))
+		batch.Records[checkpoint.HoursKey] = next.Hours
+	}
+	organizations := p.unsavedOrganizations && !batch.Empty()
+	if organizations {
+		batch.Records[checkpoint.OrganizationsKey] = next.Organizations
+	}
+	err := p.store.Commit(ctx, batch)
+	p.opts.Metrics.transaction(err)
 	if err != nil {
-		return e.refusal(err, batch.Leads)
+		return p.refusal(err, batch.Leads)
 	}
-	committed()
-	e.current.Store(next)
+	if organizations {
+		p.saved, p.unsavedOrganizations = next.Organizations, false
+	}
+	p.become(next)
 	pub.leads += len(batch.Leads)
-	var last string
-	for i := range batch.Leads {
-		if id := batch.Leads[i].Form.ID; id != last {
-			e.forms.Delivered(id)
-			last = id
-		}
-	}
-	e.report(pub.work, batch.Leads, batch.DeadLetters)
+	p.delivered(batch.Leads)
+	p.report(pub.work, batch.Leads, batch.DeadLetters)
 	if t := pub.work.tally; t != nil {
 		t.published += len(batch.Leads)
 		t.deadLetters = append(t.deadLetters, batch.DeadLetters...)
@@ -174,11 +210,22 @@ func (e *leader) commit(ctx context.Context, pub *publication, batch delivery.Ba
 	return nil
 }
 
+// delivered tells the forms that leads of theirs went out.
+func (p *publisher) delivered(leads []delivery.Lead) {
+	var last string
+	for i := range leads {
+		if id := leads[i].Form.ID; id != last {
+			p.forms.Delivered(id)
+			last = id
+		}
+	}
+}
+
 // commitLast makes the rest of the publication durable, with what is deferred and,
 // when the window ends here, with the progress.
-func (e *leader) commitLast(ctx context.Context, pub *publication, batch delivery.Batch) error {
-	next := e.state().Clone()
-	batch.Records = e.deferRows(next, pub.work, pub.window, pub.sorted.suspended)
+func (p *publisher) commitLast(ctx context.Context, pub *publication, batch delivery.Batch) error {
+	next, src := p.state().Clone(), pub.work.src
+	batch.Records = p.deferRows(next, pub.work, pub.window, pub.sorted.suspended)
 	if batch.Records == nil {
 		batch.Records = checkpoint.Records{}
 	}
@@ -189,55 +236,140 @@ func (e *leader) commitLast(ctx context.Context, pub *publication, batch deliver
 	worth := !batch.Empty()
 	if advance != nil {
 		maps.Copy(batch.Records, advance.On(next, pub.leads+len(batch.Leads)))
-		if !worth && advance.Lazy() && !e.isDue(pub.work.src) {
-			e.current.Store(next)
-			e.advanced(pub.work.src, false)
-			e.leftOut(pub)
+		next.Recorded[src] = p.opts.Now()
+		if !worth && advance.Lazy() && p.opts.Now().Sub(p.committed[src]) < idleCommit {
+			p.unsaved[src] = true
+			p.become(next)
+			p.leftOut(pub)
 			return nil
 		}
-		if e.opts.Requests != nil {
-			batch.Records[checkpoint.RequestsKey] = checkpoint.Requests{Counters: e.opts.Requests()}
+		if p.opts.Requests != nil {
+			batch.Records[checkpoint.RequestsKey] = checkpoint.Requests{Counters: p.opts.Requests()}
 		}
 	}
-	if err := e.commit(ctx, pub, batch, next); err != nil {
+	if err := p.commit(ctx, pub, batch, next); err != nil {
 		return err
 	}
 	if advance != nil {
-		e.advanced(pub.work.src, true)
+		delete(p.unsaved, src)
+		p.committed[src] = p.opts.Now()
 	}
-	e.leftOut(pub)
+	p.leftOut(pub)
 	return nil
 }
 
-// isDue reports whether the progress of a source is to be written although nothing was
-// published.
-func (e *leader) isDue(src lead.Source) bool {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	s := e.sources[src]
-	return s == nil || e.opts.Now().Sub(s.committed) >= idleCommit
-}
-
-// advanced notes that the progress of a source has moved, in the topic as well or only in
-// memory, and wakes whoever waits for that.
-func (e *leader) advanced(src lead.Source, committed bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if s := e.sources[src]; s != nil {
-		s.unsaved, s.advanced = !committed, e.opts.Now()
-		if committed {
-			s.committed = e.opts.Now()
-		}
-	}
-	e.signal()
-}
-
 // refusal marks the one lead that its topic does not take.
-func (e *leader) refusal(err error, leads []delivery.Lead) error {
+func (p *publisher) refusal(err error, leads []delivery.Lead) error {
 	var refused *kafka.TopicError
 	if errors.As(err, &refused) && refused.Index >= 0 && refused.Index < len(leads) {
-		e.unfit[unfitKey(leads[refused.Index].Response)] = err.Error()
+		p.unfit[unfitKey(leads[refused.Index].Response)] = err.Error()
 		return &unfitError{err}
 	}
 	return err
+}
+
+// query is the question to the topics about a window of the job.
+func (p *publisher) query(j *work, w lead.Window) dedup.Query {
+	q := dedup.Query{Window: w, Explicit: j.explicit()}
+	switch {
+	case j.bound == nil:
+		q.Fresh = p.state().Sources[j.src].Fresh()
+	case j.bound.Fresh:
+		q.Fresh = []lead.Window{w}
+	}
+	return q
+}
+
+// deferRows adds to the state that these responses could not be published, and gives the
+// records that are different now.
+func (p *publisher) deferRows(s *checkpoint.State, j *work, w lead.Window, rows []*lead.Response) checkpoint.Records {
+	if len(rows) == 0 {
+		return nil
+	}
+	q, asOf, records := p.query(j, w), p.mark(), checkpoint.Records{}
+	for _, r := range rows {
+		id := checkpoint.DeferredID{Source: j.src, Form: r.Form.ID}
+		window, ok := s.Deferred[id]
+		if !ok {
+			window.Since = p.opts.Now().UTC()
+		}
+		bound := checkpoint.Bound{Explicit: q.Explicit, Fresh: !q.Explicit && q.IsFresh(r.SubmittedAt)}
+		next, changed := window.Defer(r.SubmittedAt, bound, asOf)
+		if changed {
+			if why := p.forms.Suspended(r.Form.ID); why != nil {
+				next.Reason = why.Error()
+			}
+		}
+		s.Deferred[id] = next
+		if key := checkpoint.DeferredKey(id.Source, id.Form); changed || records[key] != nil {
+			records[key] = next
+		}
+	}
+	return records
+}
+
+// report counts and logs what a transaction did.
+func (p *publisher) report(j *work, leads []delivery.Lead, deadLetters []delivery.DeadLetter) {
+	now := p.opts.Now()
+	for i := range leads {
+		if took, counts := p.opts.Metrics.published(&leads[i], now); counts {
+			p.latencies.add(took)
+		}
+	}
+	for i := range deadLetters {
+		p.opts.Metrics.deadLetters.WithLabelValues(deadLetters[i].Reason).Inc()
+	}
+	p.reportDeadLetters(deadLetters)
+	if len(leads) > 0 {
+		p.log.Debug("published", zap.Stringer("source", j.src), zap.Int("records", len(leads)))
+	}
+}
+
+// publishedMeanwhile takes out of what is deferred that these leads were published by other
+// work, and gives the records that are different now.
+func publishedMeanwhile(s *checkpoint.State, j *work, leads []delivery.Lead) checkpoint.Records {
+	if len(s.Deferred) == 0 {
+		return nil
+	}
+	records := checkpoint.Records{}
+	for i := range leads {
+		id := checkpoint.DeferredID{Source: j.src, Form: leads[i].Form.ID}
+		window := s.Deferred[id]
+		if len(window.Parts()) == 0 || id.Form == j.form {
+			continue
+		}
+		next, changed := window.Published(leads[i].SubmittedAt)
+		s.Deferred[id] = next
+		if key := checkpoint.DeferredKey(id.Source, id.Form); changed || records[key] != nil {
+			records[key] = next
+		}
+	}
+	return records
+}
+
+// unfitError says that Kafka refuses one lead whatever else is sent with it.
+type unfitError struct {
+	err error
+}
+
+func (e *unfitError) Error() string     { return e.err.Error() }
+func (e *unfitError) Unwrap() error     { return e.err }
+func (e *unfitError) Fault() fault.Kind { return fault.Reject }
+
+// saveTime bounds the last commit of a session that ends in peace.
+const saveTime = 3 * time.Second
+
+// saveProgress commits the progress that was left for later, so that the next start
+// need not look back for it. Without it nothing is lost. The publisher has ended.
+func (p *publisher) saveProgress(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), saveTime)
+	defer cancel()
+	records := checkpoint.Records{}
+	for src := range p.unsaved {
+		records[checkpoint.SourceKey(src)] = p.state().Sources[src]
+	}
+	if p.opts.Requests != nil { // with LinkedIn's limit met, nothing else was committed
+		records[checkpoint.RequestsKey] = checkpoint.Requests{Counters: p.opts.Requests()}
+	}
+	return p.store.Commit(ctx, delivery.Batch{Records: records})
 }

@@ -3,10 +3,14 @@ package connector
 import (
 	"cmp"
 	"context"
+	"maps"
+	"reflect"
+	"sync/atomic"
 	"time"
 
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/delivery"
+	"leadstream/internal/forms"
 	"leadstream/internal/lead"
 )
 
@@ -18,14 +22,39 @@ import (
 // Whoever wants something of it sends a message, which holds the answer as well. Live work
 // goes before work that can wait.
 type publisher struct {
+	*Connector
+	store *delivery.Store // the publisher's, but for what any goroutine may call
+	forms *forms.Book
+
 	live, bulk chan request
 	ended      chan struct{} // closed once no message is taken any more
 	stop       context.CancelFunc
+	current    atomic.Pointer[moment]
+
+	// marks counts what is read and what is recorded, so that nothing recorded is
+	// taken for done because of what was read before.
+	marks atomic.Uint64
+
+	// The rest is touched by the publisher's goroutine alone.
+
+	committed            map[lead.Source]time.Time // when the progress of a source was written last
+	unsaved              map[lead.Source]bool      // its progress in memory is not in the topic yet
+	saved                checkpoint.Organizations  // as the topic has them; unsavedOrganizations when the state has others
+	unsavedOrganizations bool
+	unfit                map[string]string // leads that Kafka refuses, and why
+	out                  leftOut
+	arena                []byte // of encoded values
+}
+
+// moment is the state at a moment; changed is closed when there is a newer one.
+type moment struct {
+	state   *checkpoint.State
+	changed chan struct{}
 }
 
 // message is what the publisher is asked to do. The error is the answer to ask.
 type message interface {
-	handle(ctx context.Context, e *leader) error
+	handle(ctx context.Context, p *publisher) error
 }
 
 // request is a message on its way.
@@ -34,45 +63,54 @@ type request struct {
 	done chan error // has room for one
 }
 
-// startPublisher has the publisher take messages until ctx ends or endPublisher is called.
-func (e *leader) startPublisher(ctx context.Context) {
-	ctx, stop := context.WithCancel(ctx)
-	e.publisher = publisher{live: make(chan request), bulk: make(chan request), ended: make(chan struct{}), stop: stop}
+// newPublisher is the publisher of what was read of the checkpoint topic. It takes no messages
+// before it is started.
+func newPublisher(c *Connector, store *delivery.Store, state *checkpoint.State) *publisher {
+	p := &publisher{Connector: c, store: store, committed: map[lead.Source]time.Time{}, unsaved: map[lead.Source]bool{},
+		saved: state.Organizations, unfit: map[string]string{}}
+	p.current.Store(&moment{state, make(chan struct{})})
+	return p
+}
+
+// start has the publisher take messages until ctx ends or end is called.
+func (p *publisher) start(ctx context.Context) {
+	ctx, p.stop = context.WithCancel(ctx)
+	p.live, p.bulk, p.ended = make(chan request), make(chan request), make(chan struct{})
 	go func() {
-		defer close(e.publisher.ended)
+		defer close(p.ended)
 		for {
 			select {
 			case <-ctx.Done():
 				return
-			case r := <-e.publisher.live:
-				r.done <- r.handle(ctx, e)
+			case r := <-p.live:
+				r.done <- r.handle(ctx, p)
 				continue
 			default:
 			}
 			select {
 			case <-ctx.Done():
 				return
-			case r := <-e.publisher.live:
-				r.done <- r.handle(ctx, e)
-			case r := <-e.publisher.bulk:
-				r.done <- r.handle(ctx, e)
+			case r := <-p.live:
+				r.done <- r.handle(ctx, p)
+			case r := <-p.bulk:
+				r.done <- r.handle(ctx, p)
 			}
 		}
 	}()
 }
 
-// endPublisher waits until the message at hand is done. Its owner may use the store then.
-func (e *leader) endPublisher() {
-	e.publisher.stop()
-	<-e.publisher.ended
+// end waits until the message at hand is done. Its owner may use the store then.
+func (p *publisher) end() {
+	p.stop()
+	<-p.ended
 }
 
 // ask gives the publisher a message and waits for the answer in it. What the publisher has
 // begun it ends, also when ctx is over.
-func (e *leader) ask(ctx context.Context, m message) error {
-	inbox := e.publisher.live
+func (p *publisher) ask(ctx context.Context, m message) error {
+	inbox := p.live
 	if lead.IsBackground(ctx) {
-		inbox = e.publisher.bulk
+		inbox = p.bulk
 	}
 	r := request{m, make(chan error, 1)}
 	select {
@@ -80,30 +118,31 @@ func (e *leader) ask(ctx context.Context, m message) error {
 		return <-r.done
 	case <-ctx.Done():
 		return context.Cause(ctx)
-	case <-e.publisher.ended:
+	case <-p.ended:
 		return context.Canceled
 	}
 }
 
-// state is what is known of progress, replays and deferred windows. It is not to be changed.
-func (e *leader) state() *checkpoint.State { return e.current.Load() }
+// state is what is known of progress, replays and deferred windows. It is never changed:
+// whoever publishes replaces it once Kafka has acknowledged what makes it different.
+func (p *publisher) state() *checkpoint.State { return p.current.Load().state }
+
+// mark orders what is read from here on, or recorded, after all that was before.
+func (p *publisher) mark() checkpoint.ReadMark { return checkpoint.ReadMark(p.marks.Add(1)) }
+
+// become replaces the state, and wakes who waits for that.
+func (p *publisher) become(next *checkpoint.State) {
+	close(p.current.Swap(&moment{next, make(chan struct{})}).changed)
+}
 
 // loaded gives the views what was read for them.
 type loaded struct{ loads []*delivery.Load }
 
-func (m *loaded) handle(_ context.Context, e *leader) (err error) {
+func (m *loaded) handle(_ context.Context, p *publisher) (err error) {
 	for _, l := range m.loads { // each is to be finished
-		err = cmp.Or(err, e.store.Loaded(l))
+		err = cmp.Or(err, p.store.Loaded(l))
 	}
 	return err
-}
-
-// load reads what views lack of the topics, while others publish.
-func (e *leader) load(ctx context.Context, loads []*delivery.Load) error {
-	for _, l := range loads {
-		e.store.Read(ctx, l)
-	}
-	return e.ask(ctx, &loaded{loads})
 }
 
 // unknownTopics asks which topics of forms are not known to exist.
@@ -112,8 +151,8 @@ type unknownTopics struct {
 	looks delivery.Looks
 }
 
-func (m *unknownTopics) handle(_ context.Context, e *leader) error {
-	m.looks = e.store.Unknown(m.forms)
+func (m *unknownTopics) handle(_ context.Context, p *publisher) error {
+	m.looks = p.store.Unknown(m.forms)
 	return nil
 }
 
@@ -124,39 +163,18 @@ type learnTopics struct {
 	recreated []*delivery.TopicRecreatedError
 }
 
-func (m *learnTopics) handle(ctx context.Context, e *leader) (err error) {
-	m.refused, err = e.store.Learn(ctx, m.looks)
-	m.recreated = e.store.Recreated()
+func (m *learnTopics) handle(ctx context.Context, p *publisher) (err error) {
+	m.refused, err = p.store.Learn(ctx, m.looks)
+	m.recreated = p.store.Recreated()
 	return err
-}
-
-// ensureTopics makes the topics of these forms exist and be known. refused has an entry for
-// each whose topic cannot be written to, recreated are those that are others than before.
-func (e *leader) ensureTopics(ctx context.Context, forms []string) (refused map[string]error, recreated []*delivery.TopicRecreatedError, err error) {
-	unknown := &unknownTopics{forms: forms}
-	if err := e.ask(ctx, unknown); err != nil {
-		return nil, nil, err
-	}
-	if err := e.store.LookAt(ctx, unknown.looks); err != nil {
-		return nil, nil, err
-	}
-	learn := &learnTopics{looks: unknown.looks}
-	err = e.ask(ctx, learn)
-	return learn.refused, learn.recreated, err
 }
 
 // lookedUp takes in which elements that cannot be read were found published.
 type lookedUp struct{ lookups delivery.Lookups }
 
-func (m *lookedUp) handle(_ context.Context, e *leader) error {
-	e.store.LookedUp(m.lookups)
+func (m *lookedUp) handle(_ context.Context, p *publisher) error {
+	p.store.LookedUp(m.lookups)
 	return nil
-}
-
-// lookUp looks for elements among the published leads, while others publish.
-func (e *leader) lookUp(ctx context.Context, lookups delivery.Lookups) error {
-	failed := e.store.LookUp(ctx, lookups)
-	return cmp.Or(e.ask(ctx, &lookedUp{lookups}), failed)
 }
 
 // setProgress sets the progress of a source in memory.
@@ -165,13 +183,10 @@ type setProgress struct {
 	to     checkpoint.Progress
 }
 
-func (m *setProgress) handle(_ context.Context, e *leader) error {
-	next := e.state().Clone()
+func (m *setProgress) handle(_ context.Context, p *publisher) error {
+	next := p.state().Clone()
 	next.Sources[m.source] = m.to
-	e.current.Store(next)
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.signal()
+	p.become(next)
 	return nil
 }
 
@@ -181,36 +196,55 @@ type setReplay struct {
 	to checkpoint.Replay
 }
 
-func (m *setReplay) handle(ctx context.Context, e *leader) error {
-	if err := e.store.Commit(ctx, delivery.Batch{Records: checkpoint.Records{checkpoint.ReplayKey(m.id): m.to}}); err != nil {
+func (m *setReplay) handle(ctx context.Context, p *publisher) error {
+	if err := p.store.Commit(ctx, delivery.Batch{Records: checkpoint.Records{checkpoint.ReplayKey(m.id): m.to}}); err != nil {
 		return err
 	}
-	next := e.state().Clone()
+	next := p.state().Clone()
 	next.Replays[m.id] = m.to
-	e.current.Store(next)
+	p.become(next)
 	return nil
 }
 
 // resolveDeadLetter removes a dead letter that has been dealt with.
 type resolveDeadLetter struct{ key string }
 
-func (m *resolveDeadLetter) handle(ctx context.Context, e *leader) error {
-	return e.store.Commit(ctx, delivery.Batch{Resolved: []string{m.key}})
+func (m *resolveDeadLetter) handle(ctx context.Context, p *publisher) error {
+	return p.store.Commit(ctx, delivery.Batch{Resolved: []string{m.key}})
 }
 
-// recordAccess records which organizations can be read.
-type recordAccess struct{}
+// setOrganizations takes in which organizations there are. They are written with the next
+// transaction; that one can be read, or cannot any more, is worth one of its own, since nothing
+// else may be committed where the only one has lost its role, and processes that stand by would
+// go on calling it readable.
+type setOrganizations struct{ to checkpoint.Organizations }
 
-func (recordAccess) handle(ctx context.Context, e *leader) error {
-	e.mu.Lock()
-	batch := delivery.Batch{Records: checkpoint.Records{checkpoint.OrganizationsKey: e.shown.owners}}
-	e.mu.Unlock()
-	committed := e.addTopicState(&batch)
-	err := e.store.Commit(ctx, batch)
+func (m *setOrganizations) handle(ctx context.Context, p *publisher) error {
+	if !reflect.DeepEqual(p.state().Organizations, m.to) {
+		next := p.state().Clone()
+		next.Organizations = m.to
+		p.unsavedOrganizations = true
+		p.become(next)
+	}
+	if maps.Equal(problems(m.to), problems(p.saved)) {
+		return nil
+	}
+	err := p.store.Commit(ctx, delivery.Batch{Records: checkpoint.Records{checkpoint.OrganizationsKey: m.to}})
 	if err == nil {
-		committed()
+		p.saved, p.unsavedOrganizations = m.to, false
 	}
 	return err
+}
+
+// problems are the reasons why organizations that are wanted cannot be read.
+func problems(owners checkpoint.Organizations) map[string]string {
+	of := map[string]string{}
+	for _, o := range owners.Known {
+		if o.Problem != "" && !o.Incidental {
+			of[o.URN] = o.Problem
+		}
+	}
+	return of
 }
 
 // deletedOf asks which responses, given with when each was submitted, are deleted since.
@@ -219,8 +253,8 @@ type deletedOf struct {
 	ids       []string
 }
 
-func (m *deletedOf) handle(_ context.Context, e *leader) error {
-	m.ids = e.store.Deleted(m.submitted)
+func (m *deletedOf) handle(_ context.Context, p *publisher) error {
+	m.ids = p.store.Deleted(m.submitted)
 	return nil
 }
 
@@ -232,16 +266,16 @@ type takeDeletions struct {
 	unreadable error          // of an entry that cannot be read
 }
 
-func (m *takeDeletions) handle(_ context.Context, e *leader) error {
-	m.pending, m.scans = e.store.TakeDeletions(m.recorded)
-	m.unreadable = e.store.UnreadableDeletion()
+func (m *takeDeletions) handle(_ context.Context, p *publisher) error {
+	m.pending, m.scans = p.store.TakeDeletions(m.recorded)
+	m.unreadable = p.store.UnreadableDeletion()
 	return nil
 }
 
 // carryOut carries out the pending deletions.
 type carryOut struct{ applied int }
 
-func (m *carryOut) handle(ctx context.Context, e *leader) (err error) {
-	m.applied, err = e.store.ApplyDeletions(ctx)
+func (m *carryOut) handle(ctx context.Context, p *publisher) (err error) {
+	m.applied, err = p.store.ApplyDeletions(ctx)
 	return err
 }

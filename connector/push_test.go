@@ -26,9 +26,9 @@ func notification(action lead.Action, id string, at time.Time) lead.Notification
 // pushNow fetches what the source's inbox holds, once.
 func (w *world) pushNow(e *leader) {
 	w.t.Helper()
-	pending := e.sources[src].inbox
+	pending := e.pending(src)
 	due, _ := pending.ready()
-	if err := e.pushOnce(w.t.Context(), src, pending, due); err != nil {
+	if err := (&notified{e.session, src, pending}).once(w.t.Context(), due); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -78,7 +78,7 @@ func TestAStormOfNotificationsCostsOneReading(t *testing.T) {
 	if n := w.linkedin.requests - before; n > 2 { // the form is known, the window is read
 		t.Errorf("%d requests for 1,000 leads", n)
 	}
-	if due, next := e.sources[src].inbox.ready(); len(due) > 0 || next >= 0 {
+	if due, next := e.pending(src).ready(); len(due) > 0 || next >= 0 {
 		t.Errorf("%d still wait", len(due))
 	}
 }
@@ -93,7 +93,7 @@ func TestALeadThatDoesNotShowYetIsLookedForAgain(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.pushNow(e)
-	pending := e.sources[src].inbox
+	pending := e.pending(src)
 	if _, next := pending.ready(); next <= 0 || next > awaitFirst {
 		t.Fatalf("the next try is in %v, want within %v", next, awaitFirst)
 	}
@@ -237,7 +237,7 @@ func TestADeletedLeadIsNotReadBackByPollsReplaysOrALostCheckpoint(t *testing.T) 
 	if err := e.Notify(t.Context(), notification(lead.Deleted, "a", at.Add(time.Second))); err != nil {
 		t.Fatal(err)
 	}
-	if err := e.applyDeletions(t.Context()); err != nil {
+	if err := e.deletions.apply(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	want := []string{"a", "b", "a"} // the last one is the tombstone
@@ -247,7 +247,7 @@ func TestADeletedLeadIsNotReadBackByPollsReplaysOrALostCheckpoint(t *testing.T) 
 		w.opts.Replay = &ReplayOptions{ID: string(mode), From: at.Add(-time.Hour), To: w.now(), Mode: mode}
 		again := w.start()
 		w.tick(again, time.Minute)
-		if err := again.replayLoop(t.Context()); err != nil {
+		if err := again.replayer().run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if mode == checkpoint.All {
@@ -272,7 +272,7 @@ func TestANotificationOfALeadThatIsNotReadIsSaidOnce(t *testing.T) {
 	e := w.start()
 	for range 3 {
 		for _, other := range []lead.Source{{Owner: neighbour, Type: "EVENT"}, {Owner: owner, Type: "COMPANY"}, src} {
-			e.pushed(other, checkpoint.Pushed{Response: "a", At: w.now()})
+			e.notified(other, checkpoint.Pushed{Response: "a", At: w.now()})
 		}
 	}
 	if n := w.logs.FilterMessageSnippet("leads that are not read").Len(); n != 2 {

@@ -44,7 +44,7 @@ func TestNotificationsOfDifferentDaysReadNothingInBetween(t *testing.T) {
 	if len(w.linkedin.read) != 1 || w.linkedin.read[0].Length() > 2*pushMargin {
 		t.Errorf("read %v, want the window of the new ones alone", w.linkedin.read)
 	}
-	if _, next := e.sources[src].inbox.ready(); next >= 0 {
+	if _, next := e.pending(src).ready(); next >= 0 {
 		t.Errorf("something is looked for again in %v, want the old ones left to the look-back", next)
 	}
 	w.tick(e, 168*time.Hour) // every step of the look-back is due
@@ -100,7 +100,7 @@ func TestADeletedLeadIsNotLookedForAnyMore(t *testing.T) {
 	for _, id := range []string{"gone", "back"} {
 		w.tell(e, lead.Deleted, id, at.Add(time.Second))
 	}
-	if due, _ := e.sources[src].inbox.ready(); len(due) != 1 || due["back"].IsZero() {
+	if due, _ := e.pending(src).ready(); len(due) != 1 || due["back"].IsZero() {
 		t.Errorf("waiting for %v, want the one that came back alone", due)
 	}
 }
@@ -117,11 +117,11 @@ func TestALeadThatAnotherProcessIsToldIsDeletedIsLookedForOnceAtMost(t *testing.
 			t.Fatal(err)
 		}
 	}
-	if err := e.applyDeletions(t.Context()); err != nil {
+	if err := e.deletions.apply(t.Context()); err != nil {
 		t.Fatal(err)
 	}
 	w.pushNow(e)
-	if waiting := slices.Collect(maps.Keys(e.sources[src].inbox.waiting)); !slices.Equal(waiting, []string{"back"}) {
+	if waiting := slices.Collect(maps.Keys(e.pending(src).waiting)); !slices.Equal(waiting, []string{"back"}) {
 		t.Errorf("waiting for %v, want the one that came back alone", waiting)
 	}
 }
@@ -148,10 +148,10 @@ func TestALeadThatThereIsNoRequestForWaitsOrIsLeftToThePoll(t *testing.T) {
 		w.opts.LinkedIn = s
 		e := w.start()
 		w.tick(e, time.Minute)
-		e.endPublisher()
+		e.publisher.end()
 		synctest.Test(t, func(t *testing.T) {
-			e.startPublisher(t.Context())
-			defer e.endPublisher()
+			e.publisher.start(t.Context())
+			defer e.publisher.end()
 			pending := newPendingNotifications()
 			pending.add(checkpoint.Pushed{Response: "a", At: w.now()})
 			for {
@@ -163,7 +163,7 @@ func TestALeadThatThereIsNoRequestForWaitsOrIsLeftToThePoll(t *testing.T) {
 					time.Sleep(next)
 					continue
 				}
-				if err := e.pushOnce(t.Context(), src, pending, due); err != nil {
+				if err := (&notified{e.session, src, pending}).once(t.Context(), due); err != nil {
 					t.Fatal(err)
 				}
 			}

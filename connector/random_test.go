@@ -97,14 +97,14 @@ func (r *run) step() {
 // works are some kinds of work that a leader does at the same time.
 func (r *run) works(e *leader) []func(context.Context) error {
 	all := []func(context.Context) error{
-		func(ctx context.Context) error { return e.poll(ctx, src) },
+		func(ctx context.Context) error { return e.poller(src).poll(ctx) },
 		func(ctx context.Context) error {
 			if backlog := e.state().Sources[src].Backlog; len(backlog) > 0 {
-				return e.work(ctx, src, backlog[0])
+				return e.backfiller(src).work(ctx, backlog[0])
 			}
 			return nil
 		},
-		func(ctx context.Context) error { return e.deferredRound(ctx, true) },
+		func(ctx context.Context) error { return e.deferrer.round(ctx, true) },
 		r.push(e),
 	}
 	r.rand.Shuffle(len(all), func(i, j int) { all[i], all[j] = all[j], all[i] })
@@ -120,7 +120,7 @@ func (r *run) push(e *leader) func(context.Context) error {
 		due[row.ID] = row.SubmittedAt
 	}
 	return func(ctx context.Context) error {
-		_, err := e.fetchPushed(ctx, src, due)
+		_, err := (&notified{session: e.session, src: src}).fetch(ctx, due)
 		return err
 	}
 }

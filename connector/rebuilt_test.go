@@ -138,7 +138,7 @@ func (w *world) restarted() *leader {
 	if err != nil {
 		w.t.Fatal(err)
 	}
-	e.sources[src] = &sourceState{inbox: newPendingNotifications()}
+	e.sources.add(src)
 	return e
 }
 
@@ -299,7 +299,7 @@ func TestAReplayOfAllEndsWhatIsToldOfLeadsThatCannotBeRead(t *testing.T) {
 		w.linkedin.mu.Unlock()
 		w.opts.Replay = &ReplayOptions{ID: id, From: from, To: to, Mode: mode}
 		e := w.start()
-		if err := e.replayLoop(t.Context()); err != nil {
+		if err := e.replayer().run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if err := e.forms.Verify(t.Context()); err != nil {

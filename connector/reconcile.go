@@ -7,8 +7,6 @@ import (
 	"fmt"
 	"time"
 
-	"go.uber.org/zap"
-
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/dedup"
 	"leadstream/internal/delivery"
@@ -49,18 +47,6 @@ type tally struct {
 // explicit reports whether somebody asked for exactly the job's windows.
 func (j *work) explicit() bool { return j.bound != nil && j.bound.Explicit }
 
-// query is the question to the topics about a window of the job.
-func (e *leader) query(j *work, w lead.Window) dedup.Query {
-	q := dedup.Query{Window: w, Explicit: j.explicit()}
-	switch {
-	case j.bound == nil:
-		q.Fresh = e.state().Sources[j.src].Fresh()
-	case j.bound.Fresh:
-		q.Fresh = []lead.Window{w}
-	}
-	return q
-}
-
 // tooMany is the answer of LinkedIn when a window holds more rows than allowed.
 type tooMany interface{ TooMany() int }
 
@@ -75,21 +61,36 @@ func isTooMany(err error) bool {
 //
 // limit, when positive, refuses a window of more responses before anything of
 // it is published.
-func (e *leader) reconcile(ctx context.Context, j *work, w lead.Window, limit int) error {
+func (s *session) reconcile(ctx context.Context, j *work, w lead.Window, limit int) error {
 	var rows []lead.Response
-	err := e.opts.LinkedIn.Responses(ctx, j.src, w, limit, func(page []lead.Response) error {
+	err := s.opts.LinkedIn.Responses(ctx, j.src, w, limit, func(page []lead.Response) error {
 		rows = append(rows, page...)
 		if limit > 0 || lead.Weigh(rows) < sliceRows {
 			return nil
 		}
 		part := rows
 		rows = nil
-		return e.publishWithRetry(ctx, j, w, part, false)
+		return s.publishWithRetry(ctx, j, w, part, false)
 	})
 	if err != nil {
 		return fmt.Errorf("reading %s of %s: %w", w, j.src, err)
 	}
-	return e.publishWithRetry(ctx, j, w, rows, true)
+	return s.publishWithRetry(ctx, j, w, rows, true)
+}
+
+// publishWithRetry flushes rows again and again while only time can fix what stands in
+// the way: with Kafka away, LinkedIn is not read for nothing.
+func (s *session) publishWithRetry(ctx context.Context, j *work, w lead.Window, rows []lead.Response, last bool) error {
+	var final error
+	err := s.retry(ctx, j.src.Owner, "publishing leads of "+j.src.String(), func(ctx context.Context) error {
+		err := s.flush(ctx, j, w, rows, last)
+		if err != nil && fault.KindOf(err) != fault.Retry {
+			final = err
+			return nil
+		}
+		return err
+	})
+	return errors.Join(final, err)
 }
 
 // maxRounds bounds how often a flush is tried with something else set aside; a
@@ -98,32 +99,32 @@ const maxRounds = 100
 
 // flush publishes what is missing of the rows, which are part of window w, and
 // with the last of them the job's progress.
-func (e *leader) flush(ctx context.Context, j *work, w lead.Window, rows []lead.Response, last bool) error {
+func (s *session) flush(ctx context.Context, j *work, w lead.Window, rows []lead.Response, last bool) error {
 	asked := map[lead.FormRef]bool{} // once in a flush, however long the answers take
 	confirmed := false
 	for round := 0; ; round++ {
-		parts, err := e.sort(ctx, j, rows)
+		parts, err := s.sort(ctx, j, rows)
 		if err != nil {
 			return err
 		}
 		if j.advance != nil && j.advance.Whole() && len(parts.suspended) > 0 {
 			form := parts.suspended[0].Form.ID
-			return &suspendedError{form: form, why: e.forms.Suspended(form)}
+			return &suspendedError{form: form, why: s.forms.Suspended(form)}
 		}
 		m := &publication{work: j, window: w, sorted: parts, last: last, asked: asked, confirmed: confirmed}
-		err = e.ask(ctx, m)
+		err = s.ask(ctx, m)
 		switch {
 		case err == nil && m.need.empty():
 			return nil
 		case err == nil:
-			if err := e.prepare(ctx, &m.need); err != nil {
+			if err := s.prepare(ctx, &m.need); err != nil {
 				return err
 			}
 			confirmed = confirmed || len(m.need.unconfirmed) > 0
 			for _, r := range m.need.lacking {
 				asked[r.Form] = true
 			}
-		case m.shrunk, errors.Is(err, errUnusable), e.setAside(err):
+		case m.shrunk, errors.Is(err, errUnusable), s.setAside(err):
 			// What was refused is known now, or a form changed its state since the rows were
 			// sorted: they are sorted again.
 		default:
@@ -156,53 +157,53 @@ func (n *need) empty() bool {
 }
 
 // prepare prepares it, in the goroutine of whoever has the window.
-func (e *leader) prepare(ctx context.Context, n *need) error {
+func (s *session) prepare(ctx context.Context, n *need) error {
 	if len(n.lookups) > 0 {
-		if err := e.lookUp(ctx, n.lookups); err != nil {
+		if err := s.lookUp(ctx, n.lookups); err != nil {
 			return err
 		}
 	}
 	if len(n.loads) > 0 {
-		if err := e.load(ctx, n.loads); err != nil && !e.setAside(err) {
+		if err := s.load(ctx, n.loads); err != nil && !s.setAside(err) {
 			return err
 		}
 	}
 	if len(n.lacking) > 0 {
-		return e.forms.Learn(ctx, n.lacking)
+		return s.forms.Learn(ctx, n.lacking)
 	}
 	if len(n.unconfirmed) > 0 {
-		return e.forms.Confirm(ctx, n.unconfirmed)
+		return s.forms.Confirm(ctx, n.unconfirmed)
 	}
 	return nil
 }
 
-// handle publishes a window, or says what it needs first.
-func (m *publication) handle(ctx context.Context, e *leader) error {
-	if m.need.lookups = e.store.Unpublished(m.sorted.bad); len(m.need.lookups) > 0 {
-		return nil
+// load reads what views lack of the topics, while others publish.
+func (s *session) load(ctx context.Context, loads []*delivery.Load) error {
+	for _, l := range loads {
+		s.store.Read(ctx, l)
 	}
-	m.diff, m.need.loads = e.store.Missing(m.work.view, e.query(m.work, m.window), m.sorted.good)
-	if len(m.need.loads) > 0 {
-		return nil
+	return s.ask(ctx, &loaded{loads})
+}
+
+// ensureTopics makes the topics of these forms exist and be known. refused has an entry for
+// each whose topic cannot be written to, recreated are those that are others than before.
+func (s *session) ensureTopics(ctx context.Context, forms []string) (refused map[string]error, recreated []*delivery.TopicRecreatedError, err error) {
+	unknown := &unknownTopics{forms: forms}
+	if err := s.ask(ctx, unknown); err != nil {
+		return nil, nil, err
 	}
-	if !e.forms.Usable(m.diff.Missing) {
-		return errUnusable
+	if err := s.store.LookAt(ctx, unknown.looks); err != nil {
+		return nil, nil, err
 	}
-	if m.need.lacking = e.forms.Lacking(m.diff.Missing, m.asked); len(m.need.lacking) > 0 {
-		return nil
-	}
-	if unsure := e.forms.Unconfirmed(m.diff.Missing); len(unsure) > 0 && !m.confirmed {
-		m.need.unconfirmed = unsure
-		return nil
-	}
-	err := e.publish(ctx, m)
-	if err == nil && !m.work.floor.IsZero() {
-		m.work.view.Forget(m.work.floor)
-	}
-	if err != nil && topicOf(err) == e.store.DeadLetterTopic() && fault.KindOf(err) == fault.Reject {
-		m.shrunk = e.store.ShrinkDeadLetters() // it takes less than was thought
-	}
-	return err
+	learn := &learnTopics{looks: unknown.looks}
+	err = s.ask(ctx, learn)
+	return learn.refused, learn.recreated, err
+}
+
+// lookUp looks for elements among the published leads, while others publish.
+func (s *session) lookUp(ctx context.Context, lookups delivery.Lookups) error {
+	failed := s.store.LookUp(ctx, lookups)
+	return cmp.Or(s.ask(ctx, &lookedUp{lookups}), failed)
 }
 
 // suspendedError says that something cannot go out because its form is suspended,
@@ -228,8 +229,8 @@ type sorted struct {
 }
 
 // sort makes the forms and topics that the rows name ready, and sorts the rows.
-func (e *leader) sort(ctx context.Context, j *work, rows []lead.Response) (sorted, error) {
-	var s sorted
+func (s *session) sort(ctx context.Context, j *work, rows []lead.Response) (sorted, error) {
+	var by sorted
 	for i := range rows {
 		r := &rows[i]
 		if r.Owner == "" {
@@ -238,42 +239,42 @@ func (e *leader) sort(ctx context.Context, j *work, rows []lead.Response) (sorte
 		switch {
 		case j.form != "" && r.Form.ID != j.form:
 		case r.Unreadable != "":
-			s.bad = append(s.bad, r)
+			by.bad = append(by.bad, r)
 		default:
-			s.good = append(s.good, r)
+			by.good = append(by.good, r)
 		}
 	}
-	if err := e.forms.Prepare(ctx, s.good); err != nil {
+	if err := s.forms.Prepare(ctx, by.good); err != nil {
 		return sorted{}, err
 	}
-	usable := s.good[:0]
-	for _, r := range s.good {
-		if e.forms.Suspended(r.Form.ID) != nil {
-			s.suspended = append(s.suspended, r)
+	usable := by.good[:0]
+	for _, r := range by.good {
+		if s.forms.Suspended(r.Form.ID) != nil {
+			by.suspended = append(by.suspended, r)
 		} else {
 			usable = append(usable, r)
 		}
 	}
-	s.good = usable
-	return s, nil
+	by.good = usable
+	return by, nil
 }
 
 // setAside takes note of what Kafka refused, so that the rest can go out; false
 // when it is nothing that concerns one form or lead alone.
-func (e *leader) setAside(err error) bool {
+func (s *session) setAside(err error) bool {
 	var unfit *unfitError
 	if errors.As(err, &unfit) {
 		return true // marked as a dead letter where it was found
 	}
-	form, isLead := e.formOf(topicOf(err))
+	form, isLead := s.formOf(topicOf(err))
 	if !isLead {
 		return false
 	}
 	if errors.Is(err, kafka.ErrTopicMissing) {
-		e.forms.Lost(form) // forgotten by the store; both make it again
+		s.forms.Lost(form) // forgotten by the store; both make it again
 		return true
 	}
-	e.forms.Suspend(form, err)
+	s.forms.Suspend(form, err)
 	return true
 }
 
@@ -292,79 +293,3 @@ func topicOf(err error) string {
 	}
 	return ""
 }
-
-// deferRows adds to the state that these responses could not be published, and gives the
-// records that are different now.
-func (e *leader) deferRows(s *checkpoint.State, j *work, w lead.Window, rows []*lead.Response) checkpoint.Records {
-	if len(rows) == 0 {
-		return nil
-	}
-	q, asOf, records := e.query(j, w), e.mark(), checkpoint.Records{}
-	for _, r := range rows {
-		id := checkpoint.DeferredID{Source: j.src, Form: r.Form.ID}
-		window, ok := s.Deferred[id]
-		if !ok {
-			window.Since = e.opts.Now().UTC()
-		}
-		bound := checkpoint.Bound{Explicit: q.Explicit, Fresh: !q.Explicit && q.IsFresh(r.SubmittedAt)}
-		next, changed := window.Defer(r.SubmittedAt, bound, asOf)
-		if changed {
-			if why := e.forms.Suspended(r.Form.ID); why != nil {
-				next.Reason = why.Error()
-			}
-		}
-		s.Deferred[id] = next
-		if key := checkpoint.DeferredKey(id.Source, id.Form); changed || records[key] != nil {
-			records[key] = next
-		}
-	}
-	return records
-}
-
-// publishedMeanwhile takes out of what is deferred that these leads were published by other
-// work, and gives the records that are different now.
-func publishedMeanwhile(s *checkpoint.State, j *work, leads []delivery.Lead) checkpoint.Records {
-	if len(s.Deferred) == 0 {
-		return nil
-	}
-	records := checkpoint.Records{}
-	for i := range leads {
-		id := checkpoint.DeferredID{Source: j.src, Form: leads[i].Form.ID}
-		window := s.Deferred[id]
-		if len(window.Parts()) == 0 || id.Form == j.form {
-			continue
-		}
-		next, changed := window.Published(leads[i].SubmittedAt)
-		s.Deferred[id] = next
-		if key := checkpoint.DeferredKey(id.Source, id.Form); changed || records[key] != nil {
-			records[key] = next
-		}
-	}
-	return records
-}
-
-// report counts and logs what a transaction did.
-func (e *leader) report(j *work, leads []delivery.Lead, deadLetters []delivery.DeadLetter) {
-	now := e.opts.Now()
-	for i := range leads {
-		if took, counts := e.opts.Metrics.published(&leads[i], now); counts {
-			e.latencies.add(took)
-		}
-	}
-	for i := range deadLetters {
-		e.opts.Metrics.deadLetters.WithLabelValues(deadLetters[i].Reason).Inc()
-	}
-	e.reportDeadLetters(deadLetters)
-	if len(leads) > 0 {
-		e.log.Debug("published", zap.Stringer("source", j.src), zap.Int("records", len(leads)))
-	}
-}
-
-// unfitError says that Kafka refuses one lead whatever else is sent with it.
-type unfitError struct {
-	err error
-}
-
-func (e *unfitError) Error() string     { return e.err.Error() }
-func (e *unfitError) Unwrap() error     { return e.err }
-func (e *unfitError) Fault() fault.Kind { return fault.Reject }

@@ -277,7 +277,7 @@ func (w *world) settle(e *leader) {
 	if err := e.forms.Recover(w.t.Context(), true); err != nil {
 		w.t.Fatal(err)
 	}
-	if err := e.deliverAllDeferred(w.t.Context()); err != nil {
+	if err := e.deferrer.deliverAll(w.t.Context()); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -336,7 +336,7 @@ func TestATopicDeletedWhileRunningIsMadeAgainAndGetsOnlyNewLeads(t *testing.T) {
 	}
 	w.linkedin.submit("after", w.now().Add(time.Second))
 	w.linkedin.clock = w.linkedin.clock.Add(time.Minute)
-	if err := e.poll(t.Context(), src); err != nil {
+	if err := e.poller(src).poll(t.Context()); err != nil {
 		if !errors.Is(err, kafka.ErrEpochLost) { // the new topic may not know the producer's sequence
 			t.Fatal(err)
 		}
@@ -366,7 +366,7 @@ func TestReplayMissingRepairsATopicAndIsANoOpOnceDone(t *testing.T) {
 	for range 3 { // the same flags, three starts
 		e = w.start()
 		live := e.state().Sources[src].Live
-		if err := e.replayLoop(t.Context()); err != nil {
+		if err := e.replayer().run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		if !e.state().Replays["r"].Done() || !e.state().Sources[src].Live.Equal(live) {
@@ -377,7 +377,7 @@ func TestReplayMissingRepairsATopicAndIsANoOpOnceDone(t *testing.T) {
 	w.opts.Replay = &ReplayOptions{ID: "all", From: w.now().Add(-6 * time.Hour), To: w.now(), Mode: checkpoint.All}
 	for range 2 {
 		e = w.start()
-		if err := e.replayLoop(t.Context()); err != nil {
+		if err := e.replayer().run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -414,7 +414,7 @@ func TestALostEpochWritesNothingMore(t *testing.T) {
 	w.start() // another process takes over
 	w.linkedin.submit("a", w.now().Add(time.Second))
 	w.linkedin.clock = w.linkedin.clock.Add(time.Minute)
-	if err := e.poll(t.Context(), src); !endsLeadership(err) {
+	if err := e.poller(src).poll(t.Context()); !endsLeadership(err) {
 		t.Errorf("poll of the fenced epoch = %v, want one that ends the epoch", err)
 	}
 	w.expectIDs(formID)
@@ -432,7 +432,7 @@ func TestACheckpointTopicRemovedWhileRunningIsAFirstStart(t *testing.T) {
 	}
 	w.linkedin.submit("new", w.now().Add(time.Second))
 	w.linkedin.clock = w.linkedin.clock.Add(time.Minute)
-	if err := e.poll(t.Context(), src); !endsLeadership(err) {
+	if err := e.poller(src).poll(t.Context()); !endsLeadership(err) {
 		t.Fatalf("poll = %v, want the end of the epoch", err)
 	}
 	e = w.start()
@@ -464,7 +464,7 @@ func TestWhatWasDeferredOutlivesATopicThatTheTokenStoreMadeAnew(t *testing.T) {
 	}
 	w.linkedin.submit("after", w.now().Add(time.Second))
 	w.linkedin.clock = w.linkedin.clock.Add(time.Minute)
-	if err := e.poll(t.Context(), src); !endsLeadership(err) {
+	if err := e.poller(src).poll(t.Context()); !endsLeadership(err) {
 		t.Fatalf("poll = %v, want the end of the epoch", err)
 	}
 	for range 2 { // also where the process is killed before it has caught up

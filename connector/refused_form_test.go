@@ -98,7 +98,7 @@ func TestADiscoveryTellsOfARefusedFormOfAnEvent(t *testing.T) {
 			delete(w.linkedin.formDown, formID)
 			w.settle(e)
 			w.linkedin.forms, w.linkedin.formDown[formID] = nil, refusal
-			if _, err := e.discover(t.Context()); err != nil || suspendedIn(e.Status(), formID) {
+			if _, err := e.discovery.discover(t.Context()); err != nil || suspendedIn(e.Status(), formID) {
 				t.Errorf("discover = %v; want a form that is known to go on", err)
 			}
 			w.linkedin.submit("a", w.now().Add(time.Second))

@@ -184,7 +184,7 @@ func TestFormsDoNotWaitWhileTheRegistryIsAskedAboutOthers(t *testing.T) {
 		w.linkedin.mu.Lock()
 		w.linkedin.clock = w.linkedin.clock.Add(time.Minute)
 		w.linkedin.mu.Unlock()
-		polled <- e.poll(t.Context(), src)
+		polled <- e.poller(src).poll(t.Context())
 	}()
 	select {
 	case err := <-polled:

@@ -36,31 +36,35 @@ func (e *ReplayWindowError) Error() string {
 // Fault makes it fatal.
 func (e *ReplayWindowError) Fault() fault.Kind { return fault.Fatal }
 
-// replayLoop carries out the replay beside live polling. It resumes where it
-// was interrupted and is a no-op once it is done, so that the flag may stay.
-func (e *leader) replayLoop(ctx context.Context) error {
-	o := e.opts.Replay
-	err := e.retry(ctx, "", "replay "+o.ID, func(ctx context.Context) error {
-		r, err := e.beginReplay(ctx)
+// replayer carries out one explicit replay beside live polling.
+type replayer struct {
+	*session
+	want ReplayOptions
+}
+
+// run resumes where the replay was interrupted. It is a no-op once that is done, so that the
+// flag may stay.
+func (r *replayer) run(ctx context.Context) error {
+	return r.retry(ctx, "", replaying+r.want.ID, func(ctx context.Context) error {
+		at, err := r.begin(ctx)
 		if err != nil {
 			return err
 		}
-		if r.Done() {
-			e.log.Info("this replay is done; nothing to do (use another --replay-id to repeat it)", zap.String("replay", o.ID),
-				zap.Stringer("window", lead.Window{From: r.From, To: r.To}), zap.Int64("leads", r.Leads))
+		if at.Done() {
+			r.log.Info("this replay is done; nothing to do (use another --replay-id to repeat it)", zap.String("replay", r.want.ID),
+				zap.Stringer("window", lead.Window{From: at.From, To: at.To}), zap.Int64("leads", at.Leads))
 			return nil
 		}
-		return e.replayAll(ctx, r)
+		return r.all(ctx, at)
 	})
-	return err
 }
 
-// replayAll replays every source that is not done; one that cannot be read now
+// all replays every source that is not done; one that cannot be read now
 // does not keep the others waiting.
-func (e *leader) replayAll(ctx context.Context, r checkpoint.Replay) error {
+func (r *replayer) all(ctx context.Context, at checkpoint.Replay) error {
 	var first error
-	for _, src := range e.replaySources(r) {
-		err := e.replaySource(ctx, r, src)
+	for _, src := range r.left(at) {
+		err := r.replay(ctx, at, src)
 		if err != nil && (ctx.Err() != nil || endsLeadership(err)) {
 			return err
 		}
@@ -69,36 +73,36 @@ func (e *leader) replayAll(ctx context.Context, r checkpoint.Replay) error {
 		}
 	}
 	if first == nil {
-		first = e.replayAwaits()
+		first = r.awaits()
 	}
 	switch {
 	case first == nil:
-		e.log.Info("replay done", append(e.replayed(), zap.String("replay", e.opts.Replay.ID))...)
-		e.forms.Recheck() // it may have published anew what could not be read
+		at = r.state().Replays[r.want.ID]
+		r.log.Info("replay done", zap.String("replay", r.want.ID), zap.Stringer("window", lead.Window{From: at.From, To: at.To}),
+			zap.Int64("leads", at.Leads), zap.Duration("after", r.opts.Now().Sub(at.Created)))
+		r.forms.Recheck() // it may have published anew what could not be read
 		return nil
-	case e.opts.Once: // a command that ends does not wait for the next discovery
+	case r.opts.Once: // a command that ends does not wait for the next discovery
 		return fault.As(fault.Retry, first)
 	}
 	return first
 }
 
-// replayAwaits names the sources that the replay has still to read and that are
+// awaits names the sources that the replay has still to read and that are
 // not there to be read; nil when it is done.
-func (e *leader) replayAwaits() error {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	r := e.state().Replays[e.opts.Replay.ID]
-	if r.Done() {
+func (r *replayer) awaits() error {
+	at := r.state().Replays[r.want.ID]
+	if at.Done() {
 		return nil
 	}
 	why := map[string]string{}
-	for _, org := range e.orgs {
+	for _, org := range r.catalog.organizations() {
 		why[org.URN] = org.Problem
 	}
 	var missing []error
-	for _, name := range slices.Sorted(maps.Keys(r.Next)) {
+	for _, name := range slices.Sorted(maps.Keys(at.Next)) {
 		src, ok := checkpoint.ParseSource(name)
-		if !r.Next[name].Before(r.To) || ok && e.sources[src] != nil {
+		if !at.Next[name].Before(at.To) || ok && r.sources.has(src) {
 			continue
 		}
 		problem := why[src.Owner]
@@ -116,25 +120,23 @@ func (e *leader) replayAwaits() error {
 // errNothingToReplay is why a replay does not begin.
 var errNothingToReplay = errors.New("the replay waits for an organization that can be read; the authorising member needs a role on its page")
 
-// beginReplay is the replay's progress; one that starts now fixes its bounds,
+// begin is the replay's progress; one that starts now fixes its bounds,
 // once discovery has told which sources there are.
-func (e *leader) beginReplay(ctx context.Context) (checkpoint.Replay, error) {
+func (r *replayer) begin(ctx context.Context) (checkpoint.Replay, error) {
 	for anew := false; ; {
-		r, begun := e.state().Replays[e.opts.Replay.ID]
-		e.mu.Lock()
-		discovered := e.discovered
-		e.mu.Unlock()
+		at, begun := r.state().Replays[r.want.ID]
+		discovered := r.catalog.complete()
 		if begun && !anew {
-			if kept := e.stillWanted(r); len(kept.Next) == len(r.Next) {
-				return r, nil
+			if kept := r.stillWanted(at); len(kept.Next) == len(at.Next) {
+				return at, nil
 			} else if len(kept.Next) > 0 {
-				return kept, e.recordReplay(ctx, kept)
+				return kept, r.record(ctx, kept)
 			}
 			// Nothing of it is wanted any more: it begins anew, for what is.
 			anew = true
 		}
 		if discovered {
-			return e.newReplay(ctx)
+			return r.start(ctx)
 		}
 		if err := fault.Sleep(ctx, 20*time.Millisecond); err != nil {
 			return checkpoint.Replay{}, err
@@ -142,83 +144,78 @@ func (e *leader) beginReplay(ctx context.Context) (checkpoint.Replay, error) {
 	}
 }
 
-// newReplay starts the replay. It is of the sources that can be read, and of
+// start starts the replay. It is of the sources that can be read, and of
 // those that could be once and cannot now: they are waited for.
-func (e *leader) newReplay(ctx context.Context) (checkpoint.Replay, error) {
-	o := e.opts.Replay
-	if !o.From.Before(o.To) {
-		return checkpoint.Replay{}, &ReplayWindowError{From: o.From, To: o.To}
+func (r *replayer) start(ctx context.Context) (checkpoint.Replay, error) {
+	if !r.want.From.Before(r.want.To) {
+		return checkpoint.Replay{}, &ReplayWindowError{From: r.want.From, To: r.want.To}
 	}
-	to := o.To
-	if now, ok := e.position(); ok { // what is submitted later is live
+	to := r.want.To
+	if now, ok := r.position(); ok { // what is submitted later is live
 		to = lead.Earlier(to, now)
 	}
-	r := checkpoint.Replay{From: o.From, To: to, Mode: o.Mode, Created: e.opts.Now().UTC(), Next: map[string]time.Time{}}
-	e.mu.Lock()
-	for src := range e.sources {
-		r.Next[src.String()] = o.From
+	at := checkpoint.Replay{From: r.want.From, To: to, Mode: r.want.Mode, Created: r.opts.Now().UTC(), Next: map[string]time.Time{}}
+	for _, src := range r.sources.list() {
+		at.Next[src.String()] = r.want.From
 	}
-	e.mu.Unlock()
-	if len(r.Next) == 0 {
-		return r, errNothingToReplay
+	if len(at.Next) == 0 {
+		return at, errNothingToReplay
 	}
-	if err := e.recordReplay(ctx, r); err != nil {
-		return r, err
+	if err := r.record(ctx, at); err != nil {
+		return at, err
 	}
-	e.log.Info("replay begins", zap.String("replay", o.ID), zap.Stringer("window", lead.Window{From: r.From, To: r.To}), zap.String("mode", string(r.Mode)))
-	return r, nil
+	r.log.Info("replay begins", zap.String("replay", r.want.ID), zap.Stringer("window", lead.Window{From: at.From, To: at.To}), zap.String("mode", string(at.Mode)))
+	return at, nil
 }
 
 // stillWanted is the replay without the sources that it has still to read and
 // that the configuration no longer asks for: nothing reads them any more.
-func (e *leader) stillWanted(r checkpoint.Replay) checkpoint.Replay {
-	r.Next = maps.Clone(r.Next)
-	for name, next := range r.Next {
+func (r *replayer) stillWanted(at checkpoint.Replay) checkpoint.Replay {
+	at.Next = maps.Clone(at.Next)
+	for name, next := range at.Next {
 		src, ok := checkpoint.ParseSource(name)
-		if next.Before(r.To) && !(ok && e.wantedSource(src)) {
-			delete(r.Next, name)
-			e.log.Warn("the replay goes on without a source that linkedin.organizations and linkedin.lead_types do not ask for any more",
-				zap.String("replay", e.opts.Replay.ID), zap.String("source", name), zap.Time("replayed_until", next),
+		if next.Before(at.To) && !(ok && r.wantedSource(src)) {
+			delete(at.Next, name)
+			r.log.Warn("the replay goes on without a source that linkedin.organizations and linkedin.lead_types do not ask for any more",
+				zap.String("replay", r.want.ID), zap.String("source", name), zap.Time("replayed_until", next),
 				zap.String("todo", "nothing, or list it there again if its leads are wanted"))
 		}
 	}
-	return r
+	return at
 }
 
-// recordReplay makes the replay's progress durable.
-func (e *leader) recordReplay(ctx context.Context, r checkpoint.Replay) error {
-	if err := e.ask(ctx, &setReplay{id: e.opts.Replay.ID, to: r}); err != nil {
-		return fmt.Errorf("recording where replay %s stands: %w", e.opts.Replay.ID, err)
+// record makes the replay's progress durable.
+func (r *replayer) record(ctx context.Context, at checkpoint.Replay) error {
+	if err := r.ask(ctx, &setReplay{id: r.want.ID, to: at}); err != nil {
+		return fmt.Errorf("recording where replay %s stands: %w", r.want.ID, err)
 	}
 	return nil
 }
 
-// replaySources are the sources that the replay has not finished.
-func (e *leader) replaySources(r checkpoint.Replay) []lead.Source {
-	e.mu.Lock()
-	defer e.mu.Unlock()
+// left are the sources that the replay has not finished.
+func (r *replayer) left(at checkpoint.Replay) []lead.Source {
 	var left []lead.Source
-	for src := range e.sources {
-		if next, ok := r.Next[src.String()]; ok && next.Before(r.To) {
+	for _, src := range r.sources.list() {
+		if next, ok := at.Next[src.String()]; ok && next.Before(at.To) {
 			left = append(left, src)
 		}
 	}
 	return left
 }
 
-// replaySource replays what is left of one source. What the topics hold is read
+// replay replays what is left of one source. What the topics hold is read
 // anew for it: a replay is asked for when something may be wrong with them.
-func (e *leader) replaySource(ctx context.Context, r checkpoint.Replay, src lead.Source) error {
+func (r *replayer) replay(ctx context.Context, at checkpoint.Replay, src lead.Source) error {
 	mark := ""
-	if r.Mode == checkpoint.All {
-		mark = e.opts.Replay.ID
+	if at.Mode == checkpoint.All {
+		mark = r.want.ID
 	}
-	view := e.store.NewView(mark)
+	view := r.store.NewView(mark)
 	defer view.Close()
-	w := lead.Window{From: r.Next[src.String()], To: r.To}
+	w := lead.Window{From: at.Next[src.String()], To: at.To}
 	j := &work{src: src, view: view, bound: &checkpoint.Bound{Explicit: true}, replay: mark,
 		delivery: func(time.Time) delivery.Delivery { return delivery.DeliveryReplay }}
-	return e.sweep(ctx, j, w, func(part lead.Window, readAt checkpoint.ReadMark) checkpoint.Advance {
-		return checkpoint.ReplayDone{ID: e.opts.Replay.ID, All: mark != "", Source: src, Part: part, ReadAt: readAt}
+	return r.sweep(ctx, j, w, func(part lead.Window, readAt checkpoint.ReadMark) checkpoint.Advance {
+		return checkpoint.ReplayDone{ID: r.want.ID, All: mark != "", Source: src, Part: part, ReadAt: readAt}
 	})
 }

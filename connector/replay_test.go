@@ -25,7 +25,7 @@ func (w *world) begun(e *leader, owners ...string) checkpoint.Replay {
 	for _, owner := range owners {
 		r.Next[lead.Source{Owner: owner, Type: "EVENT"}.String()] = r.From
 	}
-	if err := e.recordReplay(w.t.Context(), r); err != nil {
+	if err := e.replayer().record(w.t.Context(), r); err != nil {
 		w.t.Fatal(err)
 	}
 	return r
@@ -45,8 +45,8 @@ func TestAReplayNamesWhatItWaitsFor(t *testing.T) {
 	w.replay()
 	e := w.start()
 	r := w.begun(e, owner, stranger)
-	e.orgs = append(e.orgs, lead.Organization{URN: stranger, Problem: "its role was lost"})
-	err := e.replayAll(t.Context(), r)
+	e.catalog.orgs = append(e.catalog.orgs, lead.Organization{URN: stranger, Problem: "its role was lost"})
+	err := e.replayer().all(t.Context(), r)
 	if err == nil || !strings.Contains(err.Error(), stranger) || !strings.Contains(err.Error(), "its role was lost") || strings.Contains(err.Error(), owner) {
 		t.Errorf("replayAll = %v, want an error that names %s, its problem, and nothing else", err, stranger)
 	}
@@ -57,8 +57,8 @@ func TestAReplayOfNothingThatCanBeReadSaysSo(t *testing.T) {
 	w.replay()
 	w.linkedin.orgs = nil
 	e := w.start()
-	clear(e.sources)
-	if _, err := e.beginReplay(t.Context()); err == nil {
+	clear(e.sources.all)
+	if _, err := e.replayer().begin(t.Context()); err == nil {
 		t.Error("a replay began without any organization")
 	}
 }
@@ -95,7 +95,7 @@ func TestAReplayIsNotOfALeadTypeThatIsNotAskedForAnyMore(t *testing.T) {
 	e := w.start()
 	r := w.begun(e, owner)
 	r.Next[owner+"/COMPANY"] = r.From
-	got := slices.Collect(maps.Keys(e.stillWanted(r).Next))
+	got := slices.Collect(maps.Keys(e.replayer().stillWanted(r).Next))
 	if len(got) != 1 || got[0] != src.String() {
 		t.Errorf("still wanted: %v, want %v alone", got, src)
 	}

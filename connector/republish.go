@@ -33,7 +33,7 @@ func (c *Connector) Republish(ctx context.Context, deadLetters []StoredDeadLette
 		return nil, err
 	}
 	defer c.leave()
-	defer e.endPublisher()
+	defer e.publisher.end()
 	var outcomes []Outcome
 	for i := range deadLetters {
 		problem, err := e.republish(ctx, &deadLetters[i])
@@ -58,7 +58,7 @@ func (retried) Whole() bool { return true }
 // Lazy implements checkpoint.Advance.
 func (retried) Lazy() bool { return true }
 
-func (e *leader) republish(ctx context.Context, deadLetter *StoredDeadLetter) (problem string, err error) {
+func (s *session) republish(ctx context.Context, deadLetter *StoredDeadLetter) (problem string, err error) {
 	r := deadLetter.Response
 	if r.Unreadable != "" {
 		return r.Unreadable, nil
@@ -66,13 +66,13 @@ func (e *leader) republish(ctx context.Context, deadLetter *StoredDeadLetter) (p
 	if r.Owner == "" || r.Type == "" {
 		return "its owner or lead type is not known", nil
 	}
-	view := e.store.NewView("")
+	view := s.store.NewView("")
 	defer view.Close()
 	w := lead.Window{From: r.SubmittedAt, To: r.SubmittedAt.Add(time.Millisecond)}
 	var became tally
 	j := &work{src: lead.Source{Owner: r.Owner, Type: r.Type}, view: view, bound: &checkpoint.Bound{Explicit: true},
 		advance: retried{}, tally: &became, delivery: func(time.Time) delivery.Delivery { return delivery.DeliveryLate }}
-	err = e.flush(ctx, j, w, []lead.Response{r}, true)
+	err = s.flush(ctx, j, w, []lead.Response{r}, true)
 	suspended, waits := errors.AsType[*suspendedError](err)
 	switch {
 	case waits:
@@ -85,7 +85,7 @@ func (e *leader) republish(ctx context.Context, deadLetter *StoredDeadLetter) (p
 		return "it cannot be published; see the dead letter's error", nil
 	}
 	// The lead is in its topic, or deleted: the dead letter has done its part.
-	if err := e.ask(ctx, &resolveDeadLetter{key: deadLetter.Key}); err != nil {
+	if err := s.ask(ctx, &resolveDeadLetter{key: deadLetter.Key}); err != nil {
 		return "", errors.Join(errors.New("removing the dead letter"), err)
 	}
 	return "", nil

@@ -70,7 +70,7 @@ func TestALeadIsCountedWithItsCommitOrNotAtAll(t *testing.T) {
 	w.linkedin.mu.Lock()
 	w.linkedin.clock = w.linkedin.clock.Add(time.Minute)
 	w.linkedin.mu.Unlock()
-	if err := e.poll(t.Context(), src); err == nil {
+	if err := e.poller(src).poll(t.Context()); err == nil {
 		t.Fatal("a fenced epoch has committed")
 	}
 	if got := counted(e.Status().Hours); got != 1 {
@@ -106,7 +106,7 @@ func TestNoTransactionIsMadeForWhatIsShown(t *testing.T) {
 		t.Errorf("after an idle poll: %v, want the organizations once and no hours", after)
 	}
 	for range 20 { // nothing new
-		if _, err := e.discover(t.Context()); err != nil {
+		if _, err := e.discovery.discover(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		w.tick(e, time.Second)
@@ -179,7 +179,7 @@ func TestAnOrganizationThatIsListedNoMoreIsMissed(t *testing.T) {
 	w.linkedin.orgs = nil
 	lost := func(e *leader) OrganizationStatus {
 		t.Helper()
-		if _, err := e.discover(t.Context()); err != nil {
+		if _, err := e.discovery.discover(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		list := e.Status().Organizations
@@ -251,7 +251,7 @@ func TestTasksCountTheLeadsTheyPublish(t *testing.T) {
 	e := w.start()
 	w.tick(e, time.Minute)
 	h.after = w.now().Add(-26 * time.Hour) // the second day of the backfill fails
-	if err := e.work(t.Context(), src, e.state().Sources[src].Backlog[0]); err == nil {
+	if err := e.backfiller(src).work(t.Context(), e.state().Sources[src].Backlog[0]); err == nil {
 		t.Fatal("the backfill has ended")
 	}
 	if b := e.Status().Sources[0].Backlog; len(b) != 1 || b[0].Leads != 3 || b[0].Ratio() == 0 {
@@ -268,11 +268,11 @@ func TestTasksCountTheLeadsTheyPublish(t *testing.T) {
 	if st := e.Status().Replay; st == nil || st.Ratio != 0 || st.Done {
 		t.Errorf("before it begins the replay is %+v", st)
 	}
-	r2, err := e.beginReplay(t.Context())
+	r2, err := e.replayer().begin(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.replayAll(t.Context(), r2); err != nil {
+	if err := e.replayer().all(t.Context(), r2); err != nil {
 		t.Fatal(err)
 	}
 	if st := e.Status().Replay; !st.Done || st.Ratio != 1 || st.Leads != 4 || st.From.IsZero() {

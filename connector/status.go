@@ -130,39 +130,32 @@ func (c *Connector) Status() Status {
 // connector tell of theirs there as well.
 func (c *Connector) Issues() *Issues { return c.issues }
 
-func (e *leader) status() Status {
-	topics := e.store.Topics()
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	s := Status{Active: true, Since: e.since, Hours: e.shown.hours, Latency: e.latencies.figures()}
-	for _, o := range slices.Concat(e.orgs, e.missed) {
+func (l *leader) status() Status {
+	topics, events, now := l.store.Topics(), l.catalog.eventNames(), l.state()
+	s := Status{Active: true, Since: l.since, Hours: now.Hours, Latency: l.latencies.figures()}
+	for _, o := range l.catalog.all() {
 		s.Organizations = append(s.Organizations, OrganizationStatus(o))
 	}
-	for src, state := range e.sources {
-		p := e.state().Sources[src]
+	for _, src := range l.sources.list() {
+		p := now.Sources[src]
+		state, _ := l.sources.get(src)
 		row := SourceStatus{Owner: src.Owner, LeadType: src.Type, Live: p.Live, Success: state.success, Backlog: p.Backlog, Notified: state.notified,
-			Err: e.issues.failing(polling + src.String())}
+			Err: l.issues.failing(polling + src.String())}
 		if state.err != nil {
 			row.Problem, row.Todo = Told(state.err)
 			row.Waits = fault.KindOf(state.err) == fault.Pause
 		}
 		s.Sources = append(s.Sources, row)
 	}
-	events := map[string][]string{}
-	for _, list := range e.events {
-		for _, ev := range list {
-			events[ev.Form.ID] = append(events[ev.Form.ID], ev.Name)
-		}
+	for _, f := range l.forms.All() {
+		s.Forms = append(s.Forms, l.formStatus(f, events[f.ID], topics))
 	}
-	for _, f := range e.forms.All() {
-		s.Forms = append(s.Forms, e.formStatus(f, events[f.ID], topics))
-	}
-	for id, d := range e.state().Deferred {
+	for id, d := range now.Deferred {
 		s.Deferred = append(s.Deferred, deferredStatus(id, d))
 	}
-	if o := e.opts.Replay; o != nil {
+	if o := l.opts.Replay; o != nil {
 		s.Replay = &ReplayStatus{ID: o.ID}
-		if r, begun := e.state().Replays[o.ID]; begun {
+		if r, begun := now.Replays[o.ID]; begun {
 			*s.Replay = replayStatus(o.ID, r)
 		}
 	}
@@ -178,8 +171,8 @@ const (
 )
 
 // formStatus is a form with the events that take it and what is recorded of its topic.
-func (e *leader) formStatus(f *forms.Form, events []string, topics map[string]checkpoint.Topic) FormStatus {
-	s := FormStatus{ID: f.ID, Name: f.Name, Owner: f.Owner, Events: events, Topic: e.store.TopicName(f.ID),
+func (l *leader) formStatus(f *forms.Form, events []string, topics map[string]checkpoint.Topic) FormStatus {
+	s := FormStatus{ID: f.ID, Name: f.Name, Owner: f.Owner, Events: events, Topic: l.store.TopicName(f.ID),
 		SchemaID: f.SchemaID, SchemaVersion: f.Version, State: formOK}
 	if f.Fields != nil {
 		s.Fields = f.Fields.Len()

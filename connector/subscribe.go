@@ -32,18 +32,21 @@ type subscription struct {
 	seen time.Time // when it was last as it should be
 }
 
-// subscribeLoop keeps one subscription for each source that can be read. One
+// subscriptions keeps one subscription for each source that can be read. One
 // that cannot be had is tried again at the next discovery interval; polls go on
 // without.
-func (e *leader) subscribeLoop(ctx context.Context) error {
+type subscriptions struct{ *session }
+
+// run looks at all of them now and then.
+func (u *subscriptions) run(ctx context.Context) error {
 	known := map[lead.Source]*subscription{}
 	for {
-		readable := e.readable()
+		readable := u.readable()
 		for src := range known { // without the role LinkedIn may end it: looked at anew with the role
 			if !slices.Contains(readable, src) {
 				delete(known, src)
-				e.issues.Resolve(subscribingTo(src))
-				e.subscribed(src, false)
+				u.issues.Resolve(subscribingTo(src))
+				u.subscribed(src, false)
 			}
 		}
 		for _, src := range readable {
@@ -52,16 +55,16 @@ func (e *leader) subscribeLoop(ctx context.Context) error {
 				s = &subscription{}
 				known[src] = s
 			}
-			if e.opts.Now().Sub(s.seen) < repairEvery {
+			if u.opts.Now().Sub(s.seen) < repairEvery {
 				continue
 			}
-			err := e.subscribe(ctx, src)
+			err := u.subscribe(ctx, src)
 			if ctx.Err() != nil {
 				return nil
 			}
-			e.recordResult(src, s, err)
+			u.recordResult(src, s, err)
 		}
-		wait := e.opts.Discovery
+		wait := u.opts.Discovery
 		if len(readable) == 0 { // discovery has just begun
 			wait = min(wait, time.Second)
 		}
@@ -73,14 +76,14 @@ func (e *leader) subscribeLoop(ctx context.Context) error {
 
 // recordResult takes note of how a look at a source's subscription went. That it cannot
 // be had is said once, and so is that it is there again.
-func (e *leader) recordResult(src lead.Source, s *subscription, err error) {
-	e.subscribed(src, err == nil)
+func (u *subscriptions) recordResult(src lead.Source, s *subscription, err error) {
+	u.subscribed(src, err == nil)
 	if err == nil {
-		*s = subscription{seen: e.opts.Now()}
-		e.issues.Resolve(subscribingTo(src))
+		*s = subscription{seen: u.opts.Now()}
+		u.issues.Resolve(subscribingTo(src))
 		return
 	}
-	e.issues.ReportAs(src.Owner, subscribingTo(src), "no notifications from LinkedIn; its leads are found by polling", err)
+	u.issues.ReportAs(src.Owner, subscribingTo(src), "no notifications from LinkedIn; its leads are found by polling", err)
 }
 
 func subscribingTo(src lead.Source) string {
@@ -88,44 +91,38 @@ func subscribingTo(src lead.Source) string {
 }
 
 // readable are the sources whose organizations can be read.
-func (e *leader) readable() []lead.Source {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	var sources []lead.Source
-	for _, org := range e.orgs {
-		for _, kind := range e.opts.LeadTypes {
+func (u *subscriptions) readable() []lead.Source {
+	var readable []lead.Source
+	for _, org := range u.catalog.organizations() {
+		for _, kind := range u.opts.LeadTypes {
 			if org.Problem == "" {
-				sources = append(sources, lead.Source{Owner: org.URN, Type: kind})
+				readable = append(readable, lead.Source{Owner: org.URN, Type: kind})
 			}
 		}
 	}
-	return sources
+	return readable
 }
 
 // subscribed notes how the subscription of a source fares.
-func (e *leader) subscribed(src lead.Source, ok bool) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if s := e.sources[src]; s != nil {
-		s.notified = ok
-	}
+func (u *subscriptions) subscribed(src lead.Source, ok bool) {
+	u.sources.set(src, func(s *sourceState) { s.notified = ok })
 }
 
 // subscribe makes sure that there is exactly one subscription of the source to
 // our webhook. Those to other addresses are somebody else's.
-func (e *leader) subscribe(ctx context.Context, src lead.Source) error {
-	all, err := e.opts.Subscriber.Subscriptions(ctx, src)
+func (u *subscriptions) subscribe(ctx context.Context, src lead.Source) error {
+	all, err := u.opts.Subscriber.Subscriptions(ctx, src)
 	if err != nil {
 		return err
 	}
 	kept := ""
 	for _, s := range all {
 		switch {
-		case s.Webhook != e.opts.Webhook || s.Narrowed:
+		case s.Webhook != u.opts.Webhook || s.Narrowed:
 		case kept == "":
 			kept = s.ID
 		default: // LinkedIn takes the same subscription twice, and then notifies twice
-			if err := e.opts.Subscriber.Unsubscribe(ctx, s.ID); err != nil {
+			if err := u.opts.Subscriber.Unsubscribe(ctx, s.ID); err != nil {
 				return fmt.Errorf("ending the second of two subscriptions: %w", err)
 			}
 		}
@@ -133,13 +130,13 @@ func (e *leader) subscribe(ctx context.Context, src lead.Source) error {
 	if kept != "" {
 		return nil
 	}
-	id, err := e.opts.Subscriber.Subscribe(ctx, src, e.opts.Webhook)
+	id, err := u.opts.Subscriber.Subscribe(ctx, src, u.opts.Webhook)
 	if err != nil {
 		return err
 	}
 	// It notifies only once its challenge of the webhook is answered, which may come
 	// later and to another process.
-	e.log.Info("subscribed to LinkedIn's notifications; they come once it has validated the webhook",
-		zap.Stringer("source", src), zap.String("subscription", strings.TrimSpace(id)), zap.String("webhook", e.opts.Webhook))
+	u.log.Info("subscribed to LinkedIn's notifications; they come once it has validated the webhook",
+		zap.Stringer("source", src), zap.String("subscription", strings.TrimSpace(id)), zap.String("webhook", u.opts.Webhook))
 	return nil
 }

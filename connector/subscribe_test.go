@@ -15,8 +15,8 @@ import (
 	"leadstream/internal/lead"
 )
 
-// subscriptions is LinkedIn's memory of them.
-type subscriptions struct {
+// fakeSubscriptions is LinkedIn's memory of them.
+type fakeSubscriptions struct {
 	mu    sync.Mutex
 	all   []lead.Subscription
 	next  int
@@ -25,7 +25,7 @@ type subscriptions struct {
 	id    int // of the last request that was refused
 }
 
-func (s *subscriptions) Subscriptions(_ context.Context, of lead.Source) ([]lead.Subscription, error) {
+func (s *fakeSubscriptions) Subscriptions(_ context.Context, of lead.Source) ([]lead.Subscription, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.asked++
@@ -42,7 +42,7 @@ func (s *subscriptions) Subscriptions(_ context.Context, of lead.Source) ([]lead
 	return found, nil
 }
 
-func (s *subscriptions) Subscribe(_ context.Context, of lead.Source, webhook string) (string, error) {
+func (s *fakeSubscriptions) Subscribe(_ context.Context, of lead.Source, webhook string) (string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.next++
@@ -51,14 +51,14 @@ func (s *subscriptions) Subscribe(_ context.Context, of lead.Source, webhook str
 	return id, nil
 }
 
-func (s *subscriptions) Unsubscribe(_ context.Context, id string) error {
+func (s *fakeSubscriptions) Unsubscribe(_ context.Context, id string) error {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.all = slices.DeleteFunc(s.all, func(one lead.Subscription) bool { return one.ID == id })
 	return nil
 }
 
-func (s *subscriptions) String() string {
+func (s *fakeSubscriptions) String() string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	var text []string
@@ -83,7 +83,7 @@ func TestEachSourceHasExactlyOneSubscriptionOfOurs(t *testing.T) {
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			w := newWorld(t)
-			s := &subscriptions{}
+			s := &fakeSubscriptions{}
 			for _, one := range c.have {
 				one.Source = src
 				s.all = append(s.all, one)
@@ -91,12 +91,12 @@ func TestEachSourceHasExactlyOneSubscriptionOfOurs(t *testing.T) {
 			w.opts.Webhook, w.opts.Subscriber = ours, s
 			e := w.start()
 			for range 2 {
-				if err := e.subscribe(t.Context(), src); err != nil {
+				if err := (&subscriptions{e.session}).subscribe(t.Context(), src); err != nil {
 					t.Fatal(err)
 				}
 			}
 			if got := s.String(); got != c.want {
-				t.Errorf("subscriptions are %s, want %s", got, c.want)
+				t.Errorf("fakeSubscriptions are %s, want %s", got, c.want)
 			}
 		})
 	}
@@ -105,7 +105,7 @@ func TestEachSourceHasExactlyOneSubscriptionOfOurs(t *testing.T) {
 func TestSubscriptionsAreRepairedDailyAndMissedOnesSaidOnce(t *testing.T) {
 	w := newWorld(t)
 	w.opts.Discovery = 15 * time.Minute
-	s := &subscriptions{down: fault.As(fault.Suspend, errors.New("the webhook is refused"))}
+	s := &fakeSubscriptions{down: fault.As(fault.Suspend, errors.New("the webhook is refused"))}
 	w.opts.Webhook, w.opts.Subscriber = "https://leads.example.com/webhooks/linkedin", s
 	e := w.start()
 	synctest.Test(t, func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestSubscriptionsAreRepairedDailyAndMissedOnesSaidOnce(t *testing.T) {
 		done := make(chan error, 1)
 		began := time.Now()
 		e.Connector.opts.Now = func() time.Time { return w.linkedin.clock.Add(time.Since(began)) }
-		go func() { done <- e.subscribeLoop(ctx) }()
+		go func() { done <- (&subscriptions{e.session}).run(ctx) }()
 		time.Sleep(2*e.opts.Discovery + time.Second)
 		if n := w.logs.FilterMessageSnippet("no notifications from LinkedIn").Len(); n != 1 {
 			t.Errorf("said %d times that there are none, want once", n)
@@ -129,18 +129,18 @@ func TestSubscriptionsAreRepairedDailyAndMissedOnesSaidOnce(t *testing.T) {
 			t.Errorf("said %d times that there are again, want once", n)
 		}
 		if got := s.String(); got != "[1 "+e.opts.Webhook+"]" {
-			t.Errorf("subscriptions are %s, want one", got)
+			t.Errorf("fakeSubscriptions are %s, want one", got)
 		}
 		s.mu.Lock()
 		s.all = nil // LinkedIn does not say what ends one
 		s.mu.Unlock()
 		time.Sleep(repairEvery - e.opts.Discovery)
 		if got := s.String(); got != "[]" {
-			t.Errorf("before a day has passed subscriptions are %s", got)
+			t.Errorf("before a day has passed fakeSubscriptions are %s", got)
 		}
 		time.Sleep(2 * e.opts.Discovery)
 		if got := s.String(); got != "[2 "+e.opts.Webhook+"]" {
-			t.Errorf("after a day subscriptions are %s, want a new one", got)
+			t.Errorf("after a day fakeSubscriptions are %s, want a new one", got)
 		}
 		cancel()
 		if err := <-done; err != nil {
@@ -152,26 +152,24 @@ func TestSubscriptionsAreRepairedDailyAndMissedOnesSaidOnce(t *testing.T) {
 func TestASubscriptionIsLookedAtAsSoonAsALostRoleIsBack(t *testing.T) {
 	w := newWorld(t)
 	w.opts.Discovery = 15 * time.Minute
-	s := &subscriptions{}
+	s := &fakeSubscriptions{}
 	w.opts.Webhook, w.opts.Subscriber = "https://leads.example.com/webhooks/linkedin", s
 	e := w.start()
 	role := func(problem string) {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		e.orgs = slices.Clone(e.orgs)
-		e.orgs[0].Problem = problem
+		orgs := slices.Clone(e.catalog.organizations())
+		orgs[0].Problem = problem
+		e.catalog.setOrganizations(orgs, nil)
 	}
 	notified := func() bool {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		return e.sources[src].notified
+		s, _ := e.sources.get(src)
+		return s.notified
 	}
 	synctest.Test(t, func(t *testing.T) {
 		ctx, cancel := context.WithCancel(context.Background())
 		done := make(chan error, 1)
 		began := time.Now()
 		e.Connector.opts.Now = func() time.Time { return w.linkedin.clock.Add(time.Since(began)) }
-		go func() { done <- e.subscribeLoop(ctx) }()
+		go func() { done <- (&subscriptions{e.session}).run(ctx) }()
 		time.Sleep(time.Second)
 		if !notified() {
 			t.Error("the source is not known to be notified of")
@@ -187,7 +185,7 @@ func TestASubscriptionIsLookedAtAsSoonAsALostRoleIsBack(t *testing.T) {
 		role("")
 		time.Sleep(e.opts.Discovery)
 		if got := s.String(); got != "[2 "+e.opts.Webhook+"]" || !notified() {
-			t.Errorf("with the role back subscriptions are %s, want a new one", got)
+			t.Errorf("with the role back fakeSubscriptions are %s, want a new one", got)
 		}
 		cancel()
 		if err := <-done; err != nil {

@@ -7,7 +7,6 @@ import (
 	"go.uber.org/zap"
 
 	"leadstream/internal/delivery"
-	"leadstream/internal/lead"
 )
 
 // keysSaid is how many dead letters a line of the log names.
@@ -15,7 +14,7 @@ const keysSaid = 5
 
 // reportDeadLetters says that leads could not be published, in one line for those of
 // one transaction that have the same reason.
-func (e *leader) reportDeadLetters(deadLetters []delivery.DeadLetter) {
+func (p *publisher) reportDeadLetters(deadLetters []delivery.DeadLetter) {
 	byReason := map[string][]*delivery.DeadLetter{}
 	for i := range deadLetters {
 		byReason[deadLetters[i].Reason] = append(byReason[deadLetters[i].Reason], &deadLetters[i])
@@ -32,7 +31,7 @@ func (e *leader) reportDeadLetters(deadLetters []delivery.DeadLetter) {
 				forms[l.Form.ID] = true
 			}
 		}
-		e.log.Error("leads could not be published and are kept as dead letters", zap.Int("leads", len(of)), zap.String("reason", reason),
+		p.log.Error("leads could not be published and are kept as dead letters", zap.Int("leads", len(of)), zap.String("reason", reason),
 			zap.Strings("keys", keys), zap.Strings("forms", slices.Sorted(maps.Keys(forms))), zap.String("stage", of[0].Stage),
 			zap.String("todo", deadLettersTodo(reason)))
 	}
@@ -46,11 +45,4 @@ func deadLettersTodo(reason string) string {
 		return "see `leadstream deadletters list`; raise what Kafka refuses them for, such as the topic's max.message.bytes" + retry
 	}
 	return "see `leadstream deadletters list` for what is wrong with them; install a release of leadstream that can read them" + retry
-}
-
-// replayed is what the replay has read and published, for the log.
-func (e *leader) replayed() []zap.Field {
-	r := e.state().Replays[e.opts.Replay.ID]
-	return []zap.Field{zap.Stringer("window", lead.Window{From: r.From, To: r.To}), zap.Int64("leads", r.Leads),
-		zap.Duration("after", e.opts.Now().Sub(r.Created))}
 }

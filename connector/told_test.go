@@ -53,7 +53,7 @@ func TestThatALeadTopicWasDeletedIsSaidOnce(t *testing.T) {
 		w.linkedin.submit("after", w.now().Add(time.Second))
 		w.linkedin.clock = w.linkedin.clock.Add(time.Minute)
 		for range 3 { // the new topic may not know the producer's sequence
-			if err := e.poll(t.Context(), src); err == nil {
+			if err := e.poller(src).poll(t.Context()); err == nil {
 				break
 			}
 			e = w.start()
@@ -76,7 +76,7 @@ func TestAReplayThatIsDoneSaysWhatItHasPublished(t *testing.T) {
 	w.opts.Replay = &ReplayOptions{ID: "r", From: w.now().Add(-10 * time.Hour), To: w.now(), Mode: checkpoint.Missing}
 	for range 2 { // and the same flags again
 		e := w.start()
-		if err := e.replayLoop(t.Context()); err != nil {
+		if err := e.replayer().run(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}

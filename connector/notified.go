@@ -26,31 +26,38 @@ const (
 	pushMargin = time.Minute
 )
 
-// pushLoop fetches the leads of a source that LinkedIn has told of. What comes
-// while it does so is fetched together the next time: a storm costs few requests.
-func (e *leader) pushLoop(ctx context.Context, src lead.Source, pending *pendingNotifications) error {
+// notified fetches the leads of a source that LinkedIn has told of. What comes while it does so
+// is fetched together the next time: a storm costs few requests.
+type notified struct {
+	*session
+	src     lead.Source
+	pending *pendingNotifications
+}
+
+// run fetches what is due, and waits for more.
+func (r *notified) run(ctx context.Context) error {
 	for {
-		due, next := pending.ready()
+		due, next := r.pending.ready()
 		if len(due) == 0 {
-			if err := pending.await(ctx, next); err != nil {
+			if err := r.pending.await(ctx, next); err != nil {
 				return nil //nolint:nilerr // the work is over
 			}
 			continue
 		}
-		if err := e.pushOnce(ctx, src, pending, due); err != nil {
+		if err := r.once(ctx, due); err != nil {
 			return err
 		}
 	}
 }
 
-// pushOnce tries once to fetch what is due. What is not found is due again later,
+// once tries once to fetch what is due. What is not found is due again later,
 // or left to the poll.
-func (e *leader) pushOnce(ctx context.Context, src lead.Source, pending *pendingNotifications, due map[string]time.Time) error {
+func (r *notified) once(ctx context.Context, due map[string]time.Time) error {
 	var got pushed
-	err := e.retry(ctx, src.Owner, "fetching the leads that LinkedIn told of", func(ctx context.Context) (err error) {
-		got, err = e.fetchPushed(ctx, src, due)
+	err := r.retry(ctx, r.src.Owner, "fetching the leads that LinkedIn told of", func(ctx context.Context) (err error) {
+		got, err = r.fetch(ctx, due)
 		if err != nil && !endsLeadership(err) && ctx.Err() == nil {
-			e.log.Debug("leads that LinkedIn told of are tried again, or left to the poll", zap.Stringer("source", src), zap.Error(err))
+			r.log.Debug("leads that LinkedIn told of are tried again, or left to the poll", zap.Stringer("source", r.src), zap.Error(err))
 			got.wait = fault.DelayOf(err)
 			return nil
 		}
@@ -62,15 +69,15 @@ func (e *leader) pushOnce(ctx context.Context, src lead.Source, pending *pending
 	hidden := maps.Clone(due)
 	maps.DeleteFunc(hidden, func(id string, _ time.Time) bool { return got.found[id] || got.left[id] })
 	if deleted := (&deletedOf{submitted: hidden}); len(hidden) > 0 {
-		if err := e.ask(ctx, deleted); err != nil {
+		if err := r.ask(ctx, deleted); err != nil {
 			return err
 		}
 		for _, id := range deleted.ids { // as another process was told
-			pending.drop(id, due[id])
+			r.pending.drop(id, due[id])
 		}
 	}
-	if n := pending.finish(due, got); n > 0 {
-		e.log.Info("leads that LinkedIn told of do not show, or cost too many requests; they are left to the poll", zap.Stringer("source", src), zap.Int("leads", n))
+	if n := r.pending.finish(due, got); n > 0 {
+		r.log.Info("leads that LinkedIn told of do not show, or cost too many requests; they are left to the poll", zap.Stringer("source", r.src), zap.Int("leads", n))
 	}
 	return nil
 }
@@ -82,35 +89,20 @@ type pushed struct {
 	wait  time.Duration   // least, before the others are asked for again
 }
 
-// await waits until something comes, or for the next that is due.
-func (b *pendingNotifications) await(ctx context.Context, next time.Duration) error {
-	var timer <-chan time.Time
-	if next >= 0 {
-		timer = time.After(next)
-	}
-	select {
-	case <-ctx.Done():
-		return ctx.Err()
-	case <-b.wake:
-	case <-timer:
-	}
-	return nil
-}
-
-// fetchPushed publishes those of the responses that LinkedIn shows, beside the
+// fetch publishes those of the responses that LinkedIn shows, beside the
 // source's progress, which only polls move.
-func (e *leader) fetchPushed(ctx context.Context, src lead.Source, due map[string]time.Time) (pushed, error) {
-	p, begun := e.state().Sources[src]
+func (r *notified) fetch(ctx context.Context, due map[string]time.Time) (pushed, error) {
+	p, begun := r.state().Sources[r.src]
 	if !begun { // the first poll sees to it
 		return pushed{}, nil
 	}
-	j := &work{src: src, view: e.live, readAt: e.mark(), delivery: func(time.Time) delivery.Delivery { return delivery.DeliveryPush }}
+	j := &work{src: r.src, view: r.live, readAt: r.mark(), delivery: func(time.Time) delivery.Delivery { return delivery.DeliveryPush }}
 	got := pushed{found: map[string]bool{}}
 	publish := func(rows []lead.Response) error {
 		if len(rows) == 0 {
 			return nil
 		}
-		if err := e.publishWithRetry(ctx, j, e.pushWindow(p, rows), rows, false); err != nil {
+		if err := r.publishWithRetry(ctx, j, r.window(p, rows), rows, false); err != nil {
 			return err
 		}
 		for i := range rows {
@@ -119,27 +111,27 @@ func (e *leader) fetchPushed(ctx context.Context, src lead.Source, due map[strin
 		return nil
 	}
 	if len(due) <= oneByOne {
-		rows, unread := e.fetchEach(ctx, src, due)
+		rows, unread := r.fetchEach(ctx, due)
 		if err := publish(rows); err != nil {
 			return got, err
 		}
 		return got, unread
 	}
 	var windows []lead.Window
-	windows, got.left = windowsOf(due, p.Live.Add(-max(e.ladder[0].Length, awaitMost)))
+	windows, got.left = windowsOf(due, p.Live.Add(-max(r.ladder[0].Length, awaitMost)))
 	for _, w := range windows {
-		if err := e.readPushed(ctx, src, w, publish); err != nil {
+		if err := r.read(ctx, w, publish); err != nil {
 			return got, err
 		}
 	}
 	return got, nil
 }
 
-// readPushed reads a window and gives publish its rows, many at a time; also those
+// read reads a window and gives publish its rows, many at a time; also those
 // before an error.
-func (e *leader) readPushed(ctx context.Context, src lead.Source, w lead.Window, publish func([]lead.Response) error) error {
+func (r *notified) read(ctx context.Context, w lead.Window, publish func([]lead.Response) error) error {
 	var rows []lead.Response
-	err := e.opts.LinkedIn.Responses(lead.AtOnce(ctx), src, w, 0, func(page []lead.Response) error {
+	err := r.opts.LinkedIn.Responses(lead.AtOnce(ctx), r.src, w, 0, func(page []lead.Response) error {
 		if rows = append(rows, page...); lead.Weigh(rows) < sliceRows {
 			return nil
 		}
@@ -152,13 +144,13 @@ func (e *leader) readPushed(ctx context.Context, src lead.Source, w lead.Window,
 
 // fetchEach reads each of the responses by its id. The error is of one that could
 // not be read; the others are given all the same.
-func (e *leader) fetchEach(ctx context.Context, src lead.Source, due map[string]time.Time) ([]lead.Response, error) {
+func (r *notified) fetchEach(ctx context.Context, due map[string]time.Time) ([]lead.Response, error) {
 	var mu sync.Mutex
 	var rows []lead.Response
 	group := new(errgroup.Group)
 	for id := range due {
 		group.Go(func() error {
-			r, err := e.opts.LinkedIn.Response(lead.AtOnce(ctx), id)
+			row, err := r.opts.LinkedIn.Response(lead.AtOnce(ctx), id)
 			if err != nil {
 				// Not shown yet, or deleted, which may be a 403 as well.
 				if why := fault.RefusalOf(err); why == fault.Gone || why == fault.Forbidden && fault.KindOf(err) == fault.Suspend {
@@ -166,12 +158,12 @@ func (e *leader) fetchEach(ctx context.Context, src lead.Source, due map[string]
 				}
 				return err
 			}
-			if r.ID != id || r.Owner != "" && r.Owner != src.Owner || r.Type != "" && r.Type != src.Type {
+			if row.ID != id || row.Owner != "" && row.Owner != r.src.Owner || row.Type != "" && row.Type != r.src.Type {
 				return nil // the poll of its own source finds it
 			}
 			mu.Lock()
 			defer mu.Unlock()
-			rows = append(rows, r)
+			rows = append(rows, row)
 			return nil
 		})
 	}
@@ -203,10 +195,10 @@ func windowsOf(due map[string]time.Time, passed time.Time) (windows []lead.Windo
 	return windows, far
 }
 
-// pushWindow holds the rows, and what the next poll will ask the topics for: they
+// window holds the rows, and what the next poll will ask the topics for: they
 // are read for both at once.
-func (e *leader) pushWindow(p checkpoint.Progress, rows []lead.Response) lead.Window {
-	w := lead.Window{From: p.Live.Add(-e.ladder[0].Length), To: p.Live}
+func (r *notified) window(p checkpoint.Progress, rows []lead.Response) lead.Window {
+	w := lead.Window{From: p.Live.Add(-r.ladder[0].Length), To: p.Live}
 	for i := range rows {
 		if t := rows[i].SubmittedAt; !t.IsZero() && rows[i].Unreadable == "" {
 			w.From, w.To = lead.Earlier(w.From, t), later(w.To, t.Add(time.Millisecond))
