@@ -19,7 +19,7 @@ const stubborn = "7130000000000000009"
 func (w *world) refuseTombstones(c *Connector) {
 	w.t.Helper()
 	name := "linkedin.leads." + stubborn
-	made, err := w.cluster.CreateTopics(w.t.Context(), []kafka.TopicSpec{{Name: name, Partitions: 1, ReplicationFactor: 1,
+	made, err := w.cluster.Admin.CreateTopics(w.t.Context(), []kafka.TopicSpec{{Name: name, Partitions: 1, ReplicationFactor: 1,
 		Configs: map[string]string{"max.message.bytes": "10"}}})
 	if err != nil || made[name] != nil {
 		w.t.Fatal(err, made)
@@ -60,7 +60,7 @@ func TestATopicThatRefusesItsTombstoneKeepsNothingWaiting(t *testing.T) {
 	if list := active.Issues().List(); len(list) != 1 || list[0].Resolved || !strings.Contains(list[0].Text, stubborn) {
 		t.Errorf("issues = %+v, want the topic that refuses", list)
 	}
-	if err := w.cluster.DeleteTopics(t.Context(), []string{"linkedin.leads." + stubborn}); err != nil {
+	if err := w.cluster.Admin.DeleteTopics(t.Context(), []string{"linkedin.leads." + stubborn}); err != nil {
 		t.Fatal(err)
 	}
 	w.until("the end of the issue", func() bool { return w.logged("recovered")() && active.Issues().List()[0].Resolved })

@@ -209,7 +209,7 @@ func formVersion(version int) lead.Form {
 type world struct {
 	t        *testing.T
 	linkedin *fakeLinkedIn
-	cluster  *kafka.Cluster
+	cluster  *kafka.Client
 	registry *schema.Registry
 	used     *usedRegistry
 	stack    *embedded.Stack
@@ -336,7 +336,7 @@ func (w *world) topic(form string) []published {
 	w.t.Helper()
 	var records []published
 	decoder := schema.NewDecoder(w.registry)
-	err := w.cluster.Read(w.t.Context(), "linkedin.leads."+form, kafka.From{}, func(r *kafka.Record) error {
+	err := w.cluster.Reader.Read(w.t.Context(), "linkedin.leads."+form, kafka.From{}, func(r *kafka.Record) error {
 		p := published{id: string(r.Key)}
 		for _, h := range r.Headers {
 			switch h.Key {

@@ -46,7 +46,7 @@ func TestARecordOfAnotherInstallationDeepInATopicSuspendsThatFormAlone(t *testin
 	w := newWorld(t)
 	w.addOther()
 	topic := "linkedin.leads." + formID
-	if _, err := w.cluster.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: topic, Partitions: 1, ReplicationFactor: 1}}); err != nil {
+	if _, err := w.cluster.Admin.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: topic, Partitions: 1, ReplicationFactor: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	p := w.cluster.NewProducer("x", 15*time.Second)
@@ -139,7 +139,7 @@ func TestADeferredWindowBringsNothingBackThatWasRemoved(t *testing.T) {
 	e := w.start()
 	w.linkedin.submit("old", w.now().Add(time.Second))
 	w.tick(e, time.Minute)
-	if err := w.cluster.DeleteTopics(t.Context(), []string{"linkedin.leads." + formID}); err != nil {
+	if err := w.cluster.Admin.DeleteTopics(t.Context(), []string{"linkedin.leads." + formID}); err != nil {
 		t.Fatal(err)
 	}
 	w.linkedin.clock = w.linkedin.clock.Add(10 * time.Minute)
@@ -248,7 +248,7 @@ func TestADeadLetterThatIsRecoveredIsPublishedAndGone(t *testing.T) {
 	}
 	w.expectIDs(formID, "a")
 	left := map[string]bool{}
-	err := w.cluster.Read(t.Context(), "leadstream.deadletters", kafka.From{}, func(r *kafka.Record) error {
+	err := w.cluster.Reader.Read(t.Context(), "leadstream.deadletters", kafka.From{}, func(r *kafka.Record) error {
 		left[string(r.Key)] = r.Value != nil
 		return nil
 	})
@@ -372,7 +372,7 @@ func TestAnOutageLongerThanLinkedInKeepsLeadsIsReported(t *testing.T) {
 
 func TestADeadLetterThatItsTopicFindsTooLargeIsCutUntilItFits(t *testing.T) {
 	w := newWorld(t)
-	_, err := w.cluster.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: "leadstream.deadletters", Partitions: 1, ReplicationFactor: 1,
+	_, err := w.cluster.Admin.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: "leadstream.deadletters", Partitions: 1, ReplicationFactor: 1,
 		Configs: map[string]string{"cleanup.policy": "compact,delete", "max.message.bytes": "20000"}}})
 	if err != nil {
 		t.Fatal(err)

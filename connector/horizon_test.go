@@ -20,7 +20,7 @@ import (
 // expire does what retention does: everything in the partitions is gone.
 func (w *world) expire(topic string, partitions ...int) {
 	w.t.Helper()
-	brokers, err := w.cluster.Brokers(w.t.Context())
+	brokers, err := w.cluster.Admin.Brokers(w.t.Context())
 	if err != nil {
 		w.t.Fatal(err)
 	}
@@ -186,7 +186,7 @@ func TestOurClockAheadLosesNothingOverATopicThatRetentionEmptied(t *testing.T) {
 			w.tick(e, time.Minute)
 			w.tick(e, 10*24*time.Hour)
 			w.expire(w.leadTopic(), 0)
-			if err := w.cluster.DeleteTopics(t.Context(), []string{"leadstream.checkpoints"}); err != nil {
+			if err := w.cluster.Admin.DeleteTopics(t.Context(), []string{"leadstream.checkpoints"}); err != nil {
 				t.Fatal(err)
 			}
 			e = w.start()

@@ -257,7 +257,7 @@ func TestADeletedLeadIsNotReadBackByPollsReplaysOrALostCheckpoint(t *testing.T) 
 	}
 	w.opts.Replay = nil
 	w.opts.Backfill = 24 * time.Hour
-	if err := w.cluster.DeleteTopics(t.Context(), []string{"leadstream.checkpoints"}); err != nil {
+	if err := w.cluster.Admin.DeleteTopics(t.Context(), []string{"leadstream.checkpoints"}); err != nil {
 		t.Fatal(err)
 	}
 	fresh := w.start()

@@ -182,7 +182,7 @@ func (r *run) check() {
 	r.t.Helper()
 	published := map[string]map[time.Time]int{}
 	for _, form := range []string{formID, other} {
-		err := r.cluster.Read(r.t.Context(), "linkedin.leads."+form, kafka.From{}, func(record *kafka.Record) error {
+		err := r.cluster.Reader.Read(r.t.Context(), "linkedin.leads."+form, kafka.From{}, func(record *kafka.Record) error {
 			for _, h := range record.Headers {
 				if h.Key != "leadstream.submitted_at" {
 					continue

@@ -73,7 +73,7 @@ func (w *world) unreadable(form string) int {
 	w.t.Helper()
 	decoder := schema.NewDecoder(w.registry)
 	n := 0
-	err := w.cluster.Read(w.t.Context(), "linkedin.leads."+form, kafka.From{}, func(r *kafka.Record) error {
+	err := w.cluster.Reader.Read(w.t.Context(), "linkedin.leads."+form, kafka.From{}, func(r *kafka.Record) error {
 		var lead struct {
 			ID   string `json:"lead_id"`
 			Form string `json:"form_id"`
@@ -120,7 +120,7 @@ func (w *world) lost(e *leader, form string) []int {
 func (w *world) schemaIDs() []int {
 	w.t.Helper()
 	var list []int
-	err := w.cluster.Read(w.t.Context(), "linkedin.leads."+formID, kafka.From{}, func(r *kafka.Record) error {
+	err := w.cluster.Reader.Read(w.t.Context(), "linkedin.leads."+formID, kafka.From{}, func(r *kafka.Record) error {
 		list = append(list, int(r.Value[1])<<24|int(r.Value[2])<<16|int(r.Value[3])<<8|int(r.Value[4]))
 		return nil
 	})
@@ -338,7 +338,7 @@ func TestWhatIsLostWithItsTopicIsNotTold(t *testing.T) {
 	if err := e.forms.Verify(t.Context()); err != nil || len(w.lost(e, formID)) == 0 {
 		t.Fatalf("nothing is lost: %v", err)
 	}
-	if err := w.cluster.DeleteTopics(t.Context(), []string{"linkedin.leads." + formID}); err != nil {
+	if err := w.cluster.Admin.DeleteTopics(t.Context(), []string{"linkedin.leads." + formID}); err != nil {
 		t.Fatal(err)
 	}
 	if err := e.forms.Verify(t.Context()); err != nil {

@@ -18,7 +18,7 @@ import (
 func TestTopicAndSubjectExistAsSoonAsDiscoverySawTheFormOnAnEvent(t *testing.T) {
 	w := newWorld(t)
 	w.start()
-	found, err := w.cluster.DescribeTopics(t.Context(), []string{"linkedin.leads." + formID}, "cleanup.policy")
+	found, err := w.cluster.Admin.DescribeTopics(t.Context(), []string{"linkedin.leads." + formID}, "cleanup.policy")
 	if err != nil || found["linkedin.leads."+formID].Configs["cleanup.policy"] != "compact,delete" {
 		t.Errorf("topics = %+v, %v; want the form's, compact,delete", found, err)
 	}
@@ -99,7 +99,7 @@ func TestALostCheckpointTopicRepeatsNothing(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := w.cluster.DeleteTopics(t.Context(), []string{"leadstream.checkpoints"}); err != nil {
+	if err := w.cluster.Admin.DeleteTopics(t.Context(), []string{"leadstream.checkpoints"}); err != nil {
 		t.Fatal(err)
 	}
 	w.linkedin.forms, w.linkedin.onEvents = nil, nil // and LinkedIn lists the form no more
@@ -192,7 +192,7 @@ func TestAnElementWithoutIdIsOneDeadLetterAndTheOthersGoOut(t *testing.T) {
 	}
 	w.expectIDs(formID, "good")
 	n := 0
-	err := w.cluster.Read(t.Context(), "leadstream.deadletters", kafka.From{}, func(*kafka.Record) error { n++; return nil })
+	err := w.cluster.Reader.Read(t.Context(), "leadstream.deadletters", kafka.From{}, func(*kafka.Record) error { n++; return nil })
 	if err != nil || n != 1 {
 		t.Errorf("dead letters = %d, %v; want one", n, err)
 	}
@@ -331,7 +331,7 @@ func TestATopicDeletedWhileRunningIsMadeAgainAndGetsOnlyNewLeads(t *testing.T) {
 	e := w.start()
 	w.linkedin.submit("before", w.now().Add(time.Second))
 	w.tick(e, time.Minute)
-	if err := w.cluster.DeleteTopics(t.Context(), []string{"linkedin.leads." + formID}); err != nil {
+	if err := w.cluster.Admin.DeleteTopics(t.Context(), []string{"linkedin.leads." + formID}); err != nil {
 		t.Fatal(err)
 	}
 	w.linkedin.submit("after", w.now().Add(time.Second))
@@ -359,7 +359,7 @@ func TestReplayMissingRepairsATopicAndIsANoOpOnceDone(t *testing.T) {
 	e := w.start()
 	w.tick(e, time.Second)
 	w.catchUp(e)
-	if err := w.cluster.DeleteTopics(t.Context(), []string{"linkedin.leads." + formID}); err != nil {
+	if err := w.cluster.Admin.DeleteTopics(t.Context(), []string{"linkedin.leads." + formID}); err != nil {
 		t.Fatal(err)
 	}
 	w.opts.Replay = &ReplayOptions{ID: "r", From: w.now().Add(-11 * time.Hour), To: w.now(), Mode: checkpoint.Missing}
@@ -427,7 +427,7 @@ func TestACheckpointTopicRemovedWhileRunningIsAFirstStart(t *testing.T) {
 	e := w.start()
 	w.tick(e, time.Minute)
 	w.catchUp(e)
-	if err := w.cluster.DeleteTopics(t.Context(), []string{"leadstream.checkpoints"}); err != nil {
+	if err := w.cluster.Admin.DeleteTopics(t.Context(), []string{"leadstream.checkpoints"}); err != nil {
 		t.Fatal(err)
 	}
 	w.linkedin.submit("new", w.now().Add(time.Second))
@@ -456,7 +456,7 @@ func TestWhatWasDeferredOutlivesATopicThatTheTokenStoreMadeAnew(t *testing.T) {
 		w.tick(e, time.Minute)
 	}
 	w.expectIDs(formID, "before")
-	if err := w.cluster.DeleteTopics(t.Context(), []string{"leadstream.checkpoints"}); err != nil {
+	if err := w.cluster.Admin.DeleteTopics(t.Context(), []string{"leadstream.checkpoints"}); err != nil {
 		t.Fatal(err)
 	}
 	if err := delivery.NewTokens(w.store).Put(t.Context(), "a/b", []byte("sealed")); err != nil {

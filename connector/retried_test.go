@@ -12,7 +12,7 @@ import (
 func (w *world) deadLetters() []string {
 	w.t.Helper()
 	alive := map[string]bool{}
-	err := w.cluster.Read(w.t.Context(), "leadstream.deadletters", kafka.From{}, func(r *kafka.Record) error {
+	err := w.cluster.Reader.Read(w.t.Context(), "leadstream.deadletters", kafka.From{}, func(r *kafka.Record) error {
 		alive[string(r.Key)] = r.Value != nil
 		return nil
 	})

@@ -83,7 +83,7 @@ func TestALeadIsCountedWithItsCommitOrNotAtAll(t *testing.T) {
 func (w *world) checkpointRecords() map[string]int {
 	w.t.Helper()
 	written := map[string]int{}
-	err := w.cluster.Read(w.t.Context(), delivery.CheckpointTopic(w.store.Name), kafka.From{}, func(r *kafka.Record) error {
+	err := w.cluster.Reader.Read(w.t.Context(), delivery.CheckpointTopic(w.store.Name), kafka.From{}, func(r *kafka.Record) error {
 		written[string(r.Key)]++
 		return nil
 	})

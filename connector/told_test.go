@@ -44,7 +44,7 @@ func TestThatALeadTopicWasDeletedIsSaidOnce(t *testing.T) {
 		w.linkedin.submit("before", w.now().Add(time.Second))
 		w.tick(e, time.Minute)
 		topic := "linkedin.leads." + formID
-		if err := w.cluster.DeleteTopics(t.Context(), []string{topic}); err != nil {
+		if err := w.cluster.Admin.DeleteTopics(t.Context(), []string{topic}); err != nil {
 			t.Fatal(err)
 		}
 		if madeAgain == "by hand" {
@@ -94,7 +94,7 @@ func TestAReplayThatIsDoneSaysWhatItHasPublished(t *testing.T) {
 // makeTopic makes a lead topic as a person would.
 func (w *world) makeTopic(name string) {
 	w.t.Helper()
-	made, err := w.cluster.CreateTopics(w.t.Context(), []kafka.TopicSpec{{Name: name, Partitions: 1, ReplicationFactor: 1}})
+	made, err := w.cluster.Admin.CreateTopics(w.t.Context(), []kafka.TopicSpec{{Name: name, Partitions: 1, ReplicationFactor: 1}})
 	if err != nil || made[name] != nil {
 		w.t.Fatal(err, made)
 	}

@@ -92,7 +92,7 @@ func TestBadInputGetsAClearErrorAndItsExitCode(t *testing.T) {
 }
 
 // topics gives the test a Kafka client of its own.
-func (s *stack) cluster() *kafka.Cluster {
+func (s *stack) cluster() *kafka.Client {
 	s.t.Helper()
 	cluster, err := kafka.New(kafka.Config{Brokers: strings.Split(s.env["LEADSTREAM_KAFKA_BROKERS"], ","), Log: zap.NewNop()})
 	if err != nil {
@@ -105,7 +105,7 @@ func (s *stack) cluster() *kafka.Cluster {
 func TestACheckpointTopicThatIsNotCompactedEndsTheStart(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
-	_, err := s.cluster().CreateTopics(t.Context(), []kafka.TopicSpec{{Name: "leadstream.checkpoints", Partitions: 1, ReplicationFactor: 1,
+	_, err := s.cluster().Admin.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: "leadstream.checkpoints", Partitions: 1, ReplicationFactor: 1,
 		Configs: map[string]string{"cleanup.policy": "delete"}}})
 	if err != nil {
 		t.Fatal(err)
@@ -158,12 +158,12 @@ func TestChangesOfProgressAreRefusedWhileAConnectorRuns(t *testing.T) {
 	member := make(chan struct{})
 	group := make(chan error, 1)
 	go func() {
-		group <- s.cluster().RunMember(t.Context(), kafka.GroupConfig{ID: "leadstream", Topic: "leadstream.checkpoints", Log: zap.NewNop(),
+		group <- s.cluster().Member(kafka.GroupConfig{ID: "leadstream", Topic: "leadstream.checkpoints", Log: zap.NewNop(),
 			OnState: func(active bool) {
 				if active {
 					close(member)
 				}
-			}}, func(ctx context.Context) error { <-ctx.Done(); return nil })
+			}}, func(ctx context.Context) error { <-ctx.Done(); return nil }).Run(t.Context())
 	}()
 	<-member
 	for _, args := range [][]string{{"checkpoints", "reset", "--all"}, {"deadletters", "retry"}} {

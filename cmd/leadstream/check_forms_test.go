@@ -54,7 +54,7 @@ func TestABackfillWaitsForAFormThatIsRefused(t *testing.T) {
 			if got := s.run(t.Context(), nil, "run", "--once"); got.code == 0 || !strings.Contains(got.stderr, "form 7130000000000000001") {
 				t.Errorf("exit code %d, want the form named: %.2000s", got.code, got.stderr)
 			}
-			topics, err := s.cluster().DescribeTopics(t.Context(), []string{"linkedin.leads.7130000000000000001"})
+			topics, err := s.cluster().Admin.DescribeTopics(t.Context(), []string{"linkedin.leads.7130000000000000001"})
 			if err != nil || len(topics) > 0 && len(s.leads()) > 0 {
 				t.Errorf("%d leads went out without their form (%v)", len(s.leads()), err)
 			}

@@ -187,7 +187,7 @@ func TestCheckOfManyFormsEndsWell(t *testing.T) {
 	for i := range forms {
 		topics = append(topics, kafka.TopicSpec{Name: fmt.Sprint("linkedin.leads.", firstKnown+i), Partitions: 1, ReplicationFactor: 1})
 	}
-	if _, err := s.cluster().CreateTopics(t.Context(), topics); err != nil {
+	if _, err := s.cluster().Admin.CreateTopics(t.Context(), topics); err != nil {
 		t.Fatal(err)
 	}
 	code, findings := s.check(over)

@@ -86,7 +86,7 @@ func TestCheckChangesNothing(t *testing.T) {
 		}
 	}
 	topics := []string{"leadstream.checkpoints", "leadstream.deadletters", "leadstream.deletions", "linkedin.leads." + check.TrialTopic}
-	if found, err := s.cluster().DescribeTopics(t.Context(), topics); err != nil || len(found) > 0 || len(asked) == 0 {
+	if found, err := s.cluster().Admin.DescribeTopics(t.Context(), topics); err != nil || len(found) > 0 || len(asked) == 0 {
 		t.Errorf("topics made: %v, %v; %d requests to LinkedIn", found, err, len(asked))
 	}
 }

@@ -81,7 +81,7 @@ where they are; "leadstream auth logout" removes them.`,
 
 // checkpoints is what the commands of this file share: the configuration, the
 // cluster and the records.
-func (a *app) checkpoints(ctx context.Context) (*config.Config, *kafka.Cluster, map[string][]byte, error) {
+func (a *app) checkpoints(ctx context.Context) (*config.Config, *kafka.Client, map[string][]byte, error) {
 	c, log, err := a.load()
 	if err != nil {
 		return nil, nil, nil, err
@@ -257,7 +257,7 @@ func (a *app) resetCheckpoints(ctx context.Context, keys []string, all bool) err
 
 // writeCheckpoints commits records, nil values as removals, as the only writer:
 // initialising the producer fences a connector that is just starting.
-func writeCheckpoints(ctx context.Context, c *config.Config, cluster *kafka.Cluster, records map[string][]byte) error {
+func writeCheckpoints(ctx context.Context, c *config.Config, cluster *kafka.Client, records map[string][]byte) error {
 	if err := refuseWhileRunning(ctx, cluster, c.Name); err != nil {
 		return err
 	}

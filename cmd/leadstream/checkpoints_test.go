@@ -92,7 +92,7 @@ func TestProgressThatIsSetCounts(t *testing.T) {
 func TestACheckpointTopicOfThreePartitionsIsRefusedByWhoeverNeedsIt(t *testing.T) {
 	t.Parallel()
 	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
-	made, err := s.cluster().CreateTopics(t.Context(), []kafka.TopicSpec{{Name: "leadstream.checkpoints", Partitions: 3, Configs: map[string]string{"cleanup.policy": "compact"}}})
+	made, err := s.cluster().Admin.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: "leadstream.checkpoints", Partitions: 3, Configs: map[string]string{"cleanup.policy": "compact"}}})
 	if err != nil || made["leadstream.checkpoints"] != nil {
 		t.Fatal(made, err)
 	}

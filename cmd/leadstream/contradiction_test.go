@@ -49,7 +49,7 @@ func (s *stack) contradictory(want int) {
 // leads are the ids of the leads in the topic of the only form, as often as they are there.
 func (s *stack) leads() (ids []string) {
 	s.t.Helper()
-	err := s.cluster().Read(s.t.Context(), "linkedin.leads.7130000000000000001", kafka.From{}, func(r *kafka.Record) error {
+	err := s.cluster().Reader.Read(s.t.Context(), "linkedin.leads.7130000000000000001", kafka.From{}, func(r *kafka.Record) error {
 		if r.Value != nil {
 			ids = append(ids, string(r.Key))
 		}

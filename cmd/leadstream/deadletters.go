@@ -70,13 +70,13 @@ running. Ends with 6 when some could not be published.`,
 const mostElement = 1 << 20
 
 // readDeadLetters is what the dead letter topic holds, oldest first.
-func readDeadLetters(ctx context.Context, cluster *kafka.Cluster, name string) ([]deadLetter, error) {
+func readDeadLetters(ctx context.Context, cluster *kafka.Client, name string) ([]deadLetter, error) {
 	type place struct {
 		key       string
 		partition int
 	}
 	latest := map[place]deadLetter{} // in each partition a tombstone ends it
-	err := cluster.Read(ctx, delivery.DeadLetterTopic(name), kafka.From{}, func(r *kafka.Record) error {
+	err := cluster.Reader.Read(ctx, delivery.DeadLetterTopic(name), kafka.From{}, func(r *kafka.Record) error {
 		at := place{string(r.Key), r.Partition}
 		if r.Value == nil {
 			delete(latest, at)
@@ -241,8 +241,8 @@ func (s *system) fetchAgain(ctx context.Context, deadLetters []deadLetter) ([]co
 
 // refuseWhileRunning is for commands that change what a running connector
 // relies on.
-func refuseWhileRunning(ctx context.Context, cluster *kafka.Cluster, name string) error {
-	members, err := cluster.GroupMembers(ctx, name)
+func refuseWhileRunning(ctx context.Context, cluster *kafka.Client, name string) error {
+	members, err := cluster.Admin.GroupMembers(ctx, name)
 	if err != nil {
 		return fmt.Errorf("asking whether a connector is running: %w", err)
 	}

@@ -137,7 +137,7 @@ func TestHostileLeadsTakeAConnectorNoMemoryWithoutBound(t *testing.T) {
 		t.Errorf("afterwards: exit code %d: %.3000s", got.code, got.stderr)
 	}
 	held := map[string]bool{}
-	err = s.cluster().Read(t.Context(), "linkedin.leads.7130000000000000001", kafka.From{}, func(r *kafka.Record) error {
+	err = s.cluster().Reader.Read(t.Context(), "linkedin.leads.7130000000000000001", kafka.From{}, func(r *kafka.Record) error {
 		held[string(r.Key)] = true
 		return nil
 	})

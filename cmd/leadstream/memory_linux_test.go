@@ -130,7 +130,7 @@ func TestWhatUnpacksToMuchIsRefusedInEveryTopicThatIsRead(t *testing.T) {
 				topic = "linkedin.leads." + oneFormID(t, s)
 			}
 			if kind == "deletions" {
-				made, err := s.cluster().CreateTopics(t.Context(), compacted(topic))
+				made, err := s.cluster().Admin.CreateTopics(t.Context(), compacted(topic))
 				if err != nil || made[topic] != nil {
 					t.Fatal(made, err)
 				}
@@ -159,7 +159,7 @@ func TestManyRecordsInAFewBytesTakeLittleMemory(t *testing.T) {
 	if got := s.run(t.Context(), nil, "run", "--once"); got.code != exitDone {
 		t.Fatal(got.stderr)
 	}
-	made, err := s.cluster().CreateTopics(t.Context(), compacted("leadstream.deletions"))
+	made, err := s.cluster().Admin.CreateTopics(t.Context(), compacted("leadstream.deletions"))
 	if err != nil || made["leadstream.deletions"] != nil {
 		t.Fatal(made, err)
 	}

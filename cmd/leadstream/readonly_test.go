@@ -93,7 +93,7 @@ func TestCheckLeavesTokensInKafkaAlone(t *testing.T) {
 	t.Parallel()
 	s := tokenStack(t)
 	kept := func() string { // the record's key tells the renewal, the topic's end whatever else is written
-		ends, err := s.cluster().Ends(t.Context(), []string{"leadstream.checkpoints"})
+		ends, err := s.cluster().Reader.Ends(t.Context(), []string{"leadstream.checkpoints"})
 		if err != nil {
 			t.Fatal(err)
 		}

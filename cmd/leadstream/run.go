@@ -109,9 +109,9 @@ func (s *system) operate(ctx context.Context, base connector.Options) error {
 			}
 			return err
 		}
-		return s.cluster.RunMember(ctx, kafka.GroupConfig{
+		return s.cluster.Member(kafka.GroupConfig{
 			ID: c.Name, Topic: delivery.CheckpointTopic(c.Name), StandbyNote: standbyNote(base), OnReach: onReach(work.Issues()), Log: log.Named("group"),
-		}, work.Run)
+		}, work.Run).Run(ctx)
 	})
 	if err := group.Wait(); err != nil {
 		return fmt.Errorf("running the connector: %w", err)

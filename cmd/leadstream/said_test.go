@@ -274,7 +274,7 @@ func incidents() []incident {
 		}},
 		{name: "lead topic deleted", errors: 1, warnings: 1, says: "--replay-from", happens: func(s *stack) {
 			const form = "7130000000000000001"
-			if err := s.system(nil).cluster.DeleteTopics(s.t.Context(), []string{"linkedin.leads." + form}); err != nil {
+			if err := s.system(nil).cluster.Admin.DeleteTopics(s.t.Context(), []string{"linkedin.leads." + form}); err != nil {
 				s.t.Fatal(err)
 			}
 			s.submit(linkedinsim.LeadSpec{Form: form, Count: 2})
@@ -366,7 +366,7 @@ func (s *stack) newForm(id string) {
 func (s *stack) foreignTopic(form string) {
 	s.t.Helper()
 	c, name := s.system(nil).cluster, "linkedin.leads."+form
-	made, err := c.CreateTopics(s.t.Context(), []kafka.TopicSpec{{Name: name, Partitions: 1, ReplicationFactor: 1}})
+	made, err := c.Admin.CreateTopics(s.t.Context(), []kafka.TopicSpec{{Name: name, Partitions: 1, ReplicationFactor: 1}})
 	if err == nil {
 		err = made[name]
 	}

@@ -35,7 +35,7 @@ type consumed struct {
 // consumer follows lead topics and gives each committed record once.
 type consumer struct {
 	config  *config.Config
-	cluster *kafka.Cluster
+	cluster *kafka.Client
 	decoder *schema.Decoder
 	topics  map[string]*kafka.Tailer
 	ends    map[kafka.TopicPartition]int64 // up to which topics were read
@@ -44,7 +44,7 @@ type consumer struct {
 	forms map[string]bool
 }
 
-func newConsumer(c *config.Config, cluster *kafka.Cluster, registry *schema.Registry) *consumer {
+func newConsumer(c *config.Config, cluster *kafka.Client, registry *schema.Registry) *consumer {
 	return &consumer{config: c, cluster: cluster, decoder: schema.NewDecoder(registry),
 		topics: map[string]*kafka.Tailer{}, ends: map[kafka.TopicPartition]int64{},
 		book: cluster.Tailer(delivery.CheckpointTopic(c.Name)), forms: map[string]bool{}}
@@ -107,7 +107,7 @@ func (c *consumer) skip(ctx context.Context, topic string) error {
 // call. Topics to which nothing came cost nothing: however many there are, their
 // ends are asked for together.
 func (c *consumer) readAll(ctx context.Context, topics []string, fn func(consumed) error) error {
-	ends, err := c.cluster.Ends(ctx, topics)
+	ends, err := c.cluster.Reader.Ends(ctx, topics)
 	if err != nil {
 		return err
 	}
@@ -219,7 +219,7 @@ func (a *app) announce(ctx context.Context, from *consumer, forms []string) erro
 	if err != nil {
 		return err
 	}
-	there, err := from.cluster.DescribeTopics(ctx, topics)
+	there, err := from.cluster.Admin.DescribeTopics(ctx, topics)
 	if err != nil {
 		return fmt.Errorf("looking for the topics to follow: %w", err)
 	}

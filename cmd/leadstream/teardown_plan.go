@@ -23,7 +23,7 @@ import (
 type demolition struct {
 	flags   teardownFlags
 	config  *config.Config
-	cluster *kafka.Cluster
+	cluster *kafka.Client
 	system  *system // with --webhooks
 	// others says by topic of a form what it holds that is not ours.
 	others map[string]string
@@ -74,7 +74,7 @@ func (t *demolition) lookInto(ctx context.Context, state checkpoint.State) error
 	for form := range state.Forms {
 		existed[t.topicOf(form, state)] = state.Topics[form].Existed
 	}
-	found, err := t.cluster.DescribeTopics(ctx, slices.Sorted(maps.Keys(existed)))
+	found, err := t.cluster.Admin.DescribeTopics(ctx, slices.Sorted(maps.Keys(existed)))
 	if err != nil {
 		return err
 	}
@@ -220,13 +220,13 @@ func (t *demolition) there(ctx context.Context, names []string, adjust func(*rem
 	if len(names) == 0 {
 		return nil, nil
 	}
-	found, err := t.cluster.DescribeTopics(ctx, names)
+	found, err := t.cluster.Admin.DescribeTopics(ctx, names)
 	if err != nil {
 		return nil, err
 	}
 	var plan []removal
 	for _, name := range slices.Sorted(maps.Keys(found)) {
-		r := removal{Kind: "topic", Name: name, do: func(ctx context.Context) error { return t.cluster.DeleteTopics(ctx, []string{name}) }}
+		r := removal{Kind: "topic", Name: name, do: func(ctx context.Context) error { return t.cluster.Admin.DeleteTopics(ctx, []string{name}) }}
 		adjust(&r)
 		plan = append(plan, r)
 	}

@@ -34,7 +34,7 @@ func (s *stack) remains() (topics, subjects []string) {
 		s.t.Fatal(err)
 	}
 	defer registry.Close()
-	found, err := cluster.DescribeTopics(s.t.Context(), []string{oneForm, "leadstream.checkpoints", "leadstream.deadletters", "leadstream.deletions"})
+	found, err := cluster.Admin.DescribeTopics(s.t.Context(), []string{oneForm, "leadstream.checkpoints", "leadstream.deadletters", "leadstream.deletions"})
 	if err != nil {
 		s.t.Fatal(err)
 	}
@@ -53,7 +53,7 @@ func (s *stack) remains() (topics, subjects []string) {
 }
 
 // withCluster gives fn the stack's Kafka.
-func (s *stack) withCluster(fn func(*kafka.Cluster) error) {
+func (s *stack) withCluster(fn func(*kafka.Client) error) {
 	s.t.Helper()
 	c, _, err := config.Load(config.LoadOptions{NoFile: true, Environ: s.environ(nil)})
 	if err != nil {
@@ -72,7 +72,7 @@ func (s *stack) withCluster(fn func(*kafka.Cluster) error) {
 // append writes a record as another program does.
 func (s *stack) append(m kafka.Message) {
 	s.t.Helper()
-	s.withCluster(func(cluster *kafka.Cluster) error { return cluster.Append(s.t.Context(), m) })
+	s.withCluster(func(cluster *kafka.Client) error { return cluster.Append(s.t.Context(), m) })
 }
 
 func (s *stack) expectRemains(what string, wantTopics, wantSubjects string) {
@@ -166,8 +166,8 @@ func TestTeardownRemovesWhatItIsToldAndRunBuildsItAnew(t *testing.T) {
 func TestTeardownLeavesATopicAloneThatWasThereBefore(t *testing.T) {
 	t.Parallel()
 	s := newTornStack(t)
-	s.withCluster(func(cluster *kafka.Cluster) error {
-		_, err := cluster.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: oneForm, Partitions: 1, ReplicationFactor: 1}})
+	s.withCluster(func(cluster *kafka.Client) error {
+		_, err := cluster.Admin.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: oneForm, Partitions: 1, ReplicationFactor: 1}})
 		return err
 	})
 	s.append(kafka.Message{Topic: oneForm, Key: []byte("k"), Value: []byte("somebody else's")})

@@ -34,7 +34,7 @@ type system struct {
 	config   *config.Config
 	log      *zap.Logger
 	metrics  *prometheus.Registry
-	cluster  *kafka.Cluster
+	cluster  *kafka.Client
 	registry *schema.Registry
 	tokens   oauth.Store
 	session  *oauth.Session
@@ -85,7 +85,7 @@ func (s *system) close() {
 }
 
 // newCluster is the Kafka cluster of the configuration.
-func newCluster(c *config.Config, log *zap.Logger) (*kafka.Cluster, error) {
+func newCluster(c *config.Config, log *zap.Logger) (*kafka.Client, error) {
 	k := kafka.Config{Brokers: c.Kafka.Brokers, ClientID: "leadstream-" + c.Name, Log: log.Named("kafka")}
 	if c.Kafka.TLS.Enabled {
 		if err := readable(c, "kafka.tls.ca_file", "kafka.tls.cert_file", "kafka.tls.key_file"); err != nil {
@@ -124,7 +124,7 @@ func newRegistry(c *config.Config) (*schema.Registry, error) {
 
 // newTokenStore is where the configuration keeps the tokens. cluster is used
 // by token.store kafka alone.
-func newTokenStore(c *config.Config, cluster *kafka.Cluster, log *zap.Logger) oauth.Store {
+func newTokenStore(c *config.Config, cluster *kafka.Client, log *zap.Logger) oauth.Store {
 	if c.Token.Store == "kafka" {
 		records := delivery.NewTokens(delivery.Options{Cluster: cluster, Name: c.Name,
 			ReplicationFactor: c.Kafka.ReplicationFactor, InternalTopicConfig: c.Kafka.InternalTopicConfig})

@@ -45,7 +45,7 @@ type Finding struct {
 type Parts struct {
 	Config   *config.Config
 	Warnings []config.Warning // of the configuration
-	Cluster  *kafka.Cluster
+	Cluster  *kafka.Client
 	Trial    *kafka.Producer // under TrialID, which no connector uses
 	Registry *schema.Registry
 	Session  *oauth.Session

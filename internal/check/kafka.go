@@ -58,7 +58,7 @@ func (k *checker) reach(ctx context.Context) {
 
 // brokers looks at each broker where the cluster says that it is.
 func (k *checker) brokers(ctx context.Context) {
-	brokers, err := k.Cluster.Brokers(ctx)
+	brokers, err := k.Cluster.Admin.Brokers(ctx)
 	if err != nil {
 		k.say(brokersUnknown, err)
 		return
@@ -116,7 +116,7 @@ func (k *checker) transactions(ctx context.Context) {
 }
 
 func (k *checker) group(ctx context.Context) {
-	members, err := k.Cluster.GroupMembers(ctx, k.Config.Name)
+	members, err := k.Cluster.Admin.GroupMembers(ctx, k.Config.Name)
 	if err != nil {
 		k.say(groupUnknown, err)
 		return

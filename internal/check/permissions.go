@@ -39,7 +39,7 @@ func (k *checker) permissions(ctx context.Context) {
 		k.say(permissionsUnknown, err)
 		return
 	}
-	found, err := k.Cluster.Permissions(ctx, access)
+	found, err := k.Cluster.Admin.Permissions(ctx, access)
 	if err != nil {
 		k.say(permissionsUnknown, err)
 		return
@@ -78,7 +78,7 @@ func (k *checker) access(ctx context.Context) (kafka.Access, error) {
 	for _, form := range slices.Sorted(maps.Keys(k.state.Forms)) {
 		access.Topics = append(access.Topics, c.Kafka.TopicPrefix+form)
 	}
-	existing, err := k.Cluster.DescribeTopics(ctx, access.Topics)
+	existing, err := k.Cluster.Admin.DescribeTopics(ctx, access.Topics)
 	if is[*kafka.AuthorizationError](err) { // which topics exist is not told
 		return access, nil
 	}

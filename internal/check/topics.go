@@ -83,7 +83,7 @@ func (k *checker) topics(ctx context.Context) {
 	for form := range k.state.Forms {
 		names = append(names, k.Config.Kafka.TopicPrefix+form)
 	}
-	found, err := k.Cluster.DescribeTopics(ctx, names, "cleanup.policy", "retention.ms", "delete.retention.ms", "min.insync.replicas")
+	found, err := k.Cluster.Admin.DescribeTopics(ctx, names, "cleanup.policy", "retention.ms", "delete.retention.ms", "min.insync.replicas")
 	if err != nil {
 		if !is[*kafka.AuthorizationError](err) { // named among the permissions
 			k.say(topicsUnknown, err)
@@ -141,7 +141,7 @@ const transactionState = "__transaction_state"
 // transactionLog looks at the topic that all transactions rest on. It may not
 // exist yet, nor be ours to describe.
 func (k *checker) transactionLog(ctx context.Context, r *risks) {
-	found, err := k.Cluster.DescribeTopics(ctx, []string{transactionState})
+	found, err := k.Cluster.Admin.DescribeTopics(ctx, []string{transactionState})
 	if err == nil && found[transactionState].ReplicationFactor == 1 {
 		r.add(transactionState, "set transaction.state.log.replication.factor=3 and min.isr=2, and raise the topic's replicas",
 			"Kafka's own topic of transactions has one replica: without its broker nothing can be written")

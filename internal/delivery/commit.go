@@ -265,7 +265,7 @@ func (s *Store) ResolvedBy(leads []Lead) (keys []string) {
 // readDeadLetters makes the keys of the dead letters known.
 func (s *Store) readDeadLetters(ctx context.Context) error {
 	dead := map[string][]int{}
-	err := s.opts.Cluster.Read(ctx, s.DeadLetterTopic(), kafka.From{}, func(r *kafka.Record) error {
+	err := s.opts.Cluster.Reader.Read(ctx, s.DeadLetterTopic(), kafka.From{}, func(r *kafka.Record) error {
 		key := string(r.Key)
 		places := slices.DeleteFunc(dead[key], func(partition int) bool { return partition == r.Partition })
 		if r.Value != nil {
@@ -279,7 +279,7 @@ func (s *Store) readDeadLetters(ctx context.Context) error {
 	if err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
 		return forPerson(fmt.Errorf("reading the dead letters: %w", err))
 	}
-	found, err := s.opts.Cluster.DescribeTopics(ctx, []string{s.DeadLetterTopic()})
+	found, err := s.opts.Cluster.Admin.DescribeTopics(ctx, []string{s.DeadLetterTopic()})
 	if err != nil {
 		return forPerson(fmt.Errorf("describing topic %s: %w", s.DeadLetterTopic(), err))
 	}
@@ -293,7 +293,7 @@ func (s *Store) resolved(ctx context.Context, keys []string) ([]kafka.Message, e
 	if len(keys) == 0 {
 		return nil, nil
 	}
-	found, err := s.opts.Cluster.DescribeTopics(ctx, []string{s.DeadLetterTopic()})
+	found, err := s.opts.Cluster.Admin.DescribeTopics(ctx, []string{s.DeadLetterTopic()})
 	if err != nil {
 		return nil, forPerson(fmt.Errorf("describing topic %s: %w", s.DeadLetterTopic(), err))
 	}

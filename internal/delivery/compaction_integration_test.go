@@ -66,7 +66,7 @@ func (w *world) compact(id string, n int) {
 			w.t.Fatal(err)
 		}
 		left := 0
-		err := w.cluster.Read(w.t.Context(), topic, kafka.From{}, func(r *kafka.Record) error {
+		err := w.cluster.Reader.Read(w.t.Context(), topic, kafka.From{}, func(r *kafka.Record) error {
 			if string(r.Key) == id {
 				left++
 			}
@@ -145,7 +145,7 @@ func TestRealADeletedLeadIsGoneOnceCompactionHasWorked(t *testing.T) {
 	publish(t, s, "", rs...)
 	w.addPartitions(topic, 3)
 	until(t, "the partitions", func() bool {
-		found, err := w.cluster.DescribeTopics(t.Context(), []string{topic})
+		found, err := w.cluster.Admin.DescribeTopics(t.Context(), []string{topic})
 		return err == nil && found[topic].Partitions == 3
 	})
 	s, _ = w.epoch()

@@ -31,9 +31,9 @@ const (
 
 // CountDeadLetters counts what the dead letter topic of an installation holds. A
 // topic that does not exist holds none.
-func CountDeadLetters(ctx context.Context, c *kafka.Cluster, name string) (DeadLetterCount, error) {
+func CountDeadLetters(ctx context.Context, c *kafka.Client, name string) (DeadLetterCount, error) {
 	n := newCounter()
-	err := c.Read(ctx, DeadLetterTopic(name), kafka.From{}, func(r *kafka.Record) error {
+	err := c.Reader.Read(ctx, DeadLetterTopic(name), kafka.From{}, func(r *kafka.Record) error {
 		n.take(r)
 		return nil
 	})

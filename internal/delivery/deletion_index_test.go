@@ -75,7 +75,7 @@ func TestADeletionThatIsToldAgainAfterItWasLiftedIsRecordedAgain(t *testing.T) {
 		w.enter("a", said)
 		tell()
 		var last string
-		err := w.cluster.Read(t.Context(), DeletionsTopic(w.opts.Name), kafka.From{}, func(r *kafka.Record) error {
+		err := w.cluster.Reader.Read(t.Context(), DeletionsTopic(w.opts.Name), kafka.From{}, func(r *kafka.Record) error {
 			last = string(r.Value)
 			return nil
 		})
@@ -108,7 +108,7 @@ func TestADeletionThatATopicTookWithItIsRecordedAgain(t *testing.T) {
 			w.delete("b", d.At) // by another process, which makes the topic anew: it is as long as it was
 			tell()
 			var ids []string
-			err := w.cluster.Read(t.Context(), DeletionsTopic(w.opts.Name), kafka.From{}, func(r *kafka.Record) error {
+			err := w.cluster.Reader.Read(t.Context(), DeletionsTopic(w.opts.Name), kafka.From{}, func(r *kafka.Record) error {
 				ids = append(ids, string(r.Key))
 				return nil
 			})

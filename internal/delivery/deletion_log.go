@@ -53,7 +53,7 @@ func NewDeletionLog(o Options) *DeletionLog {
 // would forget them.
 func (n *DeletionLog) Ensure(ctx context.Context) error {
 	name := DeletionsTopic(n.opts.Name)
-	found, err := n.opts.Cluster.DescribeTopics(ctx, []string{name}, "cleanup.policy")
+	found, err := n.opts.Cluster.Admin.DescribeTopics(ctx, []string{name}, "cleanup.policy")
 	if err != nil {
 		return fmt.Errorf("describing topic %s: %w", name, err)
 	}
@@ -63,7 +63,7 @@ func (n *DeletionLog) Ensure(ctx context.Context) error {
 		}
 		return nil
 	}
-	created, err := n.opts.Cluster.CreateTopics(ctx, []kafka.TopicSpec{DeletionTopic(n.opts)})
+	created, err := n.opts.Cluster.Admin.CreateTopics(ctx, []kafka.TopicSpec{DeletionTopic(n.opts)})
 	if err == nil {
 		err = created[name]
 	}

@@ -59,7 +59,7 @@ func applying(t *testing.T, s *Store) error {
 func (w *world) holds(topic string) map[string]string {
 	w.t.Helper()
 	latest := map[string]string{}
-	err := w.cluster.Read(w.t.Context(), topic, kafka.From{}, func(r *kafka.Record) error {
+	err := w.cluster.Reader.Read(w.t.Context(), topic, kafka.From{}, func(r *kafka.Record) error {
 		delete(latest, string(r.Key))
 		for _, h := range r.Headers {
 			if r.Value != nil && h.Key == HeaderSubmittedAt {
@@ -125,7 +125,7 @@ func TestADeletedLeadIsGoneAndDoesNotComeBack(t *testing.T) {
 // remove deletes topics.
 func (w *world) remove(topics ...string) {
 	w.t.Helper()
-	if err := w.cluster.DeleteTopics(w.t.Context(), topics); err != nil {
+	if err := w.cluster.Admin.DeleteTopics(w.t.Context(), topics); err != nil {
 		w.t.Fatal(err)
 	}
 }
@@ -198,7 +198,7 @@ func TestAnOlderDeletionNeverTakesTheNewerOnesPlace(t *testing.T) {
 	w.delete("a", older) // late, by another
 	w.delete("a", newer) // LinkedIn repeats itself
 	var values []string
-	err := w.cluster.Read(t.Context(), DeletionsTopic(w.opts.Name), kafka.From{}, func(r *kafka.Record) error {
+	err := w.cluster.Reader.Read(t.Context(), DeletionsTopic(w.opts.Name), kafka.From{}, func(r *kafka.Record) error {
 		values = append(values, string(r.Value))
 		return nil
 	})
@@ -226,7 +226,7 @@ func TestTheDeadLetterOfADeletedLeadIsRemoved(t *testing.T) {
 	bury(t, s)
 	left := func() (keys []string) {
 		dead := map[string]bool{}
-		err := w.cluster.Read(t.Context(), s.DeadLetterTopic(), kafka.From{}, func(r *kafka.Record) error {
+		err := w.cluster.Reader.Read(t.Context(), s.DeadLetterTopic(), kafka.From{}, func(r *kafka.Record) error {
 			dead[string(r.Key)] = r.Value != nil
 			return nil
 		})
@@ -258,7 +258,7 @@ func TestOneTopicThatRefusesKeepsNoOtherWaiting(t *testing.T) {
 		t.Fatal(err)
 	}
 	// The topic of the second form refuses every record but the smallest.
-	made, err := w.cluster.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: "linkedin.leads.7130000000000000002", Partitions: 1, ReplicationFactor: 1,
+	made, err := w.cluster.Admin.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: "linkedin.leads.7130000000000000002", Partitions: 1, ReplicationFactor: 1,
 		Configs: map[string]string{"max.message.bytes": "10"}}})
 	if err != nil || made["linkedin.leads.7130000000000000002"] != nil {
 		t.Fatal(err, made)
@@ -327,7 +327,7 @@ func TestWhatOneProcessIsToldReachesTheOneThatWorks(t *testing.T) {
 	if err := forwarded.Next(t.Context(), func(lead.Source, checkpoint.Pushed) { told++ }); err != nil {
 		t.Fatal(err)
 	}
-	err = w.cluster.Read(t.Context(), CheckpointTopic(w.opts.Name), kafka.From{}, func(*kafka.Record) error { records++; return nil })
+	err = w.cluster.Reader.Read(t.Context(), CheckpointTopic(w.opts.Name), kafka.From{}, func(*kafka.Record) error { records++; return nil })
 	if err != nil || told != 500 || records > 50 {
 		t.Errorf("told of %d of 500 in %d records (%v)", told, records, err)
 	}
@@ -340,7 +340,7 @@ func TestWhatOneProcessIsToldReachesTheOneThatWorks(t *testing.T) {
 func TestATopicOfDeletionsThatForgetsIsRefused(t *testing.T) {
 	w := newWorld(t)
 	name := DeletionsTopic(w.opts.Name)
-	made, err := w.cluster.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: name, Partitions: 1, ReplicationFactor: 1,
+	made, err := w.cluster.Admin.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: name, Partitions: 1, ReplicationFactor: 1,
 		Configs: map[string]string{"cleanup.policy": "delete"}}})
 	if err != nil || made[name] != nil {
 		t.Fatal(err, made)

@@ -57,7 +57,7 @@ func EnsureInternal(ctx context.Context, o Options) error {
 	if len(missing) == 0 {
 		return nil
 	}
-	created, err := o.Cluster.CreateTopics(ctx, missing)
+	created, err := o.Cluster.Admin.CreateTopics(ctx, missing)
 	if err != nil {
 		return fmt.Errorf("creating the topics %s and %s: %w", CheckpointTopic(o.Name), DeadLetterTopic(o.Name), err)
 	}
@@ -84,7 +84,7 @@ func Inspect(ctx context.Context, o Options) error {
 
 func inspect(ctx context.Context, o Options) (map[string]kafka.TopicInfo, error) {
 	cp, dl := CheckpointTopic(o.Name), DeadLetterTopic(o.Name)
-	found, err := o.Cluster.DescribeTopics(ctx, []string{cp, dl}, "cleanup.policy")
+	found, err := o.Cluster.Admin.DescribeTopics(ctx, []string{cp, dl}, "cleanup.policy")
 	if err != nil {
 		return nil, fmt.Errorf("describing topics %s and %s: %w", cp, dl, err)
 	}

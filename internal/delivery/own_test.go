@@ -48,7 +48,7 @@ func TestInternalTopicsThatCannotBeMadeWaitForAPerson(t *testing.T) {
 
 func TestACheckpointTopicThatRefusesItsRecordsWaitsForAPerson(t *testing.T) {
 	w := newWorld(t)
-	made, err := w.cluster.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: CheckpointTopic(w.opts.Name), Partitions: 1, ReplicationFactor: 1,
+	made, err := w.cluster.Admin.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: CheckpointTopic(w.opts.Name), Partitions: 1, ReplicationFactor: 1,
 		Configs: map[string]string{"cleanup.policy": "compact", "max.message.bytes": "10"}}})
 	if err = errors.Join(err, made[CheckpointTopic(w.opts.Name)]); err != nil {
 		t.Fatal(err)
@@ -92,7 +92,7 @@ func TestATopicIsOursAloneWhenEveryRecordBearsOurName(t *testing.T) {
 			if strings.Contains(tt.name, "partition") {
 				partitions = 3 // the keys are of different ones
 			}
-			if _, err := w.cluster.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: topic, Partitions: partitions, ReplicationFactor: 1}}); err != nil {
+			if _, err := w.cluster.Admin.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: topic, Partitions: partitions, ReplicationFactor: 1}}); err != nil {
 				t.Fatal(err)
 			}
 			for _, m := range tt.records {

@@ -17,13 +17,13 @@ var errFound = errors.New("found")
 // installation's first lead, as far as its progress tells: after a lost checkpoint
 // its own leads look like that. Then every record is read and one at least must bear
 // its name, else only the last ones.
-func Others(ctx context.Context, c *kafka.Cluster, topic, name string, existed bool) (string, error) {
+func Others(ctx context.Context, c *kafka.Client, topic, name string, existed bool) (string, error) {
 	var from kafka.From
 	if !existed {
 		from.Tail = ownerSample
 	}
 	others, own := "", false
-	err := c.Read(ctx, topic, from, func(r *kafka.Record) error {
+	err := c.Reader.Read(ctx, topic, from, func(r *kafka.Record) error {
 		switch _, owner, _ := readEntry(r); {
 		case owner == name:
 			own = true
@@ -54,7 +54,7 @@ func (s *Store) checkOwner(ctx context.Context, name string) error {
 	if s.opts.Adopt {
 		return nil
 	}
-	err := s.opts.Cluster.Read(ctx, name, kafka.From{Tail: ownerSample}, func(r *kafka.Record) error {
+	err := s.opts.Cluster.Reader.Read(ctx, name, kafka.From{Tail: ownerSample}, func(r *kafka.Record) error {
 		_, _, err := s.entryOf(r)
 		return err
 	})

@@ -16,7 +16,7 @@ import (
 func (w *world) afterCompaction(topic string) map[string]string {
 	w.t.Helper()
 	left := map[string]string{}
-	err := w.cluster.Read(w.t.Context(), topic, kafka.From{}, func(r *kafka.Record) error {
+	err := w.cluster.Reader.Read(w.t.Context(), topic, kafka.From{}, func(r *kafka.Record) error {
 		place := fmt.Sprintf("%s in partition %d", r.Key, r.Partition)
 		delete(left, place)
 		for _, h := range r.Headers {
@@ -35,7 +35,7 @@ func (w *world) afterCompaction(topic string) map[string]string {
 // tombstones are how many a topic holds.
 func (w *world) tombstones(topic string) (n int) {
 	w.t.Helper()
-	err := w.cluster.Read(w.t.Context(), topic, kafka.From{}, func(r *kafka.Record) error {
+	err := w.cluster.Reader.Read(w.t.Context(), topic, kafka.From{}, func(r *kafka.Record) error {
 		if r.Value == nil {
 			n++
 		}

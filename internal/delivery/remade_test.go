@@ -201,7 +201,7 @@ func TestADeletionIsNotAcknowledgedIntoATopicThatForgetsIt(t *testing.T) {
 // do.
 func TestACheckpointTopicOfThreePartitionsIsRefused(t *testing.T) {
 	w := newWorld(t)
-	results, err := w.cluster.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: checkpoints, Partitions: 3, Configs: map[string]string{"cleanup.policy": "compact"}}})
+	results, err := w.cluster.Admin.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: checkpoints, Partitions: 3, Configs: map[string]string{"cleanup.policy": "compact"}}})
 	if err != nil || results[checkpoints] != nil {
 		t.Fatal(results, err)
 	}

@@ -49,7 +49,7 @@ func TestWhatIsRemovedWhileWeRunDoesNotComeBackEither(t *testing.T) {
 	for name, remove := range map[string]func(w *world){
 		"records deleted by hand": func(w *world) { w.deleteRecords(topic, 0, -1) },
 		"topic deleted and made again by hand": func(w *world) {
-			if err := w.cluster.DeleteTopics(w.t.Context(), []string{topic}); err != nil {
+			if err := w.cluster.Admin.DeleteTopics(w.t.Context(), []string{topic}); err != nil {
 				w.t.Fatal(err)
 			}
 			w.create(nil)
@@ -149,7 +149,7 @@ func TestThePartitionThatForgotTheMostSaysWhatMayComeBack(t *testing.T) {
 	}
 	before := batch("before")
 	publish(t, s, "", before...)
-	bounds, err := w.cluster.Offsets(t.Context(), topic)
+	bounds, err := w.cluster.Reader.Offsets(t.Context(), topic)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -173,7 +173,7 @@ func TestANewLeadThatFindsItsTopicDeletedGoesOut(t *testing.T) {
 	}
 	s, _ = w.epoch() // restarted before the topic's first lead
 	publish(t, s, "", response("a", w.now.Add(-time.Hour)))
-	if err := w.cluster.DeleteTopics(t.Context(), []string{topic}); err != nil {
+	if err := w.cluster.Admin.DeleteTopics(t.Context(), []string{topic}); err != nil {
 		t.Fatal(err)
 	}
 	s, _ = w.epoch()
@@ -200,7 +200,7 @@ func TestATopicMadeAgainDoesNotHoldEverythingUp(t *testing.T) {
 	s, _ := w.epoch()
 	old := w.now.Add(-time.Hour)
 	publish(t, s, "", response("a", old), response("b", old))
-	if err := w.cluster.DeleteTopics(t.Context(), []string{topic}); err != nil {
+	if err := w.cluster.Admin.DeleteTopics(t.Context(), []string{topic}); err != nil {
 		t.Fatal(err)
 	}
 	w.create(nil)

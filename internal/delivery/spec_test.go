@@ -108,7 +108,7 @@ func TestEveryTopicOutlivesTheEndOfABroker(t *testing.T) {
 		t.Fatal(err)
 	}
 	names := []string{topic, CheckpointTopic(o.Name), DeadLetterTopic(o.Name), DeletionsTopic(o.Name)}
-	infos, err := cluster.DescribeTopics(t.Context(), names, "min.insync.replicas")
+	infos, err := cluster.Admin.DescribeTopics(t.Context(), names, "min.insync.replicas")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ const (
 
 // Options say where and how a Store publishes.
 type Options struct {
-	Cluster  *kafka.Cluster
+	Cluster  *kafka.Client
 	Producer *kafka.Producer
 	Name     string // of the installation
 	// Prefix, Partitions, ReplicationFactor (-1: the broker's default), TopicConfig and
@@ -288,7 +288,7 @@ func (s *Store) endEarlier(ctx context.Context, state *checkpoint.State) (looked
 
 // ReadState reads the checkpoint topic to its end. A topic that does not exist
 // is an empty state; a record that cannot be read is an error.
-func ReadState(ctx context.Context, c *kafka.Cluster, name string) (checkpoint.State, error) {
+func ReadState(ctx context.Context, c *kafka.Client, name string) (checkpoint.State, error) {
 	latest, err := readCheckpoints(ctx, c, name)
 	if err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
 		return checkpoint.State{}, err
@@ -327,7 +327,7 @@ func stateOf(latest map[string]stored) (*checkpoint.State, error) {
 
 // ReadCheckpoints is the latest value of each key of the checkpoint topic, nothing
 // where that does not exist.
-func ReadCheckpoints(ctx context.Context, c *kafka.Cluster, name string) (map[string][]byte, error) {
+func ReadCheckpoints(ctx context.Context, c *kafka.Client, name string) (map[string][]byte, error) {
 	latest, err := readCheckpoints(ctx, c, name)
 	if err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
 		return nil, err
@@ -339,9 +339,9 @@ func ReadCheckpoints(ctx context.Context, c *kafka.Cluster, name string) (map[st
 	return values, nil
 }
 
-func readCheckpoints(ctx context.Context, c *kafka.Cluster, name string) (map[string]stored, error) {
+func readCheckpoints(ctx context.Context, c *kafka.Client, name string) (map[string]stored, error) {
 	latest := map[string]stored{}
-	err := c.Read(ctx, CheckpointTopic(name), kafka.From{}, func(r *kafka.Record) error {
+	err := c.Reader.Read(ctx, CheckpointTopic(name), kafka.From{}, func(r *kafka.Record) error {
 		switch key := string(r.Key); {
 		case r.Value == nil:
 			delete(latest, key)

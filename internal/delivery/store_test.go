@@ -29,7 +29,7 @@ var (
 type world struct {
 	t       *testing.T
 	brokers []string
-	cluster *kafka.Cluster
+	cluster *kafka.Client
 	now     time.Time
 	opts    Options
 }
@@ -210,7 +210,7 @@ func TestMissingComesInOrderOfSubmission(t *testing.T) {
 // create makes a lead topic as somebody else did.
 func (w *world) create(config map[string]string) {
 	w.t.Helper()
-	made, err := w.cluster.CreateTopics(w.t.Context(), []kafka.TopicSpec{{Name: topic, Partitions: 1, ReplicationFactor: 1, Configs: config}})
+	made, err := w.cluster.Admin.CreateTopics(w.t.Context(), []kafka.TopicSpec{{Name: topic, Partitions: 1, ReplicationFactor: 1, Configs: config}})
 	if err != nil || made[topic] != nil {
 		w.t.Fatalf("creating the topic: %v, %v", err, made[topic])
 	}
@@ -262,7 +262,7 @@ func TestATopicDeletedAndMadeAgainByHandGetsOnlyNewLeads(t *testing.T) {
 	old := w.now.Add(-time.Hour)
 	publish(t, s, "", response("a", old), response("b", old))
 	for _, byHand := range []bool{true, false} {
-		if err := w.cluster.DeleteTopics(t.Context(), []string{topic}); err != nil {
+		if err := w.cluster.Admin.DeleteTopics(t.Context(), []string{topic}); err != nil {
 			t.Fatal(err)
 		}
 		if byHand {
@@ -295,7 +295,7 @@ func TestATombstoneKeepsALeadOutUntilItIsSubmittedAgain(t *testing.T) {
 func TestRecordedDeletionsAreConsultedInEveryMode(t *testing.T) {
 	w := newWorld(t)
 	deletions := DeletionsTopic("leadstream")
-	if _, err := w.cluster.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: deletions, Partitions: 1, ReplicationFactor: 1}}); err != nil {
+	if _, err := w.cluster.Admin.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: deletions, Partitions: 1, ReplicationFactor: 1}}); err != nil {
 		t.Fatal(err)
 	}
 	w.foreign(kafka.Message{Topic: deletions, Key: []byte("a"), Value: []byte(lead.FormatTime(w.now)), Time: w.now})
@@ -395,7 +395,7 @@ func TestADeadLetterIsWrittenOnceHoweverOftenItIsRead(t *testing.T) {
 		}
 	}
 	var keys []string
-	err := w.cluster.Read(t.Context(), "leadstream.deadletters", kafka.From{}, func(r *kafka.Record) error {
+	err := w.cluster.Reader.Read(t.Context(), "leadstream.deadletters", kafka.From{}, func(r *kafka.Record) error {
 		keys = append(keys, string(r.Key))
 		return nil
 	})
@@ -436,7 +436,7 @@ func TestALargeDeadLetterIsTruncatedWithItsHash(t *testing.T) {
 
 func TestACheckpointTopicThatIsNotCompactedIsRefused(t *testing.T) {
 	w := newWorld(t)
-	_, err := w.cluster.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: "leadstream.checkpoints", Partitions: 1, ReplicationFactor: 1,
+	_, err := w.cluster.Admin.CreateTopics(t.Context(), []kafka.TopicSpec{{Name: "leadstream.checkpoints", Partitions: 1, ReplicationFactor: 1,
 		Configs: map[string]string{"cleanup.policy": "delete"}}})
 	if err != nil {
 		t.Fatal(err)

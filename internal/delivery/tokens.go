@@ -111,7 +111,7 @@ func (t *Tokens) read(ctx context.Context) (same bool, err error) {
 	from, last, partitions := t.last, t.last, 1
 	same = from.at.IsZero()
 	came := map[string][]byte{} // the newest value of each, nil for a removed one
-	err = t.opts.Cluster.Read(ctx, CheckpointTopic(t.opts.Name), kafka.From{Offset: from.offset}, func(r *kafka.Record) error {
+	err = t.opts.Cluster.Reader.Read(ctx, CheckpointTopic(t.opts.Name), kafka.From{Offset: from.offset}, func(r *kafka.Record) error {
 		if same = same || from.is(r); !same {
 			return errGone
 		}

@@ -40,7 +40,7 @@ func TestRealACheckpointTopicAsItIsMadeIsKeptShort(t *testing.T) {
 	left := 0
 	for began := time.Now(); time.Since(began) < time.Minute; time.Sleep(200 * time.Millisecond) {
 		left = 0
-		if err := w.cluster.Read(t.Context(), name, kafka.From{}, func(*kafka.Record) error { left++; return nil }); err != nil {
+		if err := w.cluster.Reader.Read(t.Context(), name, kafka.From{}, func(*kafka.Record) error { left++; return nil }); err != nil {
 			t.Fatal(err)
 		}
 		if left < commits*1000/2 {

@@ -61,7 +61,7 @@ func TestTokensAreSeenByEveryProcessAndBeforeTheFirstStart(t *testing.T) {
 	for _, tokens := range []*Tokens{one, two, NewTokens(w.opts)} {
 		expectTokens(t, tokens, map[string]string{"a": ""})
 	}
-	info, err := w.cluster.DescribeTopics(t.Context(), []string{CheckpointTopic("leadstream")}, "cleanup.policy")
+	info, err := w.cluster.Admin.DescribeTopics(t.Context(), []string{CheckpointTopic("leadstream")}, "cleanup.policy")
 	if err != nil || info[CheckpointTopic("leadstream")].Configs["cleanup.policy"] != "compact" {
 		t.Errorf("the topic that a consent makes: %v, %v; want it compacted", info, err)
 	}
@@ -101,7 +101,7 @@ func TestTokensOfATopicMadeAnewAreThoseOfTheNewOne(t *testing.T) {
 	if got := slices.Sorted(maps.Keys(all(t, tokens))); len(got) != 3 {
 		t.Fatalf("tokens = %q", got)
 	}
-	if err := w.cluster.DeleteTopics(t.Context(), []string{CheckpointTopic("leadstream")}); err != nil {
+	if err := w.cluster.Admin.DeleteTopics(t.Context(), []string{CheckpointTopic("leadstream")}); err != nil {
 		t.Fatal(err)
 	}
 	expectTokens(t, tokens, map[string]string{})
@@ -111,7 +111,7 @@ func TestTokensOfATopicMadeAnewAreThoseOfTheNewOne(t *testing.T) {
 	expectTokens(t, tokens, map[string]string{"d": "d"})
 
 	// A new topic that has grown beyond the old one is another one all the same.
-	if err := w.cluster.DeleteTopics(t.Context(), []string{CheckpointTopic("leadstream")}); err != nil {
+	if err := w.cluster.Admin.DeleteTopics(t.Context(), []string{CheckpointTopic("leadstream")}); err != nil {
 		t.Fatal(err)
 	}
 	other := NewTokens(w.opts)
@@ -276,7 +276,7 @@ func TestTheCheckpointTopicIsMadeSoThatCompactionKeepsItShort(t *testing.T) {
 		t.Fatal(err)
 	}
 	name := CheckpointTopic("leadstream")
-	found, err := w.cluster.DescribeTopics(t.Context(), []string{name}, "cleanup.policy", "segment.bytes", "segment.ms")
+	found, err := w.cluster.Admin.DescribeTopics(t.Context(), []string{name}, "cleanup.policy", "segment.bytes", "segment.ms")
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -84,7 +84,7 @@ func (s *Store) Existing(ctx context.Context, forms []string) (map[string]bool, 
 	for i, form := range forms {
 		names[i] = s.TopicName(form)
 	}
-	found, err := s.opts.Cluster.DescribeTopics(ctx, names)
+	found, err := s.opts.Cluster.Admin.DescribeTopics(ctx, names)
 	if err != nil {
 		return nil, fmt.Errorf("describing %d lead topics: %w", len(names), err)
 	}
@@ -151,7 +151,7 @@ func (s *Store) LookAt(ctx context.Context, looks Looks) error {
 		return nil
 	}
 	names := slices.Sorted(maps.Keys(looks))
-	found, err := s.opts.Cluster.DescribeTopics(ctx, names, "retention.ms", "cleanup.policy")
+	found, err := s.opts.Cluster.Admin.DescribeTopics(ctx, names, "retention.ms", "cleanup.policy")
 	if err != nil {
 		return fmt.Errorf("describing %d lead topics: %w", len(names), err)
 	}
@@ -173,7 +173,7 @@ func (s *Store) inspect(ctx context.Context, name string, l *look, found map[str
 	l.info, l.existed = found[name]
 	switch {
 	case !l.existed && errors.Is(created, kafka.ErrTopicExists): // another client was faster
-		again, err := s.opts.Cluster.DescribeTopics(ctx, []string{name}, "retention.ms", "cleanup.policy")
+		again, err := s.opts.Cluster.Admin.DescribeTopics(ctx, []string{name}, "retention.ms", "cleanup.policy")
 		if err != nil {
 			return fmt.Errorf("describing topic %s: %w", name, err)
 		}
@@ -269,11 +269,11 @@ func (s *Store) create(ctx context.Context, names []string, found map[string]kaf
 	if len(specs) == 0 {
 		return nil, nil
 	}
-	created, err := s.opts.Cluster.CreateTopics(ctx, specs)
+	created, err := s.opts.Cluster.Admin.CreateTopics(ctx, specs)
 	if err != nil {
 		return nil, fmt.Errorf("creating %d lead topics: %w", len(specs), err)
 	}
-	if len(s.opts.Cluster.RefusedSettings()) == 0 {
+	if len(s.opts.Cluster.Admin.RefusedSettings()) == 0 {
 		return created, nil
 	}
 	var made []string // without some settings: what they have instead is the cluster's to say
@@ -282,7 +282,7 @@ func (s *Store) create(ctx context.Context, names []string, found map[string]kaf
 			made = append(made, name)
 		}
 	}
-	actual, err := s.opts.Cluster.DescribeTopics(ctx, made, "retention.ms", "cleanup.policy")
+	actual, err := s.opts.Cluster.Admin.DescribeTopics(ctx, made, "retention.ms", "cleanup.policy")
 	if err != nil {
 		return nil, fmt.Errorf("describing %d lead topics: %w", len(made), err)
 	}

@@ -106,7 +106,7 @@ func (s *Store) Scan(ctx context.Context, scans Scans) {
 	for i, c := range fresh {
 		names[i] = c.topic
 	}
-	found, err := s.opts.Cluster.DescribeTopics(ctx, names)
+	found, err := s.opts.Cluster.Admin.DescribeTopics(ctx, names)
 	if err != nil {
 		for _, c := range fresh {
 			c.err = fmt.Errorf("describing topic %s: %w", c.topic, err)
@@ -116,7 +116,7 @@ func (s *Store) Scan(ctx context.Context, scans Scans) {
 	missing := slices.DeleteFunc(names, func(name string) bool { _, ok := found[name]; return ok })
 	gone := []string{}
 	if len(missing) > 0 {
-		gone, err = s.opts.Cluster.Gone(ctx, missing...)
+		gone, err = s.opts.Cluster.Admin.Gone(ctx, missing...)
 	}
 	for _, c := range fresh {
 		switch info, there := found[c.topic]; {

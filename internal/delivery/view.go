@@ -145,7 +145,7 @@ func (l *loading) Records(ctx context.Context, topic string, from time.Time, fn 
 
 // Bounds implements dedup.Source.
 func (l *loading) Bounds(ctx context.Context, topic string, known []int64) ([]dedup.Bounds, error) {
-	found, err := l.store.opts.Cluster.DescribeTopics(ctx, []string{topic}, "retention.ms", "cleanup.policy")
+	found, err := l.store.opts.Cluster.Admin.DescribeTopics(ctx, []string{topic}, "retention.ms", "cleanup.policy")
 	if err != nil {
 		return nil, fmt.Errorf("describing topic %s: %w", topic, err)
 	}
@@ -160,7 +160,7 @@ func (l *loading) Bounds(ctx context.Context, topic string, known []int64) ([]de
 // bounds are the offsets of a topic's partitions. Where the first one is beyond what is
 // known, the time of the oldest record is asked for as well.
 func (s *Store) bounds(ctx context.Context, topic string, known []int64) ([]dedup.Bounds, error) {
-	offsets, err := s.opts.Cluster.Offsets(ctx, topic)
+	offsets, err := s.opts.Cluster.Reader.Offsets(ctx, topic)
 	if err != nil {
 		return nil, fmt.Errorf("reading the offsets of topic %s: %w", topic, err)
 	}
@@ -177,7 +177,7 @@ func (s *Store) bounds(ctx context.Context, topic string, known []int64) ([]dedu
 	if !shortened {
 		return bounds, nil
 	}
-	oldest, err := s.opts.Cluster.Oldest(ctx, topic)
+	oldest, err := s.opts.Cluster.Reader.Oldest(ctx, topic)
 	if err != nil {
 		return nil, fmt.Errorf("reading the oldest records of topic %s: %w", topic, err)
 	}
@@ -190,7 +190,7 @@ func (s *Store) bounds(ctx context.Context, topic string, known []int64) ([]dedu
 // read gives every committed record of a lead topic that can say something of
 // submissions from t on.
 func (s *Store) read(ctx context.Context, topic string, t time.Time, fn func(id []byte, e dedup.Entry) error) error {
-	return s.opts.Cluster.Read(ctx, topic, kafka.From{Time: t.Add(-clockMargin)}, func(r *kafka.Record) error {
+	return s.opts.Cluster.Reader.Read(ctx, topic, kafka.From{Time: t.Add(-clockMargin)}, func(r *kafka.Record) error {
 		e, ok, err := s.entryOf(r)
 		if ok && err == nil {
 			return fn(r.Key, e)

@@ -88,7 +88,7 @@ var errNotVisible = errors.New("our last commit is acknowledged and not readable
 // isVisible reports whether the topic reaches these offsets, and whether what stands
 // there can be read.
 func (s *Store) isVisible(ctx context.Context, v visibility) (reached, visible bool, err error) {
-	offsets, err := s.opts.Cluster.Offsets(ctx, v.topic)
+	offsets, err := s.opts.Cluster.Reader.Offsets(ctx, v.topic)
 	if err != nil {
 		return false, false, fmt.Errorf("reading the offsets of topic %s: %w", v.topic, err)
 	}
@@ -97,7 +97,7 @@ func (s *Store) isVisible(ctx context.Context, v visibility) (reached, visible b
 			return false, false, nil
 		}
 	}
-	if visible, err = s.opts.Cluster.MarkersVisible(ctx, v.topic, v.committed); err != nil {
+	if visible, err = s.opts.Cluster.Reader.MarkersVisible(ctx, v.topic, v.committed); err != nil {
 		return true, false, fmt.Errorf("looking for our last commit in topic %s: %w", v.topic, err)
 	}
 	return true, visible, nil

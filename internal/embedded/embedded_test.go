@@ -39,7 +39,7 @@ func TestKafkaKeepsWhatATransactionCommits(t *testing.T) {
 		t.Fatalf("New: %v", err)
 	}
 	defer cluster.Close()
-	refused, err := cluster.CreateTopics(ctx, []kafka.TopicSpec{{Name: "leads", Partitions: 1, ReplicationFactor: -1}})
+	refused, err := cluster.Admin.CreateTopics(ctx, []kafka.TopicSpec{{Name: "leads", Partitions: 1, ReplicationFactor: -1}})
 	if err != nil || refused["leads"] != nil {
 		t.Fatalf("CreateTopics = %v, %v", refused, err)
 	}
@@ -52,7 +52,7 @@ func TestKafkaKeepsWhatATransactionCommits(t *testing.T) {
 	}
 	var got []string
 	for len(got) == 0 && ctx.Err() == nil { // the end of a commit is decided before it is visible
-		err = cluster.Read(ctx, "leads", kafka.From{}, func(r *kafka.Record) error {
+		err = cluster.Reader.Read(ctx, "leads", kafka.From{}, func(r *kafka.Record) error {
 			got = append(got, string(r.Key)+"="+string(r.Value))
 			return nil
 		})

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"sync"
 	"time"
 
 	"github.com/segmentio/kafka-go/protocol/createtopics"
@@ -24,6 +25,14 @@ const (
 	// to have its leaders: a busy broker takes 10 ms for each.
 	visibleWithin = 10 * time.Second
 )
+
+// Admin makes, describes and deletes topics, and tells what a cluster is and allows.
+type Admin struct {
+	*network
+
+	mu      sync.Mutex
+	refused map[string]string // see RefusedSettings
+}
 
 // TopicSpec describes a topic to create.
 type TopicSpec struct {
@@ -54,10 +63,10 @@ type TopicInfo struct {
 // which some topics may have been created. Optional settings that the cluster refuses
 // are left out, each with a warning; the error of one that is not holds a
 // *SettingError.
-func (c *Cluster) CreateTopics(ctx context.Context, specs []TopicSpec) (map[string]error, error) {
+func (a *Admin) CreateTopics(ctx context.Context, specs []TopicSpec) (map[string]error, error) {
 	results := make(map[string]error, len(specs))
 	for chunk := range slices.Chunk(specs, topicsPerRequest) {
-		if err := c.createFitting(ctx, chunk, results); err != nil {
+		if err := a.createFitting(ctx, chunk, results); err != nil {
 			return results, err
 		}
 	}
@@ -67,19 +76,19 @@ func (c *Cluster) CreateTopics(ctx context.Context, specs []TopicSpec) (map[stri
 			created = append(created, name)
 		}
 	}
-	return results, c.awaitTopics(ctx, created)
+	return results, a.awaitTopics(ctx, created)
 }
 
 // createFitting creates topics with what of their settings the cluster takes.
-func (c *Cluster) createFitting(ctx context.Context, specs []TopicSpec, results map[string]error) error {
+func (a *Admin) createFitting(ctx context.Context, specs []TopicSpec, results map[string]error) error {
 	const rounds = 3 // how many replicas a topic gets, and so one more setting, is told only for one that can be made
 	for round := range rounds {
 		var sized []TopicSpec
-		err := c.retry(ctx, "creating topics", func(ctx context.Context) (err error) {
-			if sized, err = c.withMinInSync(ctx, specs); err != nil {
+		err := a.retry(ctx, "creating topics", func(ctx context.Context) (err error) {
+			if sized, err = a.withMinInSync(ctx, specs); err != nil {
 				return err
 			}
-			return c.create(ctx, sized, results)
+			return a.create(ctx, sized, results)
 		})
 		if err != nil || round == rounds-1 {
 			return err
@@ -90,8 +99,8 @@ func (c *Cluster) createFitting(ctx context.Context, specs []TopicSpec, results 
 			if !refusedForSettings(refusal) {
 				continue
 			}
-			if s = c.trimmed(s); len(s.Configs) > 0 {
-				refusal = c.findRefused(ctx, s, refusal)
+			if s = a.trimmed(s); len(s.Configs) > 0 {
+				refusal = a.findRefused(ctx, s, refusal)
 			}
 			if _, final := errors.AsType[*TopicError](refusal); final {
 				results[s.Name] = refusal
@@ -113,7 +122,7 @@ func (c *Cluster) createFitting(ctx context.Context, specs []TopicSpec, results 
 // create sends one request for the topics that have no result yet. A topic
 // whose creation was asked for by an attempt without an answer exists when the
 // next attempt comes: it counts as created by somebody else.
-func (c *Cluster) create(ctx context.Context, specs []TopicSpec, results map[string]error) error {
+func (a *Admin) create(ctx context.Context, specs []TopicSpec, results map[string]error) error {
 	req := &createtopics.Request{TimeoutMs: int32(adminTimeout.Milliseconds())}
 	for _, s := range specs {
 		if _, done := results[s.Name]; done {
@@ -124,7 +133,7 @@ func (c *Cluster) create(ctx context.Context, specs []TopicSpec, results map[str
 	if len(req.Topics) == 0 {
 		return nil
 	}
-	msg, err := c.askController(ctx, req)
+	msg, err := a.askController(ctx, req)
 	if err != nil {
 		return err
 	}
@@ -167,14 +176,14 @@ func createResult(topic string, code Code, reason string) error {
 
 // awaitTopics waits until every partition of the topics has a leader: creation
 // is answered before all brokers know of it.
-func (c *Cluster) awaitTopics(ctx context.Context, names []string) error {
+func (a *Admin) awaitTopics(ctx context.Context, names []string) error {
 	if len(names) == 0 {
 		return nil
 	}
 	progress := time.Now()
 	pause := fault.NewBackoff(5*time.Millisecond, 500*time.Millisecond)
 	for {
-		topics, err := c.describe(ctx, names, 0)
+		topics, err := a.describe(ctx, names, 0)
 		if err == nil {
 			waiting := len(names)
 			names = slices.DeleteFunc(names, func(n string) bool {
@@ -201,10 +210,10 @@ func (c *Cluster) awaitTopics(ctx context.Context, names []string) error {
 // DescribeTopics describes the named topics and the values of the named
 // configuration keys, effective ones, so also those that are defaults. A topic
 // that does not exist is absent. It asks for nothing but these topics.
-func (c *Cluster) DescribeTopics(ctx context.Context, names []string, configKeys ...string) (map[string]TopicInfo, error) {
+func (a *Admin) DescribeTopics(ctx context.Context, names []string, configKeys ...string) (map[string]TopicInfo, error) {
 	infos := make(map[string]TopicInfo, len(names))
-	err := c.retry(ctx, "describing topics", func(ctx context.Context) error {
-		topics, err := c.describe(ctx, names, 0)
+	err := a.retry(ctx, "describing topics", func(ctx context.Context) error {
+		topics, err := a.describe(ctx, names, 0)
 		if err != nil {
 			return err
 		}
@@ -218,8 +227,8 @@ func (c *Cluster) DescribeTopics(ctx context.Context, names []string, configKeys
 	}
 	existing := slices.DeleteFunc(slices.Clone(names), func(n string) bool { _, ok := infos[n]; return !ok })
 	for chunk := range slices.Chunk(existing, topicsPerRequest) {
-		err := c.retry(ctx, "reading the configuration of topics", func(ctx context.Context) error {
-			return c.describeConfigs(ctx, chunk, configKeys, infos)
+		err := a.retry(ctx, "reading the configuration of topics", func(ctx context.Context) error {
+			return a.describeConfigs(ctx, chunk, configKeys, infos)
 		})
 		if err != nil {
 			return nil, err
@@ -230,14 +239,14 @@ func (c *Cluster) DescribeTopics(ctx context.Context, names []string, configKeys
 
 const resourceTopic = 2 // ConfigResource.Type of Apache Kafka
 
-func (c *Cluster) describeConfigs(ctx context.Context, names, keys []string, infos map[string]TopicInfo) error {
+func (a *Admin) describeConfigs(ctx context.Context, names, keys []string, infos map[string]TopicInfo) error {
 	req := &describeconfigs.Request{}
 	for _, name := range names {
 		req.Resources = append(req.Resources, describeconfigs.RequestResource{
 			ResourceType: resourceTopic, ResourceName: name, ConfigNames: keys,
 		})
 	}
-	msg, err := c.askAny(ctx, req)
+	msg, err := a.askAny(ctx, req)
 	if err != nil {
 		return err
 	}
@@ -267,11 +276,11 @@ func (c *Cluster) describeConfigs(ctx context.Context, names, keys []string, inf
 
 // DeleteTopics deletes topics; those that do not exist are no error. The first
 // refusal is returned as a *TopicError after all have been tried.
-func (c *Cluster) DeleteTopics(ctx context.Context, names []string) error {
+func (a *Admin) DeleteTopics(ctx context.Context, names []string) error {
 	var refusals []error
 	for chunk := range slices.Chunk(names, topicsPerRequest) {
-		err := c.retry(ctx, "deleting topics", func(ctx context.Context) error {
-			refused, err := c.delete(ctx, chunk)
+		err := a.retry(ctx, "deleting topics", func(ctx context.Context) error {
+			refused, err := a.delete(ctx, chunk)
 			refusals = append(refusals, refused...)
 			return err
 		})
@@ -279,14 +288,14 @@ func (c *Cluster) DeleteTopics(ctx context.Context, names []string) error {
 			return err
 		}
 	}
-	c.forget(names...)
+	a.forget(names...)
 	return errors.Join(refusals...)
 }
 
 // delete sends one request. Code 3 is success here, so unlike elsewhere it is
 // not repeated.
-func (c *Cluster) delete(ctx context.Context, names []string) (refused []error, again error) {
-	msg, err := c.askController(ctx, &deletetopics.Request{TopicNames: names, TimeoutMs: int32(adminTimeout.Milliseconds())})
+func (a *Admin) delete(ctx context.Context, names []string) (refused []error, again error) {
+	msg, err := a.askController(ctx, &deletetopics.Request{TopicNames: names, TimeoutMs: int32(adminTimeout.Milliseconds())})
 	if err != nil {
 		return nil, err
 	}

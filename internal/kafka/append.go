@@ -18,7 +18,7 @@ import (
 // topic twice: its key and value must mean the same then. Errors: *TopicError
 // (missing, without the permission to write, or refusing the record) and
 // *UnreachableError, after which it may be there all the same.
-func (c *Cluster) Append(ctx context.Context, m Message) error {
+func (c *Client) Append(ctx context.Context, m Message) error {
 	var e encoder // without compression: such records are small
 	batch := e.appendBatch(nil, nobody, []Message{m}, []int32{0}, time.Now())
 	return c.retry(ctx, "writing to topic "+m.Topic, func(ctx context.Context) error {
@@ -35,7 +35,7 @@ func (c *Cluster) Append(ctx context.Context, m Message) error {
 }
 
 // append makes one Produce request of one batch.
-func (c *Cluster) append(ctx context.Context, tp TopicPartition, batch []byte) error {
+func (c *Client) append(ctx context.Context, tp TopicPartition, batch []byte) error {
 	leader, err := c.leader(ctx, tp)
 	if err != nil {
 		return err

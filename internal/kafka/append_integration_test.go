@@ -65,13 +65,13 @@ func TestAnExactFollowerOnARealBroker(t *testing.T) {
 	write("2")
 	expect("2", false)
 	expect("", false)
-	if gone, err := c.Gone(t.Context(), topic, name(t, "b")); err != nil || !slices.Equal(gone, []string{name(t, "b")}) {
+	if gone, err := c.Admin.Gone(t.Context(), topic, name(t, "b")); err != nil || !slices.Equal(gone, []string{name(t, "b")}) {
 		t.Errorf("Gone = %v, %v, want the topic that never was", gone, err)
 	}
-	if err := c.DeleteTopics(t.Context(), []string{topic}); err != nil {
+	if err := c.Admin.DeleteTopics(t.Context(), []string{topic}); err != nil {
 		t.Fatal(err)
 	}
-	if gone, err := c.Gone(t.Context(), topic); err != nil || !slices.Equal(gone, []string{topic}) {
+	if gone, err := c.Admin.Gone(t.Context(), topic); err != nil || !slices.Equal(gone, []string{topic}) {
 		t.Errorf("Gone = %v, %v, want the topic that was deleted", gone, err)
 	}
 	createWith(t, c, 1, made, topic)
@@ -79,7 +79,7 @@ func TestAnExactFollowerOnARealBroker(t *testing.T) {
 	write("4")
 	expect("3 4", true)
 	expect("", false)
-	if err := c.DeleteTopics(t.Context(), []string{topic}); err != nil {
+	if err := c.Admin.DeleteTopics(t.Context(), []string{topic}); err != nil {
 		t.Fatal(err)
 	}
 	expect("", true)

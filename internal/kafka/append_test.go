@@ -186,7 +186,7 @@ func TestATopicIsGoneWhenNoBrokerKnowsIt(t *testing.T) {
 	if got, anew := follow(t, tailer); len(got) > 0 || !anew {
 		t.Errorf("of the topic that was removed %q is read (anew %v)", got, anew)
 	}
-	if gone, err := c.Gone(t.Context(), "a", "b"); err != nil || !slices.Equal(gone, []string{"a", "b"}) {
+	if gone, err := c.Admin.Gone(t.Context(), "a", "b"); err != nil || !slices.Equal(gone, []string{"a", "b"}) {
 		t.Errorf("Gone = %v, %v, want both", gone, err)
 	}
 }
@@ -251,7 +251,7 @@ func TestATopicIsNotGoneBecauseNoBrokerIsNamed(t *testing.T) {
 		}
 		return res, nil, true
 	})
-	if gone, err := c.Gone(t.Context(), "a"); err != nil || len(gone) > 0 {
+	if gone, err := c.Admin.Gone(t.Context(), "a"); err != nil || len(gone) > 0 {
 		t.Errorf("Gone = %v, %v; want none", gone, err)
 	}
 	if answers.Load() == 0 {

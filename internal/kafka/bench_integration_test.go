@@ -97,7 +97,7 @@ func BenchmarkRead(b *testing.B) {
 	b.ReportAllocs()
 	for b.Loop() {
 		records, bytes := 0, 0
-		err := c.Read(b.Context(), topic, From{}, func(r *Record) error {
+		err := c.Reader.Read(b.Context(), topic, From{}, func(r *Record) error {
 			records++
 			bytes += len(r.Key) + len(r.Headers)
 			return nil

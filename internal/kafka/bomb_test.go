@@ -101,7 +101,7 @@ func TestABatchThatUnpacksToMuchIsRefusedAsThatInItsTopic(t *testing.T) {
 			var got []string
 			var err error
 			n := allocated(func() {
-				err = c.Read(t.Context(), topic, From{}, func(r *Record) error {
+				err = c.Reader.Read(t.Context(), topic, From{}, func(r *Record) error {
 					got = append(got, string(r.Value))
 					return nil
 				})
@@ -201,7 +201,7 @@ func TestATransactionLargerThanIsKeptIsReadWhole(t *testing.T) {
 	var got []string
 	read := func() {
 		got = nil
-		err := c.Read(t.Context(), "a", From{}, func(r *Record) error {
+		err := c.Reader.Read(t.Context(), "a", From{}, func(r *Record) error {
 			got = append(got, string(r.Key))
 			return nil
 		})

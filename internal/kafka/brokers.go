@@ -43,10 +43,10 @@ const askedAtOnce = 16
 // Brokers are the brokers of the cluster, by id. Each is asked at the address
 // that the cluster advertises, which may be another than the configured ones
 // and out of reach.
-func (c *Cluster) Brokers(ctx context.Context) ([]Broker, error) {
+func (a *Admin) Brokers(ctx context.Context) ([]Broker, error) {
 	var brokers []Broker
-	err := c.retry(ctx, "asking for the brokers", func(ctx context.Context) error {
-		msg, err := c.askAny(ctx, &metadata.Request{TopicNames: []string{}})
+	err := a.retry(ctx, "asking for the brokers", func(ctx context.Context) error {
+		msg, err := a.askAny(ctx, &metadata.Request{TopicNames: []string{}})
 		if err != nil {
 			return err
 		}
@@ -63,7 +63,7 @@ func (c *Cluster) Brokers(ctx context.Context) ([]Broker, error) {
 	asking.SetLimit(askedAtOnce)
 	for i := range brokers {
 		asking.Go(func() error {
-			c.setBroker(ctx, &brokers[i])
+			a.setBroker(ctx, &brokers[i])
 			return nil
 		})
 	}
@@ -73,8 +73,8 @@ func (c *Cluster) Brokers(ctx context.Context) ([]Broker, error) {
 }
 
 // setBroker asks a broker what it serves.
-func (c *Cluster) setBroker(ctx context.Context, b *Broker) {
-	msg, err := c.pool.exchange(ctx, b.Address, &versionsRequest{clientID: c.pool.dialer.clientID})
+func (a *Admin) setBroker(ctx context.Context, b *Broker) {
+	msg, err := a.pool.exchange(ctx, b.Address, &versionsRequest{clientID: a.pool.dialer.clientID})
 	if err == nil && msg.(*versionsResponse).code != 0 {
 		err = &codeError{op: "asking for the broker's versions", code: msg.(*versionsResponse).code}
 	}

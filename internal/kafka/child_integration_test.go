@@ -35,7 +35,7 @@ func child(run string) int {
 	defer c.Close()
 	say := func(what string) { fmt.Println(what) }
 	p := c.NewProducer(args[3], 15*time.Second)
-	err = c.RunMember(ctx, GroupConfig{ID: args[1], Topic: args[2], OnState: func(active bool) {
+	err = c.Member(GroupConfig{ID: args[1], Topic: args[2], OnState: func(active bool) {
 		if active {
 			say("active")
 		} else {
@@ -49,7 +49,7 @@ func child(run string) int {
 			return err
 		}
 		next := 0
-		err := c.Read(ctx, args[2], From{}, func(r *Record) error {
+		err := c.Reader.Read(ctx, args[2], From{}, func(r *Record) error {
 			_, err := fmt.Sscan(string(r.Value), &next)
 			return err
 		})
@@ -71,7 +71,7 @@ func child(run string) int {
 			}
 		}
 		return ctx.Err()
-	})
+	}).Run(ctx)
 	if err != nil {
 		fmt.Println("failed", err)
 		return 1

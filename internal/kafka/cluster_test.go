@@ -147,10 +147,10 @@ func TestOnlyOurTopicsAreAskedFor(t *testing.T) {
 	p := producer(t, c, "tx")
 	commit(t, p, message("a", "1"))
 	eventuallyValues(t, c, "a", 1)
-	if _, err := c.DescribeTopics(t.Context(), []string{"a", "gone"}, "retention.ms"); err != nil {
+	if _, err := c.Admin.DescribeTopics(t.Context(), []string{"a", "gone"}, "retention.ms"); err != nil {
 		t.Fatal(err)
 	}
-	if _, err := c.GroupMembers(t.Context(), "group"); err != nil {
+	if _, err := c.Admin.GroupMembers(t.Context(), "group"); err != nil {
 		t.Fatal(err)
 	}
 }
@@ -166,7 +166,7 @@ func TestCreatedTopicsAreNamedOneByOne(t *testing.T) {
 		specs = append(specs, TopicSpec{Name: fmt.Sprintf("new-%d", i), Partitions: 2, ReplicationFactor: 1,
 			Configs: map[string]string{"cleanup.policy": "compact,delete", "retention.ms": "1000"}})
 	}
-	results, err := c.CreateTopics(t.Context(), specs)
+	results, err := c.Admin.CreateTopics(t.Context(), specs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -183,7 +183,7 @@ func TestCreatedTopicsAreNamedOneByOne(t *testing.T) {
 	if n := requests.Load(); n != 3 {
 		t.Errorf("%d requests for 250 topics, want 3", n)
 	}
-	infos, err := c.DescribeTopics(t.Context(), []string{"new-7", "gone"}, "cleanup.policy", "retention.ms", "max.message.bytes")
+	infos, err := c.Admin.DescribeTopics(t.Context(), []string{"new-7", "gone"}, "cleanup.policy", "retention.ms", "max.message.bytes")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -205,21 +205,21 @@ func TestTopicsPassTheirIssues(t *testing.T) {
 	create(t, c, 1, "a")
 
 	refuse(f, protocol.CreateTopics, codeTopicAuthorization)
-	results, err := c.CreateTopics(t.Context(), []TopicSpec{{Name: "b", Partitions: 1}})
+	results, err := c.Admin.CreateTopics(t.Context(), []TopicSpec{{Name: "b", Partitions: 1}})
 	wantPermission(t, errors.Join(err, results["b"]), "b", "Create")
 
 	refuse(f, protocol.DescribeConfigs, codeTopicAuthorization)
-	_, err = c.DescribeTopics(t.Context(), []string{"a"}, "retention.ms")
+	_, err = c.Admin.DescribeTopics(t.Context(), []string{"a"}, "retention.ms")
 	wantPermission(t, err, "a", "DescribeConfigs")
 
 	refuse(f, protocol.DeleteTopics, codeTopicAuthorization)
-	wantPermission(t, c.DeleteTopics(t.Context(), []string{"a"}), "a", "Delete")
+	wantPermission(t, c.Admin.DeleteTopics(t.Context(), []string{"a"}), "a", "Delete")
 
 	refuse(f, protocol.DeleteTopics, codeNotController, -1)
-	if err := c.DeleteTopics(t.Context(), []string{"a", "never"}); err != nil {
+	if err := c.Admin.DeleteTopics(t.Context(), []string{"a", "never"}); err != nil {
 		t.Errorf("DeleteTopics = %v", err)
 	}
-	if _, err := c.Offsets(t.Context(), "a"); !errors.Is(err, ErrTopicMissing) {
+	if _, err := c.Reader.Offsets(t.Context(), "a"); !errors.Is(err, ErrTopicMissing) {
 		t.Errorf("Offsets of a deleted topic = %v, want ErrTopicMissing", err)
 	}
 }

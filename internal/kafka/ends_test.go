@@ -25,7 +25,7 @@ func TestTheEndsOfManyTopicsAreOneRequestToEachLeader(t *testing.T) {
 		asked.Add(1)
 		return nil, nil, false
 	})
-	ends, err := c.Ends(t.Context(), append(topics, "missing"))
+	ends, err := c.Reader.Ends(t.Context(), append(topics, "missing"))
 	if err != nil || len(ends) != 60 {
 		t.Fatalf("Ends = %d partitions, %v; want 60", len(ends), err)
 	}
@@ -43,14 +43,14 @@ func TestTheEndsOfManyTopicsAreOneRequestToEachLeader(t *testing.T) {
 		t.Errorf("the topic that was written to ends at %d in all, want two records and their markers", sum)
 	}
 	refuse(f, protocol.ListOffsets, codeNotLeader, -1)
-	if again, err := c.Ends(t.Context(), topics); err != nil || len(again) != 60 {
+	if again, err := c.Reader.Ends(t.Context(), topics); err != nil || len(again) != 60 {
 		t.Errorf("after issues Ends = %d partitions, %v", len(again), err)
 	}
 	if err := f.DeleteTopic("topic-07"); err != nil {
 		t.Fatal(err)
 	}
 	for range 2 {
-		if left, err := c.Ends(t.Context(), topics); err != nil || len(left) != 58 {
+		if left, err := c.Reader.Ends(t.Context(), topics); err != nil || len(left) != 58 {
 			t.Errorf("without one topic Ends = %d partitions, %v; want 58", len(left), err)
 		}
 	}

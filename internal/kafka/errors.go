@@ -61,7 +61,7 @@ func (e *EpochLostError) Unwrap() error        { return e.Err }
 // Fault is Retry: initialise, read back, go on.
 func (e *EpochLostError) Fault() fault.Kind { return fault.Retry }
 
-// FencedError is returned by RunMember when the epoch was lost twice in a row
+// FencedError is returned by Member.Run when the epoch was lost twice in a row
 // while the group confirmed that the work belongs to this member. It matches
 // ErrFenced and, through its cause, ErrEpochLost; its kind is Fatal.
 type FencedError struct {

@@ -14,7 +14,7 @@ import (
 // fake starts an in-process broker and a Cluster on it. It speaks the protocol
 // but is lenient where a real broker is not; what matters of that is tested
 // against a real one.
-func fake(t testing.TB, opts ...kfake.Opt) (*Cluster, *kfake.Cluster) {
+func fake(t testing.TB, opts ...kfake.Opt) (*Client, *kfake.Cluster) {
 	t.Helper()
 	f, err := kfake.NewCluster(append([]kfake.Opt{kfake.NumBrokers(3)}, opts...)...)
 	if err != nil {
@@ -24,7 +24,7 @@ func fake(t testing.TB, opts ...kfake.Opt) (*Cluster, *kfake.Cluster) {
 	return connect(t, Config{Brokers: f.ListenAddrs()}), f
 }
 
-func connect(t testing.TB, cfg Config) *Cluster {
+func connect(t testing.TB, cfg Config) *Client {
 	t.Helper()
 	cfg.ClientID = "leadstream-test"
 	c, err := New(cfg)
@@ -41,18 +41,18 @@ func observed() (*zap.Logger, *observer.ObservedLogs) {
 }
 
 // create makes topics with the given number of partitions.
-func create(t testing.TB, c *Cluster, partitions int, names ...string) {
+func create(t testing.TB, c *Client, partitions int, names ...string) {
 	t.Helper()
 	createWith(t, c, partitions, nil, names...)
 }
 
-func createWith(t testing.TB, c *Cluster, partitions int, configs map[string]string, names ...string) {
+func createWith(t testing.TB, c *Client, partitions int, configs map[string]string, names ...string) {
 	t.Helper()
 	specs := make([]TopicSpec, len(names))
 	for i, n := range names {
 		specs[i] = TopicSpec{Name: n, Partitions: partitions, Configs: configs}
 	}
-	results, err := c.CreateTopics(t.Context(), specs)
+	results, err := c.Admin.CreateTopics(t.Context(), specs)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -64,7 +64,7 @@ func createWith(t testing.TB, c *Cluster, partitions int, configs map[string]str
 }
 
 // producer makes one that is initialised.
-func producer(t testing.TB, c *Cluster, id string) *Producer {
+func producer(t testing.TB, c *Client, id string) *Producer {
 	t.Helper()
 	p := c.NewProducer(id, 15*time.Second)
 	if err := p.Init(t.Context()); err != nil {
@@ -88,10 +88,10 @@ func message(topic, value string) Message {
 }
 
 // values reads the committed values of a topic in order.
-func values(t testing.TB, c *Cluster, topic string, from From) []string {
+func values(t testing.TB, c *Client, topic string, from From) []string {
 	t.Helper()
 	got := []string{}
-	err := c.Read(t.Context(), topic, from, func(r *Record) error {
+	err := c.Reader.Read(t.Context(), topic, from, func(r *Record) error {
 		got = append(got, string(r.Value))
 		return nil
 	})
@@ -117,7 +117,7 @@ func eventually(t testing.TB, what string, ok func() bool) {
 }
 
 // eventuallyValues waits until a topic holds n committed records, and returns them.
-func eventuallyValues(t testing.TB, c *Cluster, topic string, n int) []string {
+func eventuallyValues(t testing.TB, c *Client, topic string, n int) []string {
 	t.Helper()
 	var got []string
 	eventually(t, fmt.Sprintf("%d records in %s", n, topic), func() bool {

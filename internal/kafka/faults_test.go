@@ -114,7 +114,7 @@ func count(f *kfake.Cluster, kind protocol.ApiKey) *atomic.Int32 {
 
 // loseAnswers has the broker carry out the next n requests of a kind, and their
 // answers get lost on the way, with the connection.
-func loseAnswers(t testing.TB, c *Cluster, kind protocol.ApiKey, n int) {
+func loseAnswers(t testing.TB, c *Client, kind protocol.ApiKey, n int) {
 	t.Helper()
 	var left atomic.Int32
 	left.Store(int32(n))

@@ -23,15 +23,15 @@ const (
 
 // Gone gives those of the topics that no broker knows, asked several times: what
 // is remembered of a topic must not be thrown away on the word of one.
-func (c *Cluster) Gone(ctx context.Context, names ...string) ([]string, error) {
+func (a *Admin) Gone(ctx context.Context, names ...string) ([]string, error) {
 	gone := slices.Clone(names)
 	pause := fault.NewBackoff(goneBetween, 2*goneBetween)
 	for round := range goneRounds {
 		if round > 0 && len(gone) > 0 && pause.Wait(ctx, 0) != nil {
 			return nil, fmt.Errorf("asking every broker for topics: %w", context.Cause(ctx))
 		}
-		err := c.retry(ctx, "asking every broker for topics", func(ctx context.Context) (err error) {
-			gone, err = c.unknown(ctx, gone)
+		err := a.retry(ctx, "asking every broker for topics", func(ctx context.Context) (err error) {
+			gone, err = a.unknown(ctx, gone)
 			return err
 		})
 		if err != nil {
@@ -42,19 +42,19 @@ func (c *Cluster) Gone(ctx context.Context, names ...string) ([]string, error) {
 }
 
 // unknown gives those of the topics that no broker knows.
-func (c *Cluster) unknown(ctx context.Context, names []string) ([]string, error) {
-	if _, err := c.refresh(ctx, []string{}); err != nil { // which brokers there are
+func (a *Admin) unknown(ctx context.Context, names []string) ([]string, error) {
+	if _, err := a.refresh(ctx, []string{}); err != nil { // which brokers there are
 		return names, err
 	}
-	c.mu.Lock()
-	brokers := slices.Sorted(maps.Keys(c.brokers))
-	c.mu.Unlock()
+	a.mu.Lock()
+	brokers := slices.Sorted(maps.Keys(a.brokers))
+	a.mu.Unlock()
 	if len(brokers) == 0 { // as one says that has just begun to run
 		return names, &codeError{op: "asking every broker for topics", code: codeLeaderNotAvailable, reason: "no broker is named"}
 	}
 	for _, id := range brokers {
 		for chunk := range slices.Chunk(slices.Clone(names), namesPerRequest) {
-			msg, err := c.askBroker(ctx, id, &metadata.Request{TopicNames: chunk})
+			msg, err := a.askBroker(ctx, id, &metadata.Request{TopicNames: chunk})
 			if err != nil {
 				return names, err
 			}

@@ -2,7 +2,6 @@ package kafka
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"slices"
 	"sync"
@@ -52,45 +51,6 @@ type GroupConfig struct {
 	Log     *zap.Logger
 }
 
-// RunMember joins the group and runs work while this member holds the topic's
-// partitions. Another member's coming and going does not disturb it. When the
-// work is given to somebody else, or nothing was heard from the group for
-// longer than the session, work's context is cancelled and, after work has
-// returned, this member stands by; work may be called again later.
-//
-// What work returns decides: nil ends the membership and RunMember returns
-// nil. An error that matches ErrEpochLost: this member stands by until the
-// group has confirmed who holds the work; where that is still this one, work is
-// run again, but after two fencings in a row confirmed like this RunMember
-// returns a *FencedError. Any other error is returned after leaving. An error
-// that work returns once its context was cancelled is not looked at, unless
-// its kind is Fatal.
-//
-// When ctx ends, work's context ends, and RunMember returns nil after work has
-// returned and the group has been left. While the group is unreachable it
-// waits, however long, and says so once. Other errors: ErrTopicMissing when the
-// topic does not exist at the start, *AuthorizationError naming the group or
-// the topic, *AuthenticationError.
-//
-// A group only shares out work: two members may both believe that they hold it
-// for a moment. What keeps the second from writing is the transactional id.
-func (c *Cluster) RunMember(ctx context.Context, cfg GroupConfig, work func(context.Context) error) error {
-	m := newMember(c, cfg, work)
-	if err := m.await(ctx); err != nil || ctx.Err() != nil {
-		return stopped(ctx, err)
-	}
-	group, err := kafkago.NewConsumerGroup(kafkago.ConsumerGroupConfig{
-		ID: cfg.ID, Brokers: c.addresses(), Dialer: m.conns.dialer(&c.pool.dialer), Topics: []string{cfg.Topic},
-		GroupBalancers:    []kafkago.GroupBalancer{&m.claim},
-		HeartbeatInterval: m.cfg.Heartbeat, SessionTimeout: m.cfg.Session, RebalanceTimeout: m.cfg.Session,
-		JoinGroupBackoff: m.cfg.Heartbeat, Timeout: groupTimeout,
-	})
-	if err != nil {
-		return fmt.Errorf("preparing to join group %s: %w", cfg.ID, err)
-	}
-	return m.run(ctx, group)
-}
-
 // stopped makes the end of ctx a clean one, except for what must not be missed.
 func stopped(ctx context.Context, err error) error {
 	if ctx.Err() != nil && fault.KindOf(err) != fault.Fatal {
@@ -101,11 +61,11 @@ func stopped(ctx context.Context, err error) error {
 
 // GroupMembers is how many members a group has; 0 also for a group that does
 // not exist.
-func (c *Cluster) GroupMembers(ctx context.Context, group string) (int, error) {
+func (a *Admin) GroupMembers(ctx context.Context, group string) (int, error) {
 	members := 0
 	op := "describing group " + group
-	err := c.retry(ctx, op, func(ctx context.Context) error {
-		msg, err := c.askCoordinator(ctx, coordinatorKey{id: group}, &describegroups.Request{Groups: []string{group}},
+	err := a.retry(ctx, op, func(ctx context.Context) error {
+		msg, err := a.askCoordinator(ctx, coordinatorKey{id: group}, &describegroups.Request{Groups: []string{group}},
 			func(m protocol.Message) Code { return describedCode(m.(*describegroups.Response)) })
 		if err != nil {
 			return err
@@ -133,10 +93,10 @@ func describedCode(res *describegroups.Response) Code {
 	return Code(res.Groups[0].ErrorCode)
 }
 
-// beat asks the coordinator whether a member still belongs to a generation;
+// stillMember asks the coordinator whether a member still belongs to a generation;
 // kafka-go's own heartbeats do not say when one succeeded.
-func (c *Cluster) beat(ctx context.Context, gen *kafkago.Generation) bool {
-	msg, err := c.askCoordinator(ctx, coordinatorKey{id: gen.GroupID}, &heartbeat.Request{
+func (n *network) stillMember(ctx context.Context, gen *kafkago.Generation) bool {
+	msg, err := n.askCoordinator(ctx, coordinatorKey{id: gen.GroupID}, &heartbeat.Request{
 		GroupID: gen.GroupID, GenerationID: gen.ID, MemberID: gen.MemberID,
 	}, heartbeatCode)
 	return err == nil && heartbeatCode(msg) == 0
@@ -153,9 +113,9 @@ func heartbeatCode(m protocol.Message) Code {
 // leaveGroup tells the coordinator that a member is gone. kafka-go tries once, and
 // not at all when its join was cut off or when it is closed while it has an
 // error to report. A member that the coordinator does not know is gone too.
-func (c *Cluster) leaveGroup(ctx context.Context, group, member string) error {
-	leftCode := func(m protocol.Message) Code { return Code(int16(m.(*leavegroup.Response).ThrottleTimeMS)) } // as in beatCode
-	msg, err := c.askCoordinator(ctx, coordinatorKey{id: group}, &leavegroup.Request{
+func (n *network) leaveGroup(ctx context.Context, group, member string) error {
+	leftCode := func(m protocol.Message) Code { return Code(int16(m.(*leavegroup.Response).ThrottleTimeMS)) } // as in heartbeatCode
+	msg, err := n.askCoordinator(ctx, coordinatorKey{id: group}, &leavegroup.Request{
 		GroupID: group, MemberID: member, Members: []leavegroup.RequestMember{{MemberID: member}},
 	}, leftCode)
 	if err != nil {

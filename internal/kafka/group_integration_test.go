@@ -14,7 +14,7 @@ import (
 
 // wantNumbers fails unless the topic holds 1, 2, 3, … as committed records: no
 // gap, nothing twice, whoever wrote them.
-func wantNumbers(t *testing.T, c *Cluster, topic string) int {
+func wantNumbers(t *testing.T, c *Client, topic string) int {
 	t.Helper()
 	got := values(t, c, topic, From{})
 	for i, v := range got {
@@ -38,7 +38,7 @@ func TestTakeover(t *testing.T) {
 	first.await("wrote")
 	t.Run("a standby disturbs nobody", func(t *testing.T) {
 		second := join()
-		eventually(t, "two members", func() bool { n, err := c.GroupMembers(t.Context(), topic); return err == nil && n == 2 })
+		eventually(t, "two members", func() bool { n, err := c.Admin.GroupMembers(t.Context(), topic); return err == nil && n == 2 })
 		first.drain()
 		before := first.did["wrote"]
 		eventually(t, "more records", func() bool { first.drain(); return first.did["wrote"] > before+20 })
@@ -54,7 +54,7 @@ func TestTakeover(t *testing.T) {
 	})
 	t.Run("killed", func(t *testing.T) {
 		second := join()
-		eventually(t, "two members", func() bool { n, err := c.GroupMembers(t.Context(), topic); return err == nil && n == 2 })
+		eventually(t, "two members", func() bool { n, err := c.Admin.GroupMembers(t.Context(), topic); return err == nil && n == 2 })
 		first.signal(syscall.SIGKILL)
 		took := second.await("wrote")
 		t.Logf("takeover after kill -9: %v", took)
@@ -65,7 +65,7 @@ func TestTakeover(t *testing.T) {
 	})
 	t.Run("left", func(t *testing.T) {
 		second := join()
-		eventually(t, "two members", func() bool { n, err := c.GroupMembers(t.Context(), topic); return err == nil && n == 2 })
+		eventually(t, "two members", func() bool { n, err := c.Admin.GroupMembers(t.Context(), topic); return err == nil && n == 2 })
 		first.signal(syscall.SIGTERM)
 		took := second.await("wrote")
 		t.Logf("takeover after SIGTERM: %v", took)
@@ -77,7 +77,7 @@ func TestTakeover(t *testing.T) {
 	})
 	t.Run("paused", func(t *testing.T) {
 		second := join()
-		eventually(t, "two members", func() bool { n, err := c.GroupMembers(t.Context(), topic); return err == nil && n == 2 })
+		eventually(t, "two members", func() bool { n, err := c.Admin.GroupMembers(t.Context(), topic); return err == nil && n == 2 })
 		first.signal(syscall.SIGSTOP)
 		t.Logf("takeover after SIGSTOP: %v", second.await("wrote"))
 		first.signal(syscall.SIGCONT)
@@ -100,7 +100,7 @@ func TestTakeover(t *testing.T) {
 		second.signal(syscall.SIGTERM)
 		second.await("left")
 	})
-	if n, err := c.GroupMembers(t.Context(), topic); n != 0 || err != nil {
+	if n, err := c.Admin.GroupMembers(t.Context(), topic); n != 0 || err != nil {
 		t.Errorf("%d members are left, %v", n, err)
 	}
 	t.Logf("%d records, none lost and none repeated", wantNumbers(t, c, topic))
@@ -117,7 +117,7 @@ func TestTakingTurnsUnderKills(t *testing.T) {
 	active.await("wrote")
 	for i := range 4 {
 		next := startMember(t, addr, topic, topic, topic)
-		eventually(t, "two members", func() bool { n, err := c.GroupMembers(t.Context(), topic); return err == nil && n >= 2 })
+		eventually(t, "two members", func() bool { n, err := c.Admin.GroupMembers(t.Context(), topic); return err == nil && n >= 2 })
 		time.Sleep(time.Duration(i) * 7 * time.Millisecond) // at different points of a transaction
 		active.signal(syscall.SIGKILL)
 		next.await("wrote")

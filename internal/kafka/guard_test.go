@@ -250,12 +250,12 @@ func TestNobodyHasABrokerMakeTopics(t *testing.T) {
 		}
 		return nil, nil, false
 	})
-	err := c.RunMember(t.Context(), GroupConfig{ID: "group", Topic: "work"}, func(ctx context.Context) error {
-		_, err := c.DescribeTopics(ctx, []string{"work", "gone"})
+	err := c.Member(GroupConfig{ID: "group", Topic: "work"}, func(ctx context.Context) error {
+		_, err := c.Admin.DescribeTopics(ctx, []string{"work", "gone"})
 		return err
-	})
+	}).Run(t.Context())
 	if err != nil || asked.Load() < 3 || makes.Load() > 0 {
-		t.Errorf("RunMember = %v; %d of %d requests have topics made, want none of several", err, makes.Load(), asked.Load())
+		t.Errorf("Member.Run = %v; %d of %d requests have topics made, want none of several", err, makes.Load(), asked.Load())
 	}
 }
 

@@ -40,7 +40,7 @@ func TestAnAcknowledgedCommitWithoutMarkersIsEndedAsOne(t *testing.T) {
 	swallow(t, f)
 	commit(t, p, message("a", "2"), message("b", "2"))
 	last := map[int]int64{0: 2} // behind 1 and its marker
-	if markerVisible, err := c.MarkersVisible(t.Context(), "a", last); err != nil || markerVisible {
+	if markerVisible, err := c.Reader.MarkersVisible(t.Context(), "a", last); err != nil || markerVisible {
 		t.Fatalf("Decided = %v, %v; want it undecided", markerVisible, err)
 	}
 	ended, err := p.EndHanging(t.Context(), []string{"b", "missing", "a"})
@@ -313,7 +313,7 @@ func TestACommitIsRememberedOverStartsThatGotNoFurther(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c, got := connect(t, Config{Brokers: []string{"localhost:1"}}), false
 			for _, s := range tt.said {
-				got = c.lastCommitted("tx", s)
+				got = c.outcomes.lastCommitted("tx", s)
 			}
 			if got != tt.want {
 				t.Errorf("committed = %v, want %v", got, tt.want)

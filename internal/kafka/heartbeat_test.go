@@ -10,7 +10,7 @@ import (
 // longer, whatever we remember.
 func TestAMemberThatTheCoordinatorDoesNotKnowIsNotTakenForOne(t *testing.T) {
 	c, _ := fake(t)
-	if c.beat(t.Context(), &kafkago.Generation{ID: 1, GroupID: "group", MemberID: "unknown"}) {
+	if c.stillMember(t.Context(), &kafkago.Generation{ID: 1, GroupID: "group", MemberID: "unknown"}) {
 		t.Error("an unknown member was confirmed")
 	}
 	if err := c.leaveGroup(t.Context(), "group", "unknown"); err != nil {

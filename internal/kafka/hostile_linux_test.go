@@ -65,7 +65,7 @@ func init() { acts[hostileEnv] = hostileWork }
 func hostileWork(work string) int {
 	ctx, cancel := context.WithTimeout(context.Background(), 20*time.Second)
 	defer cancel()
-	at := func(brokers ...string) *Cluster {
+	at := func(brokers ...string) *Client {
 		c, err := New(Config{Brokers: brokers, ClientID: "leadstream-test"})
 		if err != nil {
 			panic(err)
@@ -75,7 +75,7 @@ func hostileWork(work string) int {
 	brokers := strings.Split(os.Getenv(hostileBrokersEnv), ",")
 	switch kind, topic, _ := strings.Cut(work, " "); kind {
 	case "read":
-		fmt.Println("result:", at(brokers...).Read(ctx, topic, From{}, func(*Record) error { return nil }))
+		fmt.Println("result:", at(brokers...).Reader.Read(ctx, topic, From{}, func(*Record) error { return nil }))
 	case "everything":
 		for _, broker := range brokers {
 			everything(ctx, at(broker), func(name string, err error) {
@@ -95,34 +95,34 @@ func hostileWork(work string) int {
 
 // everything asks a cluster for everything that there is to be asked for, and says
 // what comes of it.
-func everything(ctx context.Context, c *Cluster, say func(name string, err error)) {
+func everything(ctx context.Context, c *Client, say func(name string, err error)) {
 	say("ping", c.Ping(ctx))
 	p := c.NewProducer("t", 15*time.Second)
 	var asking sync.WaitGroup
 	for name, ask := range map[string]func(context.Context) error{
-		"brokers": func(ctx context.Context) error { _, err := c.Brokers(ctx); return err },
+		"brokers": func(ctx context.Context) error { _, err := c.Admin.Brokers(ctx); return err },
 		"describe": func(ctx context.Context) error {
-			_, err := c.DescribeTopics(ctx, []string{"a"}, "cleanup.policy")
+			_, err := c.Admin.DescribeTopics(ctx, []string{"a"}, "cleanup.policy")
 			return err
 		},
 		"create": func(ctx context.Context) error {
-			_, err := c.CreateTopics(ctx, []TopicSpec{{Name: "a", Partitions: 1}})
+			_, err := c.Admin.CreateTopics(ctx, []TopicSpec{{Name: "a", Partitions: 1}})
 			return err
 		},
-		"delete":  func(ctx context.Context) error { return c.DeleteTopics(ctx, []string{"a"}) },
-		"offsets": func(ctx context.Context) error { _, err := c.Offsets(ctx, "a"); return err },
+		"delete":  func(ctx context.Context) error { return c.Admin.DeleteTopics(ctx, []string{"a"}) },
+		"offsets": func(ctx context.Context) error { _, err := c.Reader.Offsets(ctx, "a"); return err },
 		"read": func(ctx context.Context) error {
-			return c.Read(ctx, "a", From{Time: time.Unix(1, 0)}, func(*Record) error { return nil })
+			return c.Reader.Read(ctx, "a", From{Time: time.Unix(1, 0)}, func(*Record) error { return nil })
 		},
 		"append":  func(ctx context.Context) error { return c.Append(ctx, message("a", "1")) },
-		"members": func(ctx context.Context) error { _, err := c.GroupMembers(ctx, "g"); return err },
+		"members": func(ctx context.Context) error { _, err := c.Admin.GroupMembers(ctx, "g"); return err },
 		"permissions": func(ctx context.Context) error {
-			_, err := c.Permissions(ctx, Access{Group: "g", TransactionalID: "t", Topics: []string{"a"}, Absent: TopicSpec{Name: "b", Partitions: 1}})
+			_, err := c.Admin.Permissions(ctx, Access{Group: "g", TransactionalID: "t", Topics: []string{"a"}, Absent: TopicSpec{Name: "b", Partitions: 1}})
 			return err
 		},
 		"init": p.Init,
 		"member": func(ctx context.Context) error {
-			return c.RunMember(ctx, GroupConfig{ID: "g", Topic: "a"}, func(context.Context) error { return nil })
+			return c.Member(GroupConfig{ID: "g", Topic: "a"}, func(context.Context) error { return nil }).Run(ctx)
 		},
 	} {
 		asking.Go(func() {
@@ -308,7 +308,7 @@ func TestALargeTransactionIsReadInLittleMemory(t *testing.T) {
 	}
 	commit(t, p, msgs...)
 	eventually(t, "the marker", func() bool {
-		markerVisible, err := c.MarkersVisible(t.Context(), "a", map[int]int64{0: 299})
+		markerVisible, err := c.Reader.MarkersVisible(t.Context(), "a", map[int]int64{0: 299})
 		return err == nil && markerVisible
 	})
 	if said := inLittleMemory(t, "read a", f.ListenAddrs()...); !strings.Contains(said, "result: <nil>") {

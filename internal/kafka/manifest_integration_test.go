@@ -36,7 +36,7 @@ func loseMarkers(t *testing.T, p *Producer, msgs ...Message) {
 // What the coordinator still knows of it is different each time.
 func TestRealACommitWithoutAMarkerOutlivesProcessesThatWereKilled(t *testing.T) {
 	k := own(t, realstack.KafkaOptions{Properties: map[string]string{"transaction.partition.verification.enable": "false"}})
-	c := func() *Cluster { return connect(t, Config{Brokers: []string{k.Addr(realstack.PLAINTEXT)}}) }
+	c := func() *Client { return connect(t, Config{Brokers: []string{k.Addr(realstack.PLAINTEXT)}}) }
 	first := c()
 	create(t, first, 1, "lead", "other", "progress")
 	p := producer(t, first, "tx")

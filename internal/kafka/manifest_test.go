@@ -12,10 +12,10 @@ import (
 )
 
 // keeps has the producer keep manifests in the topic "progress".
-func keeps(t testing.TB, c *Cluster, p *Producer) {
+func keeps(t testing.TB, c *Client, p *Producer) {
 	t.Helper()
 	var last *Manifest
-	err := c.Read(t.Context(), "progress", From{}, func(r *Record) error {
+	err := c.Reader.Read(t.Context(), "progress", From{}, func(r *Record) error {
 		if string(r.Key) != "manifest" {
 			return nil
 		}
@@ -134,7 +134,7 @@ func TestEachTransactionSaysWhatItWrote(t *testing.T) {
 		t.Helper()
 		eventually(t, "its manifest", func() bool {
 			m = Manifest{}
-			err := c.Read(t.Context(), "progress", From{}, func(r *Record) error {
+			err := c.Reader.Read(t.Context(), "progress", From{}, func(r *Record) error {
 				if string(r.Key) == "manifest" {
 					return json.Unmarshal(r.Value, &m)
 				}
@@ -209,7 +209,7 @@ func TestWhatWasUnderWayIsRememberedWhileAStartIsTriedAgain(t *testing.T) {
 	c, _ := fake(t)
 	in := map[TopicPartition]struct{}{{"other", 0}: {}}
 	say := func(state string, epoch int16, partitions map[TopicPartition]struct{}) map[TopicPartition]struct{} {
-		return c.lastOpen("tx", &outcomeResponse{state: state, producerEpoch: producerEpoch{7, epoch}, partitions: partitions})
+		return c.outcomes.lastOpen("tx", &outcomeResponse{state: state, producerEpoch: producerEpoch{7, epoch}, partitions: partitions})
 	}
 	for i, step := range []struct {
 		state      string

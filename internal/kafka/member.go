@@ -3,6 +3,7 @@ package kafka
 import (
 	"context"
 	"errors"
+	"fmt"
 	"sync"
 	"time"
 
@@ -16,16 +17,16 @@ import (
 // fight over the transactional id.
 const inARow = 10 * time.Minute
 
-// member is one call of RunMember. All of it but conns and claim belongs to
-// the goroutine of run.
-type member struct {
-	cluster    *Cluster
+// Member is a member of a group that shares out work. All of it but its connections and its
+// assignment belongs to the goroutine of Run.
+type Member struct {
+	client     *Client
 	cfg        GroupConfig
 	work       func(context.Context) error
 	heartbeat  func(context.Context, *kafkago.Generation) bool // asks whether a generation is still ours
 	leaveGroup func(ctx context.Context, member string) error  // says that a member is gone
 	conns      groupConns
-	claim      sticky
+	balancer   sticky
 
 	// generation is the current one, nil between two; held says whether the
 	// last one gave us the work.
@@ -57,7 +58,8 @@ type groupEvent struct {
 	err   error
 }
 
-func newMember(c *Cluster, cfg GroupConfig, work func(context.Context) error) *member {
+// Member is a member that runs work while the group says that the work is its own.
+func (c *Client) Member(cfg GroupConfig, work func(context.Context) error) *Member {
 	if cfg.Session == 0 {
 		cfg.Session = defaultSession
 	}
@@ -74,7 +76,7 @@ func newMember(c *Cluster, cfg GroupConfig, work func(context.Context) error) *m
 	if cfg.OnReach == nil {
 		cfg.OnReach = func(err error) { sayReach(cfg.Log, err) }
 	}
-	m := &member{cluster: c, cfg: cfg, work: work, heartbeat: c.beat, done: make(chan error, 1)}
+	m := &Member{client: c, cfg: cfg, work: work, heartbeat: c.stillMember, done: make(chan error, 1)}
 	m.leaveGroup = func(ctx context.Context, member string) error { return c.leaveGroup(ctx, cfg.ID, member) }
 	m.lost, m.confirm = time.NewTimer(time.Hour), time.NewTimer(time.Hour)
 	m.lost.Stop()
@@ -82,8 +84,46 @@ func newMember(c *Cluster, cfg GroupConfig, work func(context.Context) error) *m
 	return m
 }
 
-// run lives until the work is over or ctx ends.
-func (m *member) run(ctx context.Context, group *kafkago.ConsumerGroup) error {
+// Run joins the group and runs work while this member holds the topic's
+// partitions. Another member's coming and going does not disturb it. When the
+// work is given to somebody else, or nothing was heard from the group for
+// longer than the session, work's context is cancelled and, after work has
+// returned, this member stands by; work may be called again later.
+//
+// What work returns decides: nil ends the membership and Run returns
+// nil. An error that matches ErrEpochLost: this member stands by until the
+// group has confirmed who holds the work; where that is still this one, work is
+// run again, but after two fencings in a row confirmed like this Run
+// returns a *FencedError. Any other error is returned after leaving. An error
+// that work returns once its context was cancelled is not looked at, unless
+// its kind is Fatal.
+//
+// When ctx ends, work's context ends, and Run returns nil after work has
+// returned and the group has been left. While the group is unreachable it
+// waits, however long, and says so once. Other errors: ErrTopicMissing when the
+// topic does not exist at the start, *AuthorizationError naming the group or
+// the topic, *AuthenticationError.
+//
+// A group only shares out work: two members may both believe that they hold it
+// for a moment. What keeps the second from writing is the transactional id.
+func (m *Member) Run(ctx context.Context) error {
+	if err := m.await(ctx); err != nil || ctx.Err() != nil {
+		return stopped(ctx, err)
+	}
+	group, err := kafkago.NewConsumerGroup(kafkago.ConsumerGroupConfig{
+		ID: m.cfg.ID, Brokers: m.client.addresses(), Dialer: m.conns.dialer(&m.client.pool.dialer), Topics: []string{m.cfg.Topic},
+		GroupBalancers:    []kafkago.GroupBalancer{&m.balancer},
+		HeartbeatInterval: m.cfg.Heartbeat, SessionTimeout: m.cfg.Session, RebalanceTimeout: m.cfg.Session,
+		JoinGroupBackoff: m.cfg.Heartbeat, Timeout: groupTimeout,
+	})
+	if err != nil {
+		return fmt.Errorf("preparing to join group %s: %w", m.cfg.ID, err)
+	}
+	return m.serve(ctx, group)
+}
+
+// serve lives until the work is over or ctx ends.
+func (m *Member) serve(ctx context.Context, group *kafkago.ConsumerGroup) error {
 	events := make(chan groupEvent)
 	watching, stop := context.WithCancel(context.WithoutCancel(ctx)) // events are needed until the work has returned
 	watcher := make(chan struct{})
@@ -132,10 +172,10 @@ func watch(ctx context.Context, group *kafkago.ConsumerGroup, events chan<- grou
 }
 
 // await waits until Kafka can be reached and the topic is known to exist.
-func (m *member) await(ctx context.Context) error {
+func (m *Member) await(ctx context.Context) error {
 	pause := fault.NewBackoff(m.cfg.Heartbeat, 10*time.Second)
 	for {
-		topics, err := m.cluster.DescribeTopics(ctx, []string{m.cfg.Topic})
+		topics, err := m.client.Admin.DescribeTopics(ctx, []string{m.cfg.Topic})
 		if err == nil {
 			m.reached()
 			if _, ok := topics[m.cfg.Topic]; !ok {
@@ -154,7 +194,7 @@ func (m *member) await(ctx context.Context) error {
 	}
 }
 
-func (m *member) unreached(err error) {
+func (m *Member) unreached(err error) {
 	if m.failures++; m.failures != silentAfter {
 		return
 	}
@@ -195,7 +235,7 @@ func sayReach(log *zap.Logger, err error) {
 	}
 }
 
-func (m *member) reached() {
+func (m *Member) reached() {
 	if m.failures >= silentAfter {
 		m.cfg.OnReach(nil)
 	}
@@ -204,7 +244,7 @@ func (m *member) reached() {
 
 // loop handles one event after another; it returns once the membership is over
 // and no work is running. ctx is the caller's; watching lasts until then.
-func (m *member) loop(ctx, watching context.Context, events <-chan groupEvent) error {
+func (m *Member) loop(ctx, watching context.Context, events <-chan groupEvent) error {
 	stopping := ctx.Done()
 	for !m.over || m.cancel != nil {
 		select {
@@ -218,7 +258,7 @@ func (m *member) loop(ctx, watching context.Context, events <-chan groupEvent) e
 			}
 		case <-m.lost.C:
 			m.held = false
-			m.claim.held.Store(0)
+			m.balancer.held.Store(0)
 			m.yield("the group has not been heard of for a session")
 		case <-m.confirm.C:
 			m.reconsider(ctx)
@@ -231,7 +271,7 @@ func (m *member) loop(ctx, watching context.Context, events <-chan groupEvent) e
 }
 
 // end has the membership end with err as soon as the work has returned.
-func (m *member) end(err error) {
+func (m *Member) end(err error) {
 	if !m.over {
 		m.over, m.failure = true, err
 	}
@@ -239,7 +279,7 @@ func (m *member) end(err error) {
 }
 
 // observe takes in what the group said.
-func (m *member) observe(ctx context.Context, e groupEvent) {
+func (m *Member) observe(ctx context.Context, e groupEvent) {
 	switch {
 	case errors.Is(e.err, kafkago.GroupAuthorizationFailed):
 		m.end(&AuthorizationError{Resource: "group", Name: m.cfg.ID, Operation: "Read"})
@@ -265,7 +305,7 @@ func (m *member) observe(ctx context.Context, e groupEvent) {
 // abandon has the coordinator forget our member id. After a failure kafka-go
 // joins under a new one, and a broker that comes back still knows the old one:
 // everybody would wait until its session is over.
-func (m *member) abandon(ctx context.Context) {
+func (m *Member) abandon(ctx context.Context) {
 	if m.id == "" {
 		return
 	}
@@ -282,11 +322,11 @@ func (m *member) abandon(ctx context.Context) {
 }
 
 // joined takes in a new generation.
-func (m *member) joined(ctx context.Context, gen *kafkago.Generation) {
+func (m *Member) joined(ctx context.Context, gen *kafkago.Generation) {
 	m.generation, m.id = gen, gen.MemberID
 	m.held = len(gen.Assignments[m.cfg.Topic]) > 0
 	if !m.held {
-		m.claim.held.Store(0)
+		m.balancer.held.Store(0)
 		if m.cancel == nil && !m.waits {
 			m.cfg.Log.Info("standing by", zap.String("reason", "another member has the work"), note(m.cfg.StandbyNote))
 		}
@@ -295,7 +335,7 @@ func (m *member) joined(ctx context.Context, gen *kafkago.Generation) {
 		return
 	}
 	m.waits = false
-	m.claim.held.Store(gen.ID)
+	m.balancer.held.Store(gen.ID)
 	m.doubted = false // asked anew, and the work is ours
 	m.start(ctx)
 }
@@ -309,7 +349,7 @@ func note(text string) zap.Field {
 }
 
 // start runs the work if it is ours to run and is not running.
-func (m *member) start(ctx context.Context) {
+func (m *Member) start(ctx context.Context) {
 	if !m.held || m.generation == nil || m.cancel != nil || m.doubted || m.over || ctx.Err() != nil {
 		return
 	}
@@ -321,7 +361,7 @@ func (m *member) start(ctx context.Context) {
 }
 
 // yield has the work end, if it is running; why is for the log.
-func (m *member) yield(why string) {
+func (m *Member) yield(why string) {
 	if m.cancel == nil || m.yielding {
 		return
 	}
@@ -333,7 +373,7 @@ func (m *member) yield(why string) {
 }
 
 // returned handles the end of the work.
-func (m *member) returned(err error) {
+func (m *Member) returned(err error) {
 	m.cancel()
 	m.cancel = nil
 	m.cfg.OnState(false)
@@ -353,7 +393,7 @@ func (m *member) returned(err error) {
 // reconsider asks the group, after an epoch was lost, whether the work is
 // still ours, and goes on if so. A group that has moved on ends our generation
 // by itself, which settles the question.
-func (m *member) reconsider(ctx context.Context) {
+func (m *Member) reconsider(ctx context.Context) {
 	if m.generation == nil || !m.doubted {
 		return
 	}
@@ -390,7 +430,7 @@ func (e *EpochLostError) byAnother() bool {
 // leave ends the membership and waits for it: the others are told at once,
 // instead of waiting for the session to pass. A join that does not come to an
 // end is cut off.
-func (m *member) leave(ctx context.Context, group *kafkago.ConsumerGroup) {
+func (m *Member) leave(ctx context.Context, group *kafkago.ConsumerGroup) {
 	timer := time.AfterFunc(leaveWithin, m.conns.close)
 	err := group.Close()
 	timer.Stop()

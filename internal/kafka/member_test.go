@@ -17,11 +17,11 @@ import (
 	"leadstream/internal/fault"
 )
 
-// script drives the part of RunMember that decides, under virtual time and
+// script drives the part of Member.Run that decides, under virtual time and
 // with events in the group's place.
 type script struct {
 	t      *testing.T
-	m      *member
+	m      *Member
 	events chan groupEvent
 	beats  atomic.Bool // what the group says to a heartbeat
 
@@ -47,7 +47,7 @@ func playWith(t *testing.T, log *zap.Logger, work func(context.Context) error, s
 		if work == nil {
 			work = s.work
 		}
-		s.m = newMember(&Cluster{}, GroupConfig{ID: "g", Topic: "t", Log: log, OnState: s.state}, work)
+		s.m = (&Client{}).Member(GroupConfig{ID: "g", Topic: "t", Log: log, OnState: s.state}, work)
 		s.m.leaveGroup = s.depart
 		s.m.heartbeat = func(context.Context, *kafkago.Generation) bool { return s.beats.Load() }
 		ctx, cancel := context.WithCancel(t.Context())
@@ -166,7 +166,7 @@ func TestWorkGivenToAnotherIsYielded(t *testing.T) {
 		s.want(1, true)
 		s.rebalance(false, time.Second)
 		s.want(1, true, false)
-		if held := s.m.claim.held.Load(); held != 0 {
+		if held := s.m.balancer.held.Load(); held != 0 {
 			t.Errorf("it still claims the work, since generation %d", held)
 		}
 		s.rebalance(true, time.Second)
@@ -308,7 +308,7 @@ func TestOtherLossesAreNoFight(t *testing.T) {
 	}
 }
 
-// TestWorkDecidesTheEnd: what it returns is what RunMember returns, unless it
+// TestWorkDecidesTheEnd: what it returns is what Member.Run returns, unless it
 // was told to end.
 func TestWorkDecidesTheEnd(t *testing.T) {
 	broken := errors.New("broken")
@@ -451,11 +451,11 @@ func TestMembersTakeTurns(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		s := seat{cancel, make(chan struct{}, 10), make(chan error, 1)}
 		go func() {
-			s.result <- c.RunMember(ctx, GroupConfig{ID: "g", Topic: "progress", Heartbeat: 50 * time.Millisecond}, func(ctx context.Context) error {
+			s.result <- c.Member(GroupConfig{ID: "g", Topic: "progress", Heartbeat: 50 * time.Millisecond}, func(ctx context.Context) error {
 				s.began <- struct{}{}
 				<-ctx.Done()
 				return ctx.Err()
-			})
+			}).Run(ctx)
 		}()
 		return s
 	}
@@ -463,7 +463,7 @@ func TestMembersTakeTurns(t *testing.T) {
 	<-first.began
 	second := sit()
 	eventually(t, "two members", func() bool {
-		n, err := c.GroupMembers(t.Context(), "g")
+		n, err := c.Admin.GroupMembers(t.Context(), "g")
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -476,18 +476,18 @@ func TestMembersTakeTurns(t *testing.T) {
 	}
 	first.cancel()
 	if err := <-first.result; err != nil {
-		t.Errorf("RunMember = %v, want nil", err)
+		t.Errorf("Member.Run = %v, want nil", err)
 	}
 	<-second.began
 	second.cancel()
 	if err := <-second.result; err != nil {
-		t.Errorf("RunMember = %v, want nil", err)
+		t.Errorf("Member.Run = %v, want nil", err)
 	}
-	if n, err := c.GroupMembers(t.Context(), "g"); n != 0 || err != nil {
+	if n, err := c.Admin.GroupMembers(t.Context(), "g"); n != 0 || err != nil {
 		t.Errorf("%d members after all have left, %v", n, err)
 	}
-	err := c.RunMember(t.Context(), GroupConfig{ID: "g", Topic: "gone"}, nil)
+	err := c.Member(GroupConfig{ID: "g", Topic: "gone"}, nil).Run(t.Context())
 	if !errors.Is(err, ErrTopicMissing) {
-		t.Errorf("RunMember on a missing topic = %v, want ErrTopicMissing", err)
+		t.Errorf("Member.Run on a missing topic = %v, want ErrTopicMissing", err)
 	}
 }

@@ -53,10 +53,10 @@ func (tp TopicPartition) String() string { return fmt.Sprintf("%s-%d", tp.Topic,
 
 // describe returns what is known of the named topics, asking for those of
 // which nothing younger than age is known. Missing topics are absent.
-func (c *Cluster) describe(ctx context.Context, names []string, age time.Duration) (map[string]topicMeta, error) {
-	known, unknown := c.known(names, age)
+func (n *network) describe(ctx context.Context, names []string, age time.Duration) (map[string]topicMeta, error) {
+	known, unknown := n.known(names, age)
 	for chunk := range slices.Chunk(unknown, namesPerRequest) {
-		found, err := c.refresh(ctx, chunk)
+		found, err := n.refresh(ctx, chunk)
 		if err != nil {
 			return nil, err
 		}
@@ -65,12 +65,12 @@ func (c *Cluster) describe(ctx context.Context, names []string, age time.Duratio
 	return known, nil
 }
 
-func (c *Cluster) known(names []string, age time.Duration) (found map[string]topicMeta, rest []string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (n *network) known(names []string, age time.Duration) (found map[string]topicMeta, rest []string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	found = make(map[string]topicMeta, len(names))
 	for _, name := range names {
-		if meta, ok := c.topics[name]; ok && time.Since(meta.at) < age {
+		if meta, ok := n.topics[name]; ok && time.Since(meta.at) < age {
 			found[name] = meta
 		} else {
 			rest = append(rest, name)
@@ -84,8 +84,8 @@ func (c *Cluster) known(names []string, age time.Duration) (found map[string]top
 const namesPerRequest = 1000
 
 // leader is the broker that leads a partition.
-func (c *Cluster) leader(ctx context.Context, tp TopicPartition) (int32, error) {
-	topics, err := c.describe(ctx, []string{tp.Topic}, metadataAge)
+func (n *network) leader(ctx context.Context, tp TopicPartition) (int32, error) {
+	topics, err := n.describe(ctx, []string{tp.Topic}, metadataAge)
 	if err != nil {
 		return -1, err
 	}
@@ -96,16 +96,16 @@ func (c *Cluster) leader(ctx context.Context, tp TopicPartition) (int32, error) 
 	if id := meta.leaders[tp.Partition]; id >= 0 {
 		return id, nil
 	}
-	c.forget(tp.Topic)
+	n.forget(tp.Topic)
 	return -1, &codeError{op: "looking up the leader of " + tp.String(), code: codeLeaderNotAvailable}
 }
 
 // forget has the topic asked for again before its next use.
-func (c *Cluster) forget(topics ...string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (n *network) forget(topics ...string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
 	for _, topic := range topics {
-		delete(c.topics, topic)
+		delete(n.topics, topic)
 	}
 }
 
@@ -117,31 +117,31 @@ type coordinatorKey struct {
 // askCoordinator sends req to the coordinator of a group or a transactional
 // id. code reads the answer's error; when it, or the lack of an answer, says
 // that the coordinator is another one now, the next call looks it up again.
-func (c *Cluster) askCoordinator(ctx context.Context, key coordinatorKey, req protocol.Message, code func(protocol.Message) Code) (protocol.Message, error) {
-	id, err := c.coordinator(ctx, key)
+func (n *network) askCoordinator(ctx context.Context, key coordinatorKey, req protocol.Message, code func(protocol.Message) Code) (protocol.Message, error) {
+	id, err := n.coordinator(ctx, key)
 	if err != nil {
 		return nil, err
 	}
-	res, err := c.askBroker(ctx, id, req)
+	res, err := n.askBroker(ctx, id, req)
 	if err == nil {
 		if answer := code(res); answer != codeNotCoordinator && answer != codeNoCoordinator {
 			return res, nil
 		}
 	}
-	c.mu.Lock()
-	delete(c.coordinators, key)
-	c.mu.Unlock()
+	n.mu.Lock()
+	delete(n.coordinators, key)
+	n.mu.Unlock()
 	return res, err
 }
 
-func (c *Cluster) coordinator(ctx context.Context, key coordinatorKey) (int32, error) {
-	c.mu.Lock()
-	id, ok := c.coordinators[key]
-	c.mu.Unlock()
+func (n *network) coordinator(ctx context.Context, key coordinatorKey) (int32, error) {
+	n.mu.Lock()
+	id, ok := n.coordinators[key]
+	n.mu.Unlock()
 	if ok {
 		return id, nil
 	}
-	msg, err := c.askAny(ctx, &findcoordinator.Request{Key: key.id, KeyType: key.kind})
+	msg, err := n.askAny(ctx, &findcoordinator.Request{Key: key.id, KeyType: key.kind})
 	if err != nil {
 		return -1, err
 	}
@@ -155,12 +155,12 @@ func (c *Cluster) coordinator(ctx context.Context, key coordinatorKey) (int32, e
 	default:
 		return -1, &codeError{op: "looking up the coordinator of " + key.id, code: code, reason: res.ErrorMessage}
 	}
-	c.mu.Lock()
-	_, met := c.brokers[res.NodeID]
-	c.coordinators[key] = res.NodeID
-	c.mu.Unlock()
+	n.mu.Lock()
+	_, met := n.brokers[res.NodeID]
+	n.coordinators[key] = res.NodeID
+	n.mu.Unlock()
 	if !met {
-		_, err = c.refresh(ctx, []string{})
+		_, err = n.refresh(ctx, []string{})
 	}
 	return res.NodeID, err
 }

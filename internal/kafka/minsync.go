@@ -39,16 +39,16 @@ func (s TopicSpec) sized(replicas int) TopicSpec {
 //
 // Source: KIP-525 (Kafka 2.4, as is the default of replicas, KIP-464); seen on
 // Kafka 4.4.
-func (c *Cluster) withMinInSync(ctx context.Context, specs []TopicSpec) ([]TopicSpec, error) {
+func (a *Admin) withMinInSync(ctx context.Context, specs []TopicSpec) ([]TopicSpec, error) {
 	req := &createtopics.Request{TimeoutMs: int32(adminTimeout.Milliseconds()), ValidateOnly: true}
 	for _, s := range specs {
 		if s.MinInSync > 0 && s.ReplicationFactor <= 0 {
-			req.Topics = append(req.Topics, c.trimmed(s.sized(s.MinInSync+1)).request())
+			req.Topics = append(req.Topics, a.trimmed(s.sized(s.MinInSync+1)).request())
 		}
 	}
 	replicas := map[string]int{}
 	if len(req.Topics) > 0 {
-		msg, err := c.askController(ctx, req)
+		msg, err := a.askController(ctx, req)
 		if err != nil {
 			return nil, err
 		}
@@ -65,7 +65,7 @@ func (c *Cluster) withMinInSync(ctx context.Context, specs []TopicSpec) ([]Topic
 			if at < 0 {
 				continue
 			}
-			n, refused, err := c.validate(ctx, c.trimmed(specs[at])) // perhaps for this setting
+			n, refused, err := a.validate(ctx, a.trimmed(specs[at])) // perhaps for this setting
 			if err != nil {
 				return nil, err
 			}
@@ -79,7 +79,7 @@ func (c *Cluster) withMinInSync(ctx context.Context, specs []TopicSpec) ([]Topic
 		if s.ReplicationFactor > 0 {
 			replicas[s.Name] = s.ReplicationFactor
 		}
-		sized[i] = c.trimmed(s.sized(replicas[s.Name]))
+		sized[i] = a.trimmed(s.sized(replicas[s.Name]))
 	}
 	return sized, nil
 }

@@ -29,10 +29,10 @@ func TestRealBrokersTellHowManyReplicasATopicGets(t *testing.T) {
 	var got map[string]error
 	eventually(t, "three brokers that know of the permissions", func() bool {
 		var err error
-		got, err = alice.CreateTopics(t.Context(), []TopicSpec{spec})
+		got, err = alice.Admin.CreateTopics(t.Context(), []TopicSpec{spec})
 		return err == nil && got[spec.Name] == nil
 	})
-	infos, err := alice.DescribeTopics(t.Context(), []string{spec.Name}, keyMinInSync)
+	infos, err := alice.Admin.DescribeTopics(t.Context(), []string{spec.Name}, keyMinInSync)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,13 +9,13 @@ import (
 )
 
 // minInSyncOf makes a topic and looks what it was made with; "1" is Kafka's default.
-func minInSyncOf(t *testing.T, c *Cluster, spec TopicSpec) string {
+func minInSyncOf(t *testing.T, c *Client, spec TopicSpec) string {
 	t.Helper()
-	results, err := c.CreateTopics(t.Context(), []TopicSpec{spec})
+	results, err := c.Admin.CreateTopics(t.Context(), []TopicSpec{spec})
 	if err != nil || results[spec.Name] != nil {
 		t.Fatalf("CreateTopics = %v, %v", results, err)
 	}
-	infos, err := c.DescribeTopics(t.Context(), []string{spec.Name}, keyMinInSync)
+	infos, err := c.Admin.DescribeTopics(t.Context(), []string{spec.Name}, keyMinInSync)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"io"
+	"sync"
 
 	"github.com/segmentio/kafka-go/protocol"
 )
@@ -24,14 +25,14 @@ const answerLimit = 4 << 20
 // asked. open are the partitions of one that was under way when it was first asked
 // for, which InitProducerId aborts, else nil.
 func (p *Producer) outcome(ctx context.Context) (committed bool, open map[TopicPartition]struct{}, err error) {
-	msg, err := p.ask(ctx, &outcomeRequest{clientID: p.cluster.pool.dialer.clientID, id: p.id},
+	msg, err := p.ask(ctx, &outcomeRequest{clientID: p.client.pool.dialer.clientID, id: p.id},
 		func(m protocol.Message) Code { return m.(*outcomeResponse).code })
 	if err != nil {
 		return false, nil, err
 	}
 	switch res := msg.(*outcomeResponse); {
 	case res.code == 0:
-		return p.cluster.lastCommitted(p.id, res), p.cluster.lastOpen(p.id, res), nil
+		return p.client.outcomes.lastCommitted(p.id, res), p.client.outcomes.lastOpen(p.id, res), nil
 	case res.code == codeTxnIDAuthorization:
 		return false, nil, p.permission()
 	case res.code.retriable():
@@ -41,27 +42,39 @@ func (p *Producer) outcome(ctx context.Context) (committed bool, open map[TopicP
 	}
 }
 
+// outcomes are what coordinators said of the last transactions, by transactional id. They outlive
+// a producer. Safe for concurrent use.
+type outcomes struct {
+	mu      sync.Mutex
+	commits map[string]producerEpoch
+	opened  map[string]openTransaction
+}
+
+func newOutcomes() *outcomes {
+	return &outcomes{commits: map[string]producerEpoch{}, opened: map[string]openTransaction{}}
+}
+
 // lastCommitted takes in what a coordinator said, and reports whether the last
 // transaction of the id was committed. InitProducerId leaves the state empty, one
 // epoch on: an attempt that was answered too late, or a start that got no further,
 // must not have the next one take a commit for an abort.
-func (c *Cluster) lastCommitted(id string, said *outcomeResponse) bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	known, remembered := c.commits[id]
+func (o *outcomes) lastCommitted(id string, said *outcomeResponse) bool {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	known, remembered := o.commits[id]
 	switch said.state {
 	case "PrepareCommit", "CompleteCommit":
 	case "Empty":
 		step := said.epoch - known.epoch
 		if !remembered || said.pid != known.pid || step < 0 || step > 1 {
-			delete(c.commits, id) // others were about
+			delete(o.commits, id) // others were about
 			return false
 		}
 	default:
-		delete(c.commits, id)
+		delete(o.commits, id)
 		return false
 	}
-	c.commits[id] = producerEpoch{said.pid, said.epoch}
+	o.commits[id] = producerEpoch{said.pid, said.epoch}
 	return true
 }
 
@@ -74,24 +87,24 @@ type openTransaction struct {
 // lastOpen takes in what a coordinator said, and gives the partitions of the last
 // transaction of the id where that was under way, also when it was aborted because of
 // an InitProducerId of ours since, which moves the epoch on by two.
-func (c *Cluster) lastOpen(id string, said *outcomeResponse) map[TopicPartition]struct{} {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	known, remembered := c.opened[id]
+func (o *outcomes) lastOpen(id string, said *outcomeResponse) map[TopicPartition]struct{} {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	known, remembered := o.opened[id]
 	step := said.epoch - known.epoch
 	switch said.state {
 	case "Ongoing", "PrepareEpochFence", "PrepareAbort":
 		if !remembered || said.pid != known.pid || step < 0 || step > 1 {
 			known = openTransaction{said.producerEpoch, said.partitions}
 		}
-		c.opened[id] = known
+		o.opened[id] = known
 	case "CompleteAbort", "Empty":
 		if !remembered || said.pid != known.pid || step < 0 || step > 2 {
-			delete(c.opened, id)
+			delete(o.opened, id)
 			return nil
 		}
 	default:
-		delete(c.opened, id)
+		delete(o.opened, id)
 		return nil
 	}
 	return known.partitions

@@ -55,19 +55,19 @@ type Permissions struct {
 //
 // Source: Apache Kafka, KafkaApis (AddPartitionsToTxn, Fetch, Heartbeat);
 // KIP-98; each seen on Kafka 4.4.
-func (c *Cluster) Permissions(ctx context.Context, a Access) (Permissions, error) {
+func (adm *Admin) Permissions(ctx context.Context, a Access) (Permissions, error) {
 	topics := append(slices.Clone(a.Topics), a.Absent.Name)
 	var p Permissions
 	for _, ask := range []func(context.Context) error{
-		func(ctx context.Context) error { return c.askMetadata(ctx, topics, &p) },
-		func(ctx context.Context) error { return c.askConfigs(ctx, topics, &p) },
-		func(ctx context.Context) error { return c.askFetch(ctx, topics, &p) },
-		func(ctx context.Context) error { return c.askAdd(ctx, a, &p) },
-		func(ctx context.Context) error { return c.askCreate(ctx, a, &p) },
-		func(ctx context.Context) error { return c.askIDs(ctx, a, &p) },
+		func(ctx context.Context) error { return adm.askMetadata(ctx, topics, &p) },
+		func(ctx context.Context) error { return adm.askConfigs(ctx, topics, &p) },
+		func(ctx context.Context) error { return adm.askFetch(ctx, topics, &p) },
+		func(ctx context.Context) error { return adm.askAdd(ctx, a, &p) },
+		func(ctx context.Context) error { return adm.askCreate(ctx, a, &p) },
+		func(ctx context.Context) error { return adm.askIDs(ctx, a, &p) },
 	} {
 		found := p
-		err := c.retry(ctx, "asking for permissions", func(ctx context.Context) error {
+		err := adm.retry(ctx, "asking for permissions", func(ctx context.Context) error {
 			p = found // an attempt that failed may have got halfway
 			return ask(ctx)
 		})
@@ -86,9 +86,9 @@ func (p *Permissions) deny(resource, name, operation string) {
 	}
 }
 
-func (c *Cluster) askMetadata(ctx context.Context, topics []string, p *Permissions) error {
+func (adm *Admin) askMetadata(ctx context.Context, topics []string, p *Permissions) error {
 	for chunk := range slices.Chunk(topics, namesPerRequest) {
-		msg, err := c.askAny(ctx, &metadata.Request{TopicNames: chunk})
+		msg, err := adm.askAny(ctx, &metadata.Request{TopicNames: chunk})
 		if err != nil {
 			return err
 		}
@@ -101,7 +101,7 @@ func (c *Cluster) askMetadata(ctx context.Context, topics []string, p *Permissio
 	return nil
 }
 
-func (c *Cluster) askConfigs(ctx context.Context, topics []string, p *Permissions) error {
+func (adm *Admin) askConfigs(ctx context.Context, topics []string, p *Permissions) error {
 	for chunk := range slices.Chunk(topics, topicsPerRequest) {
 		req := &describeconfigs.Request{}
 		for _, name := range chunk {
@@ -109,7 +109,7 @@ func (c *Cluster) askConfigs(ctx context.Context, topics []string, p *Permission
 				ResourceType: resourceTopic, ResourceName: name, ConfigNames: []string{"cleanup.policy"},
 			})
 		}
-		msg, err := c.askAny(ctx, req)
+		msg, err := adm.askAny(ctx, req)
 		if err != nil {
 			return err
 		}
@@ -124,7 +124,7 @@ func (c *Cluster) askConfigs(ctx context.Context, topics []string, p *Permission
 
 // askFetch asks for Read. Any broker will do: one that does not lead the
 // partition says so after it has looked at the permission.
-func (c *Cluster) askFetch(ctx context.Context, topics []string, p *Permissions) error {
+func (adm *Admin) askFetch(ctx context.Context, topics []string, p *Permissions) error {
 	for chunk := range slices.Chunk(topics, topicsPerRequest) {
 		req := &fetch.Request{ReplicaID: -1, MaxBytes: 1, SessionEpoch: -1}
 		for _, name := range chunk {
@@ -132,7 +132,7 @@ func (c *Cluster) askFetch(ctx context.Context, topics []string, p *Permissions)
 				CurrentLeaderEpoch: -1, FetchOffset: math.MaxInt64, LogStartOffset: -1, PartitionMaxBytes: 1,
 			}}})
 		}
-		msg, err := c.askAny(ctx, req)
+		msg, err := adm.askAny(ctx, req)
 		if err != nil {
 			return err
 		}
@@ -148,7 +148,7 @@ func (c *Cluster) askFetch(ctx context.Context, topics []string, p *Permissions)
 }
 
 // askAdd asks for Write on the transactional id and the topics.
-func (c *Cluster) askAdd(ctx context.Context, a Access, p *Permissions) error {
+func (adm *Admin) askAdd(ctx context.Context, a Access, p *Permissions) error {
 	for chunk := range slices.Chunk(append(slices.Clone(a.Topics), a.Absent.Name), topicsPerRequest) {
 		if !slices.Contains(chunk, a.Absent.Name) {
 			chunk = append(slices.Clone(chunk), a.Absent.Name)
@@ -157,7 +157,7 @@ func (c *Cluster) askAdd(ctx context.Context, a Access, p *Permissions) error {
 		for _, name := range chunk {
 			req.Topics = append(req.Topics, addpartitionstotxn.RequestTopic{Name: name, Partitions: []int32{0}})
 		}
-		msg, err := c.askAny(ctx, req)
+		msg, err := adm.askAny(ctx, req)
 		if err != nil {
 			return err
 		}
@@ -178,16 +178,16 @@ func (c *Cluster) askAdd(ctx context.Context, a Access, p *Permissions) error {
 }
 
 // askCreate has the controller validate the creation of topics.
-func (c *Cluster) askCreate(ctx context.Context, a Access, p *Permissions) error {
+func (adm *Admin) askCreate(ctx context.Context, a Access, p *Permissions) error {
 	specs := append(slices.Clone(a.Create), a.Absent)
 	for chunk := range slices.Chunk(specs, topicsPerRequest) {
 		sized := make([]TopicSpec, len(chunk))
 		req := &createtopics.Request{TimeoutMs: int32(adminTimeout.Milliseconds()), ValidateOnly: true}
 		for i, s := range chunk {
-			sized[i] = c.trimmed(s.sized(s.ReplicationFactor))
+			sized[i] = adm.trimmed(s.sized(s.ReplicationFactor))
 			req.Topics = append(req.Topics, sized[i].request())
 		}
-		msg, err := c.askController(ctx, req)
+		msg, err := adm.askController(ctx, req)
 		if err != nil {
 			return err
 		}
@@ -199,26 +199,26 @@ func (c *Cluster) askCreate(ctx context.Context, a Access, p *Permissions) error
 			case code.retriable():
 				return &codeError{op: "validating the creation of topic " + t.Name, code: code, reason: t.ErrorMessage}
 			default:
-				if err := c.askWithout(ctx, sized, createResult(t.Name, code, t.ErrorMessage), p); err != nil {
+				if err := adm.askWithout(ctx, sized, createResult(t.Name, code, t.ErrorMessage), p); err != nil {
 					return err
 				}
 			}
 		}
 	}
-	p.LeftOut = c.RefusedSettings()
+	p.LeftOut = adm.RefusedSettings()
 	return nil
 }
 
 // askWithout notes a topic that cannot be created, unless it can be without its
 // optional settings.
-func (c *Cluster) askWithout(ctx context.Context, specs []TopicSpec, refusal error, p *Permissions) error {
+func (adm *Admin) askWithout(ctx context.Context, specs []TopicSpec, refusal error, p *Permissions) error {
 	refused, ok := errors.AsType[*TopicError](refusal)
 	if !ok {
 		return refusal
 	}
 	at := slices.IndexFunc(specs, func(s TopicSpec) bool { return s.Name == refused.Topic })
 	if at >= 0 && refusedForSettings(refusal) && len(specs[at].Configs) > 0 {
-		err := c.findRefused(ctx, specs[at], refusal)
+		err := adm.findRefused(ctx, specs[at], refusal)
 		if err == nil {
 			return nil
 		}
@@ -231,12 +231,12 @@ func (c *Cluster) askWithout(ctx context.Context, specs []TopicSpec, refusal err
 }
 
 // askIDs asks for the group, and for Describe on the transactional id.
-func (c *Cluster) askIDs(ctx context.Context, a Access, p *Permissions) error {
+func (adm *Admin) askIDs(ctx context.Context, a Access, p *Permissions) error {
 	for _, id := range []struct {
 		resource, name string
 		kind           int8 // of FindCoordinator
 	}{{"group", a.Group, 0}, {"transactional-id", a.TransactionalID, 1}} {
-		msg, err := c.askAny(ctx, &findcoordinator.Request{Key: id.name, KeyType: id.kind})
+		msg, err := adm.askAny(ctx, &findcoordinator.Request{Key: id.name, KeyType: id.kind})
 		if err != nil {
 			return err
 		}
@@ -244,7 +244,7 @@ func (c *Cluster) askIDs(ctx context.Context, a Access, p *Permissions) error {
 			p.deny(id.resource, id.name, "Describe")
 		}
 	}
-	msg, err := c.askAny(ctx, &heartbeat.Request{GroupID: a.Group, GenerationID: -1, MemberID: "leadstream-check"})
+	msg, err := adm.askAny(ctx, &heartbeat.Request{GroupID: a.Group, GenerationID: -1, MemberID: "leadstream-check"})
 	if err != nil {
 		return err
 	}

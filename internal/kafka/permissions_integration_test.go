@@ -27,12 +27,12 @@ func guardedBroker() realstack.KafkaOptions {
 }
 
 // guarded is such a broker, as everybody and as alice.
-func guarded(t *testing.T) (admin, alice *Cluster) {
+func guarded(t *testing.T) (admin, alice *Client) {
 	t.Helper()
 	return bothOn(t, own(t, guardedBroker()))
 }
 
-func bothOn(t *testing.T, k *realstack.Kafka) (admin, alice *Cluster) {
+func bothOn(t *testing.T, k *realstack.Kafka) (admin, alice *Client) {
 	t.Helper()
 	return connect(t, Config{Brokers: []string{k.Addr(realstack.PLAINTEXT)}}),
 		connect(t, Config{Brokers: []string{k.Addr("SASL")}, SASL: &SASL{"PLAIN", "alice", "alice-secret"}})
@@ -61,7 +61,7 @@ func TestRealPermissionsAreToldWithoutUsingThem(t *testing.T) {
 		"Describe group name", "Describe transactional-id name", "Read group name")
 	before := state(t, admin)
 
-	got, err := alice.Permissions(t.Context(), access)
+	got, err := alice.Admin.Permissions(t.Context(), access)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -75,7 +75,7 @@ func TestRealPermissionsAreToldWithoutUsingThem(t *testing.T) {
 	}
 	var next Permissions
 	eventually(t, "the permissions", func() bool {
-		next, err = alice.Permissions(t.Context(), access)
+		next, err = alice.Admin.Permissions(t.Context(), access)
 		return err != nil || len(next.Untold) == 0
 	})
 	if err != nil {
@@ -91,7 +91,7 @@ func TestRealPermissionsAreToldWithoutUsingThem(t *testing.T) {
 		allow(t, admin, "alice", resource, m.Name, operation)
 	}
 	eventually(t, "the last permissions", func() bool {
-		next, err = alice.Permissions(t.Context(), access)
+		next, err = alice.Admin.Permissions(t.Context(), access)
 		return err != nil || len(next.Missing) == 0
 	})
 	if err != nil || len(next.Untold)+len(next.Refused) > 0 {
@@ -123,10 +123,10 @@ func sameNames(t *testing.T, what string, got, want []string) {
 }
 
 // state is what the topics are and hold.
-func state(t *testing.T, c *Cluster) string {
+func state(t *testing.T, c *Client) string {
 	t.Helper()
 	names := []string{"name.checkpoints", "name.deadletters", "leads.1", "leads.check"}
-	infos, err := c.DescribeTopics(t.Context(), names)
+	infos, err := c.Admin.DescribeTopics(t.Context(), names)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func state(t *testing.T, c *Cluster) string {
 
 // TestRealBrokersTellTheirVersion.
 func TestRealBrokersTellTheirVersion(t *testing.T) {
-	brokers, err := real(t).Brokers(t.Context())
+	brokers, err := real(t).Admin.Brokers(t.Context())
 	if err != nil || len(brokers) != 1 {
 		t.Fatalf("brokers = %+v, %v", brokers, err)
 	}
@@ -159,7 +159,7 @@ func TestRealAdvertisedAddressOutOfReachIsNamed(t *testing.T) {
 		Listeners: map[string]string{"ELSEWHERE": "PLAINTEXT"}, Advertised: map[string]string{"ELSEWHERE": "127.0.0.1:1"},
 	})
 	begun := time.Now()
-	brokers, err := connect(t, Config{Brokers: []string{k.Addr("ELSEWHERE")}}).Brokers(t.Context())
+	brokers, err := connect(t, Config{Brokers: []string{k.Addr("ELSEWHERE")}}).Admin.Brokers(t.Context())
 	if err != nil || len(brokers) != 1 || brokers[0].Err == nil || brokers[0].Address != "127.0.0.1:1" {
 		t.Fatalf("brokers = %+v, %v; want one that cannot be reached", brokers, err)
 	}

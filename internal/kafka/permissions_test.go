@@ -14,12 +14,12 @@ import (
 func TestPermissionsOfAClusterWithoutRules(t *testing.T) {
 	c, _ := fake(t)
 	create(t, c, 1, "name.checkpoints")
-	got, err := c.Permissions(t.Context(), Access{Group: "name", TransactionalID: "name", Absent: TopicSpec{Name: "leads.check", Partitions: 1},
+	got, err := c.Admin.Permissions(t.Context(), Access{Group: "name", TransactionalID: "name", Absent: TopicSpec{Name: "leads.check", Partitions: 1},
 		Topics: []string{"name.checkpoints", "name.deadletters"}, Create: []TopicSpec{{Name: "name.deadletters", Partitions: 1}}})
 	if err != nil || len(got.Missing)+len(got.Untold)+len(got.Refused) > 0 {
 		t.Errorf("permissions = %+v, %v; want none missing", got, err)
 	}
-	if infos, err := c.DescribeTopics(t.Context(), []string{"name.deadletters", "leads.check"}); err != nil || len(infos) > 0 {
+	if infos, err := c.Admin.DescribeTopics(t.Context(), []string{"name.deadletters", "leads.check"}); err != nil || len(infos) > 0 {
 		t.Errorf("made %v, %v", infos, err)
 	}
 }
@@ -27,7 +27,7 @@ func TestPermissionsOfAClusterWithoutRules(t *testing.T) {
 // TestATopicThatCannotBeCreatedIsToldWithTheReason: too many replicas, say.
 func TestATopicThatCannotBeCreatedIsToldWithTheReason(t *testing.T) {
 	c, _ := fake(t)
-	got, err := c.Permissions(t.Context(), Access{Group: "name", TransactionalID: "name", Absent: TopicSpec{Name: "leads.check", Partitions: 1},
+	got, err := c.Admin.Permissions(t.Context(), Access{Group: "name", TransactionalID: "name", Absent: TopicSpec{Name: "leads.check", Partitions: 1},
 		Create: []TopicSpec{{Name: "name.checkpoints", Partitions: 1, ReplicationFactor: 9}}})
 	if err != nil || len(got.Refused) != 1 || got.Refused[0].Topic != "name.checkpoints" || got.Refused[0].Code != codeInvalidReplication {
 		t.Errorf("permissions = %+v, %v; want the replication factor refused", got, err)
@@ -47,7 +47,7 @@ func TestABrokerOfAnOldReleaseIsNamedWithWhatItLacks(t *testing.T) {
 		}
 		return res, nil, true
 	})
-	brokers, err := c.Brokers(t.Context())
+	brokers, err := c.Admin.Brokers(t.Context())
 	if err != nil || len(brokers) != 1 {
 		t.Fatalf("brokers = %+v, %v", brokers, err)
 	}
@@ -65,7 +65,7 @@ func TestABrokerOfAnOldReleaseIsNamedWithWhatItLacks(t *testing.T) {
 // TestBrokersAreListedWithTheirVersion.
 func TestBrokersAreListedWithTheirVersion(t *testing.T) {
 	c, f := fake(t)
-	brokers, err := c.Brokers(t.Context())
+	brokers, err := c.Admin.Brokers(t.Context())
 	if err != nil || len(brokers) != len(f.ListenAddrs()) {
 		t.Fatalf("brokers = %+v, %v", brokers, err)
 	}

@@ -92,7 +92,7 @@ func (p *Producer) routed(m *Message, topics map[string]topicMeta) (TopicPartiti
 	if at := *m.Partition; at >= 0 && at < n {
 		return TopicPartition{m.Topic, at}, nil
 	}
-	p.cluster.forget(m.Topic)
+	p.client.forget(m.Topic)
 	return TopicPartition{}, &TopicError{Topic: m.Topic, Index: -1, Err: ErrTopicMissing}
 }
 
@@ -110,8 +110,8 @@ func (p *Producer) topicsOf(ctx context.Context, msgs []Message) (map[string]top
 		}
 	}
 	var topics map[string]topicMeta
-	err := p.cluster.retry(ctx, "describing the topics of a transaction", func(ctx context.Context) (err error) {
-		topics, err = p.cluster.describe(ctx, names, metadataAge)
+	err := p.client.retry(ctx, "describing the topics of a transaction", func(ctx context.Context) (err error) {
+		topics, err = p.client.describe(ctx, names, metadataAge)
 		return err
 	})
 	if err != nil {
@@ -186,7 +186,7 @@ func (p *Producer) allowLarge(ctx context.Context, topic string, size, index int
 // the permission to ask.
 func (p *Producer) askLimit(ctx context.Context, topic string) (int, error) {
 	const key = "max.message.bytes"
-	infos, err := p.cluster.DescribeTopics(ctx, []string{topic}, key)
+	infos, err := p.client.Admin.DescribeTopics(ctx, []string{topic}, key)
 	if _, refused := errors.AsType[*AuthorizationError](err); refused {
 		return 0, nil
 	}

@@ -93,7 +93,7 @@ func (t *transaction) refusal(ctx context.Context, tp TopicPartition, code Code,
 		return t.permission()
 	case code == codeUnknownTopic:
 		// Just created, or deleted: the metadata knows.
-		topics, err := t.cluster.describe(ctx, []string{tp.Topic}, 0)
+		topics, err := t.client.describe(ctx, []string{tp.Topic}, 0)
 		if _, there := topics[tp.Topic]; err == nil && !there {
 			return &TopicError{Topic: tp.Topic, Code: code, Index: -1, Err: ErrTopicMissing}
 		}
@@ -118,7 +118,7 @@ func (t *transaction) produce(ctx context.Context, round int) error {
 	return t.repeat(ctx, "writing the records of the transaction", func(ctx context.Context) error {
 		byLeader := map[int32][]*share{}
 		for _, s := range pending {
-			leader, err := t.cluster.leader(ctx, s.tp)
+			leader, err := t.client.leader(ctx, s.tp)
 			if err != nil {
 				return err
 			}
@@ -159,11 +159,11 @@ func portions(shares []*share) [][]*share {
 // send makes one Produce request and returns the batches to be sent again,
 // with the reason.
 func (t *transaction) send(ctx context.Context, leader int32, shares []*share) (left []*share, again error) {
-	msg, err := t.cluster.askBroker(ctx, leader, t.request(shares))
+	msg, err := t.client.askBroker(ctx, leader, t.request(shares))
 	if err != nil {
 		for _, s := range shares {
 			s.unsure = true
-			t.cluster.forget(s.tp.Topic) // another may lead now
+			t.client.forget(s.tp.Topic) // another may lead now
 		}
 		return shares, err
 	}
@@ -182,7 +182,7 @@ func (t *transaction) send(ctx context.Context, leader int32, shares []*share) (
 		}
 		err := t.produceRefusal(ctx, s, a)
 		if retriable(err) {
-			t.cluster.forget(s.tp.Topic)
+			t.client.forget(s.tp.Topic)
 			// With these the batch may stand in the log.
 			s.unsure = s.unsure || code == codeRequestTimedOut || code == codeNetworkException || code == codeNotEnoughAfterAppend
 			left, again = append(left, s), err

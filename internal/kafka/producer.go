@@ -16,7 +16,7 @@ import (
 // last owns the id; every earlier owner finds its epoch lost. It is safe for
 // concurrent use; calls take turns.
 type Producer struct {
-	cluster *Cluster
+	client  *Client
 	id      string
 	timeout time.Duration
 
@@ -43,8 +43,8 @@ type Producer struct {
 
 // NewProducer makes a producer; Init has to be called before Commit. timeout
 // is transaction.timeout.ms: how long the broker lets a transaction be open.
-func (c *Cluster) NewProducer(transactionalID string, timeout time.Duration) *Producer {
-	return &Producer{cluster: c, id: transactionalID, timeout: timeout, limits: map[string]int{}}
+func (c *Client) NewProducer(transactionalID string, timeout time.Duration) *Producer {
+	return &Producer{client: c, id: transactionalID, timeout: timeout, limits: map[string]int{}}
 }
 
 // Init takes the transactional id over: it fences every other producer with
@@ -65,7 +65,7 @@ func (p *Producer) Init(ctx context.Context) error {
 		}
 		p.encoder = encoder
 	}
-	if err := p.cluster.retry(ctx, "initialising transactional id "+p.id, p.init); err != nil {
+	if err := p.client.retry(ctx, "initialising transactional id "+p.id, p.init); err != nil {
 		return err
 	}
 	p.next, p.ended, p.awaiting = map[TopicPartition]int32{}, map[TopicPartition]bool{}, map[TopicPartition]awaitingMarker{}
@@ -103,7 +103,7 @@ func (p *Producer) init(ctx context.Context) error {
 
 // ask sends req to the coordinator of the transactional id.
 func (p *Producer) ask(ctx context.Context, req protocol.Message, code func(protocol.Message) Code) (protocol.Message, error) {
-	return p.cluster.askCoordinator(ctx, coordinatorKey{kind: 1, id: p.id}, req, code)
+	return p.client.askCoordinator(ctx, coordinatorKey{kind: 1, id: p.id}, req, code)
 }
 
 // end asks the coordinator to end the transaction and returns its answer.

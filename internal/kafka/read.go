@@ -62,8 +62,8 @@ func (e *CorruptError) Fault() fault.Kind { return fault.Suspend }
 // without the permission to read, *CorruptError, *UnreachableError; an error
 // of fn ends the read and is returned as it is. It may be called for several
 // topics at once.
-func (c *Cluster) Read(ctx context.Context, topic string, from From, fn func(*Record) error) error {
-	bounds, err := c.Offsets(ctx, topic)
+func (rd *Reader) Read(ctx context.Context, topic string, from From, fn func(*Record) error) error {
+	bounds, err := rd.Offsets(ctx, topic)
 	if err != nil {
 		return err
 	}
@@ -74,8 +74,8 @@ func (c *Cluster) Read(ctx context.Context, topic string, from From, fn func(*Re
 		}
 	}
 	if !from.Time.IsZero() {
-		err := c.retry(ctx, "asking for the offsets of topic "+topic, func(ctx context.Context) error {
-			start, err = c.offsetsAt(ctx, topic, max(0, from.Time.UnixMilli()))
+		err := rd.retry(ctx, "asking for the offsets of topic "+topic, func(ctx context.Context) error {
+			start, err = rd.offsetsAt(ctx, topic, max(0, from.Time.UnixMilli()))
 			return err
 		})
 		if err != nil {
@@ -87,7 +87,7 @@ func (c *Cluster) Read(ctx context.Context, topic string, from From, fn func(*Re
 		return fmt.Errorf("preparing to read topic %s: %w", topic, err)
 	}
 	defer d.zstd.Close()
-	r := &reader{cluster: c, topic: topic, decoder: d, fn: fn}
+	r := &topicRead{reader: rd, topic: topic, decoder: d, fn: fn}
 	for partition, b := range bounds {
 		if partition >= len(start) || start[partition] < 0 {
 			continue // nothing at or after the time
@@ -99,9 +99,9 @@ func (c *Cluster) Read(ctx context.Context, topic string, from From, fn func(*Re
 	return nil
 }
 
-// reader is one call of Read.
-type reader struct {
-	cluster *Cluster
+// topicRead is one call of Read.
+type topicRead struct {
+	reader  *Reader
 	topic   string
 	decoder *decoder
 	fn      func(*Record) error // nil: only what is decided is of interest
@@ -112,7 +112,7 @@ type reader struct {
 }
 
 // keep copies bytes out of the buffer of fetch answers.
-func (r *reader) keep(b []byte) []byte {
+func (r *topicRead) keep(b []byte) []byte {
 	var into []byte
 	if n := len(r.spare); n > 0 {
 		into, r.spare = r.spare[n-1], r.spare[:n-1]
@@ -122,8 +122,8 @@ func (r *reader) keep(b []byte) []byte {
 
 // partition reads one partition from offset next to the high watermark end. It
 // gives what belongs to transactions whose markers are not there yet.
-func (r *reader) partition(ctx context.Context, partition int, next, end int64) (open map[int64][]batch, err error) {
-	p := &partitionReader{reader: r, partition: partition, next: next, from: next, end: end, open: map[int64][]batch{}}
+func (r *topicRead) partition(ctx context.Context, partition int, next, end int64) (open map[int64][]batch, err error) {
+	p := &partitionReader{topicRead: r, partition: partition, next: next, from: next, end: end, open: map[int64][]batch{}}
 	r.at = p
 	pause := fault.NewBackoff(time.Millisecond, time.Second)
 	progress := time.Now()
@@ -153,7 +153,7 @@ func (r *reader) partition(ctx context.Context, partition int, next, end int64) 
 
 // partitionReader is where a read of one partition stands.
 type partitionReader struct {
-	*reader
+	*topicRead
 	partition int
 	next      int64 // offset to fetch
 	from      int64 // records below it are not asked for
@@ -165,19 +165,19 @@ type partitionReader struct {
 
 // step makes one request and takes in what it brings.
 func (p *partitionReader) step(ctx context.Context) error {
-	leader, err := p.cluster.leader(ctx, TopicPartition{p.topic, p.partition})
+	leader, err := p.reader.leader(ctx, TopicPartition{p.topic, p.partition})
 	if err != nil {
 		return err
 	}
-	msg, err := p.cluster.askBroker(ctx, leader, &fetchRequest{
-		clientID: p.cluster.pool.dialer.clientID, topic: p.topic,
+	msg, err := p.reader.askBroker(ctx, leader, &fetchRequest{
+		clientID: p.reader.pool.dialer.clientID, topic: p.topic,
 		partition: int32(p.partition), offset: p.next, buffer: p.buffer,
 	})
 	if _, large := errors.AsType[*tooLargeError](err); large {
 		return &CorruptError{Topic: p.topic, Partition: p.partition, Offset: p.next, Err: errOversize}
 	}
 	if err != nil {
-		p.cluster.forget(p.topic)
+		p.reader.forget(p.topic)
 		return err
 	}
 	res := msg.(*fetchResponse)
@@ -185,7 +185,7 @@ func (p *partitionReader) step(ctx context.Context) error {
 	if res.code == codeOffsetOutOfRange {
 		return p.catchUp(ctx)
 	}
-	if err := p.cluster.readRefusal(p.topic, res.code, "reading"); err != nil {
+	if err := p.reader.readRefusal(p.topic, res.code, "reading"); err != nil {
 		return err
 	}
 	before := p.next
@@ -208,7 +208,7 @@ func (p *partitionReader) step(ctx context.Context) error {
 // catchUp goes on at the oldest record that is left, when the one to be read
 // next has been deleted by retention.
 func (p *partitionReader) catchUp(ctx context.Context) error {
-	first, err := p.cluster.offsetsAt(ctx, p.topic, earliestOffset)
+	first, err := p.reader.offsetsAt(ctx, p.topic, earliestOffset)
 	if err != nil {
 		return err
 	}
@@ -338,7 +338,7 @@ func (p *partitionReader) close(ctx context.Context, marker *batch, committed bo
 
 // again delivers what the producer of a commit marker has written since an offset.
 func (p *partitionReader) again(ctx context.Context, since int64, marker *batch) error {
-	r := &reader{cluster: p.cluster, topic: p.topic, decoder: p.decoder, fn: p.fn, only: &marker.producerID}
+	r := &topicRead{reader: p.reader, topic: p.topic, decoder: p.decoder, fn: p.fn, only: &marker.producerID}
 	p.spare = nil // its memory is needed now
 	_, err := r.partition(ctx, p.partition, since, marker.base)
 	return err
@@ -371,8 +371,8 @@ var errEnough = errors.New("enough was read")
 // Oldest is the time of the oldest record that each partition of a topic still
 // holds and shows, in order of partitions; zero for one without any. Errors as
 // of Read.
-func (c *Cluster) Oldest(ctx context.Context, topic string) ([]time.Time, error) {
-	bounds, err := c.Offsets(ctx, topic)
+func (rd *Reader) Oldest(ctx context.Context, topic string) ([]time.Time, error) {
+	bounds, err := rd.Offsets(ctx, topic)
 	if err != nil {
 		return nil, err
 	}
@@ -383,7 +383,7 @@ func (c *Cluster) Oldest(ctx context.Context, topic string) ([]time.Time, error)
 	defer d.zstd.Close()
 	oldest := make([]time.Time, len(bounds))
 	for partition, b := range bounds {
-		r := &reader{cluster: c, topic: topic, decoder: d, fn: func(record *Record) error {
+		r := &topicRead{reader: rd, topic: topic, decoder: d, fn: func(record *Record) error {
 			oldest[partition] = record.Time
 			return errEnough
 		}}
@@ -392,4 +392,37 @@ func (c *Cluster) Oldest(ctx context.Context, topic string) ([]time.Time, error)
 		}
 	}
 	return oldest, nil
+}
+
+// MarkersVisible reports whether what stands at these offsets, by partition, belongs to
+// no transaction that is still open to readers: its marker stands behind it, or
+// there never was one. An acknowledged commit is decided, but its markers take a
+// moment, in which others may write behind it. The topic must reach beyond the
+// offsets. It reads from each of them to the end. Errors as of Read.
+func (rd *Reader) MarkersVisible(ctx context.Context, topic string, offsets map[int]int64) (bool, error) {
+	bounds, err := rd.Offsets(ctx, topic)
+	if err != nil {
+		return false, err
+	}
+	d, err := newDecoder()
+	if err != nil {
+		return false, fmt.Errorf("preparing to read topic %s: %w", topic, err)
+	}
+	defer d.zstd.Close()
+	r := &topicRead{reader: rd, topic: topic, decoder: d}
+	for partition, offset := range offsets {
+		if partition >= len(bounds) {
+			return false, nil
+		}
+		open, err := r.partition(ctx, partition, max(offset, bounds[partition].First), bounds[partition].End)
+		if err != nil {
+			return false, err
+		}
+		for _, batches := range open {
+			if batches[0].base <= offset {
+				return false, nil
+			}
+		}
+	}
+	return true, nil
 }

@@ -111,7 +111,7 @@ func TestRealCompaction(t *testing.T) {
 		n++
 		got := map[string]string{}
 		records = 0
-		err := c.Read(t.Context(), topic, From{}, func(r *Record) error {
+		err := c.Reader.Read(t.Context(), topic, From{}, func(r *Record) error {
 			records++
 			got[string(r.Key)] = string(r.Value)
 			return nil
@@ -133,12 +133,12 @@ func TestRealCompaction(t *testing.T) {
 	})
 	eventually(t, "the last transaction", func() bool {
 		got := map[string]string{}
-		if err := c.Read(t.Context(), topic, From{}, func(r *Record) error { got[string(r.Key)] = string(r.Value); return nil }); err != nil {
+		if err := c.Reader.Read(t.Context(), topic, From{}, func(r *Record) error { got[string(r.Key)] = string(r.Value); return nil }); err != nil {
 			t.Fatal(err)
 		}
 		return maps.Equal(got, latest)
 	})
-	bounds, err := c.Offsets(t.Context(), topic)
+	bounds, err := c.Reader.Offsets(t.Context(), topic)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -25,7 +25,7 @@ func TestReadKeepsTheRecordWhole(t *testing.T) {
 		Message{Topic: "a", Key: []byte{}, Value: []byte{}, Time: at})
 	eventuallyValues(t, c, "a", 3)
 	var got []string
-	err := c.Read(t.Context(), "a", From{}, func(r *Record) error {
+	err := c.Reader.Read(t.Context(), "a", From{}, func(r *Record) error {
 		got = append(got, fmt.Sprintf("%s-%d@%d %q %v %v %v %v", r.Topic, r.Partition, r.Offset, r.Key, r.Value, r.Value == nil,
 			headersOf(r.Headers, func(h Header) (string, []byte) { return h.Key, h.Value }), r.Time))
 		return nil
@@ -74,7 +74,7 @@ func TestWhatOthersWriteDecidesNoTransaction(t *testing.T) {
 	ours, other := producer(t, c, "ours"), producer(t, c, "other")
 	markerVisible := func(offset int64, want bool) {
 		t.Helper()
-		if got, err := c.MarkersVisible(t.Context(), "a", map[int]int64{0: offset}); err != nil || got != want {
+		if got, err := c.Reader.MarkersVisible(t.Context(), "a", map[int]int64{0: offset}); err != nil || got != want {
 			t.Errorf("Decided(%d) = %v, %v; want %v", offset, got, err, want)
 		}
 	}
@@ -173,13 +173,13 @@ func TestReadGoesThroughIssues(t *testing.T) {
 	}
 
 	refuse(f, protocol.Fetch, codeTopicAuthorization)
-	wantPermission(t, c.Read(t.Context(), "a", From{}, func(*Record) error { return nil }), "a", "Read")
+	wantPermission(t, c.Reader.Read(t.Context(), "a", From{}, func(*Record) error { return nil }), "a", "Read")
 
 	stop := errors.New("stop")
-	if err := c.Read(t.Context(), "a", From{}, func(*Record) error { return stop }); err != stop {
+	if err := c.Reader.Read(t.Context(), "a", From{}, func(*Record) error { return stop }); err != stop {
 		t.Errorf("Read = %v, want the error of the function as it is", err)
 	}
-	err := c.Read(t.Context(), "gone", From{}, func(*Record) error { return nil })
+	err := c.Reader.Read(t.Context(), "gone", From{}, func(*Record) error { return nil })
 	if !errors.Is(err, ErrTopicMissing) || fault.KindOf(err) != fault.Suspend {
 		t.Errorf("Read of a missing topic = %v, want ErrTopicMissing", err)
 	}
@@ -190,7 +190,7 @@ func TestReadNamesWhatIsCorrupt(t *testing.T) {
 	d := testDecoder(t)
 	good := encode(t, stamp{}, samples["one"]...)[4:]
 	good[len(good)-1] ^= 1
-	p := &partitionReader{reader: &reader{topic: "a", decoder: d, fn: func(*Record) error { return nil }}, partition: 2, next: 5, end: 9}
+	p := &partitionReader{topicRead: &topicRead{topic: "a", decoder: d, fn: func(*Record) error { return nil }}, partition: 2, next: 5, end: 9}
 	err := p.take(t.Context(), good)
 	corrupt, ok := errors.AsType[*CorruptError](err)
 	if !ok || corrupt.Topic != "a" || corrupt.Partition != 2 || corrupt.Offset != 5 || fault.KindOf(err) != fault.Suspend {

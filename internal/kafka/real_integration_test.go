@@ -38,7 +38,7 @@ var shared struct {
 }
 
 // real is a Cluster on the shared broker.
-func real(t testing.TB) *Cluster {
+func real(t testing.TB) *Client {
 	t.Helper()
 	return connect(t, Config{Brokers: []string{realAddr(t)}})
 }

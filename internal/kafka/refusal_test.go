@@ -41,11 +41,13 @@ func TestNoAnswerThatTimeDoesNotFixIsWaitedForAsIfItDid(t *testing.T) {
 
 // TestATopicThatRefusesToBeReadKeepsNoOtherWaiting: the error is that topic's.
 func TestATopicThatRefusesToBeReadKeepsNoOtherWaiting(t *testing.T) {
-	for kind, ask := range map[protocol.ApiKey]func(*Cluster) error{
-		protocol.Fetch:       func(c *Cluster) error { return c.Read(t.Context(), "a", From{}, func(*Record) error { return nil }) },
-		protocol.ListOffsets: func(c *Cluster) error { _, err := c.Offsets(t.Context(), "a"); return err },
-		protocol.DescribeConfigs: func(c *Cluster) error {
-			_, err := c.DescribeTopics(t.Context(), []string{"a"}, "retention.ms")
+	for kind, ask := range map[protocol.ApiKey]func(*Client) error{
+		protocol.Fetch: func(c *Client) error {
+			return c.Reader.Read(t.Context(), "a", From{}, func(*Record) error { return nil })
+		},
+		protocol.ListOffsets: func(c *Client) error { _, err := c.Reader.Offsets(t.Context(), "a"); return err },
+		protocol.DescribeConfigs: func(c *Client) error {
+			_, err := c.Admin.DescribeTopics(t.Context(), []string{"a"}, "retention.ms")
 			return err
 		},
 	} {
@@ -104,7 +106,7 @@ func TestAGroupThatDoesNotTakeUsSaysWhyAndWhatToDo(t *testing.T) {
 			res.ErrorCode = int16(code)
 			return res, nil, true
 		})
-		err := c.RunMember(t.Context(), GroupConfig{ID: "group", Topic: "work", Heartbeat: 20 * time.Millisecond, Log: log}, func(context.Context) error { return nil })
+		err := c.Member(GroupConfig{ID: "group", Topic: "work", Heartbeat: 20 * time.Millisecond, Log: log}, func(context.Context) error { return nil }).Run(t.Context())
 		if err != nil {
 			t.Fatal(err)
 		}

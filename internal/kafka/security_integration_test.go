@@ -132,8 +132,8 @@ func TestRealSecurity(t *testing.T) {
 			create(t, c, 1, topic)
 			commit(t, producer(t, c, topic), message(topic, "1"))
 			eventuallyValues(t, c, topic, 1)
-			if err := c.RunMember(t.Context(), GroupConfig{ID: topic, Topic: topic}, workNothing); err != nil {
-				t.Errorf("RunMember = %v", err)
+			if err := c.Member(GroupConfig{ID: topic, Topic: topic}, workNothing).Run(t.Context()); err != nil {
+				t.Errorf("Member.Run = %v", err)
 			}
 		})
 	}
@@ -189,18 +189,21 @@ func permissions(t *testing.T, k *realstack.Kafka) {
 		{func() error { return p.Init(t.Context()) }, AuthorizationError{"transactional-id", "tx", "Describe"}},
 		{func() error { return p.Init(t.Context()) }, AuthorizationError{"transactional-id", "tx", "Write"}},
 		{func() error {
-			results, err := c.CreateTopics(t.Context(), []TopicSpec{{Name: "new", Partitions: 1}})
+			results, err := c.Admin.CreateTopics(t.Context(), []TopicSpec{{Name: "new", Partitions: 1}})
 			return errors.Join(err, results["new"])
 		}, AuthorizationError{"topic", "new", "Create"}},
 		{write, AuthorizationError{"topic", "leads", "Describe"}},
 		{write, AuthorizationError{"topic", "leads", "Write"}},
-		{func() error { return c.Read(t.Context(), "leads", From{}, ignore) }, AuthorizationError{"topic", "leads", "Read"}},
-		{func() error { _, err := c.DescribeTopics(t.Context(), []string{"leads"}, "retention.ms"); return err },
+		{func() error { return c.Reader.Read(t.Context(), "leads", From{}, ignore) }, AuthorizationError{"topic", "leads", "Read"}},
+		{func() error {
+			_, err := c.Admin.DescribeTopics(t.Context(), []string{"leads"}, "retention.ms")
+			return err
+		},
 			AuthorizationError{"topic", "leads", "DescribeConfigs"}},
-		{func() error { _, err := c.GroupMembers(t.Context(), "group"); return err }, AuthorizationError{"group", "group", "Describe"}},
-		{func() error { return c.RunMember(t.Context(), GroupConfig{ID: "group", Topic: "leads"}, workNothing) },
+		{func() error { _, err := c.Admin.GroupMembers(t.Context(), "group"); return err }, AuthorizationError{"group", "group", "Describe"}},
+		{func() error { return c.Member(GroupConfig{ID: "group", Topic: "leads"}, workNothing).Run(t.Context()) },
 			AuthorizationError{"group", "group", "Read"}},
-		{func() error { return c.DeleteTopics(t.Context(), []string{"leads"}) }, AuthorizationError{"topic", "leads", "Delete"}},
+		{func() error { return c.Admin.DeleteTopics(t.Context(), []string{"leads"}) }, AuthorizationError{"topic", "leads", "Delete"}},
 	}
 	for _, s := range steps {
 		err := s.do()
@@ -223,8 +226,8 @@ func permissions(t *testing.T, k *realstack.Kafka) {
 	}
 	commit(t, p, message("leads", "2"))
 	eventually(t, "both records", func() bool { return len(values(t, c, "leads", From{})) >= 2 })
-	if err := c.RunMember(t.Context(), GroupConfig{ID: "group", Topic: "leads"}, workNothing); err != nil {
-		t.Errorf("RunMember with all permissions = %v", err)
+	if err := c.Member(GroupConfig{ID: "group", Topic: "leads"}, workNothing).Run(t.Context()); err != nil {
+		t.Errorf("Member.Run with all permissions = %v", err)
 	}
 }
 
@@ -235,7 +238,7 @@ func aclCodes(e AuthorizationError) (resource, operation int8) {
 		map[string]int8{"Read": 3, "Write": 4, "Create": 5, "Delete": 6, "Describe": 8, "DescribeConfigs": 10}[e.Operation]
 }
 
-func allow(t *testing.T, admin *Cluster, user string, resource int8, name string, operation int8) {
+func allow(t *testing.T, admin *Client, user string, resource int8, name string, operation int8) {
 	t.Helper()
 	msg, err := admin.askController(t.Context(), &createacls.Request{Creations: []createacls.RequestACLs{{
 		ResourceType: resource, ResourceName: name, ResourcePatternType: 3, Principal: "User:" + user, Host: "*",

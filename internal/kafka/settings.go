@@ -39,12 +39,12 @@ func refusedForSettings(err error) bool {
 }
 
 // trimmed is the spec without those of its optional settings that the cluster refuses.
-func (c *Cluster) trimmed(s TopicSpec) TopicSpec {
-	c.mu.Lock()
-	defer c.mu.Unlock()
+func (a *Admin) trimmed(s TopicSpec) TopicSpec {
+	a.mu.Lock()
+	defer a.mu.Unlock()
 	configs := maps.Clone(s.Configs)
 	maps.DeleteFunc(configs, func(key, value string) bool {
-		_, refused := c.refused[key+"="+value]
+		_, refused := a.refused[key+"="+value]
 		return refused && s.Optional[key]
 	})
 	s.Configs = configs
@@ -53,23 +53,23 @@ func (c *Cluster) trimmed(s TopicSpec) TopicSpec {
 
 // RefusedSettings are the settings, as key=value, that topics are made without because
 // the cluster refuses them, to its reasons.
-func (c *Cluster) RefusedSettings() map[string]string {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return maps.Clone(c.refused)
+func (a *Admin) RefusedSettings() map[string]string {
+	a.mu.Lock()
+	defer a.mu.Unlock()
+	return maps.Clone(a.refused)
 }
 
 // findRefused finds out which of its settings a topic is refused for, by the validation
 // of others like it, and notes the optional ones, each said once. The error is that of
 // the topic where it cannot be made without what is refused.
-func (c *Cluster) findRefused(ctx context.Context, s TopicSpec, refusal error) error {
+func (a *Admin) findRefused(ctx context.Context, s TopicSpec, refusal error) error {
 	with := func(keys ...string) (error, error) {
 		part := s
 		part.Configs = map[string]string{}
 		for _, key := range keys {
 			part.Configs[key] = s.Configs[key]
 		}
-		_, refused, err := c.validate(ctx, part)
+		_, refused, err := a.validate(ctx, part)
 		return refused, err
 	}
 	var needed, optional []string
@@ -84,7 +84,7 @@ func (c *Cluster) findRefused(ctx context.Context, s TopicSpec, refusal error) e
 	case err != nil:
 		return err
 	case refusedForSettings(refused):
-		return c.blame(s, needed, refused, with)
+		return a.blame(s, needed, refused, with)
 	case refused != nil:
 		return refused
 	}
@@ -96,7 +96,7 @@ func (c *Cluster) findRefused(ctx context.Context, s TopicSpec, refusal error) e
 		}
 		if refusedForSettings(refused) {
 			learnt = true
-			c.leaveOut(s.Name, key+"="+s.Configs[key], refused)
+			a.leaveOut(s.Name, key+"="+s.Configs[key], refused)
 		}
 	}
 	if !learnt {
@@ -107,7 +107,7 @@ func (c *Cluster) findRefused(ctx context.Context, s TopicSpec, refusal error) e
 
 // blame names which of the settings that a topic must have are refused; refused is the
 // topic with all of them. Without any it may be refused as well, for something else.
-func (c *Cluster) blame(s TopicSpec, needed []string, refused error, with func(...string) (error, error)) error {
+func (a *Admin) blame(s TopicSpec, needed []string, refused error, with func(...string) (error, error)) error {
 	bare, err := with()
 	if err != nil {
 		return err
@@ -140,17 +140,17 @@ func (c *Cluster) blame(s TopicSpec, needed []string, refused error, with func(.
 }
 
 // leaveOut notes that topics are made without a setting from now on.
-func (c *Cluster) leaveOut(topic, setting string, refused error) {
-	c.mu.Lock()
-	_, said := c.refused[setting]
+func (a *Admin) leaveOut(topic, setting string, refused error) {
+	a.mu.Lock()
+	_, said := a.refused[setting]
 	reason := refused.Error()
 	if refusal, ok := errors.AsType[*TopicError](refused); ok {
 		reason = refusal.Code.String() + ": " + theirWords(refusal.Reason)
 	}
-	c.refused[setting] = reason
-	c.mu.Unlock()
+	a.refused[setting] = reason
+	a.mu.Unlock()
 	if !said {
-		c.log.Warn("the cluster refuses a setting that leadstream gives to its topics; they are made without it",
+		a.log.Warn("the cluster refuses a setting that leadstream gives to its topics; they are made without it",
 			zap.String("setting", setting), zap.String("topic", topic), zap.String("reason", reason),
 			zap.String("todo", "nothing, or set in kafka.topic_config or kafka.internal_topic_config what the cluster takes"))
 	}
@@ -158,9 +158,9 @@ func (c *Cluster) leaveOut(topic, setting string, refused error) {
 
 // validate asks whether a topic could be made: refused says why not, else replicas how
 // many it would get.
-func (c *Cluster) validate(ctx context.Context, s TopicSpec) (replicas int, refused, failed error) {
-	failed = c.retry(ctx, "validating the creation of topic "+s.Name, func(ctx context.Context) error {
-		msg, err := c.askController(ctx, &createtopics.Request{
+func (a *Admin) validate(ctx context.Context, s TopicSpec) (replicas int, refused, failed error) {
+	failed = a.retry(ctx, "validating the creation of topic "+s.Name, func(ctx context.Context) error {
+		msg, err := a.askController(ctx, &createtopics.Request{
 			TimeoutMs: int32(adminTimeout.Milliseconds()), ValidateOnly: true, Topics: []createtopics.RequestTopic{s.request()},
 		})
 		if err != nil {

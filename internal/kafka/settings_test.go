@@ -83,7 +83,7 @@ func TestASettingThatTheClusterRefusesIsLeftOutWhereItCanBe(t *testing.T) {
 				log, logs := observed()
 				c := connect(t, Config{Brokers: f.ListenAddrs(), Log: log})
 				policy(f, code, refusing(tt.refused...))
-				results, err := c.CreateTopics(t.Context(), []TopicSpec{managed("a")})
+				results, err := c.Admin.CreateTopics(t.Context(), []TopicSpec{managed("a")})
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -97,7 +97,7 @@ func TestASettingThatTheClusterRefusesIsLeftOutWhereItCanBe(t *testing.T) {
 				if results["a"] != nil {
 					t.Fatal(results["a"])
 				}
-				info, err := c.DescribeTopics(t.Context(), []string{"a"}, slices.Collect(maps.Keys(tt.settled))...)
+				info, err := c.Admin.DescribeTopics(t.Context(), []string{"a"}, slices.Collect(maps.Keys(tt.settled))...)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -130,7 +130,7 @@ func TestWhatAClusterRefusesIsFoundOutOnce(t *testing.T) {
 		for _, name := range names {
 			specs = append(specs, managed(name))
 		}
-		results, err := c.CreateTopics(t.Context(), specs)
+		results, err := c.Admin.CreateTopics(t.Context(), specs)
 		for _, refused := range results {
 			err = errors.Join(err, refused)
 		}
@@ -161,7 +161,7 @@ func TestARefusalThatIsNotForASettingIsToldAsItIs(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			c, f := fake(t)
 			policy(f, codePolicyViolation, refuses)
-			results, err := c.CreateTopics(t.Context(), []TopicSpec{managed("a")})
+			results, err := c.Admin.CreateTopics(t.Context(), []TopicSpec{managed("a")})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -182,11 +182,11 @@ func TestPermissionsSayWhatTopicsWouldLack(t *testing.T) {
 	for key, want := range map[string]int{"segment.bytes": 0, "max.message.bytes": 1} {
 		c, f := fake(t)
 		policy(f, codePolicyViolation, refusing(key))
-		found, err := c.Permissions(t.Context(), Access{Group: "g", TransactionalID: "t", Absent: managed("a")})
+		found, err := c.Admin.Permissions(t.Context(), Access{Group: "g", TransactionalID: "t", Absent: managed("a")})
 		if err != nil || len(found.Refused) != want || len(found.LeftOut) != 1-want {
 			t.Errorf("%s: %+v, %v", key, found, err)
 		}
-		if topics, err := c.DescribeTopics(t.Context(), []string{"a"}); err != nil || len(topics) > 0 {
+		if topics, err := c.Admin.DescribeTopics(t.Context(), []string{"a"}); err != nil || len(topics) > 0 {
 			t.Errorf("topics %v, %v", topics, err)
 		}
 	}

@@ -12,7 +12,7 @@ import (
 // once: also those of a transaction that was open when it read on, however many
 // others have written behind it since. It is not safe for concurrent use.
 type Tailer struct {
-	cluster          *Cluster
+	client           *Client
 	topic            string
 	existed          bool    // although nothing was read of it
 	places           []place // by partition
@@ -36,8 +36,8 @@ type Mark struct {
 	Time   time.Time
 }
 
-// Tailer makes a follower that begins with the first record of the topic.
-func (c *Cluster) Tailer(topic string) *Tailer { return &Tailer{cluster: c, topic: topic} }
+// Tailer makes a tailer that begins with the first record of the topic.
+func (c *Client) Tailer(topic string) *Tailer { return &Tailer{client: c, topic: topic} }
 
 // DetectRecreation has a topic taken for another one also when it has grown to where the one
 // before ended, which Offsets do not tell: when the last record that was handed
@@ -57,7 +57,7 @@ func (f *Tailer) MustExist() { f.existed = true }
 // from its beginning. A topic that does not exist has no records. After an error
 // the same records are handed out again.
 func (f *Tailer) Next(ctx context.Context, fn func(*Record) error) (anew bool, err error) {
-	bounds, err := f.cluster.Offsets(ctx, f.topic)
+	bounds, err := f.client.Reader.Offsets(ctx, f.topic)
 	if errors.Is(err, ErrTopicMissing) {
 		return f.missing(ctx)
 	}
@@ -82,7 +82,7 @@ func (f *Tailer) Next(ctx context.Context, fn func(*Record) error) (anew bool, e
 		if places[partition].end >= b.End {
 			continue
 		}
-		r := &reader{cluster: f.cluster, topic: f.topic, decoder: d}
+		r := &topicRead{reader: f.client.Reader, topic: f.topic, decoder: d}
 		if places[partition], err = r.follow(ctx, partition, places[partition], b, fn); err != nil {
 			return false, err
 		}
@@ -94,7 +94,7 @@ func (f *Tailer) Next(ctx context.Context, fn func(*Record) error) (anew bool, e
 // missing takes in that a broker does not know the topic.
 func (f *Tailer) missing(ctx context.Context) (anew bool, err error) {
 	if len(f.places) > 0 || f.existed {
-		gone, err := f.cluster.Gone(ctx, f.topic)
+		gone, err := f.client.Admin.Gone(ctx, f.topic)
 		if err != nil {
 			return false, err
 		}
@@ -116,7 +116,7 @@ func (f *Tailer) replaced(ctx context.Context, bounds []Offsets, d *decoder) (bo
 			continue
 		}
 		there := false
-		r := &reader{cluster: f.cluster, topic: f.topic, decoder: d, fn: func(record *Record) error {
+		r := &topicRead{reader: f.client.Reader, topic: f.topic, decoder: d, fn: func(record *Record) error {
 			if record.Offset != at.mark.Offset {
 				return nil
 			}
@@ -136,7 +136,7 @@ func (f *Tailer) replaced(ctx context.Context, bounds []Offsets, d *decoder) (bo
 
 // follow hands out what came to a partition since it was left at a place, and
 // gives the place where it is left now.
-func (r *reader) follow(ctx context.Context, partition int, at place, b Offsets, fn func(*Record) error) (place, error) {
+func (r *topicRead) follow(ctx context.Context, partition int, at place, b Offsets, fn func(*Record) error) (place, error) {
 	left := place{end: b.End, mark: at.mark}
 	r.fn = func(record *Record) error {
 		if r.at.undecided(record.Offset) {
@@ -167,7 +167,7 @@ func (r *reader) follow(ctx context.Context, partition int, at place, b Offsets,
 
 // Skip moves to the end of the topic: only what is written later is handed out.
 func (f *Tailer) Skip(ctx context.Context) error {
-	bounds, err := f.cluster.Offsets(ctx, f.topic)
+	bounds, err := f.client.Reader.Offsets(ctx, f.topic)
 	if err != nil && !errors.Is(err, ErrTopicMissing) {
 		return err
 	}
@@ -182,7 +182,7 @@ func (f *Tailer) Skip(ctx context.Context) error {
 // topic where there is none: only what stands from there on is handed out.
 func (f *Tailer) Since(ctx context.Context, t time.Time) error {
 	f.places = nil
-	bounds, err := f.cluster.Offsets(ctx, f.topic)
+	bounds, err := f.client.Reader.Offsets(ctx, f.topic)
 	if errors.Is(err, ErrTopicMissing) {
 		return nil
 	}
@@ -190,8 +190,8 @@ func (f *Tailer) Since(ctx context.Context, t time.Time) error {
 		return err
 	}
 	var at []int64
-	err = f.cluster.retry(ctx, "asking for the offsets of topic "+f.topic, func(ctx context.Context) (err error) {
-		at, err = f.cluster.offsetsAt(ctx, f.topic, max(0, t.UnixMilli()))
+	err = f.client.retry(ctx, "asking for the offsets of topic "+f.topic, func(ctx context.Context) (err error) {
+		at, err = f.client.Reader.offsetsAt(ctx, f.topic, max(0, t.UnixMilli()))
 		return err
 	})
 	if err != nil {

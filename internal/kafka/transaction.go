@@ -208,7 +208,7 @@ func (t *transaction) commit(ctx context.Context) error {
 		code, err := t.end(ending, true)
 		if err == nil && code == 0 {
 			if warned {
-				t.cluster.log.Info("kafka answered the commit", zap.String("transactional_id", t.id), zap.Int("attempts", pause.Attempts()+1))
+				t.client.log.Info("kafka answered the commit", zap.String("transactional_id", t.id), zap.Int("attempts", pause.Attempts()+1))
 			}
 			t.close(true)
 			return nil
@@ -221,7 +221,7 @@ func (t *transaction) commit(ctx context.Context) error {
 		}
 		if time.Since(t.begun) > t.timeout && !warned {
 			warned = true
-			t.cluster.log.Warn("kafka does not answer a commit; it is repeated until it does",
+			t.client.log.Warn("kafka does not answer a commit; it is repeated until it does",
 				zap.String("transactional_id", t.id), zap.Stringer("code", code), zap.Error(err),
 				zap.String("todo", "see that the brokers run, with enough replicas in sync"))
 		}

@@ -186,7 +186,7 @@ func TestRealTopicMadeAnew(t *testing.T) {
 		commit(t, p, message(topic, "old"), message(other, "x"))
 	}
 	second := real(t)
-	if err := second.DeleteTopics(t.Context(), []string{topic}); err != nil {
+	if err := second.Admin.DeleteTopics(t.Context(), []string{topic}); err != nil {
 		t.Fatal(err)
 	}
 	_, err := p.Commit(t.Context(), []Message{message(topic, "none"), message(other, "none")})
@@ -370,7 +370,7 @@ func TestRealTransactionTimeout(t *testing.T) {
 	}
 	tx := open(t, p, message("a", "late"))
 	eventually(t, "the broker's abort", func() bool {
-		bounds, err := c.Offsets(t.Context(), "a")
+		bounds, err := c.Reader.Offsets(t.Context(), "a")
 		return err == nil && bounds[0].End == 2
 	})
 	err := tx.commit(t.Context())

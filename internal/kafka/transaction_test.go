@@ -31,7 +31,7 @@ func TestCommitKeepsTheOrderOfEachPartition(t *testing.T) {
 	eventuallyValues(t, c, "leads", 300)
 	last := map[string]string{}
 	ends := map[TopicPartition]int64{}
-	err := c.Read(t.Context(), "leads", From{}, func(r *Record) error {
+	err := c.Reader.Read(t.Context(), "leads", From{}, func(r *Record) error {
 		if before := last[string(r.Key)]; before > string(r.Value) {
 			t.Errorf("%s: %s after %s", r.Key, r.Value, before)
 		}
@@ -228,7 +228,7 @@ func TestTopicDeletedBehindOurBack(t *testing.T) {
 	p := producer(t, c, "tx")
 	commit(t, p, message("a", "1"), message("b", "1"))
 	other := connect(t, Config{Brokers: f.ListenAddrs()})
-	if err := other.DeleteTopics(t.Context(), []string{"a"}); err != nil {
+	if err := other.Admin.DeleteTopics(t.Context(), []string{"a"}); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := p.Commit(t.Context(), []Message{message("a", "2"), message("b", "2")}); !errors.Is(err, ErrTopicMissing) {

@@ -13,11 +13,11 @@ import (
 
 // CountDeadLetters counts the dead letters of an installation, anew only when their
 // topic has changed.
-func CountDeadLetters(cluster *kafka.Cluster, name string) func(context.Context) (delivery.DeadLetterCount, error) {
+func CountDeadLetters(cluster *kafka.Client, name string) func(context.Context) (delivery.DeadLetterCount, error) {
 	var before []kafka.Offsets
 	var deadLetters delivery.DeadLetterCount
 	return func(ctx context.Context) (delivery.DeadLetterCount, error) {
-		now, err := cluster.Offsets(ctx, delivery.DeadLetterTopic(name))
+		now, err := cluster.Reader.Offsets(ctx, delivery.DeadLetterTopic(name))
 		if err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
 			return delivery.DeadLetterCount{}, err
 		}

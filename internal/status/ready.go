@@ -28,7 +28,7 @@ const (
 // reachKafka finds out whether Kafka answers. A process without anything to do
 // speaks to it no more than that, and a standby would not notice.
 func (v *Viewer) reachKafka(ctx context.Context) (struct{}, error) {
-	_, err := v.Cluster.DescribeTopics(ctx, []string{delivery.CheckpointTopic(v.Config.Name)})
+	_, err := v.Cluster.Admin.DescribeTopics(ctx, []string{delivery.CheckpointTopic(v.Config.Name)})
 	v.tell(ctx, askingKafka, err)
 	return struct{}{}, err
 }

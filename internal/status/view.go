@@ -32,7 +32,7 @@ const (
 // Parts are the parts of the program that a Viewer looks at.
 type Parts struct {
 	Config   *config.Config
-	Cluster  *kafka.Cluster
+	Cluster  *kafka.Client
 	Registry *schema.Registry
 	LinkedIn *linkedin.Client
 	Receiver *webhook.Receiver // nil without a webhook
