@@ -6,7 +6,7 @@
 // the SASL mechanisms, the partitioner and the consumer group. Routing is done
 // here: its Transport polls the metadata of the whole cluster every few
 // seconds, looks the coordinator up before each transactional call and cannot
-// be told of topics that appear later. A Cluster asks for the topics it is
+// be told of topics that appear later. A Client asks for the topics it is
 // given and for nothing while it is idle.
 //
 // Brokers must speak Fetch v11 (Apache Kafka 2.3 or later). Source of the

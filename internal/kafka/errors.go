@@ -261,7 +261,7 @@ func (e *codeError) Error() string {
 // transportError is a request that got no answer: not reached, cut off, timed out.
 type transportError struct {
 	broker string
-	// first: no connection of this Cluster ever got as far as an answer, so
+	// first: no connection of this Client ever got as far as an answer, so
 	// the listener's security is likelier than a broker that restarts.
 	first bool
 	err   error
