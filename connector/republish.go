@@ -1,9 +1,11 @@
 package connector
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"leadstream/internal/checkpoint"
@@ -15,17 +17,19 @@ import (
 type StoredDeadLetter struct {
 	Key      string
 	Response lead.Response // as fetched again, or as stored
+	Problem  string        // why it cannot be retried now, for example that LinkedIn does not give it; else empty
 }
 
-// Outcome is what became of a Letter: Problem is empty when its lead is in its
+// Outcome is what became of a dead letter: Problem is empty when its lead is in its
 // topic now, or deleted, and the dead letter is gone.
 type Outcome struct {
 	Key     string `json:"key"`
 	Problem string `json:"problem,omitempty"`
 }
 
-// Republish publishes the leads of dead letters and removes each dead letter
-// whose lead has gone out. It opens an epoch of its own, so it fences whoever
+// Republish publishes the leads of dead letters, the oldest submissions first so that none
+// overtakes another, and removes each dead letter whose lead has gone out. What keeps one of
+// them is its outcome and keeps no other; an error concerns all that are left. It opens an epoch of its own, so it fences whoever
 // works: the caller makes sure that nobody does.
 func (c *Connector) Republish(ctx context.Context, deadLetters []StoredDeadLetter) ([]Outcome, error) {
 	e, err := c.open(ctx)
@@ -34,6 +38,9 @@ func (c *Connector) Republish(ctx context.Context, deadLetters []StoredDeadLette
 	}
 	defer c.leave()
 	defer e.publisher.end()
+	deadLetters = slices.SortedStableFunc(slices.Values(deadLetters), func(a, b StoredDeadLetter) int {
+		return a.Response.SubmittedAt.Compare(b.Response.SubmittedAt)
+	})
 	var outcomes []Outcome
 	for i := range deadLetters {
 		problem, err := e.republish(ctx, &deadLetters[i])
@@ -60,8 +67,8 @@ func (retried) Lazy() bool { return true }
 
 func (s *session) republish(ctx context.Context, deadLetter *StoredDeadLetter) (problem string, err error) {
 	r := deadLetter.Response
-	if r.Unreadable != "" {
-		return r.Unreadable, nil
+	if why := cmp.Or(deadLetter.Problem, r.Unreadable); why != "" {
+		return why, nil
 	}
 	if r.Owner == "" || r.Type == "" {
 		return "its owner or lead type is not known", nil

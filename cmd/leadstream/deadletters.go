@@ -216,7 +216,8 @@ func choose(deadLetters []deadLetter, keys []string) ([]deadLetter, error) {
 }
 
 // fetchAgain reads each lead anew; the stored element serves where LinkedIn has
-// none, or has another submission under the id by now.
+// none, or has another submission under the id by now. What LinkedIn answers about one keeps
+// no other from being retried.
 func (s *system) fetchAgain(ctx context.Context, deadLetters []deadLetter) ([]connector.StoredDeadLetter, error) {
 	var out []connector.StoredDeadLetter
 	for _, d := range deadLetters {
@@ -224,17 +225,20 @@ func (s *system) fetchAgain(ctx context.Context, deadLetters []deadLetter) ([]co
 		if stored.Owner == "" {
 			stored.Owner = d.Owner
 		}
-		r := stored
+		r, problem := stored, ""
 		if stored.ID != "" {
 			fetched, err := s.linkedin.Response(ctx, stored.ID)
 			switch {
 			case err == nil && (stored.SubmittedAt.IsZero() || fetched.SubmittedAt.Equal(stored.SubmittedAt)):
 				r = fetched
 			case err != nil && fault.KindOf(err) != fault.Suspend:
-				return nil, err
+				if answer, answered := errors.AsType[*linkedin.APIError](err); !answered || fault.KindOf(answer).NeedsPerson() {
+					return nil, err // it is the same for all
+				}
+				problem = err.Error()
 			}
 		}
-		out = append(out, connector.StoredDeadLetter{Key: d.Key, Response: r})
+		out = append(out, connector.StoredDeadLetter{Key: d.Key, Response: r, Problem: problem})
 	}
 	return out, nil
 }

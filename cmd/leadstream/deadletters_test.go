@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"strings"
 	"testing"
 	"time"
@@ -67,5 +68,31 @@ func TestADeadLetterShowsTheIDOfItsLead(t *testing.T) {
 	}
 	if table := s.run(t.Context(), nil, "deadletters", "list").stdout; !strings.Contains(table, "8f0c2b9e-6") || !strings.Contains(table, "LEAD") {
 		t.Errorf("the table does not show the lead:\n%s", table)
+	}
+}
+
+// TestOneLeadThatLinkedInCannotGiveKeepsNoOtherFromBeingRetried: LinkedIn answers 500 for it
+// however often it is asked.
+func TestOneLeadThatLinkedInCannotGiveKeepsNoOtherFromBeingRetried(t *testing.T) {
+	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
+	if got := s.run(t.Context(), nil, "run", "--once"); got.code != exitDone {
+		t.Fatal(got.stderr)
+	}
+	at := time.UnixMilli(1790000000000)
+	for _, id := range []string{"first", "second", "third"} {
+		raw := fmt.Appendf(nil, `{"id":%q,"submittedAt":%d,"owner":{"organization":"urn:li:organization:9000123"},"leadType":"EVENT"}`, id, at.UnixMilli())
+		d := delivery.DeadLetter{Response: &lead.Response{ID: id, SubmittedAt: at, Raw: raw}, Reason: "UnreadableElement"}
+		s.append(kafka.Message{Topic: delivery.DeadLetterTopic("leadstream"), Key: []byte(d.Key()), Value: raw, Time: time.Now()})
+	}
+	if err := s.sim.Schedule(linkedinsim.Fault{Kind: linkedinsim.StatusFault, Endpoint: "leadFormResponses", Status: 500, Count: 3}); err != nil {
+		t.Fatal(err)
+	}
+	got := s.run(t.Context(), nil, "deadletters", "retry", "-o", "json")
+	var out []struct{ Key, Problem string }
+	if err := json.Unmarshal([]byte(got.stdout), &out); err != nil || got.code != exitDifferences || len(out) != 3 {
+		t.Fatalf("code %d, %v: %s", got.code, err, got.stdout)
+	}
+	if !strings.Contains(out[0].Problem, "500") || strings.Contains(out[1].Problem+out[2].Problem, "500") {
+		t.Errorf("outcomes = %+v, want the answer about the first for the first alone", out)
 	}
 }

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -38,7 +39,7 @@ type formRow struct {
 const (
 	stateActive  = "active"
 	stateNew     = "new"
-	stateWaiting = "owed"
+	stateWaiting = "deferred"
 	stateUnread  = "unread"
 	stateGone    = "gone"
 )
@@ -51,7 +52,7 @@ func newForms(a *app) *cobra.Command {
 		Long: `Lists the lead forms of all organizations that the member administers, with
 their events, topic, schema and the number of leads published. State is active,
 new (nothing published yet), deferred (suspended: its leads are waiting), unread
-(its organization cannot be read now) or gone (LinkedIn does not list it any
+(it or its organization cannot be read now) or gone (LinkedIn does not list it any
 more). Where something could not be asked, the list is printed with what is
 known, and the command ends with an error.`,
 		Args: noArgs,
@@ -119,18 +120,24 @@ type formList struct {
 	missed []error // what could not be asked; the list lacks it
 }
 
-// listForms makes the list. An organization or a registry that cannot be asked
-// takes nothing away from the rest.
+// listForms makes the list. What cannot be asked, all organizations, one of them, a form or
+// the registry, takes nothing away from the rest.
 func (s *system) listForms(ctx context.Context) (*formList, error) {
 	state, err := s.state(ctx)
 	if err != nil {
 		return nil, err
 	}
+	l := &formList{system: s, state: state, rows: map[string]*formRow{}, names: map[string]string{}, unread: map[string]string{}}
 	orgs, err := s.linkedin.Organizations(ctx)
 	if err != nil {
-		return nil, err
+		if ctx.Err() != nil {
+			return nil, err
+		}
+		l.missed = append(l.missed, err)
+		for _, org := range state.Organizations.Known {
+			l.names[org.URN], l.unread[org.URN] = org.Name, err.Error()
+		}
 	}
-	l := &formList{system: s, state: state, rows: map[string]*formRow{}, names: map[string]string{}, unread: map[string]string{}}
 	for _, org := range orgs {
 		l.names[org.URN] = org.Name
 		if org.Problem != "" {
@@ -138,7 +145,7 @@ func (s *system) listForms(ctx context.Context) (*formList, error) {
 			continue
 		}
 		if err := l.organization(ctx, org); err != nil {
-			if ctx.Err() != nil || fault.KindOf(err) == fault.Pause {
+			if ctx.Err() != nil {
 				return nil, err
 			}
 			l.unread[org.URN] = err.Error()
@@ -165,12 +172,31 @@ func (l *formList) organization(ctx context.Context, org lead.Organization) erro
 	for _, e := range events {
 		row := l.rows[e.Form.ID]
 		if row == nil {
-			row = &formRow{Organization: org.Name, Owner: org.URN, Form: e.Form.ID, State: stateNew, Events: []string{}}
+			if row, err = l.unlisted(ctx, org, e.Form.ID); err != nil {
+				return err
+			}
 			l.rows[e.Form.ID] = row
 		}
 		row.Events = append(row.Events, e.Name)
 	}
 	return nil
+}
+
+// unlisted is the form of an event that the list of its organization's forms lacks.
+func (l *formList) unlisted(ctx context.Context, org lead.Organization, id string) (*formRow, error) {
+	row := &formRow{Organization: org.Name, Owner: org.URN, Form: id, State: stateNew, Events: []string{}}
+	form, err := l.linkedin.Form(ctx, id)
+	switch {
+	case err == nil:
+		row.Name = form.Name
+	case fault.RefusalOf(err) == fault.Gone:
+		row.State = stateGone
+	case ctx.Err() == nil && fault.KindOf(err) == fault.Suspend:
+		row.State, row.Reason = stateUnread, err.Error()
+	default:
+		return nil, fmt.Errorf("reading form %s of an event: %w", id, err)
+	}
+	return row, nil
 }
 
 // remembered adds the forms that only the checkpoints know, also those of which they
@@ -223,6 +249,7 @@ func (l *formList) complete(ctx context.Context) error {
 		if err := saved.ReadFields(id, fields); err != nil {
 			return err
 		}
+		row.Name = cmp.Or(row.Name, saved.Name)
 		row.Fields, row.SchemaID = len(fields.Describe()), saved.SchemaID
 		topic := l.state.Topics[id]
 		row.Leads, row.LastLead = topic.Leads, topic.LastLead

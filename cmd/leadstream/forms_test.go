@@ -129,8 +129,35 @@ func TestAFormWithoutALeadIsNewAndADeferredOneTellsWhy(t *testing.T) {
 		if got := s.run(t.Context(), nil, "checkpoints", "set", "debt/"+row.Owner+"/EVENT/"+form, window); got.code != 0 {
 			t.Fatalf("exit code %d:\n%s", got.code, got.stderr)
 		}
-		if again, _ := s.forms(nil); again[form].State != "owed" || again[form].Reason != "the topic refuses us" {
+		if again, _ := s.forms(nil); again[form].State != "deferred" || again[form].Reason != "the topic refuses us" {
 			t.Errorf("form %s is %+v, want deferred with the reason", form, again[form])
 		}
+	}
+}
+
+// TestFormsAreListedWhateverCannotBeAsked: LinkedIn does not say which organizations there
+// are, or refuses the form itself. What is known is listed, with why there is no more.
+func TestFormsAreListedWhateverCannotBeAsked(t *testing.T) {
+	const form = "7130000000000000001"
+	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 3, Seed: 1})
+	if got := s.run(t.Context(), nil, "run", "--once"); got.code != exitDone {
+		t.Fatal(got.stderr)
+	}
+	for _, status := range []int{403, 500} {
+		if err := s.sim.Schedule(linkedinsim.Fault{Kind: linkedinsim.StatusFault, Endpoint: "organizationAcls", Status: status, Count: 3}); err != nil {
+			t.Fatal(err)
+		}
+		got := s.run(t.Context(), nil, "forms", "-o", "json")
+		s.sim.ClearFaults()
+		var rows []formRow
+		if err := json.Unmarshal([]byte(got.stdout), &rows); err != nil || len(rows) != 1 || rows[0].Form != form || rows[0].Name == "" ||
+			rows[0].State != stateUnread || rows[0].Reason == "" || rows[0].Leads != 3 || got.code == exitDone {
+			t.Errorf("%d: code %d, %v: %s", status, got.code, err, got.stdout)
+		}
+	}
+	s.deed(linkedinsim.Fault{Kind: linkedinsim.RefuseForm, Form: form, Status: 403})
+	rows, _ := s.forms(nil)
+	if row := rows[form]; row.Name == "" || row.State != stateUnread || !strings.Contains(row.Reason, "403") || row.Leads != 3 {
+		t.Errorf("a refused form is listed as %+v", row)
 	}
 }
