@@ -85,7 +85,7 @@ func (d *discovery) noteOrganizations(listed []lead.Organization) (regained bool
 	for _, o := range d.catalog.all() {
 		before[o.URN] = o.Problem
 	}
-	for _, o := range d.known.Known { // whoever worked before has said so, this process or another
+	for _, o := range d.catalog.before().Known { // whoever worked before has said so, this process or another
 		told[o.URN] = true
 	}
 	orgs := slices.Clone(listed)
@@ -93,8 +93,7 @@ func (d *discovery) noteOrganizations(listed []lead.Organization) (regained bool
 		orgs[i].Incidental = orgs[i].Incidental && !d.readOnce(orgs[i].URN)
 	}
 	known, missed := d.withMissed(orgs)
-	d.known = known
-	d.catalog.setOrganizations(orgs, missed)
+	d.catalog.setOrganizations(orgs, missed, known)
 	for _, o := range slices.Concat(orgs, missed) {
 		was, known := before[o.URN]
 		switch {
@@ -138,7 +137,7 @@ func (d *discovery) withMissed(orgs []lead.Organization) (all checkpoint.Organiz
 	}
 	problem, todo := lead.Access(nil)
 	names := map[string]string{}
-	for _, o := range d.known.Known {
+	for _, o := range d.catalog.before().Known {
 		names[o.URN] = o.Name
 	}
 	miss := func(urn string) {
@@ -160,7 +159,7 @@ func (d *discovery) withMissed(orgs []lead.Organization) (all checkpoint.Organiz
 // saveAccess records which organizations there are, as long as it takes.
 func (d *discovery) saveAccess(ctx context.Context) error {
 	return d.retry(ctx, "", "recording which organizations can be read", func(ctx context.Context) error {
-		return d.ask(ctx, &setOrganizations{d.known})
+		return d.ask(ctx, &setOrganizations{d.catalog.before()})
 	})
 }
 

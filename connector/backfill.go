@@ -58,7 +58,8 @@ func (r *backfiller) work(ctx context.Context, part checkpoint.Range) error {
 		view = r.store.NewView("")
 		defer view.Close()
 	}
-	j := &work{src: r.src, view: view, delivery: freshDelivery(part.Fresh, delivery.DeliveryLive, delivery.DeliveryLate)}
+	var became tally
+	j := &work{src: r.src, view: view, tally: &became, delivery: freshDelivery(part.Fresh, delivery.DeliveryLive, delivery.DeliveryLate)}
 	if part.Kind == checkpoint.Backfill {
 		j.delivery = func(time.Time) delivery.Delivery { return delivery.DeliveryBackfill }
 	}
@@ -76,7 +77,7 @@ func (r *backfiller) work(ctx context.Context, part checkpoint.Range) error {
 		return checkpoint.BacklogDone{Source: r.src, Kind: part.Kind, Part: w, ReadAt: readAt}
 	})
 	if err == nil {
-		r.log.Info("backlog range done", about...)
+		r.log.Info("backlog range done", append(about, zap.Int("leads", became.published))...)
 	}
 	return err
 }

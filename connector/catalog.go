@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"leadstream/internal/checkpoint"
 	"leadstream/internal/lead"
 	"slices"
 	"sync"
@@ -11,12 +12,16 @@ import (
 type catalog struct {
 	mu     sync.Mutex
 	orgs   []lead.Organization
-	missed []lead.Organization     // that discovery should have found as well
-	events map[string][]lead.Event // by owner
-	whole  bool                    // discovery has been through all organizations once
+	missed []lead.Organization      // that discovery should have found as well
+	known  checkpoint.Organizations // all of them, as the checkpoint keeps them
+	events map[string][]lead.Event  // by owner
+	whole  bool                     // discovery has been through all organizations once
 }
 
-func newCatalog() *catalog { return &catalog{events: map[string][]lead.Event{}} }
+// newCatalog is what discovery has found before, in this process or in one before it.
+func newCatalog(known checkpoint.Organizations) *catalog {
+	return &catalog{known: known, events: map[string][]lead.Event{}}
+}
 
 // organizations are those that were found.
 func (c *catalog) organizations() []lead.Organization {
@@ -32,11 +37,18 @@ func (c *catalog) all() []lead.Organization {
 	return slices.Concat(c.orgs, c.missed)
 }
 
-// setOrganizations replaces both.
-func (c *catalog) setOrganizations(found, missed []lead.Organization) {
+// before are all of them as the checkpoint keeps them.
+func (c *catalog) before() checkpoint.Organizations {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.orgs, c.missed = found, missed
+	return c.known
+}
+
+// setOrganizations replaces all of it.
+func (c *catalog) setOrganizations(found, missed []lead.Organization, known checkpoint.Organizations) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.orgs, c.missed, c.known = found, missed, known
 }
 
 // setEvents replaces the events of an organization.

@@ -224,7 +224,7 @@ func (c *Connector) open(ctx context.Context) (*leader, error) {
 // newLeader is the work of a store that was opened.
 func (c *Connector) newLeader(store *delivery.Store, state *checkpoint.State, since time.Time) (*leader, error) {
 	p := newPublisher(c, store, state)
-	s := &session{Connector: c, publisher: p, store: store, live: store.NewView(""), sources: newSources(), catalog: newCatalog(),
+	s := &session{Connector: c, publisher: p, store: store, live: store.NewView(""), sources: newSources(), catalog: newCatalog(state.Organizations),
 		sweeping: make(chan struct{}, sweepsAtOnce), refused: make(chan struct{}, 1)}
 	book, err := s.newForms(state.Forms)
 	if err != nil {
@@ -233,7 +233,7 @@ func (c *Connector) newLeader(store *delivery.Store, state *checkpoint.State, si
 	s.forms, p.forms = book, book
 	state.Forms, state.Topics = nil, nil // the forms and the store have them now
 	e := &leader{session: s, since: since, deferrer: &deferrer{session: s}, deletions: &deletions{session: s, recorded: make(chan struct{}, 1)}}
-	e.discovery = &discovery{session: s, start: e.start, known: state.Organizations}
+	e.discovery = &discovery{session: s, start: e.start}
 	return e, nil
 }
 
@@ -243,7 +243,7 @@ func (l *leader) start(ctx context.Context, src lead.Source) {
 	if !added {
 		return
 	}
-	work := []func(context.Context) error{(&poller{session: l.session, src: src}).run, (&backfiller{l.session, src}).run}
+	work := []func(context.Context) error{(&poller{session: l.session, src: src, onceFor: onceClock}).run, (&backfiller{l.session, src}).run}
 	if l.opts.DeletionLog != nil {
 		work = append(work, (&notified{l.session, src, pending}).run)
 	}

@@ -8,7 +8,6 @@ import (
 
 	"go.uber.org/zap"
 
-	"leadstream/internal/checkpoint"
 	"leadstream/internal/fault"
 	"leadstream/internal/lead"
 )
@@ -18,7 +17,6 @@ import (
 type discovery struct {
 	*session
 	start func(context.Context, lead.Source) // begins the work of a source, once
-	known checkpoint.Organizations           // as found last, by this process or by one before it
 }
 
 // run discovers at once, and then at every discovery interval.

@@ -283,7 +283,9 @@ func (w *world) start() *leader {
 
 // The parts of a session, without their loops.
 
-func (e *leader) poller(src lead.Source) *poller { return &poller{session: e.session, src: src} }
+func (e *leader) poller(src lead.Source) *poller {
+	return &poller{session: e.session, src: src, onceFor: onceClock}
+}
 
 func (e *leader) backfiller(src lead.Source) *backfiller { return &backfiller{e.session, src} }
 

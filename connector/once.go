@@ -60,6 +60,8 @@ const (
 	// onceMargin is how far LinkedIn's clock may be ahead of what is known of it: it is known
 	// to a second only.
 	onceMargin = 2 * time.Second
+	// onceClock is how long --once polls for LinkedIn's clock to pass that.
+	onceClock = 30 * time.Second
 )
 
 // lastRound ends an epoch that has caught up with everything else (--once): it

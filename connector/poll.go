@@ -29,7 +29,9 @@ type poller struct {
 	*session
 	src lead.Source
 	// until is how far --once reads: up to the moment at which this began, by LinkedIn's clock.
-	until time.Time
+	// It waits for as long as onceFor for that clock to pass it.
+	until   time.Time
+	onceFor time.Duration
 }
 
 // run polls at once, and then at every interval, a little scattered so that several sources and
@@ -39,16 +41,24 @@ func (r *poller) run(ctx context.Context) error {
 		return nil
 	}
 	next := time.Now()
-	for {
+	for began := next; ; {
 		err := r.retry(ctx, r.src.Owner, polling+r.src.String(), func(ctx context.Context) error {
 			err := r.poll(ctx)
 			r.outcome(err)
+			if is[*clockBehindError](err) && !r.opts.Once {
+				return nil // compareClocks has said so; there is nothing to ask for until it is right again
+			}
 			return err
 		})
 		if err != nil {
 			return r.unlessOthersGoOn(err)
 		}
 		if s, _ := r.sources.get(r.src); r.opts.Once && !s.caughtUp {
+			if now, _ := r.opts.LinkedIn.Now(); time.Since(began) > r.onceFor && now.Before(r.until) {
+				err := &ClockError{Now: now}
+				r.sources.set(r.src, func(s *sourceState) { s.err = err })
+				return r.unlessOthersGoOn(err)
+			}
 			if err := fault.Sleep(ctx, onceAgain); err != nil {
 				return err
 			}

@@ -103,6 +103,21 @@ func (e *clockBehindError) Error() string {
 // Fault is Retry.
 func (e *clockBehindError) Fault() fault.Kind { return fault.Retry }
 
+// ClockError says that LinkedIn's clock stands still, as its answers tell it.
+type ClockError struct{ Now time.Time }
+
+func (e *ClockError) Error() string {
+	return fmt.Sprintf("LinkedIn's clock does not go on: by the Date of its answers it is still %s, and what was submitted since cannot be asked for", lead.FormatTime(e.Now))
+}
+
+// Fault is Suspend.
+func (e *ClockError) Fault() fault.Kind { return fault.Suspend }
+
+// Todo is what a person can do about it.
+func (e *ClockError) Todo() string {
+	return "see what stands between leadstream and LinkedIn, such as a cache, and have it pass on the header Date as it comes"
+}
+
 // clocksApartError says that our clock and LinkedIn's differ.
 type clocksApartError struct{ Ours, LinkedIn time.Time }
 
@@ -118,5 +133,5 @@ func (e *clocksApartError) About() string { return "clocks" }
 
 // Todo is what a person can do about it.
 func (e *clocksApartError) Todo() string {
-	return "have this machine keep its clock by NTP; leads are neither lost nor repeated meanwhile, but are read several times, and latencies are wrong by as much"
+	return "have this machine keep its clock by NTP, and see that nothing on the way to LinkedIn changes the Date of its answers; leads are neither lost nor repeated, but while LinkedIn's clock is behind they come later by as much"
 }

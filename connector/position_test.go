@@ -1,6 +1,7 @@
 package connector
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -10,6 +11,8 @@ import (
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/delivery"
 	"leadstream/internal/fault"
+
+	"go.uber.org/zap"
 )
 
 // set moves LinkedIn's clock and ours, each by its own.
@@ -166,5 +169,40 @@ func TestOnceReadsWhatWasSubmittedBeforeItBegan(t *testing.T) {
 	}
 	if !w.has("last", at) {
 		t.Error("the lead of the last second before it began is not in its topic")
+	}
+}
+
+// TestOnceEndsWhereLinkedInsClockStandsStill: what was submitted since cannot be asked for, and
+// a command that ends says so instead of waiting.
+func TestOnceEndsWhereLinkedInsClockStandsStill(t *testing.T) {
+	w := newWorld(t)
+	w.opts.Once = true
+	e := w.start()
+	stood := &poller{session: e.session, src: src, onceFor: time.Second}
+	if err := stood.run(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	var clock *ClockError
+	if left := errors.Join(e.unread()...); !errors.As(left, &clock) || clock.Todo() == "" {
+		t.Errorf("left = %v, want LinkedIn's clock named", left)
+	}
+}
+
+// TestAClockOfLinkedInsThatIsBehindIsToldOnce, however often it is asked.
+func TestAClockOfLinkedInsThatIsBehindIsToldOnce(t *testing.T) {
+	w := newWorld(t)
+	w.opts.Interval = 10 * time.Millisecond
+	e := w.start()
+	w.tick(e, time.Minute)
+	w.set(-24*time.Hour, 0)
+	w.offset = 24 * time.Hour // ours is right
+	ctx, cancel := context.WithTimeout(t.Context(), 300*time.Millisecond)
+	defer cancel()
+	if err := e.poller(src).run(ctx); !errors.Is(err, context.DeadlineExceeded) {
+		t.Fatal(err)
+	}
+	lines := w.logs.FilterLevelExact(zap.WarnLevel).FilterMessageSnippet("").Len() + w.logs.FilterMessageSnippet("recovered").Len()
+	if lines != 1 {
+		t.Errorf("%d lines, want one: %v", lines, w.logs.All())
 	}
 }

@@ -3,6 +3,7 @@ package connector
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -101,6 +102,19 @@ func TestADiscoveryTellsOfARefusedFormOfAnEvent(t *testing.T) {
 			if _, err := e.discovery.discover(t.Context()); err != nil || suspendedIn(e.Status(), formID) {
 				t.Errorf("discover = %v; want a form that is known to go on", err)
 			}
+			told := func() bool {
+				return slices.ContainsFunc(e.issues.List(), func(x Issue) bool { return x.Part == formID && !x.Resolved && x.Todo != "" })
+			}
+			if !told() {
+				t.Errorf("issues = %+v, want the refusal told", e.issues.List())
+			}
+			defer func() {
+				w.linkedin.forms = forms
+				delete(w.linkedin.formDown, formID)
+				if _, err := e.discovery.discover(t.Context()); err != nil || told() {
+					t.Errorf("%v; the refusal is over and still told: %+v", err, e.issues.List())
+				}
+			}()
 			w.linkedin.submit("a", w.now().Add(time.Second))
 			w.tick(e, time.Minute)
 			w.expectIDs(formID, "a")

@@ -18,12 +18,14 @@ type StoredDeadLetter struct {
 	Key      string
 	Response lead.Response // as fetched again, or as stored
 	Problem  string        // why it cannot be retried now, for example that LinkedIn does not give it; else empty
+	Timeless bool          // the stored element does not tell when it was submitted: Response may be another submission
 }
 
 // Outcome is what became of a dead letter: Problem is empty when its lead is in its
-// topic now, or deleted, and the dead letter is gone.
+// topic now, or deleted, and the dead letter is gone; Result says which.
 type Outcome struct {
 	Key     string `json:"key"`
+	Result  string `json:"result,omitempty"`
 	Problem string `json:"problem,omitempty"`
 }
 
@@ -43,11 +45,11 @@ func (c *Connector) Republish(ctx context.Context, deadLetters []StoredDeadLette
 	})
 	var outcomes []Outcome
 	for i := range deadLetters {
-		problem, err := e.republish(ctx, &deadLetters[i])
+		result, problem, err := e.republish(ctx, &deadLetters[i])
 		if err != nil {
 			return outcomes, fmt.Errorf("retrying dead letter %s: %w", deadLetters[i].Key, err)
 		}
-		outcomes = append(outcomes, Outcome{Key: deadLetters[i].Key, Problem: problem})
+		outcomes = append(outcomes, Outcome{Key: deadLetters[i].Key, Result: result, Problem: problem})
 	}
 	return outcomes, nil
 }
@@ -65,13 +67,14 @@ func (retried) Whole() bool { return true }
 // Lazy implements checkpoint.Advance.
 func (retried) Lazy() bool { return true }
 
-func (s *session) republish(ctx context.Context, deadLetter *StoredDeadLetter) (problem string, err error) {
+// republish gives what became of the lead, or why it stays a dead letter.
+func (s *session) republish(ctx context.Context, deadLetter *StoredDeadLetter) (result, problem string, err error) {
 	r := deadLetter.Response
 	if why := cmp.Or(deadLetter.Problem, r.Unreadable); why != "" {
-		return why, nil
+		return "", why, nil
 	}
 	if r.Owner == "" || r.Type == "" {
-		return "its owner or lead type is not known", nil
+		return "", "its owner or lead type is not known", nil
 	}
 	view := s.store.NewView("")
 	defer view.Close()
@@ -83,17 +86,25 @@ func (s *session) republish(ctx context.Context, deadLetter *StoredDeadLetter) (
 	suspended, waits := errors.AsType[*suspendedError](err)
 	switch {
 	case waits:
-		return suspended.Error() + "; retry it once the form goes on", nil
+		return "", suspended.Error() + "; retry it once the form goes on", nil
 	case err != nil:
-		return "", err
+		return "", "", err
 	case len(became.overtaken) > 0:
-		return "it is overtaken: the topic has a later submission of this lead, and an older one would take its place", nil
-	case became.published+became.held+became.deleted == 0:
-		return "it cannot be published; see the dead letter's error", nil
+		return "", "it is overtaken: the topic has a later submission of this lead, and an older one would take its place", nil
+	case became.published > 0:
+		result = "published"
+	case became.deleted > 0:
+		result = "deleted by LinkedIn; not published"
+	case became.held > 0 && deadLetter.Timeless:
+		return "", "its topic has the submission that LinkedIn shows; whether this element is that one cannot be told, for it has no time", nil
+	case became.held > 0:
+		result = "in its topic already"
+	default:
+		return "", "it cannot be published; see the dead letter's error", nil
 	}
 	// The lead is in its topic, or deleted: the dead letter has done its part.
 	if err := s.ask(ctx, &resolveDeadLetter{key: deadLetter.Key}); err != nil {
-		return "", errors.Join(errors.New("removing the dead letter"), err)
+		return "", "", errors.Join(errors.New("removing the dead letter"), err)
 	}
-	return "", nil
+	return result, "", nil
 }

@@ -38,7 +38,7 @@ func TestDeadLettersOfOneLeadDoNotOvertakeEachOther(t *testing.T) {
 	first := w.linkedin.submit("a", w.now().Add(-2*time.Hour)).Response
 	second := w.linkedin.submit("a", w.now().Add(-time.Hour)).Response
 	out, err := New(w.opts).Republish(t.Context(), []StoredDeadLetter{{Key: "2", Response: second}, {Key: "1", Response: first}})
-	if err != nil || len(out) != 2 || out[0] != (Outcome{Key: "1"}) || out[1] != (Outcome{Key: "2"}) {
+	if err != nil || len(out) != 2 || out[0] != (Outcome{Key: "1", Result: "published"}) || out[1] != (Outcome{Key: "2", Result: "published"}) {
 		t.Errorf("%+v, %v; want both published", out, err)
 	}
 }

@@ -11,6 +11,7 @@ import (
 	"testing/synctest"
 	"time"
 
+	"leadstream/internal/checkpoint"
 	"leadstream/internal/fault"
 	"leadstream/internal/lead"
 )
@@ -158,7 +159,7 @@ func TestASubscriptionIsLookedAtAsSoonAsALostRoleIsBack(t *testing.T) {
 	role := func(problem string) {
 		orgs := slices.Clone(e.catalog.organizations())
 		orgs[0].Problem = problem
-		e.catalog.setOrganizations(orgs, nil)
+		e.catalog.setOrganizations(orgs, nil, checkpoint.Organizations{})
 	}
 	notified := func() bool {
 		s, _ := e.sources.get(src)

@@ -36,11 +36,21 @@ class Registry:
 
     def schema(self, number):
         if number not in self.parsed:
-            with urllib.request.urlopen(f"{self.url}/schemas/ids/{number}", timeout=30) as answer:
-                text = json.load(answer)["schema"]
+            text = json.loads(self.get(f"/schemas/ids/{number}"))["schema"]
             show({"schema": number, "avro": json.loads(text)})
             self.parsed[number] = fastavro.parse_schema(json.loads(text))
         return self.parsed[number]
+
+    def get(self, path):
+        """The answer; asked again where the registry drops the connection, as busy ones do."""
+        for left in (2, 1, 0):
+            try:
+                with urllib.request.urlopen(self.url + path, timeout=30) as answer:
+                    return answer.read()
+            except ConnectionError:
+                if not left:
+                    raise
+                time.sleep(1)
 
     def decode(self, value):
         """The Confluent wire format: a zero byte, the schema's id, the Avro record."""

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -181,12 +182,7 @@ func (a *app) printOutcomes(outcomes []connector.Outcome, failed error) error {
 	}
 	err := printList(a, outcomes,
 		column[connector.Outcome]{"key", func(o connector.Outcome) string { return o.Key }},
-		column[connector.Outcome]{"result", func(o connector.Outcome) string {
-			if o.Problem == "" {
-				return "published"
-			}
-			return o.Problem
-		}},
+		column[connector.Outcome]{"result", func(o connector.Outcome) string { return cmp.Or(o.Problem, o.Result) }},
 	)
 	if err = errors.Join(failed, err); err != nil {
 		return err
@@ -221,7 +217,7 @@ func choose(deadLetters []deadLetter, keys []string) ([]deadLetter, error) {
 func (s *system) fetchAgain(ctx context.Context, deadLetters []deadLetter) ([]connector.StoredDeadLetter, error) {
 	var out []connector.StoredDeadLetter
 	for _, d := range deadLetters {
-		stored := linkedin.Parse(d.element)
+		stored := s.linkedin.Kept(d.element)
 		if stored.Owner == "" {
 			stored.Owner = d.Owner
 		}
@@ -238,7 +234,7 @@ func (s *system) fetchAgain(ctx context.Context, deadLetters []deadLetter) ([]co
 				problem = err.Error()
 			}
 		}
-		out = append(out, connector.StoredDeadLetter{Key: d.Key, Response: r, Problem: problem})
+		out = append(out, connector.StoredDeadLetter{Key: d.Key, Response: r, Problem: problem, Timeless: stored.SubmittedAt.IsZero()})
 	}
 	return out, nil
 }

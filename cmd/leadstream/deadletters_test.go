@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -20,7 +21,7 @@ func TestARetryThatEndsMidwayShowsWhatItDid(t *testing.T) {
 	var out bytes.Buffer
 	a := &app{process: process{stdout: &out}, output: "table"}
 	away := &kafka.UnreachableError{Op: "committing", Err: errors.New("refused")}
-	done := []connector.Outcome{{Key: "a"}, {Key: "b", Problem: "no time"}}
+	done := []connector.Outcome{{Key: "a", Result: "published"}, {Key: "b", Problem: "no time"}}
 	if err := a.printOutcomes(done, away); !errors.Is(err, away) || exitCode(err) != exitUnreachable {
 		t.Errorf("printOutcomes = %v, want that Kafka is away", err)
 	}
@@ -94,5 +95,60 @@ func TestOneLeadThatLinkedInCannotGiveKeepsNoOtherFromBeingRetried(t *testing.T)
 	}
 	if !strings.Contains(out[0].Problem, "500") || strings.Contains(out[1].Problem+out[2].Problem, "500") {
 		t.Errorf("outcomes = %+v, want the answer about the first for the first alone", out)
+	}
+}
+
+// TestARetryTakesNoStoredElementThatIsNoLead: LinkedIn does not show it any more, and its time
+// is none at which a lead can have been submitted. Published it would hold back the real lead.
+func TestARetryTakesNoStoredElementThatIsNoLead(t *testing.T) {
+	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
+	if got := s.run(t.Context(), nil, "run", "--once"); got.code != exitDone {
+		t.Fatal(got.stderr)
+	}
+	const form = "7130000000000000001"
+	for id, at := range map[string]int64{"seconds": time.Now().Unix(), "year3000": time.Date(3000, 1, 1, 0, 0, 0, 0, time.UTC).UnixMilli()} {
+		raw := fmt.Appendf(nil, `{"id":%q,"owner":{"organization":"urn:li:organization:9000123"},"leadType":"EVENT","submittedAt":%d,`+
+			`"versionedLeadGenFormUrn":"urn:li:versionedLeadGenForm:(urn:li:leadGenForm:%s,1)","formResponse":{"answers":[]}}`, id, at, form)
+		d := delivery.DeadLetter{Response: &lead.Response{ID: id, SubmittedAt: time.UnixMilli(at), Raw: raw}, Reason: "ContradictoryElement"}
+		s.append(kafka.Message{Topic: delivery.DeadLetterTopic("leadstream"), Key: []byte(d.Key()), Value: raw, Time: time.Now()})
+	}
+	got := s.run(t.Context(), nil, "deadletters", "retry", "-o", "json")
+	var out []struct{ Key, Problem string }
+	if err := json.Unmarshal([]byte(got.stdout), &out); err != nil || got.code != exitDifferences || len(out) != 2 || out[0].Problem == "" || out[1].Problem == "" {
+		t.Errorf("code %d, %v: %s; want both to stay", got.code, err, got.stdout)
+	}
+	s.submit(linkedinsim.LeadSpec{ID: "year3000"})
+	time.Sleep(1200 * time.Millisecond) // LinkedIn's clock tells seconds
+	if got := s.run(t.Context(), nil, "run", "--once"); got.code != exitDone {
+		t.Fatal(got.stderr)
+	}
+	var keys []string
+	err := s.cluster().Reader.Read(t.Context(), "linkedin.leads."+form, kafka.From{}, func(r *kafka.Record) error {
+		if k := string(r.Key); k == "seconds" || k == "year3000" {
+			keys = append(keys, k)
+		}
+		return nil
+	})
+	if err != nil || !slices.Equal(keys, []string{"year3000"}) {
+		t.Errorf("published: %q, %v; want the real submission alone", keys, err)
+	}
+}
+
+// TestARetryDoesNotTakeAnotherSubmissionForItsOwn: the element has no readable time, and its
+// topic has a submission of the same lead.
+func TestARetryDoesNotTakeAnotherSubmissionForItsOwn(t *testing.T) {
+	s := newStack(t, linkedinsim.Config{Organizations: 1, Events: 1, Forms: 1, Leads: 5, Seed: 1})
+	s.submit(linkedinsim.LeadSpec{ID: "again", Age: time.Minute})
+	if got := s.run(t.Context(), nil, "run", "--once"); got.code != exitDone {
+		t.Fatal(got.stderr)
+	}
+	raw := []byte(`{"id":"again","owner":{"organization":"urn:li:organization:9000123"},"leadType":"EVENT","submittedAt":"soon",` +
+		`"versionedLeadGenFormUrn":"urn:li:versionedLeadGenForm:(urn:li:leadGenForm:7130000000000000001,1)","formResponse":{"answers":[]}}`)
+	d := delivery.DeadLetter{Response: &lead.Response{ID: "again", Raw: raw}, Reason: "UnreadableElement"}
+	s.append(kafka.Message{Topic: delivery.DeadLetterTopic("leadstream"), Key: []byte(d.Key()), Value: raw, Time: time.Now()})
+	got := s.run(t.Context(), nil, "deadletters", "retry", "-o", "json")
+	var out []struct{ Key, Result, Problem string }
+	if err := json.Unmarshal([]byte(got.stdout), &out); err != nil || got.code != exitDifferences || len(out) != 1 || out[0].Problem == "" || out[0].Result != "" {
+		t.Errorf("code %d, %v: %s; want it to stay", got.code, err, got.stdout)
 	}
 }

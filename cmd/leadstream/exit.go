@@ -72,7 +72,7 @@ func exitCode(err error) int {
 		return exitUsage
 	case taken(err):
 		return exitUnexpected
-	case is[*kafka.UnreachableError](err), is[*oauth.AnswerError](err), is[*linkedin.TransportError](err), is[*linkedin.AnswerError](err), is[*linkedin.BudgetError](err), overNetwork(err):
+	case is[*kafka.UnreachableError](err), is[*oauth.AnswerError](err), is[*linkedin.TransportError](err), is[*linkedin.AnswerError](err), is[*linkedin.BudgetError](err), is[*linkedin.TimelessError](err), is[*connector.ClockError](err), overNetwork(err):
 		return exitUnreachable
 	case outOfOrder(err):
 		return exitUnreachable

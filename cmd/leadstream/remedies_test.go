@@ -54,6 +54,7 @@ func samples() map[string][]error {
 		"kafka.TopicError":                 {&kafka.TopicError{Topic: "t", Index: -1, Code: 40}, &kafka.TopicError{Topic: "t", Index: -1, Err: kafka.ErrTopicMissing}, &kafka.TopicError{Topic: "t", Index: -1, Code: 44, Err: &kafka.SettingError{Settings: []string{"k=v"}}}},
 		"kafka.UnreachableError":           {&kafka.UnreachableError{Op: "reading", Err: about}},
 		"linkedin.APIError":                refusals,
+		"linkedin.TimelessError":           {&linkedin.TimelessError{Endpoint: "me"}},
 		"linkedin.AnswerError":             {&linkedin.AnswerError{Endpoint: "events", Status: 200, Problem: "it is empty"}},
 		"linkedin.BudgetError":             {&linkedin.BudgetError{Endpoint: "events"}, &linkedin.BudgetError{Endpoint: "events", Own: 5}, &linkedin.BudgetError{Endpoint: "events", Pace: 5}, &linkedin.BudgetError{Endpoint: "events", Allowed: 5}},
 		"linkedin.ScanError":               {&linkedin.ScanError{Endpoint: "events", Scans: 3}},

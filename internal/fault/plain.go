@@ -40,7 +40,22 @@ func plainly(err error) (words string, cause error) {
 	if moment, ok := errors.AsType[*time.ParseError](err); ok {
 		return fmt.Sprintf("%.40q is no time; one is written as 2026-11-23T08:00:00Z", moment.Value), moment
 	}
+	// encoding/json gives what a type of the standard library says of itself.
+	if err != nil && strings.Contains(err.Error(), "Time.UnmarshalJSON: ") {
+		return "a time is a text, written as 2026-11-23T08:00:00Z", innermost(err)
+	}
 	return "", nil
+}
+
+// innermost is the last error of a chain.
+func innermost(err error) error {
+	for {
+		next := errors.Unwrap(err)
+		if next == nil {
+			return err
+		}
+		err = next
+	}
 }
 
 type plain struct {

@@ -29,6 +29,7 @@ func TestErrorsOfGosDecodersAreToldInPlainWords(t *testing.T) {
 		{json.Unmarshal([]byte(`{"inner":{"count":12345678901234567890}}`), &into), "inner.count is a JSON number, which does not belong there"},
 		{json.Unmarshal([]byte(`{"inner":`), &into), "it is not JSON from byte 9 on"},
 		{json.Unmarshal([]byte(`{"since":"yesterday"}`), &into), `"yesterday" is no time`},
+		{json.Unmarshal([]byte(`{"since":5}`), &into), "a time is a text, written as 2026-11-23T08:00:00Z"},
 		{number, `"4711x" is no number`},
 		{large, `"99999999999999999999" is too large`},
 		{moment, `"yesterday" is no time`},

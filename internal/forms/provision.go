@@ -52,6 +52,7 @@ func (b *Book) Listed(ctx context.Context, listed []lead.Form, onEvents map[stri
 		if b.Get(version.ID) == nil && !onEvents[version.ID] {
 			continue
 		}
+		b.o.Issues.Resolve(reading(version.ID))
 		// A form that is suspended before it is prepared has a name as well.
 		b.change(version.ID, func(f *Form) { f.Owner, f.Name = cmp.Or(f.Owner, version.Owner), version.Name })
 		versions[version.ID] = append(versions[version.ID], version)

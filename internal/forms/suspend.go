@@ -54,10 +54,14 @@ func (b *Book) backoff(failures int) time.Duration {
 	return min(time.Second<<min(failures-1, 20), max(b.o.Discovery, time.Second))
 }
 
+// reading names the reading of a form that is known, for whoever is told of issues.
+func reading(id string) string { return "reading form " + id }
+
 // Refuse suspends a form of an event that LinkedIn refuses to show, before a lead needs it. One
-// that is known goes on with what is known until it lacks something.
+// that is known goes on with what is known until it lacks something, which is told.
 func (b *Book) Refuse(id, owner string, why error) {
 	if f := b.Get(id); f != nil && f.State != Unknown {
+		b.o.Issues.ReportAs(id, reading(id), "LinkedIn refuses to show a form; its leads go out with what is known of it until they need more", unread(id, why))
 		return
 	}
 	b.change(id, func(f *Form) { f.Owner = owner })

@@ -200,7 +200,7 @@ func (d *dialer) handshake(ctx context.Context, raw net.Conn, addr string) (net.
 	}
 	secured := tls.Client(raw, config)
 	if err := secured.HandshakeContext(ctx); err != nil {
-		return nil, tlsRefused(addr, err)
+		return nil, tlsRefused(addr, silent(err))
 	}
 	return secured, nil
 }

@@ -2,6 +2,7 @@ package kafka
 
 import (
 	"bytes"
+	"context"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -66,7 +67,7 @@ var errSilent = errors.New("it takes connections and does not answer")
 // silent is err, which ended the first request on a connection, by its name where
 // it is that no answer came in time.
 func silent(err error) error {
-	if errors.Is(err, os.ErrDeadlineExceeded) {
+	if errors.Is(err, os.ErrDeadlineExceeded) || errors.Is(err, context.DeadlineExceeded) {
 		return errSilent
 	}
 	return err

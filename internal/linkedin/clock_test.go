@@ -1,6 +1,7 @@
 package linkedin
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"testing"
@@ -137,4 +138,31 @@ func TestRefusalsDoNotTellTheTime(t *testing.T) {
 			t.Errorf("a clock from a 502: %v", now)
 		}
 	})
+}
+
+// TestAnAnswerThatTellsNoTimeIsRefusedByName, until one has told it: what lies between may
+// strip or spoil the header Date.
+func TestAnAnswerThatTellsNoTimeIsRefusedByName(t *testing.T) {
+	for _, date := range []string{"", "Tue, 01 Dec 2026 12:16:00 CET", "now"} {
+		right := false
+		c := newTestClient(t, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			if !right {
+				w.Header().Set("Date", date)
+			}
+			_, _ = w.Write([]byte(`{"id":"x"}`))
+		}), Options{Timeout: time.Second})
+		ask := func() error { return c.try(t.Context(), request{endpoint: EndpointMe, path: "/v2/me"}, false, ignore) }
+		timeless, ok := errors.AsType[*TimelessError](ask())
+		if !ok || timeless.Date != date || timeless.Todo() == "" {
+			t.Errorf("Date %q: %v, want it refused for that", date, ask())
+		}
+		right = true
+		if err := ask(); err != nil {
+			t.Error(err)
+		}
+		right = false
+		if err := ask(); err != nil {
+			t.Errorf("Date %q once the time is known: %v", date, err)
+		}
+	}
 }

@@ -156,6 +156,30 @@ func (e *AnswerError) Unwrap() error { return e.Err }
 // Fault is Retry.
 func (e *AnswerError) Fault() fault.Kind { return fault.Retry }
 
+// TimelessError says that no answer has told LinkedIn's time yet: nothing may be asked for
+// before that is known.
+type TimelessError struct {
+	Endpoint string
+	Date     string // as the answer has it; empty when it has none
+}
+
+// Error names the endpoint and its Date.
+func (e *TimelessError) Error() string {
+	what := "without the header Date"
+	if e.Date != "" {
+		what = fmt.Sprintf("with the Date %.60q, which is none", e.Date)
+	}
+	return fmt.Sprintf("LinkedIn's %s answered %s; up to which time leads can be asked for is not known", e.Endpoint, what)
+}
+
+// Fault is Retry.
+func (e *TimelessError) Fault() fault.Kind { return fault.Retry }
+
+// Todo is what a person can do about it.
+func (e *TimelessError) Todo() string {
+	return "see what stands between leadstream and LinkedIn, such as a proxy, and have it pass on the header Date as it comes"
+}
+
 // TransportError is a request that got no answer.
 type TransportError struct {
 	Endpoint string

@@ -126,10 +126,23 @@ func (c *Client) Response(ctx context.Context, id string) (lead.Response, error)
 	if err != nil {
 		return lead.Response{}, fmt.Errorf("reading response %s: %w", id, err)
 	}
-	if t := out.SubmittedAt; !t.IsZero() && !c.conceivable(lead.Window{}).Contains(t) {
-		contradict(&out, noTimeOfALead)
-	}
+	c.judge(&out)
 	return out, nil
+}
+
+// judge marks a response that was submitted at no time at which a lead can have been.
+func (c *Client) judge(r *lead.Response) {
+	if t := r.SubmittedAt; !t.IsZero() && !c.conceivable(lead.Window{}).Contains(t) {
+		contradict(r, noTimeOfALead)
+	}
+}
+
+// Kept reads an element that was kept as it came, held to the same as one that LinkedIn shows
+// now. See Parse.
+func (c *Client) Kept(element []byte) lead.Response {
+	r := Parse(element)
+	c.judge(&r)
+	return r
 }
 
 func (c *Client) oneResponse(ctx context.Context, q request, id string) (out lead.Response, err error) {

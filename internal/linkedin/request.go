@@ -154,9 +154,12 @@ func (c *Client) try(ctx context.Context, q request, turned bool, parse func([]b
 	return c.heed(q, res, body.text, err, parse)
 }
 
-// heed has a successful answer parsed. failed is why it was not read to its end;
+// heed has a successful answer parsed, once some answer has told LinkedIn's time. failed is why it was not read to its end;
 // nil when it was. What is wrong with it is an *AnswerError.
 func (c *Client) heed(q request, res *http.Response, text []byte, failed error, parse func([]byte) (string, error)) error {
+	if _, known := c.clock.now(); !known {
+		return &TimelessError{Endpoint: q.endpoint, Date: res.Header.Get("Date")}
+	}
 	answer := &AnswerError{Endpoint: q.endpoint, Status: res.StatusCode, RequestID: res.Header.Get(headerUUID)}
 	switch {
 	case failed != nil:

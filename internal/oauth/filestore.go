@@ -105,7 +105,7 @@ func (s *FileStore) fileError(err error) error {
 	e := &FileError{Path: s.path, Err: err}
 	for _, r := range fileRemedies {
 		if errors.Is(err, r.cause) {
-			e.Remedy = strings.NewReplacer("{path}", s.path, "{dir}", filepath.Dir(s.path)).Replace(r.remedy)
+			e.Remedy = strings.NewReplacer("{path}", s.path, "{dir}", filepath.Dir(realPath(s.path))).Replace(r.remedy)
 			break
 		}
 	}

@@ -71,5 +71,25 @@ func (v *Viewer) late(st connector.Status, src connector.SourceStatus) bool {
 	return st.Active && time.Since(last) > v.lateAfter()
 }
 
+// clocksApart is how far LinkedIn's clock may be behind this machine's before leads count as late.
+const clocksApart = time.Minute
+
+// held reports whether a source is read, and only up to a time that is long over by this
+// machine's clock.
+func (v *Viewer) held(st connector.Status, src connector.SourceStatus) bool {
+	at := src.Live
+	if st.Since.After(at) {
+		at = st.Since
+	}
+	return st.Active && !src.Live.IsZero() && time.Since(at) > v.lateAfter()+clocksApart
+}
+
+// behindClock is why a source is late that is read.
+var behindClock = lateness{state: web.Warning, part: connector.PartClock,
+	reason: "LinkedIn's clock, as its answers tell it, is behind this machine's: what was submitted since is not asked for yet",
+	public: "LinkedIn's clock is behind this machine's, so that leads come late",
+	todo:   "have this machine keep its clock by NTP, and see that nothing on the way to LinkedIn changes the Date of its answers",
+}
+
 // lateAfter is how long after it was read a source is late.
 func (v *Viewer) lateAfter() time.Duration { return 3 * v.Config.Poll.Interval }

@@ -183,6 +183,12 @@ func (v *Viewer) unread(st connector.Status, consent bool) []web.Degradation {
 				reasons = append(reasons, late)
 			}
 			of[late] = append(of[late], src.Owner)
+		case v.held(st, src):
+			late := behindClock.public + ": "
+			if !slices.Contains(reasons, late) {
+				reasons = append(reasons, late)
+			}
+			of[late] = append(of[late], src.Owner)
 		}
 	}
 	var list []web.Degradation

@@ -233,6 +233,8 @@ func TestEveryThingThatIsAmissIsNamedOnce(t *testing.T) {
 	}
 	refused, waits := src(1, long), src(2, long)
 	refused.Problem, waits.Problem, waits.Waits = "410", "consent is needed", true
+	behind := src(4, fresh)
+	behind.Live = long.Add(-time.Hour)
 	at := func(s connector.Status) connector.Status { s.Active, s.Since = true, long; return s }
 	for _, tt := range []struct {
 		name    string
@@ -248,6 +250,7 @@ func TestEveryThingThatIsAmissIsNamedOnce(t *testing.T) {
 			[]string{"not read for three intervals: urn:li:organization:1, urn:li:organization:2, urn:li:organization:3 and 1 more"}},
 		{"never read, but the epoch is young", connector.Status{Active: true, Since: fresh, Sources: []connector.SourceStatus{src(1, time.Time{})}}, false, nil},
 		{"never read", at(connector.Status{Sources: []connector.SourceStatus{src(1, time.Time{})}}), false, []string{"not read for three intervals: urn:li:organization:1"}},
+		{"read, and only up to a time long ago", at(connector.Status{Sources: []connector.SourceStatus{behind, src(5, fresh)}}), false, []string{"LinkedIn's clock is behind this machine's, so that leads come late: urn:li:organization:4"}},
 		{"a standby has no source that is late", connector.Status{Since: long, Sources: []connector.SourceStatus{src(1, long)}}, false, nil},
 		{"waits for somebody", at(connector.Status{Sources: []connector.SourceStatus{waits}}), false, []string{"nothing is read until somebody acts: urn:li:organization:2"}},
 		{"waits for the consent, which is told already", at(connector.Status{Sources: []connector.SourceStatus{waits}}), true, nil},

@@ -46,6 +46,8 @@ func (v *Viewer) sources(st connector.Status, at time.Time) []web.Source {
 		case v.late(st, src), st.Active && fault.DelayOf(src.Err) > v.lateAfter():
 			why := whyLate(src.Err, v.paced())
 			row.State, row.Cause, row.Problem, row.Todo = why.state, why.part, why.reason, why.todo
+		case v.held(st, src):
+			row.State, row.Cause, row.Problem, row.Todo = behindClock.state, behindClock.part, behindClock.reason, behindClock.todo
 		case st.Active && src.Success.IsZero():
 			row.State = web.Waiting
 		}
