@@ -29,6 +29,8 @@ var allowed = map[string][]string{
 		"internal/linkedin", "internal/oauth", "internal/webhook"}, domain...),
 	"internal/status": append([]string{"config", "connector", "schema", "internal/delivery", "internal/checkpoint", "internal/kafka",
 		"internal/linkedin", "internal/oauth", "internal/web", "internal/webhook"}, domain...),
+	"internal/teardown": append([]string{"config", "schema", "internal/delivery", "internal/checkpoint", "internal/kafka", "internal/linkedin",
+		"internal/oauth", "internal/webhook"}, domain...),
 	"internal/memory":      {},
 	"internal/forms":       append([]string{"schema", "internal/checkpoint", "internal/kafka"}, domain...),
 	"schema":               domain,

@@ -7,6 +7,7 @@ import (
 
 	"leadstream/config"
 	"leadstream/internal/linkedinsim"
+	"leadstream/internal/teardown"
 )
 
 // What a command asks of LinkedIn counts with what was asked on that day before.
@@ -21,12 +22,12 @@ func TestACommandsRequestsCountWithThoseOfTheDay(t *testing.T) {
 	for name, work := range map[string]func(*system) error{
 		"forms": func(s *system) error { _, err := s.listForms(t.Context()); return err },
 		"teardown": func(s *system) error {
-			_, err := (&demolition{flags: teardownFlags{webhooks: true}, config: c, cluster: s.cluster, system: s}).plan(t.Context())
+			_, err := teardown.Plan(t.Context(), teardown.Parts{Config: c, Cluster: s.cluster, LinkedIn: s.linkedin, State: s.state}, teardown.Choice{Webhooks: true})
 			return err
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			parts, err := build(c, zap.NewNop())
+			parts, err := build(c, useTokens, zap.NewNop())
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -56,7 +56,7 @@ has not expired, and ends with 5 otherwise.`,
 }
 
 func (a *app) check(ctx context.Context) error {
-	c, warnings, err := a.readConfig("linkedin.client_id", "linkedin.client_secret", "registry.url")
+	c, warnings, err := a.readConfig(forLinkedIn...)
 	if invalid, ok := errors.AsType[*config.InvalidError](err); ok {
 		return cmp.Or(a.printFindings(check.Invalid(invalid)), exitWith(exitUsage, nil))
 	}
@@ -64,7 +64,7 @@ func (a *app) check(ctx context.Context) error {
 		return err
 	}
 	// What goes wrong stands in the findings; the log would say it twice.
-	s, err := buildToLook(c, zap.NewNop())
+	s, err := build(c, lookAtTokens, zap.NewNop())
 	if err != nil {
 		return err
 	}
@@ -82,10 +82,7 @@ func (a *app) check(ctx context.Context) error {
 }
 
 func (a *app) printFindings(findings []check.Finding) error {
-	return printList(a, findings,
-		column[check.Finding]{"result", func(f check.Finding) string { return f.Result }},
-		column[check.Finding]{"check", func(f check.Finding) string { return f.Check }},
-		column[check.Finding]{"finding", func(f check.Finding) string { return f.Text }},
-		column[check.Finding]{"what to do", func(f check.Finding) string { return f.Todo }},
-	)
+	return printList(a, findings, []string{"RESULT", "CHECK", "FINDING", "WHAT TO DO"}, func(f check.Finding) []string {
+		return []string{f.Result, f.Check, f.Text, f.Todo}
+	})
 }

@@ -30,11 +30,7 @@ type probed struct {
 
 // probe is "leadstream check --probe".
 func (a *app) probe(ctx context.Context) error {
-	c, log, err := a.load("linkedin.client_id", "linkedin.client_secret", "registry.url")
-	if err != nil {
-		return err
-	}
-	s, err := buildToLook(c, log)
+	s, err := a.system(lookAtTokens)
 	if err != nil {
 		return err
 	}
@@ -51,10 +47,10 @@ func (a *app) probe(ctx context.Context) error {
 	reading, stop := context.WithTimeout(ctx, check.Timeout)
 	defer stop()
 	if _, err := s.state(reading); err != nil {
-		log.Warn("the requests that were made today are not known, so that only those of this command count", zap.Error(err),
+		s.log.Warn("the requests that were made today are not known, so that only those of this command count", zap.Error(err),
 			zap.String("todo", "see that Kafka answers, or mind yourself that LinkedIn's daily limit is not exceeded"))
 	}
-	list, requests, err := check.Probe(ctx, s.linkedin, check.ProbeOptions{Owners: c.LinkedIn.Organizations, Scopes: status.Scopes, Reach: probeReach})
+	list, requests, err := check.Probe(ctx, s.linkedin, check.ProbeOptions{Owners: s.config.LinkedIn.Organizations, Scopes: status.Scopes, Reach: probeReach})
 	if errors.Is(err, oauth.ErrNotRenewed) {
 		return exitWith(exitUnreachable, fmt.Errorf("%w; %s", err, check.RenewFirst))
 	}
@@ -76,14 +72,9 @@ func (a *app) printProbed(p probed) error {
 	if a.output == "json" {
 		return printJSON(a.stdout, p)
 	}
-	err := printList(a, p.Observations,
-		column[check.Observation]{"point", func(o check.Observation) string { return o.Point }},
-		column[check.Observation]{"verdict", func(o check.Observation) string { return string(o.Verdict) }},
-		column[check.Observation]{"question", func(o check.Observation) string { return o.Question }},
-		column[check.Observation]{"how", func(o check.Observation) string { return o.Asked }},
-		column[check.Observation]{"expected", func(o check.Observation) string { return o.Expected }},
-		column[check.Observation]{"observed", observed},
-	)
+	err := printList(a, p.Observations, []string{"POINT", "VERDICT", "QUESTION", "HOW", "EXPECTED", "OBSERVED"}, func(o check.Observation) []string {
+		return []string{o.Point, string(o.Verdict), o.Question, o.Asked, o.Expected, observed(o)}
+	})
 	if err != nil {
 		return err
 	}

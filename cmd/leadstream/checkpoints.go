@@ -82,11 +82,7 @@ where they are; "leadstream auth logout" removes them.`,
 // checkpoints is what the commands of this file share: the configuration, the
 // cluster and the records.
 func (a *app) checkpoints(ctx context.Context) (*config.Config, *kafka.Client, map[string][]byte, error) {
-	c, log, err := a.load()
-	if err != nil {
-		return nil, nil, nil, err
-	}
-	cluster, err := newCluster(c, log)
+	c, cluster, err := a.cluster()
 	if err != nil {
 		return nil, nil, nil, err
 	}
@@ -124,10 +120,9 @@ func (a *app) listCheckpoints(ctx context.Context, prefixes []string) error {
 		value = legible(value)
 		rows = append(rows, checkpointRow{key, value})
 	}
-	return printList(a, rows,
-		column[checkpointRow]{"key", func(r checkpointRow) string { return r.Key }},
-		column[checkpointRow]{"value", func(r checkpointRow) string { return string(r.Value) }},
-	)
+	return printList(a, rows, []string{"KEY", "VALUE"}, func(r checkpointRow) []string {
+		return []string{r.Key, string(r.Value)}
+	})
 }
 
 // legible is JSON with nothing escaped that need not be.

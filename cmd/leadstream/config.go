@@ -48,11 +48,9 @@ func (a *app) showConfig() error {
 	if err != nil {
 		return err
 	}
-	return printList(a, c.Values(),
-		column[config.Value]{"key", func(v config.Value) string { return v.Key }},
-		column[config.Value]{"value", func(v config.Value) string { return v.Value }},
-		column[config.Value]{"source", func(v config.Value) string { return v.Source }},
-	)
+	return printList(a, c.Values(), []string{"KEY", "VALUE", "SOURCE"}, func(v config.Value) []string {
+		return []string{v.Key, v.Value, v.Source}
+	})
 }
 
 // readable refuses settings that name a file which cannot be read, by their keys:

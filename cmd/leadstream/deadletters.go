@@ -118,11 +118,7 @@ func readDeadLetters(ctx context.Context, cluster *kafka.Client, name string) ([
 }
 
 func (a *app) listDeadLetters(ctx context.Context) error {
-	c, log, err := a.load()
-	if err != nil {
-		return err
-	}
-	cluster, err := newCluster(c, log)
+	c, cluster, err := a.cluster()
 	if err != nil {
 		return err
 	}
@@ -131,31 +127,21 @@ func (a *app) listDeadLetters(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return printList(a, deadLetters,
-		column[deadLetter]{"key", func(d deadLetter) string { return d.Key }},
-		column[deadLetter]{"lead", func(d deadLetter) string { return d.Lead }},
-		column[deadLetter]{"time", func(d deadLetter) string { return lead.FormatTime(d.Time) }},
-		column[deadLetter]{"stage", func(d deadLetter) string { return d.Stage }},
-		column[deadLetter]{"class", func(d deadLetter) string { return d.Class }},
-		column[deadLetter]{"topic", func(d deadLetter) string { return d.Topic }},
-		column[deadLetter]{"message", func(d deadLetter) string { return d.Message }},
-	)
+	return printList(a, deadLetters, []string{"KEY", "LEAD", "TIME", "STAGE", "CLASS", "TOPIC", "MESSAGE"}, func(d deadLetter) []string {
+		return []string{d.Key, d.Lead, lead.FormatTime(d.Time), d.Stage, d.Class, d.Topic, d.Message}
+	})
 }
 
 func (a *app) retryDeadLetters(ctx context.Context, keys []string) error {
-	c, log, err := a.load("linkedin.client_id", "linkedin.client_secret", "registry.url")
-	if err != nil {
-		return err
-	}
-	s, err := build(c, log)
+	s, err := a.system(useTokens)
 	if err != nil {
 		return err
 	}
 	defer s.close()
-	if err := refuseWhileRunning(ctx, s.cluster, c.Name); err != nil {
+	if err := refuseWhileRunning(ctx, s.cluster, s.config.Name); err != nil {
 		return err
 	}
-	deadLetters, err := readDeadLetters(ctx, s.cluster, c.Name)
+	deadLetters, err := readDeadLetters(ctx, s.cluster, s.config.Name)
 	if err != nil {
 		return err
 	}
@@ -180,10 +166,9 @@ func (a *app) printOutcomes(outcomes []connector.Outcome, failed error) error {
 	if failed != nil && len(outcomes) == 0 {
 		return failed
 	}
-	err := printList(a, outcomes,
-		column[connector.Outcome]{"key", func(o connector.Outcome) string { return o.Key }},
-		column[connector.Outcome]{"result", func(o connector.Outcome) string { return cmp.Or(o.Problem, o.Result) }},
-	)
+	err := printList(a, outcomes, []string{"KEY", "RESULT"}, func(o connector.Outcome) []string {
+		return []string{o.Key, cmp.Or(o.Problem, o.Result)}
+	})
 	if err = errors.Join(failed, err); err != nil {
 		return err
 	}

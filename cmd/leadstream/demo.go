@@ -170,7 +170,7 @@ func free(ctx context.Context, addresses ...string) string {
 
 // run lets it all work until ctx or the time given ends.
 func (d *demonstration) run(ctx context.Context) error {
-	s, err := build(d.config, d.log)
+	s, err := build(d.config, useTokens, d.log)
 	if err != nil {
 		return err
 	}

@@ -57,11 +57,7 @@ more). Where something could not be asked, the list is printed with what is
 known, and the command ends with an error.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, log, err := a.load("linkedin.client_id", "linkedin.client_secret", "registry.url")
-			if err != nil {
-				return err
-			}
-			s, err := build(c, log)
+			s, err := a.system(useTokens)
 			if err != nil {
 				return err
 			}
@@ -78,18 +74,9 @@ known, and the command ends with an error.`,
 }
 
 func (a *app) printForms(rows []formRow) error {
-	return printList(a, rows,
-		column[formRow]{"organization", func(r formRow) string { return r.Organization }},
-		column[formRow]{"form", func(r formRow) string { return r.Form }},
-		column[formRow]{"name", func(r formRow) string { return r.Name }},
-		column[formRow]{"events", func(r formRow) string { return strconv.Itoa(len(r.Events)) }},
-		column[formRow]{"topic", func(r formRow) string { return r.Topic }},
-		column[formRow]{"schema", schemaCell},
-		column[formRow]{"fields", func(r formRow) string { return unlessZero(r.Fields) }},
-		column[formRow]{"leads", func(r formRow) string { return strconv.FormatInt(r.Leads, 10) }},
-		column[formRow]{"state", func(r formRow) string { return r.State }},
-		column[formRow]{"reason", func(r formRow) string { return r.Reason }},
-	)
+	return printList(a, rows, []string{"ORGANIZATION", "FORM", "NAME", "EVENTS", "TOPIC", "SCHEMA", "FIELDS", "LEADS", "STATE", "REASON"}, func(r formRow) []string {
+		return []string{r.Organization, r.Form, r.Name, strconv.Itoa(len(r.Events)), r.Topic, schemaCell(r), unlessZero(r.Fields), strconv.FormatInt(r.Leads, 10), r.State, r.Reason}
+	})
 }
 
 // schemaCell is the id of the form's schema and its version, as far as they are

@@ -71,7 +71,7 @@ func operatingOn(t *testing.T, world *stack) *system {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := build(c, zap.NewNop())
+	s, err := build(c, useTokens, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

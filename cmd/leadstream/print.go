@@ -43,38 +43,32 @@ func (o *outputFormat) Set(text string) error {
 	return nil
 }
 
-// column is one column of a table: its heading and what it shows of a row.
-type column[T any] struct {
-	title string
-	cell  func(T) string
-}
-
 // printList writes rows to standard output, as -o says: as a JSON array of
-// the rows, or as a table with the columns. It is the one way in which
-// commands list things.
-func printList[T any](a *app, rows []T, columns ...column[T]) error {
+// the rows, or as a table of their cells under the headings. It is the one way in
+// which commands list things.
+func printList[T any](a *app, rows []T, headings []string, cells func(T) []string) error {
 	if a.output == "json" {
 		if rows == nil {
 			rows = []T{} // [] and not null
 		}
 		return printJSON(a.stdout, rows)
 	}
-	var headings table.Row
-	for _, c := range columns {
-		headings = append(headings, strings.ToUpper(c.title))
-	}
-	lines := []table.Row{headings}
+	lines := []table.Row{line(headings)}
 	for _, row := range rows {
-		var line table.Row
-		for _, c := range columns {
-			line = append(line, printable(c.cell(row)))
-		}
-		lines = append(lines, line)
+		lines = append(lines, line(cells(row)))
 	}
 	if _, err := fmt.Fprintln(a.stdout, aligned(lines, terminalWidth(a.stdout))); err != nil {
 		return fmt.Errorf("writing the table: %w", err)
 	}
 	return nil
+}
+
+func line(cells []string) table.Row {
+	var row table.Row
+	for _, cell := range cells {
+		row = append(row, printable(cell))
+	}
+	return row
 }
 
 // leastColumn is the width that no column is wrapped below.

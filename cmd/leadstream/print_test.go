@@ -14,12 +14,11 @@ type animal struct {
 	Legs string `json:"legs"`
 }
 
+func animalCells(r animal) []string { return []string{r.Name, r.Legs} }
+
 func printAnimals(format string, rows []animal) (string, error) {
 	var out bytes.Buffer
-	err := printList(&app{process: process{stdout: &out}, output: format}, rows,
-		column[animal]{"name", func(r animal) string { return r.Name }},
-		column[animal]{"legs", func(r animal) string { return r.Legs }},
-	)
+	err := printList(&app{process: process{stdout: &out}, output: format}, rows, []string{"NAME", "LEGS"}, animalCells)
 	return out.String(), err
 }
 
@@ -69,7 +68,7 @@ func (fullDisk) Write([]byte) (int, error) { return 0, errFull }
 func TestAResultThatCannotBeWrittenIsAnError(t *testing.T) {
 	for _, format := range []string{"table", "json"} {
 		a := &app{process: process{stdout: fullDisk{}}, output: format}
-		err := printList(a, []animal{{"cat", "4"}}, column[animal]{"name", func(r animal) string { return r.Name }})
+		err := printList(a, []animal{{"cat", "4"}}, []string{"NAME", "LEGS"}, animalCells)
 		if !errors.Is(err, errFull) {
 			t.Errorf("%s: error = %v, want %v", format, err, errFull)
 		}

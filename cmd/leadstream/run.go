@@ -46,7 +46,7 @@ the same name it stands by like any other, and does not end before that one
 has stopped and it has caught up itself.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, log, err := a.load("linkedin.client_id", "linkedin.client_secret", "registry.url")
+			c, log, err := a.load(forLinkedIn...)
 			if err != nil {
 				return err
 			}
@@ -68,7 +68,7 @@ has stopped and it has caught up itself.`,
 // runConnector runs the connector, and the HTTP server beside it, until ctx
 // ends or the work is done.
 func runConnector(ctx context.Context, c *config.Config, log *zap.Logger, base connector.Options) error {
-	s, err := build(c, log)
+	s, err := build(c, useTokens, log)
 	if err != nil {
 		return err
 	}

@@ -53,11 +53,7 @@ func (a *app) schemas(ctx context.Context, id string) (known, current *schema.Fi
 	if !isForm(id) {
 		return nil, nil, usageErrorf("%q is no form: a form is named by its number, see leadstream forms", id)
 	}
-	c, log, err := a.load("linkedin.client_id", "linkedin.client_secret", "registry.url")
-	if err != nil {
-		return nil, nil, err
-	}
-	s, err := build(c, log)
+	s, err := a.system(useTokens)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -73,7 +69,7 @@ func (a *app) schemas(ctx context.Context, id string) (known, current *schema.Fi
 		}
 		current = known.Clone()
 	} else {
-		current = schema.New(id, schema.Choice(c.Schema.MultipleChoice))
+		current = schema.New(id, schema.Choice(s.config.Schema.MultipleChoice))
 	}
 	form, err := s.linkedin.Form(ctx, id)
 	switch {
@@ -122,10 +118,9 @@ func (a *app) diffSchema(ctx context.Context, id string) error {
 		return err
 	}
 	changes := compare(known, current)
-	err = printList(a, changes,
-		column[change]{"column", func(c change) string { return c.Column }},
-		column[change]{"change", func(c change) string { return c.Change }},
-	)
+	err = printList(a, changes, []string{"COLUMN", "CHANGE"}, func(c change) []string {
+		return []string{c.Column, c.Change}
+	})
 	if err == nil && (len(changes) > 0 || known.Schema() != current.Schema()) {
 		return exitWith(exitDifferences, nil)
 	}

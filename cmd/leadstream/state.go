@@ -17,7 +17,7 @@ import (
 // those of the day that stand there: it must not exceed LinkedIn's limit either.
 func (s *system) state(ctx context.Context) (checkpoint.State, error) {
 	state, err := delivery.ReadState(ctx, s.cluster, s.config.Name)
-	if err != nil || state.Requests.Counters == nil {
+	if err != nil || state.Requests.Counters == nil || s.linkedin == nil {
 		return state, err
 	}
 	return state, s.restore(state.Requests.Counters)

@@ -178,11 +178,7 @@ follows every topic that the installation publishes to, also those to come; a
 form is named by its number, and one that nobody knows is refused. Ctrl-C ends
 it.`,
 		RunE: func(cmd *cobra.Command, forms []string) error {
-			c, log, err := a.load("registry.url")
-			if err != nil {
-				return err
-			}
-			cluster, err := newCluster(c, log)
+			c, cluster, err := a.cluster("registry.url")
 			if err != nil {
 				return err
 			}

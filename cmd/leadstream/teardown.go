@@ -3,24 +3,16 @@ package main
 import (
 	"context"
 	"errors"
-	"fmt"
 
 	"github.com/spf13/cobra"
+
+	"leadstream/internal/teardown"
 )
-
-// teardownFlags say what to remove.
-type teardownFlags struct {
-	topics, schemas, checkpoints, webhooks, tokens, all, yes bool
-}
-
-// any reports whether there is anything to remove.
-func (f *teardownFlags) any() bool {
-	return f.topics || f.schemas || f.checkpoints || f.webhooks || f.tokens
-}
 
 // newTeardown is "leadstream teardown".
 func newTeardown(a *app) *cobra.Command {
-	var f teardownFlags
+	var choice teardown.Choice
+	var yes bool
 	cmd := &cobra.Command{
 		Use:   "teardown",
 		Short: "Remove what the connector created",
@@ -33,102 +25,57 @@ and so is a topic in which nothing tells whose it is. Schemas are deleted softly
 the topics go as well. Refused while a connector of this name is running.
 Afterwards "leadstream run" builds it all anew.`,
 		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error { return a.teardown(cmd.Context(), f) },
+		RunE: func(cmd *cobra.Command, _ []string) error { return a.teardown(cmd.Context(), choice, yes) },
 	}
 	flags := cmd.Flags()
-	flags.BoolVar(&f.topics, "topics", false, "the lead topics and the dead letters")
-	flags.BoolVar(&f.schemas, "schemas", false, "the subjects in the registry")
-	flags.BoolVar(&f.checkpoints, "checkpoints", false, "the progress")
-	flags.BoolVar(&f.webhooks, "webhooks", false, "LinkedIn's notifications to webhook.url")
-	flags.BoolVar(&f.tokens, "tokens", false, "the tokens of the consent")
-	flags.BoolVar(&f.all, "all", false, "all of these, and the record of deleted leads")
-	flags.BoolVar(&f.yes, "yes", false, "do it")
+	flags.BoolVar(&choice.Topics, "topics", false, "the lead topics and the dead letters")
+	flags.BoolVar(&choice.Schemas, "schemas", false, "the subjects in the registry")
+	flags.BoolVar(&choice.Checkpoints, "checkpoints", false, "the progress")
+	flags.BoolVar(&choice.Webhooks, "webhooks", false, "LinkedIn's notifications to webhook.url")
+	flags.BoolVar(&choice.Tokens, "tokens", false, "the tokens of the consent")
+	flags.BoolVar(&choice.All, "all", false, "all of these, and the record of deleted leads")
+	flags.BoolVar(&yes, "yes", false, "do it")
 	a.addOutput(cmd)
 	return cmd
 }
 
-// removal is one thing that a teardown removes.
-type removal struct {
-	Kind string `json:"kind"` // subscription, subject, topic, tokens
-	Name string `json:"name"`
-	Note string `json:"note,omitempty"`
-	Done bool   `json:"done"`
-
-	do func(context.Context) error // nil: it is left alone, for the reason in Note
-}
-
-func (a *app) teardown(ctx context.Context, f teardownFlags) error {
-	if f.all {
-		f.topics, f.schemas, f.checkpoints, f.webhooks, f.tokens = true, true, true, true, true
+// teardown prints the plan and, when it is meant, carries it out.
+func (a *app) teardown(ctx context.Context, choice teardown.Choice, yes bool) error {
+	if choice.All {
+		choice = teardown.Choice{Topics: true, Schemas: true, Checkpoints: true, Webhooks: true, Tokens: true, All: true}
 	}
-	if !f.any() {
+	if choice == (teardown.Choice{}) {
 		return usageErrorf("say what to remove: --topics, --schemas, --checkpoints, --webhooks, --tokens or --all")
 	}
 	var required []string
-	if f.schemas {
+	if choice.Schemas {
 		required = append(required, "registry.url")
 	}
-	if f.webhooks && !f.all {
+	if choice.Webhooks && !choice.All {
 		required = append(required, "linkedin.client_id", "linkedin.client_secret", "webhook.url")
 	}
-	c, log, err := a.load(required...)
+	parts, end, err := a.teardownParts(choice, required)
 	if err != nil {
 		return err
 	}
-	t := &demolition{flags: f, config: c}
-	if t.cluster, err = newCluster(c, log); err != nil {
+	defer end()
+	if err := refuseWhileRunning(ctx, parts.Cluster, parts.Config.Name); err != nil {
 		return err
 	}
-	defer t.cluster.Close()
-	if err := refuseWhileRunning(ctx, t.cluster, c.Name); err != nil {
-		return err
-	}
-	if f.webhooks && c.Webhook.URL != "" {
-		if t.system, err = build(c, log); err != nil {
-			return err
-		}
-		defer t.system.close()
-	}
-	return a.demolish(ctx, t)
-}
-
-// demolish prints the plan and, when it is meant, carries it out in its order.
-func (a *app) demolish(ctx context.Context, t *demolition) error {
-	plan, err := t.plan(ctx)
+	plan, err := teardown.Plan(ctx, parts, choice)
 	if err != nil {
 		return err
 	}
-	if t.flags.yes {
-		for i := range plan {
-			if plan[i].do == nil {
-				continue
-			}
-			if err = plan[i].do(ctx); err != nil {
-				err = fmt.Errorf("removing %s %s (what stands before it is gone; repeat the command for the rest): %w", plan[i].Kind, plan[i].Name, err)
-				break
-			}
-			plan[i].Done = true
-		}
+	if yes {
+		err = teardown.CarryOut(ctx, plan)
 	}
-	printed := printList(a, plan,
-		column[removal]{"kind", func(r removal) string { return r.Kind }},
-		column[removal]{"name", func(r removal) string { return r.Name }},
-		column[removal]{"what", func(r removal) string {
-			switch {
-			case r.do == nil:
-				return "left alone: " + r.Note
-			case r.Done:
-				return "removed"
-			case r.Note != "":
-				return "to be removed: " + r.Note
-			}
-			return "to be removed"
-		}},
-	)
+	printed := printList(a, plan, []string{"KIND", "NAME", "WHAT"}, func(r teardown.Removal) []string {
+		return []string{r.Kind, r.Name, r.What()}
+	})
 	if err := errors.Join(err, printed); err != nil {
 		return err
 	}
-	if !t.flags.yes && a.output == "table" {
+	if !yes && a.output == "table" {
 		return a.print("\nNothing was removed. Repeat the command with --yes to do it.\n")
 	}
 	return nil

@@ -15,6 +15,7 @@ import (
 	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
 	"leadstream/internal/linkedinsim"
+	"leadstream/internal/teardown"
 )
 
 // remains are the topics and subjects that are there.
@@ -110,7 +111,7 @@ func TestTeardownWithoutYesChangesNothing(t *testing.T) {
 	s := newTornStack(t)
 	s.must("run", "--once")
 	got := s.must("teardown", "--all", "-o", "json")
-	var plan []removal
+	var plan []teardown.Removal
 	if err := json.Unmarshal([]byte(got.stdout), &plan); err != nil {
 		t.Fatal(err)
 	}
@@ -269,7 +270,7 @@ func TestTeardownNamesTheOrganizationsWhoseSubscriptionsItCannotSee(t *testing.T
 				t.Fatal(err)
 			}
 			got := s.run(t.Context(), over, "teardown", "--webhooks", "--yes", "-o", "json")
-			var plan []removal
+			var plan []teardown.Removal
 			if err := json.Unmarshal([]byte(got.stdout), &plan); err != nil || got.code != exitDone {
 				t.Fatalf("exit %d, %v: %s%s", got.code, err, got.stdout, got.stderr)
 			}
@@ -287,7 +288,7 @@ func TestTeardownEndsOurSubscriptionsAlone(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	system, err := build(c, zap.NewNop())
+	system, err := build(c, useTokens, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

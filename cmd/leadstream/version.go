@@ -88,10 +88,9 @@ func (a *app) showVersion(b binary) error {
 	if _, err := fmt.Fprintf(a.stdout, "leadstream %s\ncommit %s %s\n%s %s\n\n", b.Version, commit, b.Time, b.Go, b.Platform); err != nil {
 		return fmt.Errorf("writing the version: %w", err)
 	}
-	return printList(a, b.Libraries,
-		column[module]{"library", func(m module) string { return m.Path }},
-		column[module]{"version", func(m module) string { return m.Version }},
-	)
+	return printList(a, b.Libraries, []string{"LIBRARY", "VERSION"}, func(m module) []string {
+		return []string{m.Path, m.Version}
+	})
 }
 
 // buildInfo is the metric leadstream_build_info.

@@ -28,7 +28,7 @@ func (s *stack) system(over map[string]string) *system {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	system, err := build(c, zap.NewNop())
+	system, err := build(c, useTokens, zap.NewNop())
 	if err != nil {
 		s.t.Fatal(err)
 	}

@@ -52,7 +52,7 @@ func TestNotificationsComeAllTheWay(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := build(c, zap.NewNop())
+	s, err := build(c, useTokens, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -19,6 +19,7 @@ import (
 	"leadstream/internal/linkedin"
 	"leadstream/internal/oauth"
 	"leadstream/internal/status"
+	"leadstream/internal/teardown"
 	"leadstream/internal/web"
 	"leadstream/internal/webhook"
 	"leadstream/schema"
@@ -44,15 +45,31 @@ type system struct {
 	reached atomic.Bool
 }
 
-// build makes the parts that a command which reads LinkedIn and Kafka needs.
-func build(c *config.Config, log *zap.Logger) (*system, error) { return assemble(c, useTokens, log) }
+// forLinkedIn are the settings without which LinkedIn's leads cannot be read.
+var forLinkedIn = []string{"linkedin.client_id", "linkedin.client_secret", "registry.url"}
 
-// buildToLook is build for a command that changes nothing.
-func buildToLook(c *config.Config, log *zap.Logger) (*system, error) {
-	return assemble(c, lookAtTokens, log)
+// system loads the configuration and makes the parts that a command which reads
+// LinkedIn and Kafka needs.
+func (a *app) system(use tokenUse) (*system, error) {
+	c, log, err := a.load(forLinkedIn...)
+	if err != nil {
+		return nil, err
+	}
+	return build(c, use, log)
 }
 
-func assemble(c *config.Config, use tokenUse, log *zap.Logger) (*system, error) {
+// cluster loads the configuration and makes the Kafka client of a command that needs no
+// more.
+func (a *app) cluster(required ...string) (*config.Config, *kafka.Client, error) {
+	c, log, err := a.load(required...)
+	if err != nil {
+		return nil, nil, err
+	}
+	cluster, err := newCluster(c, log)
+	return c, cluster, err
+}
+
+func build(c *config.Config, use tokenUse, log *zap.Logger) (*system, error) {
 	s := &system{config: c, log: log, metrics: prometheus.NewRegistry()}
 	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
 	var err error
@@ -78,9 +95,14 @@ func assemble(c *config.Config, use tokenUse, log *zap.Logger) (*system, error) 
 	return s, nil
 }
 
+// close ends what there is of the parts.
 func (s *system) close() {
-	s.session.Close()
-	s.registry.Close()
+	if s.session != nil {
+		s.session.Close()
+	}
+	if s.registry != nil {
+		s.registry.Close()
+	}
 	s.cluster.Close()
 }
 
@@ -248,6 +270,27 @@ func (s *system) checkParts(warnings []config.Warning, at func(what string, done
 		Config: s.config, Warnings: warnings, Cluster: s.cluster, Trial: s.cluster.NewProducer(check.TrialID(s.config.Name), transactionTimeout),
 		Registry: s.registry, Session: s.session, LinkedIn: s.linkedin, Store: s.storeOptions(), State: s.state, At: at,
 	}
+}
+
+// teardownParts are the parts that know what there is to remove; close ends them.
+func (a *app) teardownParts(choice teardown.Choice, required []string) (parts teardown.Parts, close func(), err error) {
+	c, log, err := a.load(required...)
+	if err != nil {
+		return parts, nil, err
+	}
+	s := &system{config: c}
+	if choice.Webhooks && c.Webhook.URL != "" {
+		s, err = build(c, useTokens, log)
+	} else if s.cluster, err = newCluster(c, log); err == nil && choice.Schemas {
+		s.registry, err = newRegistry(c)
+	}
+	if err != nil {
+		return parts, nil, err
+	}
+	return teardown.Parts{
+		Config: c, Cluster: s.cluster, Registry: s.registry, LinkedIn: s.linkedin,
+		Store: newTokenStore(c, s.cluster, zap.NewNop()), StoredIn: tokenPlace(c), State: s.state,
+	}, s.close, nil
 }
 
 // newHeartbeat looks after the connection of s. regained is called when a

@@ -32,7 +32,7 @@ func TestATransactionOfADeadProcessEndsAfterFifteenSeconds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := build(c, zap.NewNop())
+	s, err := build(c, useTokens, zap.NewNop())
 	if err != nil {
 		t.Fatal(err)
 	}
