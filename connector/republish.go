@@ -10,6 +10,7 @@ import (
 
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/delivery"
+	"leadstream/internal/fault"
 	"leadstream/internal/lead"
 )
 
@@ -19,6 +20,30 @@ type StoredDeadLetter struct {
 	Response lead.Response // as fetched again, or as stored
 	Problem  string        // why it cannot be retried now, for example that LinkedIn does not give it; else empty
 	Timeless bool          // the stored element does not tell when it was submitted: Response may be another submission
+}
+
+// FetchAgain reads the lead of each dead letter anew. What is stored serves where LinkedIn
+// has none, or has another submission under the id by now. What LinkedIn answers about one
+// keeps no other from being retried.
+func (c *Connector) FetchAgain(ctx context.Context, deadLetters []StoredDeadLetter) ([]StoredDeadLetter, error) {
+	var out []StoredDeadLetter
+	for _, d := range deadLetters {
+		if stored := d.Response; stored.ID != "" {
+			fetched, err := c.opts.LinkedIn.Response(ctx, stored.ID)
+			switch {
+			case err == nil && (stored.SubmittedAt.IsZero() || fetched.SubmittedAt.Equal(stored.SubmittedAt)):
+				d.Response = fetched
+			case err == nil || fault.KindOf(err) == fault.Suspend:
+			case !fault.Answered(err) || fault.KindOf(err).NeedsPerson():
+				return nil, err // it is the same for all
+			default:
+				d.Problem = err.Error()
+			}
+			d.Timeless = stored.SubmittedAt.IsZero()
+		}
+		out = append(out, d)
+	}
+	return out, nil
 }
 
 // Outcome is what became of a dead letter: Problem is empty when its lead is in its

@@ -31,6 +31,7 @@ var allowed = map[string][]string{
 		"internal/linkedin", "internal/oauth", "internal/web", "internal/webhook"}, domain...),
 	"internal/teardown": append([]string{"config", "schema", "internal/delivery", "internal/checkpoint", "internal/kafka", "internal/linkedin",
 		"internal/oauth", "internal/webhook"}, domain...),
+	"internal/tail":        append([]string{"schema", "internal/delivery", "internal/checkpoint", "internal/kafka"}, domain...),
 	"internal/memory":      {},
 	"internal/forms":       append([]string{"schema", "internal/checkpoint", "internal/kafka"}, domain...),
 	"schema":               domain,

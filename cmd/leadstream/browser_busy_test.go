@@ -12,6 +12,7 @@ import (
 
 	"leadstream/internal/browsertest"
 	"leadstream/internal/checkpoint"
+	"leadstream/internal/delivery"
 	"leadstream/internal/linkedinsim"
 )
 
@@ -91,7 +92,11 @@ func (s *site) yesterday() (sum int) {
 		s.t.Fatal(err)
 	}
 	system := s.system(nil)
-	if err := writeCheckpoints(s.t.Context(), system.config, system.cluster, map[string][]byte{checkpoint.HoursKey: record}); err != nil {
+	held, err := delivery.ReadCheckpoints(s.t.Context(), system.cluster, system.config.Name)
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	if err := system.editCheckpoints(s.t.Context(), held, map[string][]byte{checkpoint.HoursKey: record}); err != nil {
 		s.t.Fatal(err)
 	}
 	return sum

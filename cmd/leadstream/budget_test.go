@@ -22,7 +22,7 @@ func TestACommandsRequestsCountWithThoseOfTheDay(t *testing.T) {
 	for name, work := range map[string]func(*system) error{
 		"forms": func(s *system) error { _, err := s.listForms(t.Context()); return err },
 		"teardown": func(s *system) error {
-			_, err := teardown.Plan(t.Context(), teardown.Parts{Config: c, Cluster: s.cluster, LinkedIn: s.linkedin, State: s.state}, teardown.Choice{Webhooks: true})
+			_, err := teardown.Plan(t.Context(), s.teardownParts(), teardown.Choice{Webhooks: true})
 			return err
 		},
 	} {

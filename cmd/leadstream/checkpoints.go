@@ -79,54 +79,46 @@ where they are; "leadstream auth logout" removes them.`,
 	return cmd
 }
 
-// checkpoints is what the commands of this file share: the configuration, the
-// cluster and the records.
-func (a *app) checkpoints(ctx context.Context) (*config.Config, *kafka.Client, map[string][]byte, error) {
-	c, cluster, err := a.cluster()
+// checkpoints is what the commands of this file share: Kafka and the records.
+func (a *app) checkpoints(ctx context.Context) (*system, map[string][]byte, error) {
+	s, err := a.kafkaAlone()
 	if err != nil {
-		return nil, nil, nil, err
+		return nil, nil, err
 	}
-	records, err := delivery.ReadCheckpoints(ctx, cluster, c.Name)
+	records, err := delivery.ReadCheckpoints(ctx, s.cluster, s.config.Name)
 	if err != nil {
-		cluster.Close()
-		return nil, nil, nil, err
+		s.close()
 	}
-	return c, cluster, records, nil
+	return s, records, err
 }
 
 func (a *app) listCheckpoints(ctx context.Context, prefixes []string) error {
-	_, cluster, records, err := a.checkpoints(ctx)
+	s, records, err := a.checkpoints(ctx)
 	if err != nil {
 		return err
 	}
-	defer cluster.Close()
+	defer s.close()
 	var rows []checkpointRow
 	for _, key := range slices.Sorted(maps.Keys(records)) {
 		wanted := func(prefix string) bool { return strings.HasPrefix(key, prefix) }
-		if len(prefixes) > 0 && !slices.ContainsFunc(prefixes, wanted) {
-			continue
+		if len(prefixes) == 0 || slices.ContainsFunc(prefixes, wanted) {
+			rows = append(rows, checkpointRow{key, shownValue(key, records[key])})
 		}
-		value := json.RawMessage(records[key])
-		if isToken(key) && bytes.Contains(value, []byte(`"sealed"`)) {
-			value = json.RawMessage(`{"sealed":"[encrypted]"}`)
-		}
-		if !json.Valid(value) { // it is shown all the same, so that it can be removed
-			quoted, err := json.Marshal(string(value))
-			if err != nil {
-				return fmt.Errorf("showing record %s: %w", key, err)
-			}
-			value = quoted
-		}
-		value = legible(value)
-		rows = append(rows, checkpointRow{key, value})
 	}
 	return printList(a, rows, []string{"KEY", "VALUE"}, func(r checkpointRow) []string {
 		return []string{r.Key, string(r.Value)}
 	})
 }
 
-// legible is JSON with nothing escaped that need not be.
-func legible(value json.RawMessage) json.RawMessage {
+// shownValue is a record's value as JSON with nothing escaped that need not be, and
+// without tokens. What is no JSON is shown all the same, so that it can be removed.
+func shownValue(key string, value []byte) json.RawMessage {
+	if isToken(key) && bytes.Contains(value, []byte(`"sealed"`)) {
+		value = []byte(`{"sealed":"[encrypted]"}`)
+	}
+	if !json.Valid(value) {
+		value, _ = json.Marshal(string(value)) // a text always can be
+	}
 	out := jsontext.Value(slices.Clone(value))
 	if out.Format(jsontext.PreserveRawStrings(false), jsontext.SpaceAfterColon(false), jsontext.SpaceAfterComma(false), jsontext.AllowDuplicateNames(true), jsontext.AllowInvalidUTF8(true)) != nil {
 		return value
@@ -145,34 +137,15 @@ func (a *app) setCheckpoint(ctx context.Context, key, text string) error {
 	if err != nil {
 		return err
 	}
-	c, cluster, records, err := a.checkpoints(ctx)
+	s, records, err := a.checkpoints(ctx)
 	if err != nil {
 		return err
 	}
-	defer cluster.Close()
-	set := map[string][]byte{key: value}
-	if err := begin(set, records); err != nil {
-		return err
-	}
-	if err := writeCheckpoints(ctx, c, cluster, set); err != nil {
+	defer s.close()
+	if err := s.editCheckpoints(ctx, records, map[string][]byte{key: value}); err != nil {
 		return err
 	}
 	return a.print("Written: " + key + ".\n") // it can be printed: it was checked
-}
-
-// begin adds to what is written into a topic without progress the record by which the
-// next start knows that it counts. What stands in a topic that lacks it does not, and
-// must not come to count so.
-func begin(set, records map[string][]byte) error {
-	if _, begun := records[checkpoint.ProcessKey]; begun {
-		return nil
-	}
-	if len(delivery.Orphans(records)) > 0 {
-		return usageErrorf("the topic was deleted and made anew, so that its progress does not count: start the connector once, or remove what is there with leadstream checkpoints reset --all")
-	}
-	value, err := checkpoint.Encode(checkpoint.Process{ID: processID(), Since: time.Now().UTC()})
-	set[checkpoint.ProcessKey] = value
-	return err
 }
 
 // ownRecord tells the records by which a start knows what it may rely on.
@@ -220,11 +193,11 @@ func (a *app) resetCheckpoints(ctx context.Context, keys []string, all bool) err
 	if all == (len(keys) > 0) {
 		return usageErrorf("name the keys to remove, or --all")
 	}
-	c, cluster, records, err := a.checkpoints(ctx)
+	s, records, err := a.checkpoints(ctx)
 	if err != nil {
 		return err
 	}
-	defer cluster.Close()
+	defer s.close()
 	if all {
 		keys = slices.DeleteFunc(slices.Collect(maps.Keys(records)), isToken)
 	}
@@ -244,34 +217,22 @@ func (a *app) resetCheckpoints(ctx context.Context, keys []string, all bool) err
 	if len(gone) == 0 {
 		return a.print("There are no records of progress.\n")
 	}
-	if err := writeCheckpoints(ctx, c, cluster, gone); err != nil {
+	if err := s.editCheckpoints(ctx, records, gone); err != nil {
 		return err
 	}
 	return a.print("Removed: " + printable(strings.Join(slices.Sorted(maps.Keys(gone)), ", ")) + ".\n")
 }
 
-// writeCheckpoints commits records, nil values as removals, as the only writer:
-// initialising the producer fences a connector that is just starting.
-func writeCheckpoints(ctx context.Context, c *config.Config, cluster *kafka.Client, records map[string][]byte) error {
-	if err := refuseWhileRunning(ctx, cluster, c.Name); err != nil {
+func (s *system) editCheckpoints(ctx context.Context, held, edits map[string][]byte) error {
+	if err := s.refuseWhileRunning(ctx); err != nil {
 		return err
 	}
-	if err := delivery.Inspect(ctx, delivery.Options{Cluster: cluster, Name: c.Name}); err != nil {
-		return err
+	err := delivery.EditCheckpoints(ctx, s.storeOptions(), checkpoint.Process{ID: processID(), Since: time.Now().UTC()}, held, edits)
+	switch {
+	case errors.Is(err, delivery.ErrOrphans):
+		return exitWith(exitUsage, err)
+	case errors.Is(err, kafka.ErrTopicMissing):
+		return usageErrorf("there is no checkpoint topic %s yet: start the connector once", delivery.CheckpointTopic(s.config.Name))
 	}
-	producer := cluster.NewProducer(c.Name, transactionTimeout)
-	if err := producer.Init(ctx); err != nil {
-		return fmt.Errorf("starting the transactional producer: %w", err)
-	}
-	var msgs []kafka.Message
-	for _, key := range slices.Sorted(maps.Keys(records)) {
-		msgs = append(msgs, kafka.Message{Topic: delivery.CheckpointTopic(c.Name), Key: []byte(key), Value: records[key], Time: time.Now()})
-	}
-	if _, err := producer.Commit(ctx, msgs); err != nil {
-		if errors.Is(err, kafka.ErrTopicMissing) {
-			return usageErrorf("there is no checkpoint topic %s yet: start the connector once", delivery.CheckpointTopic(c.Name))
-		}
-		return fmt.Errorf("writing %d records: %w", len(msgs), err)
-	}
-	return nil
+	return err
 }

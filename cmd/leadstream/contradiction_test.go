@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"leadstream/internal/delivery"
 	"leadstream/internal/kafka"
 	"leadstream/internal/linkedinsim"
 )
@@ -32,7 +33,7 @@ func (s *stack) once(args ...string) {
 // contradictory expects as many dead letters with a reason of their own, and no other.
 func (s *stack) contradictory(want int) {
 	s.t.Helper()
-	var deadLetters []deadLetter
+	var deadLetters []delivery.DeadLetterRecord
 	if err := json.Unmarshal([]byte(s.run(s.t.Context(), nil, "deadletters", "list", "-o", "json").stdout), &deadLetters); err != nil {
 		s.t.Fatal(err)
 	}
@@ -130,7 +131,7 @@ func TestLeadsOfAPageThatIsTooLongAllArrive(t *testing.T) {
 			t.Errorf("lead %d of %d is in the topic: %v", i, len(made), i == 90)
 		}
 	}
-	var deadLetters []deadLetter
+	var deadLetters []delivery.DeadLetterRecord
 	if err := json.Unmarshal([]byte(s.run(t.Context(), nil, "deadletters", "list", "-o", "json").stdout), &deadLetters); err != nil {
 		t.Fatal(err)
 	}

@@ -56,7 +56,7 @@ func TestADeadLetterShowsTheIDOfItsLead(t *testing.T) {
 		s.append(kafka.Message{Topic: delivery.DeadLetterTopic("leadstream"), Key: []byte(l.Key()), Value: l.Raw, Time: time.Now()})
 	}
 	got := s.run(t.Context(), nil, "deadletters", "list", "-o", "json")
-	var list []deadLetter
+	var list []delivery.DeadLetterRecord
 	if err := json.Unmarshal([]byte(got.stdout), &list); err != nil || len(list) != len(deadLetters) {
 		t.Fatalf("%d dead letters, %v: %s%s", len(list), err, got.stdout, got.stderr)
 	}

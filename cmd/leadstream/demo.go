@@ -1,7 +1,6 @@
 package main
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
@@ -22,7 +21,9 @@ import (
 	"leadstream/connector"
 	"leadstream/internal/embedded"
 	"leadstream/internal/fault"
+	"leadstream/internal/lead"
 	"leadstream/internal/linkedinsim"
+	"leadstream/internal/tail"
 )
 
 // demoFlags are the flags of "leadstream demo".
@@ -196,7 +197,7 @@ func (d *demonstration) run(ctx context.Context) error {
 	group.Go(func() error {
 		defer stopWork()
 		defer stopLeads()
-		return d.watch(ctx, newConsumer(d.config, s.cluster, s.registry), func() { stopLeads(); <-made })
+		return d.watch(ctx, s.newConsumer(), func() { stopLeads(); <-made })
 	})
 	return group.Wait()
 }
@@ -205,7 +206,7 @@ func (d *demonstration) run(ctx context.Context) error {
 const demoGrace = 20 * time.Second
 
 // watch consumes until the end, and then until everything that was made is seen.
-func (d *demonstration) watch(ctx context.Context, c *consumer, stopLeads func()) error {
+func (d *demonstration) watch(ctx context.Context, c *tail.Consumer, stopLeads func()) error {
 	var end <-chan time.Time
 	if d.flags.length > 0 {
 		end = time.After(d.flags.length)
@@ -227,14 +228,14 @@ func (d *demonstration) watch(ctx context.Context, c *consumer, stopLeads func()
 }
 
 // consume prints what came since the last time.
-func (d *demonstration) consume(ctx context.Context, c *consumer) error {
+func (d *demonstration) consume(ctx context.Context, c *tail.Consumer) error {
 	out := json.NewEncoder(d.stdout)
 	out.SetEscapeHTML(false)
-	topics, err := c.topicsOf(ctx, nil)
+	topics, err := c.Topics(ctx, nil)
 	if err != nil {
 		return err
 	}
-	return c.readAll(ctx, topics, func(r consumed) error {
+	return c.Read(ctx, topics, func(r tail.Record) error {
 		d.seen[r.ID+"@"+r.SubmittedAt]++
 		if d.flags.quiet {
 			return nil
@@ -244,10 +245,10 @@ func (d *demonstration) consume(ctx context.Context, c *consumer) error {
 }
 
 // finish waits for the last leads and compares with the ledger.
-func (d *demonstration) finish(ctx context.Context, c *consumer) error {
-	made, err := d.ledger(ctx)
-	if err != nil {
-		return err
+func (d *demonstration) finish(ctx context.Context, c *tail.Consumer) error {
+	var made []string // by the simulated LinkedIn
+	for e := range d.sim.Ledger() {
+		made = append(made, e.ID+"@"+lead.FormatTime(time.UnixMilli(e.SubmittedAt)))
 	}
 	for deadline := time.Now().Add(demoGrace); d.lost(made) > 0 && time.Now().Before(deadline); {
 		if err := fault.Sleep(ctx, 100*time.Millisecond); err != nil {
@@ -278,34 +279,4 @@ func (d *demonstration) lost(made []string) int {
 		}
 	}
 	return lost
-}
-
-// ledger is every lead that the simulated LinkedIn made, as it tells over HTTP.
-func (d *demonstration) ledger(ctx context.Context) ([]string, error) {
-	request, err := http.NewRequestWithContext(ctx, http.MethodGet, d.simURL+"/sim/ledger", nil)
-	if err != nil {
-		return nil, fmt.Errorf("reading the ledger: %w", err)
-	}
-	answer, err := http.DefaultClient.Do(request)
-	if err != nil {
-		return nil, fmt.Errorf("reading the ledger: %w", err)
-	}
-	defer answer.Body.Close() //nolint:errcheck // read to its end below
-	var made []string
-	lines := bufio.NewScanner(answer.Body)
-	lines.Buffer(nil, 1<<20)
-	for lines.Scan() {
-		var entry struct {
-			ID          string `json:"id"`
-			SubmittedAt int64  `json:"submittedAt"`
-		}
-		if err := json.Unmarshal(lines.Bytes(), &entry); err != nil {
-			return nil, fmt.Errorf("reading the ledger: %w", fault.Plain(err))
-		}
-		made = append(made, entry.ID+"@"+time.UnixMilli(entry.SubmittedAt).UTC().Format("2006-01-02T15:04:05.000Z07:00"))
-	}
-	if err := lines.Err(); err != nil {
-		return nil, fmt.Errorf("reading the ledger: %w", err)
-	}
-	return made, nil
 }

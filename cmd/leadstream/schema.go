@@ -7,8 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
-	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -106,73 +104,17 @@ func (a *app) showSchema(ctx context.Context, id string) error {
 	return err
 }
 
-// change is one difference between two schemas of a form.
-type change struct {
-	Column string `json:"column"`
-	Change string `json:"change"`
-}
-
 func (a *app) diffSchema(ctx context.Context, id string) error {
 	known, current, err := a.schemas(ctx, id)
 	if err != nil {
 		return err
 	}
-	changes := compare(known, current)
-	err = printList(a, changes, []string{"COLUMN", "CHANGE"}, func(c change) []string {
+	changes := schema.Diff(known, current)
+	err = printList(a, changes, []string{"COLUMN", "CHANGE"}, func(c schema.Change) []string {
 		return []string{c.Column, c.Change}
 	})
 	if err == nil && (len(changes) > 0 || known.Schema() != current.Schema()) {
 		return exitWith(exitDifferences, nil)
 	}
 	return err
-}
-
-// compare lists what is new in the schema, what says something else there, and
-// the columns that are not asked for any more. Columns are never removed.
-func compare(known, current *schema.Fields) []change {
-	var changes []change
-	before := map[string]schema.Column{}
-	if known != nil {
-		for _, c := range known.Describe() {
-			before[c.Name] = c
-		}
-		if known.FormName() != current.FormName() {
-			changes = append(changes, change{schema.RecordName, fmt.Sprintf("another name of the form (the record's doc): %q", current.FormName())})
-		}
-	}
-	for _, c := range current.Describe() {
-		old, had := before[c.Name]
-		if !had {
-			changes = append(changes, change{c.Name, "new, " + c.Type})
-			continue
-		}
-		if said := compareColumn(old, c); len(said) > 0 {
-			changes = append(changes, change{c.Name, strings.Join(said, "; ")})
-		}
-	}
-	return changes
-}
-
-// compareColumn says how a column differs from what it was.
-func compareColumn(old, now schema.Column) []string {
-	var said []string
-	if old.Current && !now.Current {
-		said = append(said, "no longer asked, and the column stays")
-	}
-	if !old.Current && now.Current {
-		said = append(said, "asked again")
-	}
-	if old.Doc != now.Doc {
-		said = append(said, "another text")
-	}
-	if old.Predefined != now.Predefined {
-		said = append(said, fmt.Sprintf("predefined field %q instead of %q", now.Predefined, old.Predefined))
-	}
-	if !slices.Equal(old.Options, now.Options) {
-		said = append(said, "other options")
-	}
-	if old.Value != now.Value {
-		said = append(said, fmt.Sprintf("value %q instead of %q", now.Value, old.Value))
-	}
-	return said
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"leadstream/internal/linkedinsim"
+	"leadstream/internal/tail"
 )
 
 func TestTailShowsEachCommittedLeadOnce(t *testing.T) {
@@ -28,7 +29,7 @@ func TestTailShowsEachCommittedLeadOnce(t *testing.T) {
 	seen := map[string]bool{}
 	lines := json.NewDecoder(out)
 	next := func() {
-		var r consumed
+		var r tail.Record
 		if err := lines.Decode(&r); err != nil {
 			t.Fatal(err, stderr.String())
 		}

@@ -54,15 +54,15 @@ func (a *app) teardown(ctx context.Context, choice teardown.Choice, yes bool) er
 	if choice.Webhooks && !choice.All {
 		required = append(required, "linkedin.client_id", "linkedin.client_secret", "webhook.url")
 	}
-	parts, end, err := a.teardownParts(choice, required)
+	s, err := a.forTeardown(choice, required)
 	if err != nil {
 		return err
 	}
-	defer end()
-	if err := refuseWhileRunning(ctx, parts.Cluster, parts.Config.Name); err != nil {
+	defer s.close()
+	if err := s.refuseWhileRunning(ctx); err != nil {
 		return err
 	}
-	plan, err := teardown.Plan(ctx, parts, choice)
+	plan, err := teardown.Plan(ctx, s.teardownParts(), choice)
 	if err != nil {
 		return err
 	}

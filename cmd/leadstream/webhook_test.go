@@ -12,6 +12,7 @@ import (
 	"leadstream/config"
 	"leadstream/connector"
 	"leadstream/internal/linkedinsim"
+	"leadstream/internal/tail"
 )
 
 // freeAddress is an address of this machine that is free now.
@@ -70,12 +71,12 @@ func TestNotificationsComeAllTheWay(t *testing.T) {
 		hooks := world.sim.Webhooks()
 		return len(hooks) == 1 && hooks[0].Validated && hooks[0].Webhook == "http://"+address+"/webhooks/linkedin"
 	})
-	var seen []consumed
-	from := newConsumer(c, s.cluster, s.registry)
-	read := func() []consumed {
-		topics, err := from.topicsOf(ctx, nil)
+	var seen []tail.Record
+	from := s.newConsumer()
+	read := func() []tail.Record {
+		topics, err := from.Topics(ctx, nil)
 		if err == nil {
-			err = from.readAll(ctx, topics, func(r consumed) error { seen = append(seen, r); return nil })
+			err = from.Read(ctx, topics, func(r tail.Record) error { seen = append(seen, r); return nil })
 		}
 		if err != nil {
 			t.Fatal(err)

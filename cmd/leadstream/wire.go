@@ -19,6 +19,7 @@ import (
 	"leadstream/internal/linkedin"
 	"leadstream/internal/oauth"
 	"leadstream/internal/status"
+	"leadstream/internal/tail"
 	"leadstream/internal/teardown"
 	"leadstream/internal/web"
 	"leadstream/internal/webhook"
@@ -58,15 +59,15 @@ func (a *app) system(use tokenUse) (*system, error) {
 	return build(c, use, log)
 }
 
-// cluster loads the configuration and makes the Kafka client of a command that needs no
+// kafkaAlone loads the configuration and makes the Kafka client of a command that needs no
 // more.
-func (a *app) cluster(required ...string) (*config.Config, *kafka.Client, error) {
+func (a *app) kafkaAlone(required ...string) (*system, error) {
 	c, log, err := a.load(required...)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	cluster, err := newCluster(c, log)
-	return c, cluster, err
+	return &system{config: c, log: log, cluster: cluster}, err
 }
 
 func build(c *config.Config, use tokenUse, log *zap.Logger) (*system, error) {
@@ -272,25 +273,30 @@ func (s *system) checkParts(warnings []config.Warning, at func(what string, done
 	}
 }
 
-// teardownParts are the parts that know what there is to remove; close ends them.
-func (a *app) teardownParts(choice teardown.Choice, required []string) (parts teardown.Parts, close func(), err error) {
-	c, log, err := a.load(required...)
-	if err != nil {
-		return parts, nil, err
+// forTeardown makes the parts that know what there is to remove.
+func (a *app) forTeardown(choice teardown.Choice, required []string) (*system, error) {
+	s, err := a.kafkaAlone(required...)
+	switch {
+	case err != nil:
+	case choice.Webhooks && s.config.Webhook.URL != "":
+		s.cluster.Close()
+		return build(s.config, useTokens, s.log)
+	case choice.Schemas:
+		s.registry, err = newRegistry(s.config)
 	}
-	s := &system{config: c}
-	if choice.Webhooks && c.Webhook.URL != "" {
-		s, err = build(c, useTokens, log)
-	} else if s.cluster, err = newCluster(c, log); err == nil && choice.Schemas {
-		s.registry, err = newRegistry(c)
-	}
-	if err != nil {
-		return parts, nil, err
-	}
+	return s, err
+}
+
+func (s *system) teardownParts() teardown.Parts {
 	return teardown.Parts{
-		Config: c, Cluster: s.cluster, Registry: s.registry, LinkedIn: s.linkedin,
-		Store: newTokenStore(c, s.cluster, zap.NewNop()), StoredIn: tokenPlace(c), State: s.state,
-	}, s.close, nil
+		Config: s.config, Cluster: s.cluster, Registry: s.registry, LinkedIn: s.linkedin,
+		Store: newTokenStore(s.config, s.cluster, zap.NewNop()), StoredIn: tokenPlace(s.config), State: s.state,
+	}
+}
+
+// newConsumer follows what the installation publishes.
+func (s *system) newConsumer() *tail.Consumer {
+	return tail.New(s.cluster, s.registry, s.config.Name, s.config.Kafka.TopicPrefix)
 }
 
 // newHeartbeat looks after the connection of s. regained is called when a

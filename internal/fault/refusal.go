@@ -55,3 +55,10 @@ type refused struct {
 }
 
 func (r *refused) Refusal() Refusal { return r.refusal }
+
+// Answered reports whether err is what the other side answered to this one request, and not the
+// lack of an answer: an error that has a method Answered says so.
+func Answered(err error) bool {
+	var a interface{ Answered() bool }
+	return errors.As(err, &a) && a.Answered()
+}

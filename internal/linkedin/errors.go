@@ -110,6 +110,9 @@ func (e *APIError) Fault() fault.Kind {
 // RetryAfter is read by fault.DelayOf.
 func (e *APIError) RetryAfter() time.Duration { return e.After }
 
+// Answered implements the classification read by fault.Answered.
+func (e *APIError) Answered() bool { return true }
+
 // Refusal tells the refusals apart, read by fault.RefusalOf. What a request for
 // one thing calls gone may be lost access where a list of an organization was
 // asked for: integrators have seen 404 there instead of 403.

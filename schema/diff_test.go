@@ -1,10 +1,9 @@
-package main
+package schema
 
 import (
 	"testing"
 
 	"leadstream/internal/lead"
-	"leadstream/schema"
 )
 
 // TestADiffShowsWhateverRegistersAnotherSchema, and nothing where the schema
@@ -24,35 +23,35 @@ func TestADiffShowsWhateverRegistersAnotherSchema(t *testing.T) {
 	tests := []struct {
 		name   string
 		change func(*lead.Form)
-		want   []change
+		want   []Change
 	}{
 		{"nothing", func(*lead.Form) {}, nil},
-		{"the form's name", func(f *lead.Form) { f.Name = "Winter fair" }, []change{{"Lead", `another name of the form (the record's doc): "Winter fair"`}}},
-		{"a text", func(f *lead.Form) { f.Questions[0].Text = "Where do we write to?" }, []change{{"email", "another text"}}},
-		{"a predefined field", func(f *lead.Form) { f.Questions[0].Predefined = "WORK_EMAIL" }, []change{{"email", `predefined field "WORK_EMAIL" instead of "EMAIL"`}}},
-		{"text and predefined field", func(f *lead.Form) { f.Questions[0].Predefined, f.Questions[0].Text = "", "Mail" }, []change{{"email", `another text; predefined field "" instead of "EMAIL"`}}},
-		{"options", func(f *lead.Form) { f.Questions[1].Options[1].Text = "XL" }, []change{{"your_size", "other options"}}},
-		{"a consent's text", func(f *lead.Form) { f.Consents[0].Text = "You may call me" }, []change{{"consent_5", "another text"}}},
-		{"a hidden value", func(f *lead.Form) { f.Hidden[0].Value = "winter" }, []change{{"hidden_campaign", `value "winter" instead of "autumn"`}}},
+		{"the form's name", func(f *lead.Form) { f.Name = "Winter fair" }, []Change{{"Lead", `another name of the form (the record's doc): "Winter fair"`}}},
+		{"a text", func(f *lead.Form) { f.Questions[0].Text = "Where do we write to?" }, []Change{{"email", "another text"}}},
+		{"a predefined field", func(f *lead.Form) { f.Questions[0].Predefined = "WORK_EMAIL" }, []Change{{"email", `predefined field "WORK_EMAIL" instead of "EMAIL"`}}},
+		{"text and predefined field", func(f *lead.Form) { f.Questions[0].Predefined, f.Questions[0].Text = "", "Mail" }, []Change{{"email", `another text; predefined field "" instead of "EMAIL"`}}},
+		{"options", func(f *lead.Form) { f.Questions[1].Options[1].Text = "XL" }, []Change{{"your_size", "other options"}}},
+		{"a consent's text", func(f *lead.Form) { f.Consents[0].Text = "You may call me" }, []Change{{"consent_5", "another text"}}},
+		{"a hidden value", func(f *lead.Form) { f.Hidden[0].Value = "winter" }, []Change{{"hidden_campaign", `value "winter" instead of "autumn"`}}},
 		{"a new question", func(f *lead.Form) {
 			f.Questions = append(f.Questions, lead.Question{ID: 3, Text: "Your city", Kind: lead.TextAnswer})
-		}, []change{{"your_city", `new, ["null","string"]`}}},
+		}, []Change{{"your_city", `new, ["null","string"]`}}},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
-			known := schema.New("7", schema.Array)
+			known := New("7", Array)
 			known.Add(first())
 			current := known.Clone()
 			later := first()
 			later.Version = 2
 			tt.change(&later)
 			current.Add(later)
-			got := compare(known, current)
+			got := Diff(known, current)
 			if len(got) != len(tt.want) || len(got) > 0 && got[0] != tt.want[0] {
-				t.Errorf("compare = %q, want %q", got, tt.want)
+				t.Errorf("Diff = %q, want %q", got, tt.want)
 			}
 			if differs := known.Schema() != current.Schema(); differs != (len(got) > 0) {
-				t.Errorf("the schemas differ: %t, and compare = %q", differs, got)
+				t.Errorf("the schemas differ: %t, and Diff = %q", differs, got)
 			}
 		})
 	}
@@ -64,18 +63,18 @@ func TestADiffSaysWhatIsAskedNoMoreAndAgain(t *testing.T) {
 		return lead.Form{FormRef: lead.FormRef{ID: "7", Version: version}, Questions: questions}
 	}
 	city := lead.Question{ID: 3, Text: "Your city", Kind: lead.TextAnswer}
-	asked := schema.New("7", schema.Array)
+	asked := New("7", Array)
 	asked.Add(form(1, city))
 	gone := asked.Clone()
 	gone.Add(form(2))
 	again := gone.Clone()
 	again.Add(form(3, city))
-	for want, got := range map[string][]change{
-		"no longer asked, and the column stays": compare(asked, gone),
-		"asked again":                           compare(gone, again),
+	for want, got := range map[string][]Change{
+		"no longer asked, and the column stays": Diff(asked, gone),
+		"asked again":                           Diff(gone, again),
 	} {
-		if len(got) != 1 || got[0] != (change{"your_city", want}) {
-			t.Errorf("compare = %q, want %q", got, want)
+		if len(got) != 1 || got[0] != (Change{"your_city", want}) {
+			t.Errorf("Diff = %q, want %q", got, want)
 		}
 	}
 }
