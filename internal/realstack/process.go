@@ -63,6 +63,9 @@ func (p *process) Start(ctx context.Context) error {
 	return nil
 }
 
+// errEnded says that a process did not stay.
+var errEnded = errors.New("ended at once")
+
 func (p *process) await(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, startWithin)
 	defer cancel()
@@ -73,7 +76,7 @@ func (p *process) await(ctx context.Context) error {
 		}
 		select {
 		case <-p.ended:
-			return fmt.Errorf("%s ended at once: see %s", p.name, p.Log())
+			return fmt.Errorf("%s %w: see %s", p.name, errEnded, p.Log())
 		case <-ctx.Done():
 			return fmt.Errorf("%s does not answer: %w: see %s", p.name, err, p.Log())
 		case <-time.After(50 * time.Millisecond):

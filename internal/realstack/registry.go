@@ -59,13 +59,18 @@ func NewRegistry(o RegistryOptions) (*Registry, error) {
 	return r, nil
 }
 
-// StartRegistry is NewRegistry and Start.
+// StartRegistry is NewRegistry and Start. One that ends at once is started again on other
+// ports: between the look for a free one and its use somebody else may have taken it.
 func StartRegistry(ctx context.Context, o RegistryOptions) (*Registry, error) {
-	r, err := NewRegistry(o)
-	if err != nil {
-		return nil, err
+	for left := 2; ; left-- {
+		r, err := NewRegistry(o)
+		if err != nil {
+			return nil, err
+		}
+		if err = r.Start(ctx); !errors.Is(err, errEnded) || left == 0 {
+			return r, err
+		}
 	}
-	return r, r.Start(ctx)
 }
 
 func (r *Registry) answers(ctx context.Context) error {
