@@ -36,10 +36,10 @@ type deletions struct {
 
 // run goes on until all are carried out, or with ctx where others may come.
 func (d *deletions) run(ctx context.Context) error {
-	var pushes *delivery.ForwardedNotifications
+	var forwarded *delivery.ForwardedNotifications
 	if d.opts.DeletionLog != nil {
 		err := d.retry(ctx, "", "following what other processes are told", func(ctx context.Context) (err error) {
-			pushes, err = d.opts.DeletionLog.Forwarded(ctx)
+			forwarded, err = d.opts.DeletionLog.Forwarded(ctx)
 			return err
 		})
 		if err != nil {
@@ -50,7 +50,7 @@ func (d *deletions) run(ctx context.Context) error {
 		if err := d.retry(ctx, "", "carrying out deletions", d.apply); err != nil {
 			return err
 		}
-		if pushes == nil && len(d.unapplied()) == 0 {
+		if forwarded == nil && len(d.unapplied()) == 0 {
 			return nil
 		}
 		select {
@@ -59,11 +59,11 @@ func (d *deletions) run(ctx context.Context) error {
 		case <-d.recorded:
 		case <-time.After(noticeInterval):
 		}
-		if pushes == nil {
+		if forwarded == nil {
 			continue
 		}
 		err := d.retry(ctx, "", "following what other processes are told", func(ctx context.Context) error {
-			return pushes.Next(ctx, d.notified)
+			return forwarded.Next(ctx, d.notified)
 		})
 		if err != nil {
 			return err

@@ -106,7 +106,7 @@ func TestADeferredWindowThatGrowsTowardsThePastWhileItIsPaidIsPaidWhole(t *testi
 	h := &hooked{fakeLinkedIn: w.linkedin}
 	w.opts.LinkedIn = h
 	e := w.start()
-	w.linkedin.submit("owed", w.now().Add(10*time.Second))
+	w.linkedin.submit("deferred", w.now().Add(10*time.Second))
 	w.tick(e, time.Minute)
 	// A look-back finds a late lead, earlier than the deferred window. It is sorted while
 	// the form is suspended, and waits for its turn to publish.
@@ -128,9 +128,9 @@ func TestADeferredWindowThatGrowsTowardsThePastWhileItIsPaidIsPaidWhole(t *testi
 	}
 	w.settle(e)
 	w.settle(e)
-	w.expectIDs(formID, "owed", "late")
+	w.expectIDs(formID, "deferred", "late")
 	if len(e.state().Deferred) != 0 {
-		t.Errorf("debts = %v, want none", e.state().Deferred)
+		t.Errorf("deferred windows = %v, want none", e.state().Deferred)
 	}
 }
 

@@ -304,7 +304,7 @@ func TestADeadLetterOfASuspendedFormStays(t *testing.T) {
 		t.Errorf("retrying it gives %v, %v; want the problem that its form is suspended", out, err)
 	}
 	if e := w.start(); len(e.state().Deferred) != 0 {
-		t.Errorf("debts = %v, want none: LinkedIn may not show the element any more", e.state().Deferred)
+		t.Errorf("deferred windows = %v, want none: LinkedIn may not show the element any more", e.state().Deferred)
 	}
 	delete(w.linkedin.formDown, formID)
 	out, err = New(w.opts).Republish(t.Context(), []StoredDeadLetter{deadLetter})

@@ -28,16 +28,16 @@ func TestOnceEndsWhenNothingIsDeferred(t *testing.T) {
 	w.linkedin.onEvents = nil
 	w.linkedin.formDown[formID] = errors.New("503")
 	e := w.start()
-	w.linkedin.submit("owed", w.now().Add(time.Second))
+	w.linkedin.submit("deferred", w.now().Add(time.Second))
 	w.tick(e, time.Minute)
 	if len(e.state().Deferred) != 1 {
-		t.Fatalf("debts = %v, want one", e.state().Deferred)
+		t.Fatalf("deferred windows = %v, want one", e.state().Deferred)
 	}
 	delete(w.linkedin.formDown, formID)
 	if err := w.once(); err != nil {
 		t.Errorf("Run = %v, want nil", err)
 	}
-	w.expectIDs(formID, "owed")
+	w.expectIDs(formID, "deferred")
 }
 
 func TestOnceThatLeavesLeadsDeferredSaysSo(t *testing.T) {
@@ -45,7 +45,7 @@ func TestOnceThatLeavesLeadsDeferredSaysSo(t *testing.T) {
 	w.linkedin.onEvents = nil
 	away := errors.New("503")
 	w.linkedin.formDown[formID] = away
-	w.linkedin.submit("owed", w.now().Add(-100*time.Millisecond))
+	w.linkedin.submit("deferred", w.now().Add(-100*time.Millisecond))
 	err := w.once()
 	if !errors.Is(err, away) || !strings.Contains(err.Error(), "form "+formID+" are deferred") {
 		t.Errorf("Run = %v, want what is deferred because of %v", err, away)

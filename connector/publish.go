@@ -268,7 +268,7 @@ func (p *publisher) refusal(err error, leads []delivery.Lead) error {
 	return err
 }
 
-// query is the question to the topics about a window of the job.
+// query is the question to the topics about a window of the work.
 func (p *publisher) query(j *work, w lead.Window) dedup.Query {
 	q := dedup.Query{Window: w, Explicit: j.explicit()}
 	switch {

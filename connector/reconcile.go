@@ -44,7 +44,7 @@ type tally struct {
 	deadLetters              []delivery.DeadLetter
 }
 
-// explicit reports whether somebody asked for exactly the job's windows.
+// explicit reports whether somebody asked for exactly the work's windows.
 func (j *work) explicit() bool { return j.bound != nil && j.bound.Explicit }
 
 // tooMany is the answer of LinkedIn when a window holds more rows than allowed.
@@ -98,7 +98,7 @@ func (s *session) publishWithRetry(ctx context.Context, j *work, w lead.Window, 
 const maxRounds = 100
 
 // flush publishes what is missing of the rows, which are part of window w, and
-// with the last of them the job's progress.
+// with the last of them the work's progress.
 func (s *session) flush(ctx context.Context, j *work, w lead.Window, rows []lead.Response, last bool) error {
 	asked := map[lead.FormRef]bool{} // once in a flush, however long the answers take
 	confirmed := false

@@ -249,25 +249,25 @@ func TestAFormThatFailsForTheMomentIsDeferredAndDeliveredOnceRecovered(t *testin
 	w.linkedin.onEvents = nil
 	w.linkedin.formDown[formID] = errors.New("503")
 	e := w.start()
-	w.linkedin.submit("owed", w.now().Add(time.Second))
+	w.linkedin.submit("deferred", w.now().Add(time.Second))
 	w.linkedin.submit("other", w.now().Add(2*time.Second)).Form.ID = other
 	w.tick(e, time.Minute)
 	w.expectIDs(other, "other")
 	if len(e.state().Deferred) != 1 {
-		t.Fatalf("debts = %v, want one", e.state().Deferred)
+		t.Fatalf("deferred windows = %v, want one", e.state().Deferred)
 	}
 	e = w.start() // the deferred window outlives a restart
 	id := checkpoint.DeferredID{Source: src, Form: formID}
 	if _, ok := e.state().Deferred[id]; !ok {
-		t.Fatalf("debts after restart = %v, want %v", e.state().Deferred, id)
+		t.Fatalf("deferred windows after restart = %v, want %v", e.state().Deferred, id)
 	}
 	delete(w.linkedin.formDown, formID)
 	w.linkedin.clock = w.linkedin.clock.Add(300 * 24 * time.Hour)
 	w.settle(e)
-	w.expectIDs(formID, "owed")
+	w.expectIDs(formID, "deferred")
 	w.expectIDs(other, "other")
 	if e = w.start(); len(e.state().Deferred) != 0 {
-		t.Errorf("debts after settling and a restart = %v, want none", e.state().Deferred)
+		t.Errorf("deferred windows after settling and a restart = %v, want none", e.state().Deferred)
 	}
 }
 
@@ -291,7 +291,7 @@ func TestSomebodyElsesSubjectSuspendsThatFormAlone(t *testing.T) {
 		t.Fatal(err)
 	}
 	e := w.start()
-	w.linkedin.submit("owed", w.now().Add(time.Second))
+	w.linkedin.submit("deferred", w.now().Add(time.Second))
 	w.linkedin.submit("other", w.now().Add(2*time.Second)).Form.ID = other
 	w.tick(e, time.Minute)
 	w.expectIDs(other, "other")
@@ -300,7 +300,7 @@ func TestSomebodyElsesSubjectSuspendsThatFormAlone(t *testing.T) {
 	}
 	w.settle(e)
 	if len(e.state().Deferred) != 1 {
-		t.Errorf("debts = %v, want the debt to stay while the subject is theirs", e.state().Deferred)
+		t.Errorf("deferred windows = %v, want them to stay while the subject is theirs", e.state().Deferred)
 	}
 	for _, permanent := range []bool{false, true} {
 		if err := w.registry.Delete(t.Context(), "linkedin.leads."+formID+"-value", permanent); err != nil {
@@ -308,7 +308,7 @@ func TestSomebodyElsesSubjectSuspendsThatFormAlone(t *testing.T) {
 		}
 	}
 	w.settle(e)
-	w.expectIDs(formID, "owed")
+	w.expectIDs(formID, "deferred")
 }
 
 func TestTheSameIdSubmittedAgainIsAnotherLead(t *testing.T) {
@@ -452,7 +452,7 @@ func TestWhatWasDeferredOutlivesATopicThatTheTokenStoreMadeAnew(t *testing.T) {
 	w.tick(e, time.Minute)
 	e.forms.Suspend(formID, errors.New("its schema is not compatible"))
 	for i := range 5 {
-		w.linkedin.submit(fmt.Sprint("owed", i), w.now().Add(time.Second))
+		w.linkedin.submit(fmt.Sprint("deferred", i), w.now().Add(time.Second))
 		w.tick(e, time.Minute)
 	}
 	w.expectIDs(formID, "before")

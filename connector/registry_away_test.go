@@ -90,7 +90,7 @@ func TestARegistryThatGoesAwayAfterItLostASchemaIsNotTrusted(t *testing.T) {
 	w.linkedin.submit("b", w.now().Add(time.Second))
 	w.tick(e, time.Minute)
 	if len(e.state().Deferred) != 1 {
-		t.Fatalf("debts = %v, want the lead owed", e.state().Deferred)
+		t.Fatalf("deferred windows = %v, want the lead deferred", e.state().Deferred)
 	}
 	w.use(r)
 	w.settle(e)
@@ -146,7 +146,7 @@ func TestWithTheRegistryAwayOnlyAFormThatNeedsANewSchemaIsDeferred(t *testing.T)
 			t.Errorf("the form that is known got %v", got)
 		}
 		if len(e.state().Deferred) != 1 || e.forms.Suspended(other) == nil {
-			t.Errorf("debts = %v, want what the new form is owed", e.state().Deferred)
+			t.Errorf("deferred windows = %v, want that of the new form", e.state().Deferred)
 		}
 		w.use(gone{})
 		e = w.restarted()

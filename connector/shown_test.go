@@ -140,7 +140,7 @@ func TestWhoeverStandsByReadsWhatIsDone(t *testing.T) {
 	w.opts.Backfill = 48 * time.Hour
 	e := w.start()
 	w.linkedin.submit("a", w.now().Add(time.Second))
-	w.linkedin.submit("owed", w.now().Add(2*time.Second)).Form.ID = other
+	w.linkedin.submit("deferred", w.now().Add(2*time.Second)).Form.ID = other
 	w.tick(e, time.Minute)
 	own := e.Status()
 	read := StatusOf(w.state(), w.store.Prefix)
@@ -151,7 +151,7 @@ func TestWhoeverStandsByReadsWhatIsDone(t *testing.T) {
 		t.Errorf("sources = %+v, want %+v", read.Sources, own.Sources)
 	}
 	if len(read.Deferred) != 1 || read.Deferred[0] != own.Deferred[0] {
-		t.Errorf("debts = %+v, want %+v", read.Deferred, own.Deferred)
+		t.Errorf("deferred windows = %+v, want %+v", read.Deferred, own.Deferred)
 	}
 	if len(read.Forms) != 2 || read.Forms[1].ID != other || !read.Forms[1].Suspended() || read.Forms[1].Problem == "" || read.Forms[1].Owner != owner {
 		t.Fatalf("forms = %+v, want the one that was prepared, and the one that never could be as suspended", read.Forms)

@@ -128,7 +128,7 @@ func TestRoleLostAndRegained(t *testing.T) {
 			w.linkedin.goWrong(object{"kind": "grant_role", "owner": lost, "role": "CONTENT_ADMINISTRATOR"})
 			c.access(20*time.Second, 2)
 			c.says(time.Second, "organization can be read again", lost)
-			w.mended(c)
+			w.recovered(c)
 		})
 	}
 }
@@ -173,5 +173,5 @@ func TestOrganizationsWithoutRoleBesideGoodOnes(t *testing.T) {
 	}
 	w.linkedin.goWrong(object{"kind": "grant_role", "owner": owners[0]})
 	c.access(20*time.Second, 3)
-	w.mended(c)
+	w.recovered(c)
 }

@@ -90,8 +90,8 @@ func consume(t testing.TB, brokers, registry, prefix string, flags ...string) re
 	return g
 }
 
-// follower is a consumer that goes on while things happen.
-type follower struct {
+// continuous is a consumer that goes on while things happen.
+type continuous struct {
 	mu      sync.Mutex
 	seen    reading
 	arrived map[identity]time.Time // each lead for the first time
@@ -100,7 +100,7 @@ type follower struct {
 
 // follow consumes the topics with the prefix, also those that are made later,
 // until the test ends.
-func follow(t testing.TB, brokers, registry, prefix string) *follower {
+func follow(t testing.TB, brokers, registry, prefix string) *continuous {
 	t.Helper()
 	cmd := consumerCommand(brokers, registry, prefix, "--follow")
 	var complaints bytes.Buffer
@@ -112,7 +112,7 @@ func follow(t testing.TB, brokers, registry, prefix string) *follower {
 	if err := cmd.Start(); err != nil {
 		t.Fatalf("starting the consumer: %v", err)
 	}
-	f := &follower{arrived: map[identity]time.Time{}}
+	f := &continuous{arrived: map[identity]time.Time{}}
 	done := make(chan struct{})
 	go func() {
 		defer close(done)
@@ -132,7 +132,7 @@ func follow(t testing.TB, brokers, registry, prefix string) *follower {
 	return f
 }
 
-func (f *follower) take(out io.Reader) error {
+func (f *continuous) take(out io.Reader) error {
 	lines := bufio.NewReaderSize(out, 1<<20)
 	for {
 		line, err := lines.ReadBytes('\n')
@@ -165,14 +165,14 @@ func (r *record) identity() identity {
 }
 
 // distinct is how many leads were seen.
-func (f *follower) distinct() (int, error) {
+func (f *continuous) distinct() (int, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.arrived), f.avail
 }
 
 // saw reports whether a lead was seen.
-func (f *follower) saw(i identity) bool {
+func (f *continuous) saw(i identity) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return !f.arrived[i].IsZero()
@@ -180,14 +180,14 @@ func (f *follower) saw(i identity) bool {
 
 // after is how long after its submission a lead was seen first. Both clocks are
 // this machine's.
-func (f *follower) after(i identity) time.Duration {
+func (f *continuous) after(i identity) time.Duration {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.arrived[i].Sub(time.UnixMilli(i.at))
 }
 
 // repeated is how many records repeat a lead that was seen before.
-func (f *follower) repeated() int {
+func (f *continuous) repeated() int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return len(f.seen.records) - len(f.arrived)

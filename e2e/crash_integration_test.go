@@ -38,7 +38,7 @@ func underLoad(t testing.TB, o options) (w *world, finish func() (cut int)) {
 	return w, func() int {
 		t.Helper()
 		t.Logf("submitted under load: %d", stop())
-		w.linkedin.mend()
+		w.linkedin.wellAgain()
 		w.await(60 * time.Second)
 		committed := w.verify()
 		if n := w.seen.repeated(); n > 0 {

@@ -25,5 +25,5 @@ func TestAConnectorThatCrashesEndsWithOne(t *testing.T) {
 			t.Errorf("after %v: no trace: %s", s, lastLines(c.text(), 3))
 		}
 	}
-	w.mended(w.run())
+	w.recovered(w.run())
 }

@@ -71,19 +71,19 @@ func TestWhoWritesToTheCheckpointTopicDoesNotChangeTheAccount(t *testing.T) {
 	w.linkedin.submit(object{"count": 10})
 	c = w.run()
 	c.says(30*time.Second, `"level":"error"`, "is passed over", key[len("token/"):], "who may write to that topic")
-	w.mended(c)
+	w.recovered(c)
 	if c.complaints("intruder") != nil {
 		t.Error("the log tells of what was planted")
 	}
 	w.linkedin.goWrong(object{"kind": "expire_token"}) // the renewed pair takes the other away
 	c.says(15*time.Second, "the LinkedIn access token was renewed")
-	w.mended(c)
+	w.recovered(c)
 	if code, _ := c.stop(); code != 0 {
 		t.Errorf("exit %d, want 0", code)
 	}
 	w.linkedin.submit(object{"count": 5})
 	c = w.run()
-	w.mended(c)
+	w.recovered(c)
 	if n := strings.Count(c.text(), "is passed over"); n != 0 {
 		t.Errorf("after a renewal it is still there: %d lines", n)
 	}
@@ -126,7 +126,7 @@ func TestAConsentOutlastsACheckpointTopicThatTakesNothing(t *testing.T) {
 	c.kill()
 	w.allowWriting()
 	c = w.run()
-	w.mended(c)
+	w.recovered(c)
 	if strings.Contains(c.text(), "the connection to LinkedIn needs a person") {
 		t.Error("a person was asked for")
 	}
@@ -181,7 +181,7 @@ func TestAConsentOutlastsADiskThatTakesNothing(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	for _, o := range []struct{ spoil, mend func() }{
+	for _, o := range []struct{ spoil, repair func() }{
 		{func() { must(t, os.WriteFile(filler, make([]byte, 230<<10), 0o600)) }, func() { must(t, os.Remove(filler)) }},
 		{func() { remount(syscall.MS_RDONLY) }, func() { remount(0) }},
 	} {
@@ -207,9 +207,9 @@ func TestAConsentOutlastsADiskThatTakesNothing(t *testing.T) {
 			t.Errorf("Connect on the page = %s: %s", res.Status, text)
 		}
 		c.kill()
-		o.mend()
+		o.repair()
 		c = w.run()
-		w.mended(c)
+		w.recovered(c)
 		if strings.Contains(c.text(), "needs a person") {
 			t.Error("a person was asked for")
 		}
@@ -253,7 +253,7 @@ func TestARefusedRenewalIsKnownToEveryCommand(t *testing.T) {
 			if p := w.command("auth", "status"); p.cmd.ProcessState.ExitCode() != 0 {
 				t.Errorf("auth status after a new consent: exit %d, want 0: %s", p.cmd.ProcessState.ExitCode(), p.results())
 			}
-			w.mended(c)
+			w.recovered(c)
 		})
 	}
 }
@@ -287,5 +287,5 @@ func TestConsentsOfTwoNamesAreNotMixed(t *testing.T) {
 		}
 	}
 	w.reconnect(here) // its own goes on as ever
-	w.mended(here)
+	w.recovered(here)
 }

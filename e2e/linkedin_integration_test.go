@@ -118,7 +118,7 @@ func (l *linkedin) goWrong(fault object) {
 }
 
 // fix forgets all faults.
-func (l *linkedin) mend() {
+func (l *linkedin) wellAgain() {
 	l.t.Helper()
 	req, err := http.NewRequest(http.MethodDelete, l.url+"/sim/faults", nil)
 	if err != nil {

@@ -129,7 +129,7 @@ func TestOutages(t *testing.T) {
 		l.submit(object{"count": 10})
 		time.Sleep(1200 * time.Millisecond)
 	}
-	l.mend()
+	l.wellAgain()
 	w.await(60 * time.Second)
 	w.verify()
 

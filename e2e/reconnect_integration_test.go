@@ -117,7 +117,7 @@ func TestConsentWhoseCallbackReachesAStandby(t *testing.T) {
 	w.reconnect(active)
 	standby.says(time.Second, "LinkedIn consent given")
 	standby.connected(5 * time.Second)
-	w.mended(active)
+	w.recovered(active)
 	if standby.active() {
 		t.Error("the standby has the work now")
 	}
@@ -142,7 +142,7 @@ func TestAuthLoginBesideARunningConnectorThatHoldsThePort(t *testing.T) {
 	if code := p.end(10 * time.Second); code != 0 || !strings.Contains(p.results(), "stored by another process, which got LinkedIn's answer") {
 		t.Errorf("auth login: exit %d: %s%s", code, p.results(), p.text())
 	}
-	w.mended(c)
+	w.recovered(c)
 }
 
 // inKafka has the tokens kept in the checkpoint topic; a file would not do.
@@ -173,7 +173,7 @@ func TestProcessesWithoutACommonDiskShareTheTokensInKafka(t *testing.T) {
 	w.await(20 * time.Second)
 	again := w.runAs("c") // one that has just started knows them as well
 	again.connected(15 * time.Second)
-	w.mended(standby)
+	w.recovered(standby)
 
 	p := w.command("checkpoints", "list", "token/", "-o", "json")
 	var rows []struct {
@@ -213,7 +213,7 @@ func TestALateRenewalNeverOverwritesANewerConsentNorUndoesALogout(t *testing.T) 
 	renewLate()
 	w.consent()
 	time.Sleep(slow)
-	w.mended(c)
+	w.recovered(c)
 	second := held()
 	if !second.After(first) {
 		t.Errorf("the consent in use is of %v, want the newer one than %v", second, first)
@@ -233,7 +233,7 @@ func TestALateRenewalNeverOverwritesANewerConsentNorUndoesALogout(t *testing.T) 
 	}
 	w.linkedin.submit(object{"count": 5})
 	w.consent()
-	w.mended(c)
+	w.recovered(c)
 }
 
 // With the checkpoint topic the tokens are gone, too; who knows them writes them
@@ -246,12 +246,12 @@ func TestTokensOutliveTheCheckpointTopicWhileAProcessRuns(t *testing.T) {
 	w.removeTopic(w.name + ".checkpoints")
 	w.linkedin.submit(object{"count": 10})
 	c.says(30*time.Second, `"level":"warn"`, "the record of the LinkedIn tokens was gone and is written again")
-	w.mended(c)
+	w.recovered(c)
 	if code, _ := c.stop(); code != 0 {
 		t.Errorf("exit %d, want 0", code)
 	}
 	w.linkedin.submit(object{"count": 10})
-	w.mended(w.run())
+	w.recovered(w.run())
 }
 
 // taken is nil once no fault of that kind waits for a request any more.

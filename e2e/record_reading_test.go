@@ -156,7 +156,7 @@ func (l *linkedin) lines(path string, into *[]map[string]any) error {
 }
 
 // marked counts the records of a replay in mode all by lead.
-func (f *follower) marked(replay string) map[identity]int {
+func (f *continuous) marked(replay string) map[identity]int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	marked := map[identity]int{}
@@ -169,7 +169,7 @@ func (f *follower) marked(replay string) map[identity]int {
 }
 
 // partition is where a lead was seen.
-func (f *follower) partition(id string) int {
+func (f *continuous) partition(id string) int {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	for i := range f.seen.records {

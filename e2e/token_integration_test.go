@@ -74,7 +74,7 @@ func (w *world) missed() {
 
 // recovered is the end of most of these tests: everything is well again, without a
 // restart, and every lead is there once.
-func (w *world) mended(c *connector) {
+func (w *world) recovered(c *connector) {
 	w.t.Helper()
 	c.connected(20 * time.Second)
 	w.await(20 * time.Second)
@@ -97,7 +97,7 @@ func TestExpiredAccessTokensAreRenewedAndNobodyNotices(t *testing.T) {
 	time.Sleep(7 * time.Second) // two lives and more
 	stop()
 	w.linkedin.post("/sim/switches", object{})
-	w.mended(c)
+	w.recovered(c)
 	if v := authorized(); v != 1 {
 		t.Errorf("leadstream_authorized fell to %v", v)
 	}
@@ -118,7 +118,7 @@ func TestRevokedTokenAsksForConsentAndGoesOnAfterIt(t *testing.T) {
 	c.needsPerson(15*time.Second, "the access token was revoked", "press Connect or Reconnect LinkedIn on the status page")
 	w.missed()
 	w.consent()
-	w.mended(c)
+	w.recovered(c)
 }
 
 func TestExpiredRefreshTokenAsksForConsentAndGoesOnAfterIt(t *testing.T) {
@@ -132,7 +132,7 @@ func TestExpiredRefreshTokenAsksForConsentAndGoesOnAfterIt(t *testing.T) {
 	w.missed()
 	w.linkedin.post("/sim/switches", object{})
 	w.consent()
-	w.mended(c)
+	w.recovered(c)
 }
 
 func TestRefusedRefreshAsksForConsentAndGoesOnAfterIt(t *testing.T) {
@@ -143,7 +143,7 @@ func TestRefusedRefreshAsksForConsentAndGoesOnAfterIt(t *testing.T) {
 	c.needsPerson(15*time.Second, "LinkedIn refused to refresh the token", "Reconnect LinkedIn")
 	w.missed()
 	w.consent()
-	w.mended(c)
+	w.recovered(c)
 }
 
 // A scope that one kind of lead needs does not stop the others.
@@ -158,7 +158,7 @@ func TestMissingScopesAreNamedAndTheRestGoesOn(t *testing.T) {
 	w.linkedin.submit(object{"count": 10})
 	w.await(20 * time.Second)
 	w.consent()
-	w.mended(c)
+	w.recovered(c)
 }
 
 // The secret was changed in LinkedIn's portal: what can go on does, and once
@@ -176,7 +176,7 @@ func TestWrongAppSecretIsToldFromADeadToken(t *testing.T) {
 	w.missed()
 	c.needsPerson(15*time.Second, problem, todo)
 	w.linkedin.goWrong(object{"kind": "change_secret", "secret": clientSecret})
-	w.mended(c)
+	w.recovered(c)
 	if strings.Contains(c.text(), "needs a person") && strings.Contains(c.text(), "was revoked") {
 		t.Error("the log speaks of a revoked token")
 	}
@@ -198,11 +198,11 @@ func TestLinkedInsOwnFaultIsNoReasonForConsent(t *testing.T) {
 	w.linkedin.goWrong(object{"kind": "expire_token"})
 	c.says(15*time.Second, `"level":"warn"`, "LinkedIn could not be asked about the token")
 	w.missed()
-	w.linkedin.mend()
+	w.linkedin.wellAgain()
 	fails("") // the API, while OAuth is well
 	time.Sleep(2 * time.Second)
-	w.linkedin.mend()
-	w.mended(c)
+	w.linkedin.wellAgain()
+	w.recovered(c)
 	if v := authorized(); v != 1 {
 		t.Errorf("leadstream_authorized fell to %v", v)
 	}
@@ -223,7 +223,7 @@ func TestFreshTokenThatLinkedInDoesNotKnowYetIsNotADeadOne(t *testing.T) {
 	c.says(15*time.Second, "a fresh access token was refused, trying it again")
 	w.await(20 * time.Second)
 	w.linkedin.post("/sim/switches", object{}) // the test's own token is used at once
-	w.mended(c)
+	w.recovered(c)
 	if v := authorized(); v != 1 {
 		t.Errorf("leadstream_authorized fell to %v", v)
 	}

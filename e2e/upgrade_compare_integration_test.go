@@ -106,7 +106,7 @@ func (s *restored) arrives(w *world, wanted func(*submission) bool) {
 }
 
 // records are those seen so far.
-func (f *follower) records() ([]record, error) {
+func (f *continuous) records() ([]record, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return slices.Clone(f.seen.records), f.avail

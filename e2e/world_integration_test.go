@@ -28,7 +28,7 @@ type world struct {
 	brokers  string
 	registry string
 	linkedin *linkedin
-	seen     *follower
+	seen     *continuous
 	settings map[string]string // over those every process has
 	logins   int               // runs of "auth login" so far
 }

@@ -42,7 +42,7 @@ func (f *Fields) Earlier(columns int) (string, bool) {
 }
 
 // text is the schema, with or without the properties linkedin.formVersion.
-func (f *Fields) text(stamped bool) string {
+func (f *Fields) text(versioned bool) string {
 	out := make([]byte, 0, 2048+256*len(f.columns))
 	out = append(out, `{"type":"record","name":"`+RecordName+`","namespace":"`+namespace...)
 	out = append(append(out, f.form...), '"')
@@ -59,7 +59,7 @@ func (f *Fields) text(stamped bool) string {
 	for _, c := range f.columns {
 		out = appendField(append(out, ','), c.Name, c.avroType(f.choice), true)
 		out = appendMember(out, "doc", c.Doc)
-		for _, p := range c.properties(stamped) {
+		for _, p := range c.properties(versioned) {
 			out = appendMember(out, p.name, p.value)
 		}
 		out = append(out, '}')
@@ -71,7 +71,7 @@ type property struct{ name, value string }
 
 // properties are the column's, in the order in which they are written; those
 // that are empty are left out.
-func (c *column) properties(stamped bool) []property {
+func (c *column) properties(versioned bool) []property {
 	var out []property
 	add := func(name, value string) {
 		if value != "" {
@@ -98,8 +98,8 @@ func (c *column) properties(stamped bool) []property {
 			out = append(out, property{propValue, held.Value})
 		}
 	}
-	if stamped {
-		add(propVersion, strconv.Itoa(c.Stamp))
+	if versioned {
+		add(propVersion, strconv.Itoa(c.FormVersion))
 	}
 	return out
 }

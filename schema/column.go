@@ -34,8 +34,8 @@ type column struct {
 	// Doc and Predefined are as in the highest version that has the field.
 	Doc        string `json:"doc,omitempty"`
 	Predefined string `json:"predefined,omitempty"`
-	// Stamp is the property linkedin.formVersion.
-	Stamp int `json:"stamp"`
+	// FormVersion is the property linkedin.formVersion.
+	FormVersion int `json:"stamp"`
 	// Versions are the form versions met that have the field.
 	Versions versions `json:"versions"`
 	// Editions say, for choices and hidden fields, what the versions hold.

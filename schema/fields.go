@@ -99,7 +99,7 @@ func (f *Fields) Add(form lead.Form) (changed bool) {
 	a := addition{fields: f, version: max(form.Version, 0), met: map[identity]bool{}}
 	a.form(form)
 	if f.text(false) != shown {
-		a.stamp()
+		a.mark()
 	}
 	return a.changed
 }
@@ -212,13 +212,13 @@ func (a *addition) describe(c *column, doc, predefined string) {
 	a.changed = true
 }
 
-// stamp marks the fields that the schema shows as of this version. Together
-// the fields with the highest stamp are one whole version of the form, which
+// mark marks the fields that the schema shows as of this version. Together
+// the fields with the highest version are one whole version of the form, which
 // is what Parse can know for certain.
-func (a *addition) stamp() {
+func (a *addition) mark() {
 	for _, c := range a.fields.columns {
 		if a.met[c.identity()] && c.Versions.max() == a.version {
-			c.Stamp = a.version
+			c.FormVersion = a.version
 		}
 	}
 	a.changed = true

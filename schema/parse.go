@@ -104,7 +104,7 @@ func parseOne(text string) (*Fields, error) {
 func (f *Fields) knowNewest() {
 	newest := -1
 	for _, c := range f.columns {
-		newest = max(newest, c.Stamp)
+		newest = max(newest, c.FormVersion)
 	}
 	if newest >= 0 {
 		f.versions = f.versions.with(newest)
@@ -114,11 +114,11 @@ func (f *Fields) knowNewest() {
 // parseColumn reads a field of the form by its properties.
 func parseColumn(field *avro.Field, mode Choice) (*column, error) {
 	prop := func(name string) string { return stringProp(field.Prop(name)) }
-	stamp, err := strconv.Atoi(prop(propVersion))
-	if err != nil || stamp < 0 {
+	version, err := strconv.Atoi(prop(propVersion))
+	if err != nil || version < 0 {
 		return nil, fmt.Errorf("field %s has no property %s", field.Name(), propVersion)
 	}
-	c := &column{Name: field.Name(), Doc: field.Doc(), Predefined: prop(propPredefined), Stamp: stamp, Versions: versions{stamp}}
+	c := &column{Name: field.Name(), Doc: field.Doc(), Predefined: prop(propPredefined), FormVersion: version, Versions: versions{version}}
 	number := prop(propQuestion)
 	switch {
 	case number != "":
@@ -145,7 +145,7 @@ func parseColumn(field *avro.Field, mode Choice) (*column, error) {
 	return c, nil
 }
 
-// parseEdition reads what the field holds in the version it is stamped with.
+// parseEdition reads what the field holds in the version it shows.
 func (c *column) parseEdition(field *avro.Field) error {
 	switch c.Kind {
 	case kindChoice:
@@ -153,7 +153,7 @@ func (c *column) parseEdition(field *avro.Field) error {
 		if err := json.Unmarshal([]byte(stringProp(field.Prop(propOptions))), &o); err != nil {
 			return fmt.Errorf("property %s: %w", propOptions, err)
 		}
-		c.put(c.Stamp, edition{Options: o})
+		c.put(c.FormVersion, edition{Options: o})
 	case kindHidden:
 		if text := stringProp(field.Prop(propOccurrence)); text != "" {
 			n, err := strconv.Atoi(text)
@@ -163,7 +163,7 @@ func (c *column) parseEdition(field *avro.Field) error {
 			c.Occurrence = n
 		}
 		if value, ok := field.Prop(propValue).(string); ok {
-			c.put(c.Stamp, edition{Value: value})
+			c.put(c.FormVersion, edition{Value: value})
 		}
 	case kindText, kindConsent: // hold nothing
 	}

@@ -155,7 +155,7 @@ func TestFormsAreListedWhateverCannotBeAsked(t *testing.T) {
 			t.Errorf("%d: code %d, %v: %s", status, got.code, err, got.stdout)
 		}
 	}
-	s.deed(linkedinsim.Fault{Kind: linkedinsim.RefuseForm, Form: form, Status: 403})
+	s.schedule(linkedinsim.Fault{Kind: linkedinsim.RefuseForm, Form: form, Status: 403})
 	rows, _ := s.forms(nil)
 	if row := rows[form]; row.Name == "" || row.State != stateUnread || !strings.Contains(row.Reason, "403") || row.Leads != 3 {
 		t.Errorf("a refused form is listed as %+v", row)

@@ -122,7 +122,7 @@ type incident struct {
 	says             string // in the line and what to do
 	before           func(s *stack, over map[string]string)
 	happens          func(s *stack)
-	mends            func(s *stack) // may be nil
+	repair           func(s *stack) // may be nil
 }
 
 // broken gives LinkedIn a fault without end.
@@ -215,9 +215,9 @@ func (c incident) test(t *testing.T) {
 			t.Errorf("what to do is not said: %+v", e)
 		}
 	}
-	if c.mends != nil {
+	if c.repair != nil {
 		mark = j.mark()
-		c.mends(s)
+		c.repair(s)
 		j.await("its end", mark, func(lines []entry) bool {
 			return count(lines, "recovered")+count(lines, "organization can be read again")+count(lines, "the connection to LinkedIn works again") > 0
 		})
@@ -241,13 +241,13 @@ func incidents() []incident {
 	registry := &faultyRegistry{}
 	return []incident{
 		{name: "consent withdrawn", errors: 1, says: "Reconnect LinkedIn",
-			happens: func(s *stack) { s.sim.RevokeTokens(); s.sim.RevokeRefreshTokens() }, mends: func(s *stack) { s.consent(nil) }},
+			happens: func(s *stack) { s.sim.RevokeTokens(); s.sim.RevokeRefreshTokens() }, repair: func(s *stack) { s.consent(nil) }},
 		{name: "role lost", errors: 1, says: "Manage admins", happens: broken(linkedinsim.Fault{Kind: linkedinsim.LoseRole}),
-			mends: func(s *stack) {
-				s.deed(linkedinsim.Fault{Kind: linkedinsim.GrantRole, Owner: s.sim.Describe().Organizations[0].URN})
+			repair: func(s *stack) {
+				s.schedule(linkedinsim.Fault{Kind: linkedinsim.GrantRole, Owner: s.sim.Describe().Organizations[0].URN})
 			}},
-		{name: "API version retired", errors: 1, says: "linkedin.version", happens: broken(linkedinsim.Fault{Kind: linkedinsim.StatusFault, Status: http.StatusUpgradeRequired}), mends: healed},
-		{name: "LinkedIn out of order", warnings: 1, says: "tried again by itself", happens: broken(linkedinsim.Fault{Kind: linkedinsim.StatusFault, Status: 503}), mends: healed},
+		{name: "API version retired", errors: 1, says: "linkedin.version", happens: broken(linkedinsim.Fault{Kind: linkedinsim.StatusFault, Status: http.StatusUpgradeRequired}), repair: healed},
+		{name: "LinkedIn out of order", warnings: 1, says: "tried again by itself", happens: broken(linkedinsim.Fault{Kind: linkedinsim.StatusFault, Status: 503}), repair: healed},
 		{name: "no more requests today", warnings: 1, says: "goes on by itself then", happens: broken(linkedinsim.Fault{Kind: linkedinsim.Budget, Endpoint: "leadFormResponses"})},
 		{name: "no more requests for now", warnings: 1, says: "asked again after a pause", happens: broken(linkedinsim.Fault{Kind: linkedinsim.Throttle, Endpoint: "leadFormResponses"})},
 		{name: "a lead that cannot be read", errors: 1, says: "leadstream deadletters list", happens: func(s *stack) {
@@ -266,7 +266,7 @@ func incidents() []incident {
 		{name: "registry away", warnings: 1, says: "registry.url", before: registry.stand, happens: func(s *stack) {
 			registry.away.Store(true)
 			s.newForm("7130000000000000009")
-		}, mends: func(*stack) { registry.away.Store(false) }},
+		}, repair: func(*stack) { registry.away.Store(false) }},
 		{name: "Kafka and registry away", warnings: 2, says: "kafka.brokers", happens: func(s *stack) {
 			if err := s.kafka.Close(); err != nil {
 				s.t.Error(err)
@@ -287,7 +287,7 @@ func incidents() []incident {
 		}},
 		{name: "the app's secret is wrong", errors: 1, says: "linkedin.client_secret",
 			happens: func(s *stack) {
-				s.deed(linkedinsim.Fault{Kind: linkedinsim.ChangeSecret, Secret: "another"})
+				s.schedule(linkedinsim.Fault{Kind: linkedinsim.ChangeSecret, Secret: "another"})
 				s.sim.RevokeTokens()
 			}},
 		{name: "token file that others may read", errors: 1, says: "chmod 600", happens: func(s *stack) {
@@ -315,7 +315,7 @@ func (s *stack) consentLongAgo() {
 	}
 }
 
-func (s *stack) deed(f linkedinsim.Fault) {
+func (s *stack) schedule(f linkedinsim.Fault) {
 	s.t.Helper()
 	if err := s.sim.Schedule(f); err != nil {
 		s.t.Fatal(err)

@@ -117,7 +117,7 @@ func TestRealARecordedDeletionOutlastsItsTombstone(t *testing.T) {
 	at := w.now.Add(-time.Hour)
 	publish(t, s, "", response("a", at), response("b", at))
 	w.delete("a", at.Add(time.Minute))
-	if n := bury(t, s); n != 1 {
+	if n := applyDeletions(t, s); n != 1 {
 		t.Fatalf("%d tombstones, want 1", n)
 	}
 	w.compact("a", 0)
@@ -153,7 +153,7 @@ func TestRealADeletedLeadIsGoneOnceCompactionHasWorked(t *testing.T) {
 	for _, r := range rs {
 		w.delete(r.ID, at.Add(time.Minute))
 	}
-	if n := bury(t, s); n != len(rs) {
+	if n := applyDeletions(t, s); n != len(rs) {
 		t.Errorf("%d leads are removed, want %d", n, len(rs))
 	}
 	for _, r := range rs {

@@ -35,7 +35,7 @@ func TestAnEntryWithoutAValueLiftsADeletion(t *testing.T) {
 	running, _ := w.epoch()
 	at := w.now.Add(-time.Hour)
 	w.delete("a", at.Add(time.Minute))
-	bury(t, running)
+	applyDeletions(t, running)
 	w.enter("a", nil)
 	if _, err := followed(t, running); err != nil {
 		t.Fatal(err)
@@ -47,11 +47,11 @@ func TestAnEntryWithoutAValueLiftsADeletion(t *testing.T) {
 	publish(t, s, "", response("b", at))
 	w.enter("b", lead.AppendTime(nil, at.Add(time.Minute)))
 	w.enter("b", nil)
-	if n := bury(t, s); n != 0 {
+	if n := applyDeletions(t, s); n != 0 {
 		t.Errorf("%d tombstones of a deletion that was lifted", n)
 	}
 	w.enter("b", lead.AppendTime(nil, at.Add(time.Second)))
-	if n := bury(t, s); n != 1 {
+	if n := applyDeletions(t, s); n != 1 {
 		t.Errorf("%d tombstones of a deletion that was told again, want 1", n)
 	}
 }
@@ -127,7 +127,7 @@ func TestAnUnreadableDeletionIsNamedAndHoldsUpItsOwnLeadAlone(t *testing.T) {
 	publish(t, s, "", response("a", at), response("b", at))
 	w.delete("b", at.Add(time.Minute))
 	w.enter("a", []byte("yesterday"))
-	if n := bury(t, s); n != 1 {
+	if n := applyDeletions(t, s); n != 1 {
 		t.Errorf("%d tombstones, want that of the other deletion", n)
 	}
 	w.wantHeld(topic, map[string]time.Time{"a": at})
@@ -182,7 +182,7 @@ func TestADeletionKeepsItsFormOverAnEntryWithoutOne(t *testing.T) {
 		t.Fatalf("ApplyDeletions = %v, want it refused", err)
 	}
 	next, _ := w.epoch()
-	if n := bury(t, next); n != 1 {
+	if n := applyDeletions(t, next); n != 1 {
 		t.Errorf("%d tombstones, want 1", n)
 	}
 }

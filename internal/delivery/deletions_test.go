@@ -24,7 +24,7 @@ func (w *world) delete(id string, at time.Time) {
 }
 
 // apply carries out what was recorded.
-func bury(t *testing.T, s *Store) int {
+func applyDeletions(t *testing.T, s *Store) int {
 	t.Helper()
 	if _, err := followed(t, s); err != nil {
 		t.Fatal(err)
@@ -97,7 +97,7 @@ func TestADeletedLeadIsGoneAndDoesNotComeBack(t *testing.T) {
 	live := s.NewView("")
 	expect(t, ask(t, s, live, w.window(-2*time.Hour, 0), response("a", at)), 0, 1, 0, 0)
 	w.delete("a", at.Add(time.Minute))
-	if n := bury(t, s); n != 1 {
+	if n := applyDeletions(t, s); n != 1 {
 		t.Errorf("%d tombstones, want 1", n)
 	}
 	w.wantHeld(topic, map[string]time.Time{"b": at})
@@ -106,7 +106,7 @@ func TestADeletedLeadIsGoneAndDoesNotComeBack(t *testing.T) {
 	expect(t, ask(t, s, live, w.window(-2*time.Hour, 0), response("a", at)), 0, 0, 0, 1)
 
 	again, _ := w.epoch()
-	if n := bury(t, again); n != 0 {
+	if n := applyDeletions(t, again); n != 0 {
 		t.Errorf("after a restart %d tombstones, want none: they are there", n)
 	}
 	for name, view := range map[string]*dedup.View{"missing": again.NewView(""), "all": again.NewView("replay-1")} {
@@ -135,7 +135,7 @@ func TestADeletionBeforeItsLeadKeepsTheLeadOut(t *testing.T) {
 	s, _ := w.epoch()
 	at := w.now.Add(-time.Hour)
 	w.delete("a", at.Add(time.Minute))
-	if n := bury(t, s); n != 0 {
+	if n := applyDeletions(t, s); n != 0 {
 		t.Errorf("%d tombstones for a topic that does not exist", n)
 	}
 	expect(t, ask(t, s, s.NewView(""), w.window(-2*time.Hour, 0), response("a", at)), 0, 0, 0, 1)
@@ -148,20 +148,20 @@ func TestARegistrationAfterTheDeletionStays(t *testing.T) {
 	publish(t, s, "", response("a", first))
 	publish(t, s, "", response("a", second))
 	w.delete("a", left)
-	if n := bury(t, s); n != 0 {
+	if n := applyDeletions(t, s); n != 0 {
 		t.Errorf("%d tombstones, want none: one would take the second registration away", n)
 	}
 	w.wantHeld(topic, map[string]time.Time{"a": second})
 	// The other order: registered again once the tombstone is there.
 	publish(t, s, "", response("b", first))
 	w.delete("b", left)
-	bury(t, s)
+	applyDeletions(t, s)
 	v := ask(t, s, s.NewView(""), w.window(-4*time.Hour, 0), response("b", first), response("b", second))
 	expect(t, v, 1, 0, 0, 1)
 	publish(t, s, "", v.Missing...)
 	w.wantHeld(topic, map[string]time.Time{"a": second, "b": second})
 	next, _ := w.epoch()
-	if n := bury(t, next); n != 0 {
+	if n := applyDeletions(t, next); n != 0 {
 		t.Errorf("after a restart %d tombstones", n)
 	}
 }
@@ -173,7 +173,7 @@ func TestADeletionOutlivesTheProcessThatTookIt(t *testing.T) {
 	publish(t, s, "", response("a", at))
 	w.delete("a", at.Add(time.Minute)) // and nobody carries it out
 	next, _ := w.epoch()
-	if n := bury(t, next); n != 1 {
+	if n := applyDeletions(t, next); n != 1 {
 		t.Errorf("%d tombstones in the next epoch, want 1", n)
 	}
 	w.wantHeld(topic, map[string]time.Time{})
@@ -185,7 +185,7 @@ func TestADeletionOutlivesTheProcessThatTookIt(t *testing.T) {
 	if len(state.Deletions.Next) != 0 {
 		t.Fatalf("the record is still there: %v", state.Deletions)
 	}
-	if n := bury(t, third); n != 0 {
+	if n := applyDeletions(t, third); n != 0 {
 		t.Errorf("%d tombstones once more, want none", n)
 	}
 }
@@ -223,7 +223,7 @@ func TestTheDeadLetterOfADeletedLeadIsRemoved(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.delete("a", at)
-	bury(t, s)
+	applyDeletions(t, s)
 	left := func() (keys []string) {
 		dead := map[string]bool{}
 		err := w.cluster.Reader.Read(t.Context(), s.DeadLetterTopic(), kafka.From{}, func(r *kafka.Record) error {
@@ -362,7 +362,7 @@ func TestARegistrationThatABrokerStampedEarlierThanTheDeletionStays(t *testing.T
 	w.foreign(again)
 	s, _ := w.epoch()
 	w.delete("a", at)
-	if n := bury(t, s); n != 0 {
+	if n := applyDeletions(t, s); n != 0 {
 		t.Errorf("%d tombstones, want none", n)
 	}
 	w.wantHeld(topic, map[string]time.Time{"a": at.Add(time.Second)})

@@ -88,12 +88,12 @@ func TestADeletedLeadIsGoneFromEveryPartitionThatHoldsIt(t *testing.T) {
 				for _, r := range all {
 					w.delete(r.ID, at.Add(time.Minute))
 				}
-				if n := bury(t, s); n != len(all) {
+				if n := applyDeletions(t, s); n != len(all) {
 					t.Errorf("%d leads are removed, want %d", n, len(all))
 				}
 				until(t, "everything to be gone", func() bool { return len(w.afterCompaction(topic)) == 0 })
 				for range 2 {
-					if s, _ = w.epoch(); bury(t, s) != 0 {
+					if s, _ = w.epoch(); applyDeletions(t, s) != 0 {
 						t.Error("some are still to be removed")
 					}
 				}
@@ -117,11 +117,11 @@ func TestARegistrationAfterTheDeletionStaysInItsPartition(t *testing.T) {
 	s, _ = w.epoch()
 	publish(t, s, "", response(id, after))
 	w.delete(id, w.now.Add(-30*time.Minute))
-	bury(t, s)
+	applyDeletions(t, s)
 	want := map[string]string{fmt.Sprintf("%s in partition %d", id, kafka.PartitionOf([]byte(id), 6)): lead.FormatTime(after)}
 	until(t, "the older one alone to be gone", func() bool { return fmt.Sprint(w.afterCompaction(topic)) == fmt.Sprint(want) })
 	s, _ = w.epoch()
-	if n := bury(t, s); n != 0 || w.tombstones(topic) != 1 {
+	if n := applyDeletions(t, s); n != 0 || w.tombstones(topic) != 1 {
 		t.Errorf("%d are removed again, with %d tombstones in all, want none and one", n, w.tombstones(topic))
 	}
 }
@@ -143,7 +143,7 @@ func TestATopicThatAlwaysHadItsPartitionsGetsOneTombstoneALead(t *testing.T) {
 	for _, r := range rs {
 		w.delete(r.ID, w.now)
 	}
-	if n := bury(t, s); n != len(rs) {
+	if n := applyDeletions(t, s); n != len(rs) {
 		t.Errorf("%d leads are removed, want %d", n, len(rs))
 	}
 	until(t, "the tombstones", func() bool { return w.tombstones(topic) == len(rs) })
@@ -203,7 +203,7 @@ func TestAnEntryThatLiftsADeletionCountsInAnyPartition(t *testing.T) {
 	w.enter(id, nil) // in the first of three, which is read before
 	for range 2 {
 		expect(t, ask(t, s, s.NewView(""), w.explicit(), response(id, at)), 1, 0, 0, 0)
-		if n := bury(t, s); n != 0 {
+		if n := applyDeletions(t, s); n != 0 {
 			t.Errorf("%d tombstones of a deletion that was lifted", n)
 		}
 		s, _ = w.epoch()

@@ -20,7 +20,7 @@ import (
 const checkpoints = "leadstream.checkpoints"
 
 // deferred is what is deferred of a form.
-func (w *world) owed() checkpoint.DeferredWindow {
+func (w *world) deferred() checkpoint.DeferredWindow {
 	return checkpoint.DeferredWindow{From: w.now.Add(-time.Hour), To: w.now, Since: w.now, Reason: "its schema is not compatible"}
 }
 
@@ -50,7 +50,7 @@ func anotherMadeAnew(t *testing.T, w *world) {
 	core, logs := observer.New(zap.InfoLevel)
 	w.opts.Log = zap.New(core)
 	s, _ := w.epoch()
-	window := map[string]any{checkpoint.DeferredKey(src, formID): w.owed()}
+	window := map[string]any{checkpoint.DeferredKey(src, formID): w.deferred()}
 	for range 3 {
 		if err := keep(t, s, window); err != nil {
 			t.Fatal(err)
@@ -91,7 +91,7 @@ func anotherMadeAnew(t *testing.T, w *world) {
 func TestAProcessKilledRightAfterItsTopicWasMadeAnewLeavesNoProgress(t *testing.T) {
 	w := newWorld(t)
 	s, _ := w.epoch()
-	if err := keep(t, s, map[string]any{checkpoint.DeferredKey(src, formID): w.owed()}); err != nil {
+	if err := keep(t, s, map[string]any{checkpoint.DeferredKey(src, formID): w.deferred()}); err != nil {
 		t.Fatal(err)
 	}
 	w.remove(checkpoints)

@@ -31,7 +31,7 @@ func TestADeletionInATopicThatWasMadeAnewIsCarriedOut(t *testing.T) {
 			for _, id := range all[:3] {
 				w.delete(id, at.Add(time.Minute))
 			}
-			if n := bury(t, s); n != 3 {
+			if n := applyDeletions(t, s); n != 3 {
 				t.Fatalf("%d tombstones, want 3", n)
 			}
 			w.remove(DeletionsTopic(w.opts.Name)) // or: the cluster is another one, to which the topics were mirrored
@@ -40,7 +40,7 @@ func TestADeletionInATopicThatWasMadeAnewIsCarriedOut(t *testing.T) {
 				w.delete(id, at.Add(time.Minute)) // acknowledged to LinkedIn
 			}
 			next, _ := w.epoch()
-			if n := bury(t, next); n != len(again) {
+			if n := applyDeletions(t, next); n != len(again) {
 				t.Errorf("%d tombstones, want %d", n, len(again))
 			}
 			third, _ := w.epoch()
@@ -80,7 +80,7 @@ func TestABrokerThatDoesNotKnowATopicForAMomentForgetsNoDeletion(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if n := bury(t, next); n != 1 {
+		if n := applyDeletions(t, next); n != 1 {
 			t.Errorf("%d tombstones, want one", n)
 		}
 		w.wantHeld(topic, map[string]time.Time{})
@@ -147,7 +147,7 @@ func TestLookingForDeletedLeadsKeepsNoPublicationWaiting(t *testing.T) {
 	publish(t, s, "", response("b", at))
 	close(published)
 	<-scanned
-	if n := bury(t, s); n != 1 {
+	if n := applyDeletions(t, s); n != 1 {
 		t.Errorf("%d tombstones, want 1", n)
 	}
 	w.wantHeld(topic, map[string]time.Time{"b": at})
@@ -184,7 +184,7 @@ func TestATopicThatRefusesIsNotReadFromItsBeginningAgain(t *testing.T) {
 	}
 	mu.Unlock()
 	w.delete("b", at.Add(time.Minute)) // what is new is looked for
-	if n := bury(t, s); n != 2 {
+	if n := applyDeletions(t, s); n != 2 {
 		t.Errorf("%d tombstones, want both", n)
 	}
 	if len(s.scans) > 0 {
@@ -228,7 +228,7 @@ func TestATopicThatCannotBeReadKeepsNoPublicationWaiting(t *testing.T) {
 		s.refusals[topic] = Refusal{Err: refused, Tries: 1} // the rest is over
 	}
 	refusing.Store(false)
-	if n := bury(t, s); n != 1 {
+	if n := applyDeletions(t, s); n != 1 {
 		t.Errorf("%d tombstones, want 1", n)
 	}
 }

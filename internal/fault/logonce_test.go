@@ -20,7 +20,7 @@ func (retired) Error() string { return "retired" }
 func (retired) Fault() Kind   { return Pause }
 
 func TestWhatAPersonMustActUponIsSaidWhenItIsMet(t *testing.T) {
-	var trouble LogOnce
+	var once LogOnce
 	for i, step := range []struct {
 		err error
 		new bool
@@ -36,12 +36,12 @@ func TestWhatAPersonMustActUponIsSaidWhenItIsMet(t *testing.T) {
 		{As(Suspend, errors.New("role lost")), true},
 		{As(Suspend, retired{}), true}, // the same cause, and something else to do about it
 	} {
-		if got := trouble.New(step.err); got != step.new {
+		if got := once.New(step.err); got != step.new {
 			t.Errorf("step %d: New(%v) = %v, want %v", i, step.err, got, step.new)
 		}
 	}
-	trouble.Reset()
-	if !trouble.New(errors.New("503")) {
+	once.Reset()
+	if !once.New(errors.New("503")) {
 		t.Error("an issue that begins again is not said")
 	}
 }

@@ -12,7 +12,7 @@ import (
 	"github.com/twmb/franz-go/pkg/kmsg"
 )
 
-// follow is what a follower hands out now.
+// follow is what a tailer hands out now.
 func follow(t *testing.T, f *Tailer) (got []string, anew bool) {
 	t.Helper()
 	got = []string{}
@@ -78,8 +78,8 @@ func TestFollowerHandsOutEachRecordOnce(t *testing.T) {
 	if err := c.Append(t.Context(), message("a", "4")); err != nil {
 		t.Fatal(err)
 	}
-	trouble := errors.New("issue")
-	if _, err := tailer.Next(t.Context(), func(*Record) error { return trouble }); !errors.Is(err, trouble) {
+	failed := errors.New("issue")
+	if _, err := tailer.Next(t.Context(), func(*Record) error { return failed }); !errors.Is(err, failed) {
 		t.Fatalf("Next = %v, want fn's error", err)
 	}
 	if got, _ := follow(t, tailer); !slices.Equal(got, []string{"4"}) {

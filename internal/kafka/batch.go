@@ -76,20 +76,20 @@ func newEncoder() (*encoder, error) {
 	return &encoder{zstd: z}, nil
 }
 
-// stamp is the producer's identity and the place of a batch in its sequence.
-type stamp struct {
+// producerState is the producer's identity and the place of a batch in its sequence.
+type producerState struct {
 	producerID int64
 	epoch      int16
 	sequence   int32
 }
 
-// nobody is the stamp of a batch that belongs to no transaction.
-var nobody = stamp{-1, -1, -1}
+// nobody is the state in a batch that belongs to no transaction.
+var nobody = producerState{-1, -1, -1}
 
 // appendBatch appends one batch of msgs[i] for each i in chosen, preceded by its
 // size in 4 bytes as a Produce request has it: a transactional one, unless the
-// stamp is nobody's. chosen is not empty.
-func (e *encoder) appendBatch(out []byte, s stamp, msgs []Message, chosen []int32, now time.Time) []byte {
+// state is nobody's. chosen is not empty.
+func (e *encoder) appendBatch(out []byte, s producerState, msgs []Message, chosen []int32, now time.Time) []byte {
 	first, latest := e.encodeRecords(msgs, chosen, now)
 	body, attributes := e.body, uint16(0)
 	if e.zstd != nil && len(body) >= compressFrom {

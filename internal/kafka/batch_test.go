@@ -42,12 +42,12 @@ func headersOf[H any](hs []H, each func(H) (string, []byte)) []string {
 	return out
 }
 
-func encode(t testing.TB, s stamp, msgs ...Message) []byte {
+func encode(t testing.TB, s producerState, msgs ...Message) []byte {
 	t.Helper()
 	return encodeWith(testEncoder(t), s, msgs)
 }
 
-func encodeWith(e *encoder, s stamp, msgs []Message) []byte {
+func encodeWith(e *encoder, s producerState, msgs []Message) []byte {
 	chosen := make([]int32, len(msgs))
 	for i := range chosen {
 		chosen[i] = int32(i)
@@ -156,7 +156,7 @@ var samples = map[string][]Message{
 func TestBatchReadsBackAlike(t *testing.T) {
 	for name, msgs := range samples {
 		t.Run(name, func(t *testing.T) {
-			encoded := encode(t, stamp{producerID: 7, epoch: 3, sequence: 11}, msgs...)
+			encoded := encode(t, producerState{producerID: 7, epoch: 3, sequence: 11}, msgs...)
 			want := wanted(msgs, 1_700_000_000_000)
 			ours, got := decodeOurs(t, encoded)
 			if !equal(got, want) {
@@ -189,7 +189,7 @@ func TestBatchReadsBackAlike(t *testing.T) {
 // TestBatchBytesStay: a batch once written is what brokers and mirrors have on
 // disk; its bytes are fixed by the protocol.
 func TestBatchBytesStay(t *testing.T) {
-	got := hex.EncodeToString(encode(t, stamp{producerID: 1, epoch: 2, sequence: 3},
+	got := hex.EncodeToString(encode(t, producerState{producerID: 1, epoch: 2, sequence: 3},
 		Message{Key: []byte("k"), Value: []byte("v"), Headers: []Header{{"h", []byte("x")}}, Time: time.UnixMilli(1000)}))
 	const want = "0000004a" + "0000000000000000" + "0000003e" + "ffffffff" + "02" + "e9610e70" + "0010" + "00000000" +
 		"00000000000003e8" + "00000000000003e8" + "0000000000000001" + "0002" + "00000003" + "00000001" +
@@ -227,7 +227,7 @@ func TestEveryCompressionIsRead(t *testing.T) {
 
 // TestDamagedBatchesAreRefused: never a record that was not written.
 func TestDamagedBatchesAreRefused(t *testing.T) {
-	good := encode(t, stamp{}, samples["compresses"]...)[4:]
+	good := encode(t, producerState{}, samples["compresses"]...)[4:]
 	damage := func(at int, with ...byte) []byte {
 		bad := slices.Clone(good)
 		copy(bad[at:], with)
@@ -309,7 +309,7 @@ func FuzzBatch(f *testing.F) {
 			}
 			msgs = append(msgs, m)
 		}
-		encoded := encodeWith(e, stamp{producerID: millis, epoch: int16(n), sequence: int32(n)}, msgs)
+		encoded := encodeWith(e, producerState{producerID: millis, epoch: int16(n), sequence: int32(n)}, msgs)
 		want := wanted(msgs, 0)
 		if _, got := decodeWith(t, d, encoded); !equal(got, want) {
 			t.Errorf("our reader: got %+v\nwant %+v", got, want)
@@ -324,7 +324,7 @@ func FuzzBatch(f *testing.F) {
 // than with errMalformed, nor read beyond their end.
 func FuzzRecords(f *testing.F) {
 	for _, msgs := range samples {
-		f.Add(encode(f, stamp{}, msgs...)[4:])
+		f.Add(encode(f, producerState{}, msgs...)[4:])
 	}
 	d := testDecoder(f)
 	f.Fuzz(func(t *testing.T, data []byte) {
@@ -373,7 +373,7 @@ func BenchmarkEncode(b *testing.B) {
 	var out []byte
 	b.ReportAllocs()
 	for b.Loop() {
-		out = e.appendBatch(out[:0], stamp{}, msgs, chosen, time.UnixMilli(1000))
+		out = e.appendBatch(out[:0], producerState{}, msgs, chosen, time.UnixMilli(1000))
 	}
 	b.ReportMetric(float64(len(msgs)*b.N)/b.Elapsed().Seconds(), "records/s")
 }

@@ -41,7 +41,7 @@ func TestAnAcknowledgedCommitWithoutMarkersIsEndedAsOne(t *testing.T) {
 	commit(t, p, message("a", "2"), message("b", "2"))
 	last := map[int]int64{0: 2} // behind 1 and its marker
 	if markerVisible, err := c.Reader.MarkersVisible(t.Context(), "a", last); err != nil || markerVisible {
-		t.Fatalf("Decided = %v, %v; want it undecided", markerVisible, err)
+		t.Fatalf("Decided = %v, %v; want it awaitsMarker", markerVisible, err)
 	}
 	ended, err := p.EndHanging(t.Context(), []string{"b", "missing", "a"})
 	if want := []TopicPartition{{"a", 0}, {"b", 0}}; err != nil || !slices.Equal(ended, want) {

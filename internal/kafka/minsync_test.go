@@ -58,14 +58,14 @@ func TestTwoReplicasMustHaveWhatCountsAsWritten(t *testing.T) {
 // TestTheNumberOfReplicasIsAskedUntilItIsTold: issues of the moment must not
 // leave a topic with less than was promised.
 func TestTheNumberOfReplicasIsAskedUntilItIsTold(t *testing.T) {
-	for _, trouble := range []Code{codeNotController, codeRequestTimedOut, codeQuotaExceeded, -1} {
+	for _, code := range []Code{codeNotController, codeRequestTimedOut, codeQuotaExceeded, -1} {
 		c, f := fake(t)
 		if err := c.Ping(t.Context()); err != nil { // so that it knows the controller
 			t.Fatal(err)
 		}
-		refuse(f, protocol.CreateTopics, trouble)
+		refuse(f, protocol.CreateTopics, code)
 		if got := minInSyncOf(t, c, TopicSpec{Name: "topic", Partitions: 1, ReplicationFactor: -1, MinInSync: 2}); got != "2" {
-			t.Errorf("after code %d min.insync.replicas = %s, want 2", trouble, got)
+			t.Errorf("after code %d min.insync.replicas = %s, want 2", code, got)
 		}
 	}
 }

@@ -134,7 +134,7 @@ func (p *Producer) lay(ctx context.Context, pl *plan, tp TopicPartition, chosen 
 			return tooLarge(tp.Topic, size, maxBatch, int(chosen[0]))
 		}
 		s := share{tp: tp, round: round, chosen: chosen[:n], sequence: sequence, from: len(p.arena), offset: -1}
-		p.arena = p.encoder.appendBatch(p.arena, stamp{p.pid, p.epoch, sequence}, msgs, s.chosen, now)
+		p.arena = p.encoder.appendBatch(p.arena, producerState{p.pid, p.epoch, sequence}, msgs, s.chosen, now)
 		s.to = len(p.arena)
 		if size := s.to - s.from; n == 1 && size > p.limit(tp.Topic) {
 			if err := p.allowLarge(ctx, tp.Topic, size, int(chosen[0])); err != nil {

@@ -344,9 +344,9 @@ func (p *partitionReader) again(ctx context.Context, since int64, marker *batch)
 	return err
 }
 
-// undecided reports whether something at or before an offset that was read waits
+// awaitsMarker reports whether something at or before an offset that was read waits
 // for its marker.
-func (p *partitionReader) undecided(offset int64) bool {
+func (p *partitionReader) awaitsMarker(offset int64) bool {
 	for _, batches := range p.open {
 		if batches[0].base <= offset {
 			return true

@@ -188,7 +188,7 @@ func TestReadGoesThroughIssues(t *testing.T) {
 // TestReadNamesWhatIsCorrupt: with the place, by the type that suspends.
 func TestReadNamesWhatIsCorrupt(t *testing.T) {
 	d := testDecoder(t)
-	good := encode(t, stamp{}, samples["one"]...)[4:]
+	good := encode(t, producerState{}, samples["one"]...)[4:]
 	good[len(good)-1] ^= 1
 	p := &partitionReader{topicRead: &topicRead{topic: "a", decoder: d, fn: func(*Record) error { return nil }}, partition: 2, next: 5, end: 9}
 	err := p.take(t.Context(), good)

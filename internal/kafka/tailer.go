@@ -139,7 +139,7 @@ func (f *Tailer) replaced(ctx context.Context, bounds []Offsets, d *decoder) (bo
 func (r *topicRead) follow(ctx context.Context, partition int, at place, b Offsets, fn func(*Record) error) (place, error) {
 	left := place{end: b.End, mark: at.mark}
 	r.fn = func(record *Record) error {
-		if r.at.undecided(record.Offset) {
+		if r.at.awaitsMarker(record.Offset) {
 			if left.ahead == nil {
 				left.ahead = map[int64]struct{}{}
 			}

@@ -214,7 +214,7 @@ type Fault struct {
 	Problem string // why; never quotes the value
 }
 
-// AppendTime appends Stamp(t) to b.
+// AppendTime appends FormatTime(t) to b.
 func AppendTime(b []byte, t time.Time) []byte { return t.UTC().AppendFormat(b, TimeLayout) }
 
 // Retained is how long LinkedIn keeps leads readable (Lead Sync API: 365 days).

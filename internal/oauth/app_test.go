@@ -27,7 +27,7 @@ func (b *beating) tries(t *testing.T, try func() error) {
 }
 
 // A wrong secret stays wrong until a person acts: it is sent once a minute,
-// however many requests wait for it, and what mends it is noticed by itself.
+// however many requests wait for it, and what fixes it is noticed by itself.
 func TestWrongSecretIsSentOnceAMinuteAndCorrectedWithoutARestart(t *testing.T) {
 	b := newBeating(t, nil)
 	tok := b.connect()

@@ -71,7 +71,7 @@ type RemovedError struct{ AuthorizedAt time.Time }
 
 // Error says so.
 func (e *RemovedError) Error() string {
-	return ErrNoToken.Error() + ": consents until " + stamp(e.AuthorizedAt) + " were removed"
+	return ErrNoToken.Error() + ": consents until " + formatTime(e.AuthorizedAt) + " were removed"
 }
 
 // Is makes errors.Is true for ErrNoToken.

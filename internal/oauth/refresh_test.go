@@ -171,7 +171,7 @@ func TestRefusalWithAReasonOfItsOwnIsToldAtOnce(t *testing.T) {
 // The process ends before a pair that LinkedIn gave could be stored: it is tried once
 // more, and what is lost is told.
 func TestWhatCouldNotBeStoredIsTriedOnceMoreAtTheEnd(t *testing.T) {
-	for _, mended := range []bool{true, false} {
+	for _, recovered := range []bool{true, false} {
 		w := newWorld(t, nil)
 		w.connect()
 		w.clock.Add(61 * day)
@@ -179,15 +179,15 @@ func TestWhatCouldNotBeStoredIsTriedOnceMoreAtTheEnd(t *testing.T) {
 		if _, err := w.AccessToken(t.Context()); err == nil {
 			t.Fatal("the renewed token was used before it was durable")
 		}
-		if mended {
+		if recovered {
 			w.store.set(func(m *memory) { m.saveErr = nil })
 		}
 		w.Close()
-		if got := w.store.token().Refresh == w.linkedin.refresh; got != mended {
-			t.Errorf("stored at the end: %v, want %v", got, mended)
+		if got := w.store.token().Refresh == w.linkedin.refresh; got != recovered {
+			t.Errorf("stored at the end: %v, want %v", got, recovered)
 		}
-		if told := strings.Contains(w.log.String(), "could not be stored and ends with the process"); told == mended {
-			t.Errorf("told of a loss: %v, want %v", told, !mended)
+		if told := strings.Contains(w.log.String(), "could not be stored and ends with the process"); told == recovered {
+			t.Errorf("told of a loss: %v, want %v", told, !recovered)
 		}
 	}
 }

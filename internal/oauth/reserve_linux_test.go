@@ -132,7 +132,7 @@ func remount(t *testing.T, dir string, flags uintptr) {
 
 // LinkedIn takes a refresh token back with the answer that holds the next one: it
 // is not asked before it is sure that this can be stored, and the member's consent
-// outlasts the trouble.
+// outlasts the issue.
 func TestLinkedInIsNotAskedForATokenThatCannotBeStored(t *testing.T) {
 	for _, o := range possible(t) {
 		t.Run(o.name, func(t *testing.T) {

@@ -150,9 +150,9 @@ func (st *Status) describe(t Token, now time.Time) {
 	end, left := st.consentEnds(now)
 	switch {
 	case !end.IsZero() && left > 0 && left <= soonest:
-		st.Note = fmt.Sprintf("the consent ends %s, on %s: consent again before", inDays(left), stamp(end))
+		st.Note = fmt.Sprintf("the consent ends %s, on %s: consent again before", inDays(left), formatTime(end))
 	case !st.Refreshable:
-		st.Note = fmt.Sprintf("LinkedIn gave no refresh token: a new consent is due before %s", stamp(t.AccessExpiresAt))
+		st.Note = fmt.Sprintf("LinkedIn gave no refresh token: a new consent is due before %s", formatTime(t.AccessExpiresAt))
 	}
 }
 
@@ -188,7 +188,7 @@ func (st *Status) blameApp(t Token, now time.Time) {
 	st.Problem, st.Todo = "LinkedIn refused the app's credentials", (&AppRefusedError{}).Todo()
 	st.Note = ""
 	if now.Before(t.AccessExpiresAt) {
-		st.Note = fmt.Sprintf("the access token held goes on until %s, but cannot be renewed", stamp(t.AccessExpiresAt))
+		st.Note = fmt.Sprintf("the access token held goes on until %s, but cannot be renewed", formatTime(t.AccessExpiresAt))
 	}
 }
 
@@ -216,9 +216,9 @@ func (st *Status) judge(c connection, in Introspection) {
 	case !in.Active:
 		st.Note = "the access token has expired and is renewed at its next use"
 	case renewable && st.Unstored != nil:
-		st.Note = fmt.Sprintf("it works until %s, but is not renewed, since a renewed token could not be stored: %s", stamp(st.AccessExpiresAt), storeTodo)
+		st.Note = fmt.Sprintf("it works until %s, but is not renewed, since a renewed token could not be stored: %s", formatTime(st.AccessExpiresAt), storeTodo)
 	case refused != nil:
-		st.Note = fmt.Sprintf("it works until %s, but LinkedIn refused to renew it: consent again before", stamp(st.AccessExpiresAt))
+		st.Note = fmt.Sprintf("it works until %s, but LinkedIn refused to renew it: consent again before", formatTime(st.AccessExpiresAt))
 	}
 }
 

@@ -96,9 +96,9 @@ func (t Token) String() string {
 	if t.IsZero() {
 		return "no token"
 	}
-	b := fmt.Sprintf("token of %s [redacted], access until %s", stamp(t.AuthorizedAt), stamp(t.AccessExpiresAt))
+	b := fmt.Sprintf("token of %s [redacted], access until %s", formatTime(t.AuthorizedAt), formatTime(t.AccessExpiresAt))
 	if t.Refresh != "" {
-		b += ", refresh until " + stamp(t.RefreshExpiresAt)
+		b += ", refresh until " + formatTime(t.RefreshExpiresAt)
 	}
 	return b + ", scopes " + strings.Join(t.Scopes, " ")
 }
@@ -120,7 +120,7 @@ func (t Token) MarshalLogObject(enc zapcore.ObjectEncoder) error {
 	return nil
 }
 
-func stamp(t time.Time) string {
+func formatTime(t time.Time) string {
 	if t.IsZero() {
 		return "an unknown time"
 	}

@@ -33,7 +33,7 @@ func newTestServer(t *testing.T, change func(*Options)) *Server {
 	if o.Password != "" {
 		s.sessions = newSessions(o.Installation, o.Password, 1, s.now()) // tests have no time to be slow
 	}
-	s.guesses.wait = func(context.Context, time.Duration) error { return nil } // nor to wait: all come at the same moment
+	s.attempts.wait = func(context.Context, time.Duration) error { return nil } // nor to wait: all come at the same moment
 	return s
 }
 

@@ -36,7 +36,7 @@ func (s *Server) member(next string, h http.HandlerFunc) http.HandlerFunc {
 	}
 	return func(w http.ResponseWriter, r *http.Request) {
 		if _, password, ok := r.BasicAuth(); ok {
-			right, wait := s.guesses.try(r.Context(), s.guesser(r), func() bool { return s.sessions.right(password) })
+			right, wait := s.attempts.try(r.Context(), s.guesser(r), func() bool { return s.sessions.right(password) })
 			if right {
 				h(w, r)
 				return
@@ -108,7 +108,7 @@ func (s *Server) loggedIn(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	page := loginPage{frame: s.frame("Log in", ""), Next: known(r.PostForm.Get("next"))}
-	right, wait := s.guesses.try(r.Context(), s.guesser(r), func() bool { return s.sessions.right(r.PostForm.Get("password")) })
+	right, wait := s.attempts.try(r.Context(), s.guesser(r), func() bool { return s.sessions.right(r.PostForm.Get("password")) })
 	switch {
 	case wait > 0:
 		page.Wait = seconds(wait)

@@ -247,7 +247,7 @@ func TestGuessingIsSlow(t *testing.T) {
 	now := noon
 	s := locked(t, &now)
 	waited := time.Duration(0)
-	s.guesses.wait = func(_ context.Context, d time.Duration) error {
+	s.attempts.wait = func(_ context.Context, d time.Duration) error {
 		waited, now = waited+d, now.Add(d)
 		return nil
 	}
@@ -287,10 +287,10 @@ func TestWhoGoesAwayInTheLineIsNotLookedAt(t *testing.T) {
 	now := noon
 	s := locked(t, &now)
 	gone := errors.New("gone")
-	s.guesses.wait = func(context.Context, time.Duration) error { return gone }
+	s.attempts.wait = func(context.Context, time.Duration) error { return gone }
 	g, looked := guesser{id: "a"}, 0
 	for range 100 {
-		s.guesses.try(t.Context(), g, func() bool { looked++; return false })
+		s.attempts.try(t.Context(), g, func() bool { looked++; return false })
 	}
 	if looked != int(perGuesser.atOnce) {
 		t.Errorf("%d guesses were looked at, want the %v that need not wait", looked, perGuesser.atOnce)
@@ -312,7 +312,7 @@ func TestGuessingFromManyAddressesIsSlowToo(t *testing.T) {
 	}
 	now = now.Add(time.Hour)
 	logIn(t, s, "192.0.2.7:1", "wrong", "")
-	if n := len(s.guesses.of); n != 1 {
+	if n := len(s.attempts.of); n != 1 {
 		t.Errorf("%d addresses are remembered an hour later, want 1", n)
 	}
 }
@@ -341,7 +341,7 @@ func TestAGuesserEachSecondLocksOutNobodyWhoKnowsThePassword(t *testing.T) {
 			now := noon
 			s := locked(t, &now)
 			var waited time.Duration // by the one who asks
-			s.guesses.wait = func(_ context.Context, d time.Duration) error { waited += d; return nil }
+			s.attempts.wait = func(_ context.Context, d time.Duration) error { waited += d; return nil }
 			for i := range 3600 {
 				guess(s, i)
 				now = now.Add(300 * time.Millisecond)

@@ -15,7 +15,7 @@ import (
 var assets embed.FS
 
 var pages = template.Must(template.New("").Funcs(template.FuncMap{
-	"span": spanSeconds, "stamp": stamp, "machine": machine, "number": number, "count": count,
+	"span": spanSeconds, "dateTime": dateTime, "machine": machine, "number": number, "count": count,
 	"percent": percent, "prose": prose, "capital": capital, "badge": badgeOf, "join": strings.Join,
 	"mark": func(s State) string { return badgeOf(s, "").Shape }, "len64": func(forms []Form) int64 { return int64(len(forms)) },
 }).ParseFS(assets, "assets/*.html"))

@@ -122,7 +122,7 @@ func (c *collector) consent() {
 		}
 		text := v.Note
 		if text == "" && !end.IsZero() {
-			text = "the consent at LinkedIn ends on " + stamp(end) + " (" + left(end, c.page.Time) + ")"
+			text = "the consent at LinkedIn ends on " + dateTime(end) + " (" + left(end, c.page.Time) + ")"
 		}
 		c.add(near, partConsent, cmp.Or(text, "the connection to LinkedIn should be looked after"),
 			"press Reconnect LinkedIn before it ends; nothing stops for it")

@@ -71,7 +71,7 @@ type Server struct {
 	hosts    map[string]bool
 	policy   string
 	sessions *sessions // nil without a password
-	guesses  *loginAttempts
+	attempts *loginAttempts
 }
 
 // New makes a Server. The error names the option that cannot be used. It does
@@ -84,7 +84,7 @@ func New(o Options) (*Server, error) {
 	if s.now == nil {
 		s.now = time.Now
 	}
-	s.guesses = newLoginAttempts(s.now)
+	s.attempts = newLoginAttempts(s.now)
 	var err error
 	if s.redirect, err = absolute("linkedin.redirect_url", o.RedirectURL); err != nil {
 		return nil, err

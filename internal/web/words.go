@@ -62,8 +62,8 @@ func left(t, now time.Time) string {
 	return span(d) + " left"
 }
 
-// stamp is a time for people, to the minute, in UTC.
-func stamp(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04") + " UTC" }
+// dateTime is a time for people, to the minute, in UTC.
+func dateTime(t time.Time) string { return t.UTC().Format("2 Jan 2006, 15:04") + " UTC" }
 
 // machine is a time for the datetime attribute.
 func machine(t time.Time) string { return t.UTC().Format(time.RFC3339) }

@@ -29,7 +29,7 @@ func TestTimesAreToldFromNow(t *testing.T) {
 		{left(noon.Add(48*day), noon), "48 days left"},
 		{left(noon.Add(-3*day), noon), "expired 3 days ago"},
 		{left(noon, noon), "expired just now"},
-		{stamp(noon.In(time.FixedZone("", 3600))), "23 Nov 2026, 12:20 UTC"},
+		{dateTime(noon.In(time.FixedZone("", 3600))), "23 Nov 2026, 12:20 UTC"},
 		{machine(noon.In(time.FixedZone("", 3600))), "2026-11-23T12:20:30Z"},
 	} {
 		if c.got != c.want {

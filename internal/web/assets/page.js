@@ -48,6 +48,7 @@ function keepFresh() {
   async function refresh() {
     if (running) return;
     running = true;
+    const pausedBefore = paused;
     clearTimeout(timer);
     try {
       const answer = await fetch("./", { cache: "no-store", signal: AbortSignal.timeout(patience) });
@@ -57,6 +58,7 @@ function keepFresh() {
         location.reload(); // the session has ended
         return;
       }
+      if (paused && !pausedBefore) return; // the reader wants to see this page
       show(fresh);
       tell("");
     } catch {

@@ -56,21 +56,21 @@ func newLoginAttempts(now func() time.Time) *loginAttempts {
 	return &loginAttempts{now: now, wait: fault.Sleep, of: map[string]line{}}
 }
 
-// line is how many guesses were made that time has not taken back yet.
+// line is how many attempts were made that time has not taken back yet.
 type line struct {
-	guesses float64
-	at      time.Time
+	attempts float64
+	at       time.Time
 }
 
 // as is the line at a later time.
 func (l line) as(now time.Time, by limit) line {
 	passed := max(now.Sub(l.at), 0)
-	return line{max(l.guesses-float64(passed)/float64(by.every), 0), now}
+	return line{max(l.attempts-float64(passed)/float64(by.every), 0), now}
 }
 
 // turn is how long one more has to wait.
 func (l line) turn(by limit) time.Duration {
-	return time.Duration(max(l.guesses+1-by.atOnce, 0) * float64(by.every))
+	return time.Duration(max(l.attempts+1-by.atOnce, 0) * float64(by.every))
 }
 
 // try asks right when it is from's turn. Where that is too far off it does not: then
@@ -109,19 +109,19 @@ func (g *loginAttempts) add(from guesser, n float64) {
 
 func (g *loginAttempts) addLocked(from guesser, n float64, now time.Time) {
 	for id, l := range g.of { // those who have all their guesses back are forgotten
-		if l.as(now, perGuesser).guesses == 0 {
+		if l.as(now, perGuesser).attempts == 0 {
 			delete(g.of, id)
 		}
 	}
 	mine := g.of[from.id].as(now, perGuesser)
-	if mine.guesses = max(mine.guesses+n, 0); mine.guesses > 0 {
+	if mine.attempts = max(mine.attempts+n, 0); mine.attempts > 0 {
 		g.of[from.id] = mine
 	} else {
 		delete(g.of, from.id)
 	}
 	if !from.known {
 		g.all = g.all.as(now, inAll)
-		g.all.guesses = max(g.all.guesses+n, 0)
+		g.all.attempts = max(g.all.attempts+n, 0)
 	}
 }
 

@@ -20,34 +20,34 @@ const issueLife = 24 * time.Hour
 type fate struct {
 	now func() time.Time
 
-	mu      sync.Mutex
-	trouble Issue // zero when it was taken
-	at      time.Time
+	mu    sync.Mutex
+	issue Issue // zero when it was taken
+	at    time.Time
 }
 
 // thrown notes that a notification was thrown away.
 func (f *fate) thrown(t Issue) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.trouble, f.at = t, f.now()
+	f.issue, f.at = t, f.now()
 }
 
 // taken notes that a notification was taken, and reports whether that is news.
 func (f *fate) taken() (news bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	news = f.trouble != Issue{}
-	f.trouble = Issue{}
+	news = f.issue != Issue{}
+	f.issue = Issue{}
 	return news
 }
 
 func (f *fate) is() (Issue, bool) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if (f.trouble == Issue{}) || f.now().Sub(f.at) > issueLife {
+	if (f.issue == Issue{}) || f.now().Sub(f.at) > issueLife {
 		return Issue{}, false
 	}
-	return f.trouble, true
+	return f.issue, true
 }
 
 // Issue is why the last notification that LinkedIn signed was thrown away; false

@@ -35,17 +35,17 @@ func TestWhatLinkedInSignedIsNotThrownAwayInSilence(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			now := occurredAt.Add(time.Second)
 			b := newBench(t, func(o *Options) { o.Now = func() time.Time { return now } })
-			if trouble, is := b.Issue(); is {
-				t.Fatalf("before anything came: %+v", trouble)
+			if issue, is := b.Issue(); is {
+				t.Fatalf("before anything came: %+v", issue)
 			}
 			for range 10 {
 				if status := b.deliver(c.body, c.signature); status < 400 {
 					t.Fatalf("answered %d, want a refusal: LinkedIn is to send it again", status)
 				}
 			}
-			trouble, is := b.Issue()
-			if !is || !strings.Contains(trouble.Reason, c.says) || !strings.Contains(trouble.Todo, c.todo) {
-				t.Errorf("Issue = %+v, %v", trouble, is)
+			issue, is := b.Issue()
+			if !is || !strings.Contains(issue.Reason, c.says) || !strings.Contains(issue.Todo, c.todo) {
+				t.Errorf("Issue = %+v, %v", issue, is)
 			}
 			if n := b.logs.FilterLevelExact(zap.ErrorLevel).Len() + b.logs.FilterLevelExact(zap.WarnLevel).Len(); n != 1 || b.outcome(c.outcome) != 10 {
 				t.Errorf("it was said %d times and counted %d times as %s, want 1 and 10", n, b.outcome(c.outcome), c.outcome)
@@ -61,8 +61,8 @@ func TestWhatLinkedInSignedIsNotThrownAwayInSilence(t *testing.T) {
 			if status := b.deliver(example, documentedSignature); status != http.StatusOK {
 				t.Fatalf("a good one is answered %d", status)
 			}
-			if trouble, is := b.Issue(); is {
-				t.Errorf("after a good one: %+v", trouble)
+			if issue, is := b.Issue(); is {
+				t.Errorf("after a good one: %+v", issue)
 			}
 			if b.logs.FilterMessageSnippet("taken again").Len() != 1 {
 				t.Error("it is not said that it is over")
@@ -86,8 +86,8 @@ func TestStrangersBringNoIssueAbout(t *testing.T) {
 			t.Errorf("%q is answered %d, want 401", forgery.body, status)
 		}
 	}
-	if trouble, is := b.Issue(); is {
-		t.Errorf("Issue = %+v", trouble)
+	if issue, is := b.Issue(); is {
+		t.Errorf("Issue = %+v", issue)
 	}
 }
 
@@ -96,8 +96,8 @@ func TestIssueThatIsADayOldIsOver(t *testing.T) {
 	b := newBench(t, func(o *Options) { o.Now = func() time.Time { return now } })
 	b.deliver(example, bareSignature)
 	now = now.Add(issueLife + time.Second)
-	if trouble, is := b.Issue(); is {
-		t.Errorf("Issue = %+v", trouble)
+	if issue, is := b.Issue(); is {
+		t.Errorf("Issue = %+v", issue)
 	}
 }
 
