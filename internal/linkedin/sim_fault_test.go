@@ -85,7 +85,7 @@ func TestLastingFaultsAreErrorsOfTheirKind(t *testing.T) {
 				if f.Owner == "all" {
 					f.Owner = org
 				}
-				if slices.Contains(linkedinsim.SpoilingFaults(), f.Kind) {
+				if slices.Contains(linkedinsim.FaultKinds(linkedinsim.AnswerFaults), f.Kind) {
 					f.Endpoint, f.Count = EndpointResponses, -1
 				}
 				if err := s.Schedule(f); err != nil {
@@ -122,7 +122,7 @@ func TestNothingPersonalOrSecretIsLogged(t *testing.T) {
 			}
 		}
 		var said strings.Builder
-		for i, kind := range linkedinsim.SpoilingFaults() {
+		for i, kind := range linkedinsim.FaultKinds(linkedinsim.AnswerFaults) {
 			f := linkedinsim.Fault{Kind: kind, Endpoint: EndpointResponses, Count: 3, Size: 2 << 20}
 			if kind == linkedinsim.StatusFault {
 				f.Status, f.Body = 403, "lead.000001@example.com was refused"

@@ -34,7 +34,7 @@ type call struct {
 // handler answers one method of one resource.
 type handler struct {
 	scopes []string // any of them will do; nil needs none
-	answer func(*call) *reply
+	answer func(*call) *answer
 }
 
 var (
@@ -67,9 +67,9 @@ var handlers = map[string]handler{
 }
 
 // api answers a request under /rest or /v2.
-func (s *Server) api(at location, h http.Header, r *http.Request) *reply {
+func (s *Server) api(at location, h http.Header, r *http.Request) *answer {
 	c := &call{s: s, at: at, r: r, sw: s.Switches()}
-	var refused *reply
+	var refused *answer
 	if c.raw, refused = c.tunnel(); refused != nil {
 		return refused
 	}
@@ -77,7 +77,7 @@ func (s *Server) api(at location, h http.Header, r *http.Request) *reply {
 		return refused
 	}
 	if s.stats.spent(at.endpoint, c.sw.DailyBudget) {
-		return throttled(c.sw.limitOfTheDay(), c.retryAfter(untilMidnight(s.Now())))
+		return s.dayThrottled()
 	}
 	if refused := c.protocol(h); refused != nil {
 		return refused
@@ -100,26 +100,18 @@ func untilMidnight(now time.Time) time.Duration {
 	return now.Truncate(day).Add(day).Sub(now)
 }
 
-// retryAfter is d when the header is sent at all.
-func (c *call) retryAfter(d time.Duration) time.Duration {
-	if !c.sw.RetryAfter {
-		return 0
-	}
-	return d
-}
-
 // tunnel is the raw query, from the URL or, of a tunnelled request, from the
 // body (API guide, query tunnelling).
-func (c *call) tunnel() (string, *reply) {
+func (c *call) tunnel() (string, *answer) {
 	r := c.r
 	tooLong := envelope{Status: http.StatusRequestURITooLong, Message: "Request URI too long"}
 	uri := r.URL.EscapedPath()
 	if len(uri)+len(r.URL.RawQuery) > maxURL || len(r.URL.RawQuery) > maxQuery {
-		return "", tooLong.reply()
+		return "", tooLong.answer()
 	}
 	for part := range strings.SplitSeq(uri, "/") {
 		if len(part) > maxSegment {
-			return "", tooLong.reply()
+			return "", tooLong.answer()
 		}
 	}
 	if r.Method == http.MethodGet || c.writes() {
@@ -128,39 +120,39 @@ func (c *call) tunnel() (string, *reply) {
 	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
 	if r.Method != http.MethodPost || r.Header.Get("X-HTTP-Method-Override") != http.MethodGet || r.URL.RawQuery != "" ||
 		err != nil || mediaType != "application/x-www-form-urlencoded" {
-		return "", envelope{Status: http.StatusMethodNotAllowed, Message: "Method " + r.Method + " is not supported here"}.reply()
+		return "", envelope{Status: http.StatusMethodNotAllowed, Message: "Method " + r.Method + " is not supported here"}.answer()
 	}
 	if r.ContentLength < 0 {
-		return "", envelope{Status: http.StatusLengthRequired, Message: "Content-Length is required"}.reply()
+		return "", envelope{Status: http.StatusLengthRequired, Message: "Content-Length is required"}.answer()
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxRequest+1))
 	if err != nil {
-		return "", envelope{Status: http.StatusBadRequest, Message: "The body cannot be read"}.reply()
+		return "", envelope{Status: http.StatusBadRequest, Message: "The body cannot be read"}.answer()
 	}
 	if len(body)+len(uri) > maxRequest {
-		return "", tooLong.reply()
+		return "", tooLong.answer()
 	}
 	return string(body), nil
 }
 
-func (c *call) authenticate() *reply {
+func (c *call) authenticate() *answer {
 	bearer, ok := strings.CutPrefix(c.r.Header.Get("Authorization"), "Bearer ")
 	if !ok || strings.TrimSpace(bearer) == "" {
 		return unauthorized(http.StatusUnauthorized, "", "Empty oauth2_access_token")
 	}
-	var refused *reply
+	var refused *answer
 	c.token, refused = c.s.auth.accept(strings.TrimSpace(bearer))
 	return refused
 }
 
 // protocol checks the version headers and answers with the protocol's version.
-func (c *call) protocol(h http.Header) *reply {
+func (c *call) protocol(h http.Header) *answer {
 	switch v := c.r.Header.Get("X-Restli-Protocol-Version"); v {
 	case "2.0.0":
 	case "", "1.0.0":
 		c.query.v1 = true
 	default:
-		return envelope{Status: http.StatusBadRequest, Message: "Rest.li protocol version " + shorten(v) + " is not supported"}.reply()
+		return envelope{Status: http.StatusBadRequest, Message: "Rest.li protocol version " + shorten(v) + " is not supported"}.answer()
 	}
 	h.Set("X-Restli-Protocol-Version", "2.0.0")
 	if c.query.v1 {
@@ -176,13 +168,13 @@ func (c *call) protocol(h http.Header) *reply {
 		if c.sw.VersionMissingBare {
 			missing.Code = ""
 		}
-		return missing.reply()
+		return missing.answer()
 	}
 	if !c.s.versionLive(v) {
 		return envelope{
 			Status: http.StatusUpgradeRequired, Code: "NONEXISTENT_VERSION",
 			Message: "Requested version " + shorten(v) + "01 is not active",
-		}.reply()
+		}.answer()
 	}
 	c.version = v + "01"
 	return nil
@@ -192,14 +184,14 @@ func (c *call) protocol(h http.Header) *reply {
 func shorten(s string) string { return s[:min(len(s), 40)] }
 
 // dispatch finds out which method is meant and answers it.
-func (c *call) dispatch() *reply {
+func (c *call) dispatch() *answer {
 	method := c.restMethod()
 	if method == "" {
 		return badParam("q")
 	}
 	if said := c.r.Header.Get("X-RestLi-Method"); said != "" && !strings.EqualFold(said, method) ||
 		said == "" && method == "BATCH_GET" && c.at.endpoint == "leadForms" {
-		return envelope{Status: http.StatusBadRequest, Code: "ILLEGAL_ARGUMENT", Message: "X-RestLi-Method " + shorten(said) + " does not fit the request"}.reply()
+		return envelope{Status: http.StatusBadRequest, Code: "ILLEGAL_ARGUMENT", Message: "X-RestLi-Method " + shorten(said) + " does not fit the request"}.answer()
 	}
 	name := c.at.endpoint + "." + c.action
 	h, ok := handlers[name]
@@ -252,18 +244,18 @@ func (c *call) rolesAnyway() bool {
 }
 
 // noRole answers that the member holds no role that would do.
-func (c *call) noRole() *reply {
+func (c *call) noRole() *answer {
 	return c.denial(orDefault(c.sw.RoleMissingStatus, http.StatusForbidden))
 }
 
 // denied answers that a scope is missing.
-func (c *call) denied() *reply { return c.denial(http.StatusForbidden) }
+func (c *call) denied() *answer { return c.denial(http.StatusForbidden) }
 
-func (c *call) denial(status int) *reply {
+func (c *call) denial(status int) *answer {
 	return envelope{
 		Status: status, ServiceCode: 100, Code: "ACCESS_DENIED",
 		Message: fmt.Sprintf("Not enough permissions to access: %s.%s.%s", c.at.endpoint, shorten(c.action), c.version),
-	}.reply()
+	}.answer()
 }
 
 // key is the decoded path key.

@@ -93,7 +93,7 @@ func (a *auth) grant(asked []string) []string {
 }
 
 // accept is the token of a request, or the 401 that refuses it.
-func (a *auth) accept(bearer string) (*token, *reply) {
+func (a *auth) accept(bearer string) (*token, *answer) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	now, t := a.world.clock.now(), a.tokens[bearer]
@@ -131,16 +131,13 @@ func (s *Server) ExpireTokens() { s.auth.end(false, false) }
 // RevokeTokens revokes every access token, as the member can.
 func (s *Server) RevokeTokens() { s.auth.end(false, true) }
 
-// ExpireRefreshTokens ends the life of every refresh token now.
-func (s *Server) ExpireRefreshTokens() { s.auth.end(true, false) }
-
 // RevokeRefreshTokens revokes every refresh token.
 func (s *Server) RevokeRefreshTokens() { s.auth.end(true, true) }
 
-// SetClientSecret changes the app's secret, as somebody can in LinkedIn's
+// setClientSecret changes the app's secret, as somebody can in LinkedIn's
 // portal. From then on the old one is refused, and notifications are signed
 // with the new one.
-func (s *Server) SetClientSecret(secret string) {
+func (s *Server) setClientSecret(secret string) {
 	s.auth.mu.Lock()
 	defer s.auth.mu.Unlock()
 	s.auth.secret = secret

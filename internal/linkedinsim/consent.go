@@ -46,18 +46,18 @@ type consentRequest struct {
 }
 
 // authorize is the authorization page and what its buttons lead to.
-func (s *Server) authorize(r *http.Request) *reply {
+func (s *Server) authorize(r *http.Request) *answer {
 	form, decision := r.URL.Query(), ""
 	switch r.Method {
 	case http.MethodGet:
 	case http.MethodPost:
 		posted, ok := readForm(r)
 		if !ok {
-			return htmlReply(http.StatusBadRequest, refusalPage, "The form could not be read.")
+			return htmlAnswer(http.StatusBadRequest, refusalPage, "The form could not be read.")
 		}
 		form, decision = posted, posted.Get("decision")
 	default:
-		return envelope{Status: http.StatusMethodNotAllowed, Message: "Method " + r.Method + " is not supported here"}.reply()
+		return envelope{Status: http.StatusMethodNotAllowed, Message: "Method " + r.Method + " is not supported here"}.answer()
 	}
 	req := consentRequest{
 		ClientID: form.Get("client_id"), RedirectURI: form.Get("redirect_uri"),
@@ -65,7 +65,7 @@ func (s *Server) authorize(r *http.Request) *reply {
 	}
 	req.Scopes = strings.Fields(req.Scope)
 	if problem := s.unacceptable(form.Get("response_type"), req); problem != "" {
-		return htmlReply(http.StatusUnauthorized, refusalPage, problem)
+		return htmlAnswer(http.StatusUnauthorized, refusalPage, problem)
 	}
 	for _, scope := range req.Scopes {
 		if !slices.Contains(s.cfg.Scopes, scope) {
@@ -112,7 +112,7 @@ func loopback(host string) bool {
 	return host == "localhost" || err == nil && addr.IsLoopback()
 }
 
-func (s *Server) decide(req consentRequest, decision string) *reply {
+func (s *Server) decide(req consentRequest, decision string) *answer {
 	s.auth.mu.Lock()
 	defer s.auth.mu.Unlock()
 	skip := s.cfg.AutoConsent || s.Switches().SkipConsent && s.auth.granted == scopeSet(req.Scopes)
@@ -126,7 +126,7 @@ func (s *Server) decide(req consentRequest, decision string) *reply {
 	case "cancel_login":
 		return req.back("user_cancelled_login", "The user cancelled LinkedIn login")
 	default:
-		return htmlReply(http.StatusOK, consentPage, req)
+		return htmlAnswer(http.StatusOK, consentPage, req)
 	}
 	scopes := s.auth.grant(req.Scopes)
 	text := s.auth.text("code", "AQT", "code", 120)
@@ -135,14 +135,14 @@ func (s *Server) decide(req consentRequest, decision string) *reply {
 }
 
 // back sends the browser to the app with an error.
-func (c consentRequest) back(name, description string) *reply {
+func (c consentRequest) back(name, description string) *answer {
 	return c.redirect(url.Values{"error": {name}, "error_description": {description}})
 }
 
-func (c consentRequest) redirect(arguments url.Values) *reply {
+func (c consentRequest) redirect(arguments url.Values) *answer {
 	u, err := url.Parse(c.RedirectURI)
 	if err != nil { // was parsed before
-		return htmlReply(http.StatusUnauthorized, refusalPage, "The redirect_uri is not a URL.")
+		return htmlAnswer(http.StatusUnauthorized, refusalPage, "The redirect_uri is not a URL.")
 	}
 	query := u.Query()
 	for name, values := range arguments {
@@ -152,13 +152,13 @@ func (c consentRequest) redirect(arguments url.Values) *reply {
 		query.Set("state", c.State)
 	}
 	u.RawQuery = query.Encode()
-	return &reply{status: http.StatusFound, location: u.String(), contentType: "text/html; charset=utf-8"}
+	return &answer{status: http.StatusFound, location: u.String(), contentType: "text/html; charset=utf-8"}
 }
 
-func htmlReply(status int, page *template.Template, data any) *reply {
+func htmlAnswer(status int, page *template.Template, data any) *answer {
 	var body bytes.Buffer
 	if err := page.Execute(&body, data); err != nil {
-		return envelope{Status: http.StatusInternalServerError, Message: "the page could not be made"}.reply()
+		return envelope{Status: http.StatusInternalServerError, Message: "the page could not be made"}.answer()
 	}
-	return &reply{status: status, contentType: "text/html; charset=utf-8", body: body.Bytes()}
+	return &answer{status: status, contentType: "text/html; charset=utf-8", body: body.Bytes()}
 }

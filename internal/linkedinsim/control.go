@@ -4,13 +4,15 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
+	"reflect"
 	"time"
 )
 
-// controlRoutes is the control API:
+// control is the control API:
 //
 //	GET    /sim             what this world is (Description)
 //	POST   /sim/leads       add leads: one LeadSpec or a list of them; answers their ledger entries
@@ -38,84 +40,101 @@ import (
 // Durations are texts such as "1m30s"; submittedAt and occurredAt are RFC 3339 or epoch
 // milliseconds. Refused is what has an unknown member or a bad value, with 400
 // and {"error":…}.
-func (s *Server) controlRoutes() http.Handler {
+func (s *Server) control() http.Handler {
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /sim", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.Describe(), nil) })
-	mux.HandleFunc("POST /sim/leads", s.postLeads)
-	mux.HandleFunc("DELETE /sim/leads/{id}", s.deleteLead)
-	mux.HandleFunc("POST /sim/organizations", func(w http.ResponseWriter, r *http.Request) {
-		var o Organization
-		err := decode(r, &o)
-		if err == nil {
-			err = s.AddOrganization(o)
-		}
-		answer(w, map[string]string{"organization": o.URN()}, err)
-	})
-	mux.HandleFunc("POST /sim/forms", func(w http.ResponseWriter, r *http.Request) {
-		var f Form
-		version, err := 0, decode(r, &f)
-		if err == nil {
-			version, err = s.AddForm(f)
-		}
-		answer(w, map[string]string{"form": versionedFormURN(f.ID, version, false)}, err)
-	})
-	mux.HandleFunc("POST /sim/events", func(w http.ResponseWriter, r *http.Request) {
-		var e Event
-		err := decode(r, &e)
-		if err == nil {
-			err = s.AddEvent(e)
-		}
-		answer(w, map[string]string{"event": e.URN()}, err)
-	})
-	mux.HandleFunc("POST /sim/faults", s.postFaults)
-	mux.HandleFunc("GET /sim/faults", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.Faults(), nil) })
-	mux.HandleFunc("DELETE /sim/faults", func(w http.ResponseWriter, _ *http.Request) {
-		s.ClearFaults()
-		answer(w, struct{}{}, nil)
-	})
-	mux.HandleFunc("GET /sim/ledger", s.getLedger)
-	mux.HandleFunc("GET /sim/stats", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.Stats(), nil) })
-	mux.HandleFunc("GET /sim/clock", s.getClock)
-	mux.HandleFunc("POST /sim/clock", s.postClock)
-	mux.HandleFunc("GET /sim/switches", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.Switches(), nil) })
-	mux.HandleFunc("POST /sim/switches", s.postSwitches)
-	mux.HandleFunc("PATCH /sim/switches", s.patchSwitches)
-	mux.HandleFunc("POST /sim/tokens", s.postTokens)
-	mux.HandleFunc("GET /sim/webhooks", func(w http.ResponseWriter, _ *http.Request) { answer(w, s.Webhooks(), nil) })
-	mux.HandleFunc("POST /sim/webhooks/validate", s.postWebhook(s.Validate))
-	mux.HandleFunc("POST /sim/webhooks/unblock", s.postWebhook(s.Unblock))
-	mux.HandleFunc("POST /sim/webhooks/send", s.postResend)
-	mux.HandleFunc("GET /sim/deliveries", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/x-ndjson")
-		_ = s.WriteDeliveries(w) // fails only when the client has gone
-	})
+	for pattern, handler := range map[string]http.HandlerFunc{
+		"GET /sim":               get(s.Describe),
+		"POST /sim/leads":        s.postLeads,
+		"DELETE /sim/leads/{id}": s.deleteLead,
+		"POST /sim/organizations": post(func(_ context.Context, o Organization) (any, error) {
+			return map[string]string{"organization": o.URN()}, s.AddOrganization(o)
+		}),
+		"POST /sim/forms": post(func(_ context.Context, f Form) (any, error) {
+			version, err := s.AddForm(f)
+			return map[string]string{"form": versionedFormURN(f.ID, version, false)}, err
+		}),
+		"POST /sim/events": post(func(_ context.Context, e Event) (any, error) {
+			return map[string]string{"event": e.URN()}, s.AddEvent(e)
+		}),
+		"POST /sim/faults": post(func(_ context.Context, list []Fault) (any, error) {
+			for _, f := range list {
+				if err := s.Schedule(f); err != nil {
+					return nil, err
+				}
+			}
+			return struct{}{}, nil
+		}),
+		"GET /sim/faults":             get(s.Faults),
+		"DELETE /sim/faults":          get(func() any { s.ClearFaults(); return struct{}{} }),
+		"GET /sim/ledger":             lines(s.WriteLedger),
+		"GET /sim/stats":              get(s.Stats),
+		"GET /sim/clock":              get(s.clockState),
+		"POST /sim/clock":             post(s.changeClock),
+		"GET /sim/switches":           get(s.Switches),
+		"POST /sim/switches":          s.changeSwitches,
+		"PATCH /sim/switches":         s.changeSwitches,
+		"POST /sim/tokens":            post(func(_ context.Context, spec TokenSpec) (Token, error) { return s.issueTokens(spec) }),
+		"GET /sim/webhooks":           get(s.Webhooks),
+		"POST /sim/webhooks/validate": post(s.webhooksAfter(s.validate)),
+		"POST /sim/webhooks/unblock":  post(s.webhooksAfter(s.unblock)),
+		"POST /sim/webhooks/send":     post(s.resend),
+		"GET /sim/deliveries":         lines(s.writeDeliveries),
+	} {
+		mux.HandleFunc(pattern, handler)
+	}
 	return mux
 }
 
-// answer writes the result of a control request, or its error.
-func answer(w http.ResponseWriter, result any, err error) {
-	r := jsonReply(result)
-	if err != nil {
-		r = jsonReply(map[string]string{"error": err.Error()})
-		r.status = http.StatusBadRequest
+// get answers with what read returns.
+func get[T any](read func() T) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) { respond(w, read(), nil) }
+}
+
+// post reads the body and answers with what do returns.
+func post[T, R any](do func(context.Context, T) (R, error)) http.HandlerFunc {
+	return func(w http.ResponseWriter, r *http.Request) {
+		var request T
+		if err := decode(r, &request); err != nil {
+			respond(w, nil, err)
+			return
+		}
+		result, err := do(r.Context(), request)
+		respond(w, result, err)
 	}
-	r.write(w)
+}
+
+// lines answers with JSON lines.
+func lines(write func(io.Writer) error) http.HandlerFunc {
+	return func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Content-Type", "application/x-ndjson")
+		_ = write(w) // fails only when the client has gone
+	}
+}
+
+// respond writes the result of a control request, or its error.
+func respond(w http.ResponseWriter, result any, err error) {
+	a := jsonAnswer(result)
+	if err != nil {
+		a = jsonAnswer(map[string]string{"error": err.Error()})
+		a.status = http.StatusBadRequest
+	}
+	a.write(w)
 }
 
 const maxControl = 64 << 20 // bytes of a control request
 
-// decode reads the body into v, strictly.
+// decode reads the body into v, strictly. Where v is a list, the body may be
+// one element of it.
 func decode(r *http.Request, v any) error {
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxControl))
+	text, err := io.ReadAll(io.LimitReader(r.Body, maxControl))
 	if err != nil {
 		return fmt.Errorf("reading the request: %w", err)
 	}
-	return decodeStrict(body, v)
-}
-
-func decodeStrict(text []byte, v any) error {
-	text, err := readable(text)
-	if err != nil {
+	text = bytes.TrimSpace(text)
+	if reflect.TypeOf(v).Elem().Kind() == reflect.Slice && len(text) > 0 && text[0] != '[' {
+		text = append(append([]byte("["), text...), ']')
+	}
+	if text, err = readable(text); err != nil {
 		return err
 	}
 	d := json.NewDecoder(bytes.NewReader(text))
@@ -142,89 +161,53 @@ func readable(text []byte) ([]byte, error) {
 	if err := d.Decode(&v); err != nil {
 		return nil, fmt.Errorf("reading the request: %w", err)
 	}
-	items, ok := v.([]any)
-	if !ok {
-		items = []any{v}
-	}
-	for _, item := range items {
-		members, ok := item.(map[string]any)
-		if !ok {
-			continue
-		}
-		if err := readableMembers(members); err != nil {
-			return nil, err
-		}
-		if leads, ok := members["leads"].(map[string]any); ok {
-			if err := readableMembers(leads); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return mustJSON(v), nil
+	err := readableMembers(v)
+	return mustJSON(v), err
 }
 
-func readableMembers(members map[string]any) error {
+// readableMembers changes the members of an object, of the leads in it, and of
+// the objects in a list.
+func readableMembers(v any) error {
+	list, _ := v.([]any)
+	var problems []error
+	for _, item := range list {
+		problems = append(problems, readableMembers(item))
+	}
+	members, _ := v.(map[string]any)
 	for name, value := range members {
 		switch value := value.(type) {
 		case string:
-			if !durationMembers[name] {
-				continue
+			if d, err := time.ParseDuration(value); durationMembers[name] && err == nil {
+				members[name] = int64(d)
+			} else if durationMembers[name] {
+				problems = append(problems, fmt.Errorf("%s is %q, want a duration such as 1m30s", name, value))
 			}
-			d, err := time.ParseDuration(value)
-			if err != nil {
-				return fmt.Errorf("%s is %q, want a duration such as 1m30s", name, value)
-			}
-			members[name] = int64(d)
 		case json.Number:
-			millis, err := value.Int64()
-			if name != "submittedAt" && name != "occurredAt" || err != nil {
-				continue
+			if millis, err := value.Int64(); err == nil && (name == "submittedAt" || name == "occurredAt") {
+				members[name] = time.UnixMilli(millis).UTC()
 			}
-			members[name] = time.UnixMilli(millis).UTC()
+		case map[string]any:
+			if name == "leads" {
+				problems = append(problems, readableMembers(value))
+			}
 		}
 	}
-	return nil
-}
-
-// oneOrMore reads a T or a list of them.
-func oneOrMore[T any](r *http.Request) ([]T, error) {
-	var text json.RawMessage
-	if err := json.NewDecoder(io.LimitReader(r.Body, maxControl)).Decode(&text); err != nil {
-		return nil, fmt.Errorf("reading the request: %w", err)
-	}
-	if text[0] != '[' {
-		text = append(append(json.RawMessage("["), text...), ']')
-	}
-	var list []T
-	return list, decodeStrict(text, &list)
+	return errors.Join(problems...)
 }
 
 func (s *Server) postLeads(w http.ResponseWriter, r *http.Request) {
-	specs, err := oneOrMore[LeadSpec](r)
-	var numbers []uint32
+	var specs []LeadSpec
+	err := decode(r, &specs)
+	var made []uint32
 	if err == nil {
-		numbers, err = s.addLeads(specs)
+		made, err = s.addLeads(specs)
 	}
 	if err != nil {
-		answer(w, nil, err)
+		respond(w, nil, err)
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	line := []byte{'['}
-	for i, n := range numbers {
-		if i > 0 {
-			line = append(line, ',')
-		}
-		s.mu.RLock()
-		row, v := s.ledgerRow(n), s.view()
-		s.mu.RUnlock()
-		line = s.appendEntry(line, v, row)
-		if _, err := w.Write(line); err != nil {
-			return // the client has gone
-		}
-		line = line[:0]
-	}
-	_, _ = w.Write(append(line, ']', '\n'))
+	_ = s.writeEntries(w, made) // fails only when the client has gone
 }
 
 func (s *Server) deleteLead(w http.ResponseWriter, r *http.Request) {
@@ -232,20 +215,7 @@ func (s *Server) deleteLead(w http.ResponseWriter, r *http.Request) {
 		notFound("Lead").write(w)
 		return
 	}
-	answer(w, struct{}{}, nil)
-}
-
-func (s *Server) postFaults(w http.ResponseWriter, r *http.Request) {
-	list, err := oneOrMore[Fault](r)
-	for i := 0; err == nil && i < len(list); i++ {
-		err = s.Schedule(list[i])
-	}
-	answer(w, struct{}{}, err)
-}
-
-func (s *Server) getLedger(w http.ResponseWriter, _ *http.Request) {
-	w.Header().Set("Content-Type", "application/x-ndjson")
-	_ = s.WriteLedger(w) // fails only when the client has gone
+	respond(w, struct{}{}, nil)
 }
 
 // clockState is LinkedIn's time and how far it is from the base clock.
@@ -254,86 +224,54 @@ type clockState struct {
 	Offset string    `json:"offset"`
 }
 
-func (s *Server) getClock(w http.ResponseWriter, _ *http.Request) {
-	answer(w, clockState{s.Now(), time.Duration(s.clock.offset.Load()).String()}, nil)
+func (s *Server) clockState() clockState {
+	return clockState{s.Now(), time.Duration(s.clock.offset.Load()).String()}
 }
 
-func (s *Server) postClock(w http.ResponseWriter, r *http.Request) {
-	var change struct {
-		Offset     *time.Duration `json:"offset"`
-		Shift      time.Duration  `json:"shift"`
-		KeepTokens bool           `json:"keepTokens"`
-	}
-	if err := decode(r, &change); err != nil {
-		answer(w, nil, err)
-		return
-	}
-	if change.Offset != nil {
-		change.Shift += *change.Offset - time.Duration(s.clock.offset.Load())
-	}
-	s.ShiftClock(change.Shift, change.KeepTokens)
-	s.getClock(w, r)
+// clockChange says how LinkedIn's clock moves.
+type clockChange struct {
+	Offset     *time.Duration `json:"offset"`
+	Shift      time.Duration  `json:"shift"`
+	KeepTokens bool           `json:"keepTokens"`
 }
 
-func (s *Server) postSwitches(w http.ResponseWriter, r *http.Request) {
+func (s *Server) changeClock(_ context.Context, c clockChange) (clockState, error) {
+	if c.Offset != nil {
+		c.Shift += *c.Offset - time.Duration(s.clock.offset.Load())
+	}
+	s.shiftClock(c.Shift, c.KeepTokens)
+	return s.clockState(), nil
+}
+
+// changeSwitches puts switches in force: with PATCH the present ones with some
+// changed, else those of a variant or of the body.
+func (s *Server) changeSwitches(w http.ResponseWriter, r *http.Request) {
 	var sw Switches
 	var err error
-	if name := r.URL.Query().Get("variant"); name != "" {
-		known := false
-		if sw, known = Variants()[name]; !known {
-			sw, known = NotificationVariants()[name]
-		}
-		if !known {
-			err = fmt.Errorf("there is no variant %q", name)
-		}
-	} else {
+	name := r.URL.Query().Get("variant")
+	switch {
+	case r.Method == http.MethodPatch:
+		sw = s.Switches()
 		err = decode(r, &sw)
+	case name == "":
+		err = decode(r, &sw)
+	default:
+		sw, err = variant(name)
 	}
 	if err == nil {
 		err = s.SetSwitches(sw)
 	}
-	answer(w, s.Switches(), err)
+	respond(w, s.Switches(), err)
 }
 
-func (s *Server) patchSwitches(w http.ResponseWriter, r *http.Request) {
-	sw := s.Switches()
-	err := decode(r, &sw)
-	if err == nil {
-		err = s.SetSwitches(sw)
-	}
-	answer(w, s.Switches(), err)
-}
-
-func (s *Server) postTokens(w http.ResponseWriter, r *http.Request) {
-	var spec TokenSpec
-	var token Token
-	err := decode(r, &spec)
-	if err == nil {
-		token, err = s.IssueTokens(spec)
-	}
-	answer(w, token, err)
-}
-
-// postWebhook does something with the webhook that the request names.
-func (s *Server) postWebhook(do func(context.Context, string) error) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		var request struct {
-			Webhook string `json:"webhook"`
-		}
-		err := decode(r, &request)
-		if err == nil {
-			err = do(r.Context(), request.Webhook)
-		}
-		answer(w, s.Webhooks(), err)
+// webhooksAfter answers with the webhooks after do.
+func (s *Server) webhooksAfter(do func(context.Context, string) error) func(context.Context, webhookName) ([]WebhookState, error) {
+	return func(ctx context.Context, name webhookName) ([]WebhookState, error) {
+		err := do(ctx, name.Webhook)
+		return s.Webhooks(), err
 	}
 }
 
-func (s *Server) postResend(w http.ResponseWriter, r *http.Request) {
-	var request Resend
-	if err := decode(r, &request); err != nil {
-		answer(w, nil, err)
-		return
-	}
-	sent, err := s.Resend(r.Context(), request)
-	answer(w, sent, err)
+type webhookName struct {
+	Webhook string `json:"webhook"`
 }

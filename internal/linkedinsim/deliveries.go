@@ -83,7 +83,7 @@ func (n *notifier) announce(x notice) {
 func (n *notifier) dispatch(about Delivery) {
 	var delays []time.Duration // of the second one, the third …
 	lost, delay := false, time.Duration(0)
-	for _, f := range n.s.faults.due(n.s, webhookLocation, about.Body) {
+	for _, f := range n.s.faults.due(n.s.World, webhookLocation, about.Body) {
 		switch f.Kind {
 		case LoseDelivery:
 			lost = true

@@ -23,7 +23,7 @@ func (c *call) printEvent(e *eventState) (json.RawMessage, error) {
 
 // organizer reads the organizer parameter. A nil organization with a nil reply
 // means that nothing is found.
-func (c *call) organizer(s span) (*Organization, int32, *reply) {
+func (c *call) organizer(s span) (*Organization, int32, *answer) {
 	urn := c.query.text("organizer")
 	if _, ok := parseURN(urn, organizationPrefix); !ok && !c.query.doubled {
 		c.query.refuse("organizer")
@@ -42,7 +42,7 @@ func (c *call) organizer(s span) (*Organization, int32, *reply) {
 }
 
 // eventPage is the page of an organizer's events that keep passes.
-func (c *call) eventPage(keep func(*eventState) bool, compare func(a, b *eventState) int) *reply {
+func (c *call) eventPage(keep func(*eventState) bool, compare func(a, b *eventState) int) *answer {
 	s := c.span(orDefault(c.sw.MaxEvents, 50))
 	p := c.query.projection()
 	_, org, refused := c.organizer(s)
@@ -68,7 +68,7 @@ func (c *call) eventPage(keep func(*eventState) bool, compare func(a, b *eventSt
 		}
 		text, err := c.printEvent(e)
 		if err != nil {
-			return envelope{Status: http.StatusInternalServerError, Message: "the event cannot be printed"}.reply()
+			return envelope{Status: http.StatusInternalServerError, Message: "the event cannot be printed"}.answer()
 		}
 		elements[i] = p.apply(text)
 	}
@@ -76,7 +76,7 @@ func (c *call) eventPage(keep func(*eventState) bool, compare func(a, b *eventSt
 }
 
 // findFormEvents is events?q=organizerLeadGenFormEnabledEvents.
-func (c *call) findFormEvents() *reply {
+func (c *call) findFormEvents() *answer {
 	now := c.s.clock.millis()
 	return c.eventPage(func(e *eventState) bool {
 		return e.form != 0 && !(c.sw.FormFinderDropsPast && (e.Cancelled || e.lifeCycle(now) == "PAST"))
@@ -84,7 +84,7 @@ func (c *call) findFormEvents() *reply {
 }
 
 // findEvents is events?q=eventsByOrganizer.
-func (c *call) findEvents() *reply {
+func (c *call) findEvents() *answer {
 	noCancelled, _ := c.query.boolean("excludeCancelled")
 	cycle, entry := "", c.query.text("entryCriteria")
 	if filter := c.query.record("timeBasedFilter"); filter != nil {
@@ -113,7 +113,7 @@ func (c *call) findEvents() *reply {
 }
 
 // getEvent is events/{id}.
-func (c *call) getEvent() *reply {
+func (c *call) getEvent() *answer {
 	id, ok := c.numericKey()
 	p := c.query.projection()
 	if !ok {
@@ -134,7 +134,7 @@ func (c *call) getEvent() *reply {
 	}
 	text, err := c.printEvent(events[i])
 	if err != nil {
-		return envelope{Status: http.StatusInternalServerError, Message: "the event cannot be printed"}.reply()
+		return envelope{Status: http.StatusInternalServerError, Message: "the event cannot be printed"}.answer()
 	}
-	return &reply{status: http.StatusOK, body: p.apply(text)}
+	return &answer{status: http.StatusOK, body: p.apply(text)}
 }

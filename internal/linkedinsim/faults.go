@@ -11,14 +11,12 @@ import (
 	"time"
 )
 
-// Fault is something that goes wrong at LinkedIn. There are three sorts. One
-// spoils the answers to requests (SpoilingFaults), or has them contradict the
-// requests (ContradictingFaults). Another is a deed
-// (DeedFaults): something happens, such as a role that is lost. It happens at
-// once or, with Endpoint or After, just before each matching request that it
-// meets, by default one, is answered. The third befalls notifications on their
-// way to webhooks (DeliveryFaults); it meets the deliveries that come up after
-// it, where others meet requests, and all such faults meet the same delivery.
+// Fault is something that goes wrong at LinkedIn. FaultKinds lists the kinds;
+// their group says when a fault applies. Faults of answers and contradictions
+// apply to requests. An action happens at once or, with Endpoint or After,
+// just before each request that it applies to is answered. Faults of deliveries
+// apply to the notifications that are made after them, and several of them to
+// the same one.
 type Fault struct {
 	Kind FaultKind `json:"kind"`
 
@@ -28,23 +26,23 @@ type Fault struct {
 	// every resource of the API, * those of OAuth as well.
 	Endpoint string `json:"endpoint,omitempty"`
 	// Owner (id or URN of an organization) and Form (id) narrow it to requests
-	// that name them. For deeds they also say whom it happens to.
+	// that name them. For actions they say whom it happens to.
 	Owner string `json:"owner,omitempty"`
 	Form  string `json:"form,omitempty"`
 	// After lets that many matching requests pass first.
 	After int `json:"after,omitempty"`
-	// Count is how many requests it meets; default 1, without limit when For is
-	// given, and -1 is without limit.
+	// Count is how many requests it applies to; default 1, without limit when For
+	// is given, and -1 is without limit.
 	Count int `json:"count,omitempty"`
 	// For is how long it lasts, on the base clock.
 	For time.Duration `json:"for,omitempty"`
 
-	// Status, Body and ContentType are of a Status fault; Body may be empty for
-	// LinkedIn's usual envelope.
+	// Status, Body and ContentType are of StatusFault, Status also of HTML, Empty
+	// and RefuseForm; Body may be empty for LinkedIn's usual envelope.
 	Status      int    `json:"status,omitempty"`
 	Body        string `json:"body,omitempty"`
 	ContentType string `json:"contentType,omitempty"`
-	// RetryAfter is sent as a Retry-After header with Status and Throttle.
+	// RetryAfter is sent as a Retry-After header with StatusFault and Throttle.
 	RetryAfter time.Duration `json:"retryAfter,omitempty"`
 	// Latency is of Latency and Stall (how long; 0 until the client leaves), of
 	// DelayDelivery, of DuplicateDelivery (how much later the second one comes) and
@@ -56,9 +54,9 @@ type Fault struct {
 	// submittedAtTimeRange.
 	Parameter string `json:"parameter,omitempty"`
 
-	// What a deed needs: the role, the version of the API, the leads to add, the
-	// lead to delete or how many (Number, also of ExtraElements), how far the clock moves and whether tokens move
-	// with it, how the form changes, the app's new secret.
+	// Role is of GrantRole, Version of RetireVersion and ActivateVersion, Leads of
+	// AddLeads, ID of DeleteLeads, Number of DeleteLeads and ExtraElements, Shift of
+	// ShiftClock, Change of ChangeForm, Secret of ChangeSecret.
 	Role    string        `json:"role,omitempty"`
 	Version string        `json:"version,omitempty"`
 	Leads   *LeadSpec     `json:"leads,omitempty"`
@@ -71,92 +69,7 @@ type Fault struct {
 	Secret     string      `json:"secret,omitempty"`
 }
 
-// FaultKind is a kind of fault.
-type FaultKind string
-
-// Faults that spoil answers.
-const (
-	StatusFault FaultKind = "status"      // a status, with Body or LinkedIn's envelope
-	Latency     FaultKind = "latency"     // the answer is late
-	Stall       FaultKind = "stall"       // half the body, then nothing
-	BrokenJSON  FaultKind = "broken_json" // a body that ends in the middle, of right length
-	Truncated   FaultKind = "truncated"   // the connection ends in the middle of the body
-	HTML        FaultKind = "html"        // 200 with a page instead of JSON; Status changes the 200
-	Empty       FaultKind = "empty"       // 200 without a body
-	NoElements  FaultKind = "no_elements" // 200 with paging but without elements
-	Reset       FaultKind = "reset"       // the connection is reset
-	Oversize    FaultKind = "oversize"    // the right answer behind Size blanks
-	Throttle    FaultKind = "throttle"    // 429
-	Budget      FaultKind = "budget"      // 429 until midnight UTC of LinkedIn's clock
-)
-
-// Faults that contradict the request.
-const (
-	// IgnoreParameter answers as if Parameter were misspelt, which LinkedIn is said
-	// to ignore.
-	IgnoreParameter FaultKind = "ignore_parameter"
-	// ExtraElements repeats the first element of a page Number times (default 1000)
-	// more, or an empty object where there is none.
-	ExtraElements FaultKind = "extra_elements"
-)
-
-// Faults that are deeds.
-const (
-	ExpireToken        FaultKind = "expire_token"
-	RevokeToken        FaultKind = "revoke_token"
-	ExpireRefreshToken FaultKind = "expire_refresh_token"
-	RevokeRefreshToken FaultKind = "revoke_refresh_token"
-	LoseRole           FaultKind = "lose_role"    // every role of Owner
-	GrantRole          FaultKind = "grant_role"   // Role, default ADMINISTRATOR, of Owner
-	ChangeForm         FaultKind = "change_form"  // Form as Change says
-	RefuseForm         FaultKind = "refuse_form"  // Form is answered with Status, default 404
-	RestoreForm        FaultKind = "restore_form" // Form is there again
-	DeleteLeads        FaultKind = "delete_leads" // ID, else the Number (default 1) first listed of Owner
-	AddLeads           FaultKind = "add_leads"    // Leads
-	RetireVersion      FaultKind = "retire_version"
-	ActivateVersion    FaultKind = "activate_version"
-	ShiftClock         FaultKind = "shift_clock"   // by Shift
-	ChangeSecret       FaultKind = "change_secret" // the app's, to Secret
-)
-
-// Faults that befall notifications on their way.
-const (
-	LoseDelivery      FaultKind = "lose_delivery"
-	DuplicateDelivery FaultKind = "duplicate_delivery" // comes twice, with the same body
-	DelayDelivery     FaultKind = "delay_delivery"     // by Latency, on the base clock
-	// ReorderDeliveries delays them by parts of Latency (default one second): those
-	// of a Count so that the last comes first, without limit at random.
-	ReorderDeliveries FaultKind = "reorder_deliveries"
-)
-
-// SpoilingFaults are the kinds that spoil answers.
-func SpoilingFaults() []FaultKind {
-	return []FaultKind{StatusFault, Latency, Stall, BrokenJSON, Truncated, HTML, Empty, NoElements, Reset, Oversize, Throttle, Budget}
-}
-
-// ContradictingFaults are the kinds whose answers are whole, and not to what was
-// asked.
-func ContradictingFaults() []FaultKind { return []FaultKind{IgnoreParameter, ExtraElements} }
-
-// DeedFaults are the kinds that are deeds.
-func DeedFaults() []FaultKind {
-	return []FaultKind{
-		ExpireToken, RevokeToken, ExpireRefreshToken, RevokeRefreshToken, LoseRole, GrantRole, ChangeForm,
-		RefuseForm, RestoreForm, DeleteLeads, AddLeads, RetireVersion, ActivateVersion, ShiftClock,
-		ChangeSecret,
-	}
-}
-
-// DeliveryFaults are the kinds that befall notifications on their way.
-func DeliveryFaults() []FaultKind {
-	return []FaultKind{LoseDelivery, DuplicateDelivery, DelayDelivery, ReorderDeliveries}
-}
-
-func (k FaultKind) ofDelivery() bool { return slices.Contains(DeliveryFaults(), k) }
-
-func (k FaultKind) deed() bool { return slices.Contains(DeedFaults(), k) }
-
-// faults are those scheduled.
+// faults are those scheduled. Their lock may be taken while World.mu is held.
 type faults struct {
 	mu   sync.Mutex
 	list []*scheduled
@@ -164,33 +77,37 @@ type faults struct {
 
 type scheduled struct {
 	Fault
+	def    *faultKind
 	passed int       // matching requests let pass
-	left   int       // requests still to meet, negative without limit
+	left   int       // requests still to apply to, negative without limit
 	until  time.Time // zero without limit
-	budget bool      // until is on LinkedIn's clock
+}
+
+// spoils reports whether the fault decides what the answer to a request is.
+func (f *scheduled) spoils() bool {
+	return f.Kind != Latency && (f.def.group == AnswerFaults || f.def.group == ContradictionFaults)
 }
 
 // Schedule makes f go wrong, from now on.
 func (s *Server) Schedule(f Fault) error {
-	if known := slices.Concat(SpoilingFaults(), ContradictingFaults(), DeedFaults(), DeliveryFaults()); !slices.Contains(known, f.Kind) {
-		return fmt.Errorf("fault kind is %q, must be one of %q", f.Kind, known)
+	i := slices.IndexFunc(faultKinds, func(k faultKind) bool { return k.kind == f.Kind })
+	if i < 0 {
+		return fmt.Errorf("fault kind is %q, must be one of %q", f.Kind, FaultKinds())
 	}
-	if f.Kind.ofDelivery() && f.Endpoint != "" {
-		return fmt.Errorf("fault %s befalls deliveries, not requests to endpoint %q", f.Kind, f.Endpoint)
-	}
-	if f.Status != 0 && (f.Status < 200 || f.Status > 599) {
+	add := &scheduled{Fault: f, def: &faultKinds[i], left: f.Count}
+	_, readable := reference(f.Owner, organizationPrefix)
+	switch {
+	case add.def.group == DeliveryFaults && f.Endpoint != "":
+		return fmt.Errorf("fault %s applies to deliveries, not to requests to endpoint %q", f.Kind, f.Endpoint)
+	case f.Status != 0 && (f.Status < 200 || f.Status > 599):
 		return fmt.Errorf("status is %d, must be between 200 and 599", f.Status)
-	}
-	if _, ok := reference(f.Owner, organizationPrefix); !ok {
+	case !readable:
 		return fmt.Errorf("owner %q is neither an id nor a URN", f.Owner)
+	case add.def.needs != "" && !needs[add.def.needs](&f):
+		return fmt.Errorf("fault %s needs %s", f.Kind, add.def.needs)
+	case add.def.act != nil && f.Endpoint == "" && f.After == 0:
+		return add.def.act(s, &f)
 	}
-	if err := s.deedPossible(f); err != nil {
-		return err
-	}
-	if f.Kind.deed() && f.Endpoint == "" && f.After == 0 {
-		return s.do(f)
-	}
-	add := &scheduled{Fault: f, left: f.Count}
 	if f.Count == 0 {
 		add.left = 1
 		if f.For > 0 || f.Kind == Budget {
@@ -201,7 +118,7 @@ func (s *Server) Schedule(f Fault) error {
 		add.until = s.cfg.Now().Add(f.For)
 	}
 	if f.Kind == Budget {
-		add.until, add.budget = s.Now().Add(untilMidnight(s.Now())), true
+		add.until = s.Now().Add(untilMidnight(s.Now()))
 	}
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
@@ -215,47 +132,41 @@ func (s *Server) Faults() []Fault {
 	defer s.faults.mu.Unlock()
 	list := []Fault{}
 	for _, f := range s.faults.list {
-		if !f.over(s) {
+		if !f.over(s.World) {
 			list = append(list, f.Fault)
 		}
 	}
 	return list
 }
 
-// ClearFaults forgets every scheduled fault. Deeds that are done stay done.
+// ClearFaults forgets every scheduled fault. Actions that happened stay.
 func (s *Server) ClearFaults() {
 	s.faults.mu.Lock()
 	defer s.faults.mu.Unlock()
 	s.faults.list = nil
 }
 
-func (f *scheduled) over(s *Server) bool {
-	now := s.cfg.Now()
-	if f.budget {
-		now = s.Now()
+// over reports whether the fault has come to its end. A budget ends by
+// LinkedIn's clock, the others by the base clock.
+func (f *scheduled) over(w *World) bool {
+	now := w.cfg.Now()
+	if f.Kind == Budget {
+		now = w.clock.now()
 	}
 	return f.left == 0 || !f.until.IsZero() && !now.Before(f.until)
 }
 
 // matches reports whether a request, or a delivery, is one that the fault means.
-func (f *scheduled) matches(at location, names string) bool {
-	if f.Kind.ofDelivery() != at.delivery() {
+func (f *scheduled) matches(at location, text string) bool {
+	if (f.def.group == DeliveryFaults) != (at == webhookLocation) {
 		return false
 	}
-	switch f.Endpoint {
-	case "":
-		if at.oauth() {
-			return false
-		}
-	case "*", at.endpoint:
-	default:
+	if f.Endpoint == "" && at.root == "oauth" || f.Endpoint != "" && f.Endpoint != "*" && f.Endpoint != at.endpoint {
 		return false
 	}
-	owner, _ := reference(f.Owner, organizationPrefix)
-	if f.Owner != "" && !mentions(names, organizationURN(owner)) {
-		return false
-	}
-	return f.Form == "" || f.Kind.deed() || mentions(names, f.Form)
+	owner, _ := reference(f.Owner, organizationPrefix) // was validated
+	return (f.Owner == "" || mentions(text, organizationURN(owner))) &&
+		(f.Form == "" || f.def.act != nil || mentions(text, f.Form))
 }
 
 // mentions reports whether text has name, not followed by another digit.
@@ -272,50 +183,50 @@ func mentions(text, name string) bool {
 	}
 }
 
-// meet carries out the deeds that a request sets off, and gives the fault that
-// spoils its answer and the latency that others add.
-func (f *faults) meet(s *Server, at location, r *http.Request) (spoil *Fault, latency time.Duration, err error) {
-	names := r.URL.Path + "?" + r.URL.RawQuery
-	if query, err := url.PathUnescape(r.URL.RawQuery); err == nil {
-		names = r.URL.Path + "?" + query
-	}
-	for _, fault := range f.due(s, at, names) {
-		switch {
-		case fault.Kind.deed():
-			err = errors.Join(err, s.do(fault.Fault))
-		case fault.Kind == Latency:
-			latency += fault.Latency
-		case spoil == nil:
-			spoil = &fault.Fault
-		}
-	}
-	return spoil, latency, err
-}
-
-// due are the faults that meet this request or delivery, as they stood before.
-// Of those that spoil a request's answer only the first counts; the others wait
-// for the next request.
-func (f *faults) due(s *Server, at location, names string) []scheduled {
+// due are the faults that apply to this request or delivery, as they stood
+// before. Of those that spoil a request's answer only the first counts; the
+// others wait for the next request.
+func (f *faults) due(w *World, at location, text string) []scheduled {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if len(f.list) == 0 {
 		return nil
 	}
-	f.list = slices.DeleteFunc(f.list, func(x *scheduled) bool { return x.over(s) })
+	f.list = slices.DeleteFunc(f.list, func(x *scheduled) bool { return x.over(w) })
 	var due []scheduled
 	spoiled := false
 	for _, x := range f.list {
-		spoils := !x.Kind.deed() && !x.Kind.ofDelivery() && x.Kind != Latency
-		if !x.matches(at, names) || spoils && spoiled {
+		if !x.matches(at, text) || x.spoils() && spoiled {
 			continue
 		}
 		if x.passed < x.After {
 			x.passed++
 			continue
 		}
-		spoiled = spoiled || spoils
+		spoiled = spoiled || x.spoils()
 		due = append(due, *x)
 		x.left = max(x.left-1, min(x.left, -1))
 	}
 	return due
+}
+
+// applyFaults carries out the actions that come before a request. It returns
+// the fault that spoils the answer, which may be nil, and the latency that
+// others add.
+func (s *Server) applyFaults(at location, r *http.Request) (spoil *scheduled, latency time.Duration, err error) {
+	text := r.URL.Path + "?" + r.URL.RawQuery
+	if query, err := url.PathUnescape(r.URL.RawQuery); err == nil {
+		text = r.URL.Path + "?" + query
+	}
+	for _, f := range s.faults.due(s.World, at, text) {
+		switch {
+		case f.def.act != nil:
+			err = errors.Join(err, f.def.act(s, &f.Fault))
+		case f.Kind == Latency:
+			latency += f.Latency
+		default:
+			spoil = &f
+		}
+	}
+	return spoil, latency, err
 }

@@ -21,7 +21,7 @@ func (c *call) readForm(id int64) (*formVersion, *Organization, int) {
 
 // getForm is leadForms/{id}; the key is a bare number. It is always the current
 // version: an older one cannot be asked for.
-func (c *call) getForm() *reply {
+func (c *call) getForm() *answer {
 	id, ok := c.numericKey()
 	p := c.query.projection()
 	if !ok {
@@ -37,11 +37,11 @@ func (c *call) getForm() *reply {
 	if !owner.grants(c.token.member, pageRoles) {
 		return c.noRole()
 	}
-	return &reply{status: http.StatusOK, body: v.project(p)}
+	return &answer{status: http.StatusOK, body: v.project(p)}
 }
 
 // batchForms is leadForms?ids=List(…).
-func (c *call) batchForms() *reply {
+func (c *call) batchForms() *answer {
 	ids, p := c.query.list("ids"), c.query.projection()
 	found, missing := map[string]json.RawMessage{}, map[string]int{}
 	for _, text := range ids {
@@ -67,7 +67,7 @@ func (c *call) batchForms() *reply {
 }
 
 // findForms is leadForms?q=owner.
-func (c *call) findForms() *reply {
+func (c *call) findForms() *answer {
 	owner := c.query.record("owner")
 	p := c.query.projection()
 	s := c.span(orDefault(c.sw.MaxForms, 100))

@@ -33,9 +33,9 @@ type TokenSpec struct {
 	RefreshToken string `json:"refreshToken,omitempty"`
 }
 
-// IssueTokens consents on the member's behalf and returns the tokens, as if the
+// issueTokens consents on the member's behalf and returns the tokens, as if the
 // consent page had been approved and the code exchanged.
-func (s *Server) IssueTokens(spec TokenSpec) (Token, error) {
+func (s *Server) issueTokens(spec TokenSpec) (Token, error) {
 	for name, d := range map[string]time.Duration{"accessLife": spec.AccessLife, "refreshLife": spec.RefreshLife} {
 		if d != 0 && d < time.Second {
 			return Token{}, fmt.Errorf("%s is %v, must be at least 1s", name, d)
@@ -44,7 +44,7 @@ func (s *Server) IssueTokens(spec TokenSpec) (Token, error) {
 	return s.auth.consented(spec), nil
 }
 
-// IssueToken is IssueTokens for the given scopes; none means DefaultScopes.
+// IssueToken is issueTokens for the given scopes; none means DefaultScopes.
 func (s *Server) IssueToken(scopes ...string) Token {
 	return s.auth.consented(TokenSpec{Scopes: scopes})
 }

@@ -84,6 +84,31 @@ func (w *World) WriteLedger(out io.Writer) error {
 	return nil
 }
 
+// writeEntries writes the ledger entries of the given rows as a list.
+func (w *World) writeEntries(out io.Writer, numbers []uint32) error {
+	w.reveal()
+	text := []byte{'['}
+	for i, n := range numbers {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		w.mu.RLock()
+		r, v := w.ledgerRow(n), w.view()
+		w.mu.RUnlock()
+		text = w.appendEntry(text, v, r)
+		if len(text) > 1<<16 {
+			if _, err := out.Write(text); err != nil {
+				return fmt.Errorf("writing ledger entries: %w", err)
+			}
+			text = text[:0]
+		}
+	}
+	if _, err := out.Write(append(text, "]\n"...)); err != nil {
+		return fmt.Errorf("writing ledger entries: %w", err)
+	}
+	return nil
+}
+
 // ledgerRow is a row with what else the ledger says of it.
 type ledgerRow struct {
 	pageRow

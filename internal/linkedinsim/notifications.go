@@ -19,7 +19,7 @@ func (c *call) writes() bool {
 
 // subscribe is the CREATE of leadNotifications. The same subscription a second
 // time is another one.
-func (c *call) subscribe() *reply {
+func (c *call) subscribe() *answer {
 	members, refused := c.jsonBody()
 	if refused != nil {
 		return refused
@@ -48,27 +48,27 @@ func (c *call) subscribe() *reply {
 		return envelope{
 			Status: http.StatusBadRequest, Code: "ILLEGAL_ARGUMENT",
 			Message: "The owner has " + strconv.Itoa(maxSubscriptions) + " notifications, the most allowed",
-		}.reply()
+		}.answer()
 	}
-	return &reply{status: http.StatusCreated, restliID: strconv.FormatInt(u.ID, 10)}
+	return &answer{status: http.StatusCreated, restliID: strconv.FormatInt(u.ID, 10)}
 }
 
 // jsonBody is the body of a request as the members of one JSON object.
-func (c *call) jsonBody() (map[string]json.RawMessage, *reply) {
+func (c *call) jsonBody() (map[string]json.RawMessage, *answer) {
 	mediaType, _, err := mime.ParseMediaType(c.r.Header.Get("Content-Type"))
 	if err != nil || mediaType != "application/json" {
-		return nil, envelope{Status: http.StatusUnsupportedMediaType, Message: "The Content-Type must be application/json"}.reply()
+		return nil, envelope{Status: http.StatusUnsupportedMediaType, Message: "The Content-Type must be application/json"}.answer()
 	}
 	body, err := io.ReadAll(io.LimitReader(c.r.Body, maxRequest+1))
 	if err != nil {
-		return nil, envelope{Status: http.StatusBadRequest, Message: "The body cannot be read"}.reply()
+		return nil, envelope{Status: http.StatusBadRequest, Message: "The body cannot be read"}.answer()
 	}
 	if len(body) > maxRequest {
-		return nil, envelope{Status: http.StatusRequestURITooLong, Message: "Request too long"}.reply()
+		return nil, envelope{Status: http.StatusRequestURITooLong, Message: "Request too long"}.answer()
 	}
 	var members map[string]json.RawMessage
 	if err := json.Unmarshal(body, &members); err != nil || members == nil {
-		return nil, envelope{Status: http.StatusBadRequest, Code: "ILLEGAL_ARGUMENT", Message: "The body is not a JSON object"}.reply()
+		return nil, envelope{Status: http.StatusBadRequest, Code: "ILLEGAL_ARGUMENT", Message: "The body is not a JSON object"}.answer()
 	}
 	return members, nil
 }
@@ -162,7 +162,7 @@ func (c *call) formOf(u *subscription, org int32) bool {
 
 // ownSubscription is the subscription of the path key, or what is answered
 // when there is none that the member may see.
-func (c *call) ownSubscription() (*subscription, *reply) {
+func (c *call) ownSubscription() (*subscription, *answer) {
 	id, ok := c.numericKey()
 	if !ok {
 		return nil, badParam("id")
@@ -178,7 +178,7 @@ func (c *call) ownSubscription() (*subscription, *reply) {
 }
 
 // getSubscription is leadNotifications/{id}.
-func (c *call) getSubscription() *reply {
+func (c *call) getSubscription() *answer {
 	p := c.query.projection()
 	if c.query.bad != "" {
 		return badParam(c.query.bad)
@@ -187,11 +187,11 @@ func (c *call) getSubscription() *reply {
 	if refused != nil {
 		return refused
 	}
-	return &reply{status: http.StatusOK, body: p.apply(mustJSON(u.Subscription))}
+	return &answer{status: http.StatusOK, body: p.apply(mustJSON(u.Subscription))}
 }
 
 // unsubscribe is the DELETE of leadNotifications/{id}.
-func (c *call) unsubscribe() *reply {
+func (c *call) unsubscribe() *answer {
 	u, refused := c.ownSubscription()
 	if refused != nil {
 		return refused
@@ -199,12 +199,12 @@ func (c *call) unsubscribe() *reply {
 	if !c.s.notifier.unsubscribe(func(other *subscription) bool { return other.ID == u.ID }) {
 		return notFound(notificationName)
 	}
-	return &reply{status: orDefault(c.sw.NotificationDeleteStatus, http.StatusNoContent)}
+	return &answer{status: orDefault(c.sw.NotificationDeleteStatus, http.StatusNoContent)}
 }
 
 // findSubscriptions is leadNotifications?q=criteria. Its owner is one level
 // deeper than that of the other finders: (value:(organization:urn)).
-func (c *call) findSubscriptions() *reply {
+func (c *call) findSubscriptions() *answer {
 	s, p := c.span(100), c.query.projection()
 	kind, ok := parseLeadType(c.query.record("leadType")["leadType"])
 	if !ok {

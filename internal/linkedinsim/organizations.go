@@ -16,7 +16,7 @@ func (c *call) roleFilter() func(Role) bool {
 // findOwnRoles is organizationAcls?q=roleAssignee: one row per organization and
 // role that the member holds. A request that wants organizations resolved fails
 // as a whole when one of the rows is not approved, as it does at LinkedIn.
-func (c *call) findOwnRoles() *reply {
+func (c *call) findOwnRoles() *answer {
 	s, keep := c.span(orDefault(c.sw.MaxACLs, 100)), c.roleFilter()
 	decorated := strings.Contains(c.query.raw["projection"], "~")
 	c.query.read["projection"] = true
@@ -34,7 +34,7 @@ func (c *call) findOwnRoles() *reply {
 				return envelope{
 					Status: http.StatusForbidden, ServiceCode: 100, Code: "ACCESS_DENIED",
 					Message: "Viewer don't have permission to the ADMIN_ONLY VisibilityReduction for " + o.URN(),
-				}.reply()
+				}.answer()
 			}
 			rows = append(rows, p.apply(mustJSON(o.aclRow(r, c.sw.OrganizationTarget))))
 		}
@@ -43,7 +43,7 @@ func (c *call) findOwnRoles() *reply {
 }
 
 // findRolesOn is organizationAcls?q=organization: who holds roles on a page.
-func (c *call) findRolesOn() *reply {
+func (c *call) findRolesOn() *answer {
 	s, keep := c.span(orDefault(c.sw.MaxACLs, 100)), c.roleFilter()
 	urn, p := c.query.text("organization"), c.query.projection()
 	if c.query.doubled {
@@ -69,7 +69,7 @@ func (c *call) findRolesOn() *reply {
 }
 
 // getOrganization is organizations/{id}, for administrators of the page.
-func (c *call) getOrganization() *reply {
+func (c *call) getOrganization() *answer {
 	id, ok := c.numericKey()
 	p := c.query.projection()
 	if !ok {
@@ -85,11 +85,11 @@ func (c *call) getOrganization() *reply {
 	if !o.grants(c.token.member, adminRoles) {
 		return c.noRole()
 	}
-	return &reply{status: http.StatusOK, body: p.apply(mustJSON(o.wire()))}
+	return &answer{status: http.StatusOK, body: p.apply(mustJSON(o.wire()))}
 }
 
 // findVanityName is organizations?q=vanityName, where it is offered.
-func (c *call) findVanityName() *reply {
+func (c *call) findVanityName() *answer {
 	s, name, p := c.span(100), c.query.text("vanityName"), c.query.projection()
 	c.s.mu.RLock()
 	orgs := c.s.orgs
@@ -104,7 +104,7 @@ func (c *call) findVanityName() *reply {
 }
 
 // lookUpOrganizations is organizationsLookup?ids=List(…), which needs no role.
-func (c *call) lookUpOrganizations() *reply {
+func (c *call) lookUpOrganizations() *answer {
 	found, missing := map[string]json.RawMessage{}, map[string]int{}
 	p := c.query.projection()
 	for _, text := range c.query.list("ids") {
@@ -126,11 +126,11 @@ func (c *call) lookUpOrganizations() *reply {
 }
 
 // me is /v2/me, for tokens that have a profile scope.
-func (c *call) me() *reply {
-	return jsonReply(map[string]string{"id": c.token.member, "localizedFirstName": "Sim", "localizedLastName": "Member"})
+func (c *call) me() *answer {
+	return jsonAnswer(map[string]string{"id": c.token.member, "localizedFirstName": "Sim", "localizedLastName": "Member"})
 }
 
 // userInfo is /v2/userinfo, for tokens that have the openid scope.
-func (c *call) userInfo() *reply {
-	return jsonReply(map[string]string{"sub": c.token.member, "name": "Sim Member"})
+func (c *call) userInfo() *answer {
+	return jsonAnswer(map[string]string{"sub": c.token.member, "name": "Sim Member"})
 }

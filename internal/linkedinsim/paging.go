@@ -85,7 +85,7 @@ func (c *call) link(rel string, start, count int) []byte {
 }
 
 // page is the reply of a finder over elements that are rendered already.
-func (c *call) page(elements []json.RawMessage, s span, hasTotal bool) *reply {
+func (c *call) page(elements []json.RawMessage, s span, hasTotal bool) *answer {
 	if c.query.bad != "" {
 		return badParam(c.query.bad)
 	}
@@ -97,15 +97,15 @@ func (c *call) page(elements []json.RawMessage, s span, hasTotal bool) *reply {
 		}
 		body = append(body, e...)
 	}
-	return &reply{status: 200, body: append(body, "]}"...)}
+	return &answer{status: 200, body: append(body, "]}"...)}
 }
 
 // batch is the reply to a BATCH_GET: what was found, and a status for the rest.
-func batch(found map[string]json.RawMessage, missing map[string]int) *reply {
+func batch(found map[string]json.RawMessage, missing map[string]int) *answer {
 	statuses, errors := map[string]int{}, map[string]any{}
 	for id, status := range missing {
 		statuses[id] = status
 		errors[id] = json.RawMessage(refusal(status, "The entity").body)
 	}
-	return jsonReply(map[string]any{"results": found, "statuses": statuses, "errors": errors})
+	return jsonAnswer(map[string]any{"results": found, "statuses": statuses, "errors": errors})
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// reply is an answer before it is sent, so that a fault can still spoil it.
-type reply struct {
+// answer is an answer before it is sent, so that a fault can still spoil it.
+type answer struct {
 	status      int
 	contentType string // default application/json
 	location    string
@@ -21,7 +21,7 @@ type reply struct {
 // buffers hold the bodies of pages.
 var buffers = sync.Pool{New: func() any { b := make([]byte, 0, 1<<16); return &b }}
 
-func (r *reply) release() {
+func (r *answer) release() {
 	if r.pooled != nil {
 		*r.pooled = r.body[:0]
 		buffers.Put(r.pooled)
@@ -29,7 +29,7 @@ func (r *reply) release() {
 	}
 }
 
-func jsonReply(v any) *reply { return &reply{status: http.StatusOK, body: mustJSON(v)} }
+func jsonAnswer(v any) *answer { return &answer{status: http.StatusOK, body: mustJSON(v)} }
 
 // envelope is LinkedIn's error body (error handling).
 type envelope struct {
@@ -55,64 +55,89 @@ type inputError struct {
 	} `json:"input"`
 }
 
-func (e envelope) reply() *reply { return &reply{status: e.Status, body: mustJSON(e)} }
+func (e envelope) answer() *answer { return &answer{status: e.Status, body: mustJSON(e)} }
 
-func badParam(name string) *reply {
+func badParam(name string) *answer {
 	in := inputError{Description: "Invalid query parameter value", Code: "PARAM_INVALID"}
 	in.Input.InputPath.FieldPath = name
 	return envelope{
 		Status: http.StatusBadRequest, Code: "ILLEGAL_ARGUMENT", Message: "Invalid parameter",
 		DetailType: "com.linkedin.common.error.BadRequest", Details: &errorDetails{[]inputError{in}},
-	}.reply()
+	}.answer()
 }
 
-func badSyntax(name string) *reply {
-	return envelope{Status: http.StatusBadRequest, Message: "java.net.URISyntaxException: Illegal character in query at parameter " + name}.reply()
+func badSyntax(name string) *answer {
+	return envelope{Status: http.StatusBadRequest, Message: "java.net.URISyntaxException: Illegal character in query at parameter " + name}.answer()
 }
 
-func notFound(what string) *reply {
-	return envelope{Status: http.StatusNotFound, Code: "RESOURCE_NOT_FOUND", Message: what + " was not found"}.reply()
+func notFound(what string) *answer {
+	return envelope{Status: http.StatusNotFound, Code: "RESOURCE_NOT_FOUND", Message: what + " was not found"}.answer()
 }
 
 // refusal answers for something that is not there any more or not for this member.
-func refusal(status int, what string) *reply {
+func refusal(status int, what string) *answer {
 	switch status {
 	case http.StatusNotFound:
 		return notFound(what)
 	case http.StatusGone:
-		return envelope{Status: status, Code: "GONE", Message: what + " is gone"}.reply()
+		return envelope{Status: status, Code: "GONE", Message: what + " is gone"}.answer()
 	case http.StatusForbidden:
-		return envelope{Status: status, ServiceCode: 100, Code: "ACCESS_DENIED", Message: "Not enough permissions to access " + what}.reply()
+		return envelope{Status: status, ServiceCode: 100, Code: "ACCESS_DENIED", Message: "Not enough permissions to access " + what}.answer()
 	}
-	return envelope{Status: status, Message: what + " cannot be read"}.reply()
+	return envelope{Status: status, Message: what + " cannot be read"}.answer()
 }
 
-func unauthorized(serviceCode int, code, message string) *reply {
-	return envelope{Status: http.StatusUnauthorized, ServiceCode: serviceCode, Code: code, Message: message}.reply()
+func unauthorized(serviceCode int, code, message string) *answer {
+	return envelope{Status: http.StatusUnauthorized, ServiceCode: serviceCode, Code: code, Message: message}.answer()
 }
 
-func throttled(limit string, retryAfter time.Duration) *reply {
-	r := envelope{Status: http.StatusTooManyRequests, ServiceCode: 101, Message: "Resource level throttle " + limit + "limit for calls to this resource is reached."}.reply()
+func throttled(limit string, retryAfter time.Duration) *answer {
+	r := envelope{Status: http.StatusTooManyRequests, ServiceCode: 101, Message: "Resource level throttle " + limit + "limit for calls to this resource is reached."}.answer()
 	r.retryAfter = retryAfter
 	return r
 }
 
-// limitOfTheDay is how a 429 names the limit of a day.
-func (sw Switches) limitOfTheDay() string {
+// dayThrottled answers that the requests of the day are used up.
+func (s *Server) dayThrottled() *answer {
+	sw := s.Switches()
+	limit, retryAfter := "APPLICATION_AND_MEMBER DAY ", time.Duration(0)
 	if sw.BareThrottle {
-		return ""
+		limit = ""
 	}
-	return "APPLICATION_AND_MEMBER DAY "
+	if sw.RetryAfter {
+		retryAfter = untilMidnight(s.Now())
+	}
+	return throttled(limit, retryAfter)
 }
+
+// envelopeOf is LinkedIn's body for a status, where it says nothing else.
+func envelopeOf(status int) envelope {
+	e := envelope{Status: status, Message: http.StatusText(status)}
+	switch status {
+	case http.StatusBadRequest:
+		e.Code = "ILLEGAL_ARGUMENT"
+	case http.StatusUnauthorized:
+		e.Code, e.ServiceCode = "INVALID_ACCESS_TOKEN", 65600
+	case http.StatusForbidden:
+		e.Code, e.ServiceCode = "ACCESS_DENIED", 100
+	case http.StatusNotFound:
+		e.Code = "RESOURCE_NOT_FOUND"
+	case http.StatusTooManyRequests:
+		e.ServiceCode = 101
+	}
+	return e
+}
+
+const htmlType = "text/html; charset=utf-8"
 
 // write sends the reply as it is. A write that fails means that the client has
 // gone; there is nobody to tell.
-func (r *reply) write(w http.ResponseWriter) {
+func (r *answer) write(w http.ResponseWriter) {
 	r.header(w, len(r.body))
 	_, _ = w.Write(r.body)
 }
 
-func (r *reply) header(w http.ResponseWriter, length int) {
+func (r *answer) header(w http.ResponseWriter, length int) {
 	h := w.Header()
 	contentType := r.contentType
 	if contentType == "" {

@@ -1,6 +1,7 @@
 package linkedinsim
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -30,8 +31,8 @@ type Resend struct {
 	Signature string `json:"signature,omitempty"`
 }
 
-// Resend sends what r says and returns the deliveries with the answers.
-func (s *Server) Resend(ctx context.Context, r Resend) ([]Delivery, error) {
+// resend sends what r says and returns the deliveries with the answers.
+func (s *Server) resend(ctx context.Context, r Resend) ([]Delivery, error) {
 	list, err := s.resendOf(r)
 	if err != nil {
 		return nil, err
@@ -105,7 +106,7 @@ func (s *Server) noticeOf(r Resend) (notice, error) {
 			at = gone
 		}
 	}
-	x := s.notice(n, orText(r.Action, actionCreated), at)
+	x := s.notice(n, cmp.Or(r.Action, actionCreated), at)
 	if !r.OccurredAt.IsZero() {
 		x.occurred = r.OccurredAt.UnixMilli()
 	}

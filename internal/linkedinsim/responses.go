@@ -8,7 +8,7 @@ import (
 )
 
 // findResponses is leadFormResponses?q=owner.
-func (c *call) findResponses() *reply {
+func (c *call) findResponses() *answer {
 	src, owner, refused := c.responseSource()
 	if refused != nil {
 		return refused
@@ -31,7 +31,7 @@ func (c *call) findResponses() *reply {
 
 // responsePage renders the rows of a page and leaves out those that LinkedIn
 // drops at this point, which is what makes a page short.
-func (c *call) responsePage(rows []pageRow, total int, s span, r *renderer) *reply {
+func (c *call) responsePage(rows []pageRow, total int, s span, r *renderer) *answer {
 	shown := rows[:0]
 	for _, row := range rows {
 		if !row.flags.has(flagFiller) {
@@ -46,12 +46,12 @@ func (c *call) responsePage(rows []pageRow, total int, s span, r *renderer) *rep
 		}
 		body = r.element(body, row)
 	}
-	return &reply{status: http.StatusOK, body: append(body, "]}"...), pooled: buffer}
+	return &answer{status: http.StatusOK, body: append(body, "]}"...), pooled: buffer}
 }
 
 // responseSource reads owner and leadType, which must fit each other: page leads
 // belong to organizations, sponsored ones to ad accounts.
-func (c *call) responseSource() (source, *Organization, *reply) {
+func (c *call) responseSource() (source, *Organization, *answer) {
 	kind, ok := parseLeadType(c.query.record("leadType")["leadType"])
 	if !ok {
 		c.query.refuse("leadType")
@@ -199,7 +199,7 @@ func (c *call) keepTest() func(pageRow) bool {
 
 // getResponse is leadFormResponses/{id}. What the member may not read looks as
 // if it were not there.
-func (c *call) getResponse() *reply {
+func (c *call) getResponse() *answer {
 	id, ok := c.key()
 	if !ok || strings.HasPrefix(id, "urn:") {
 		return badParam("id")
@@ -222,5 +222,5 @@ func (c *call) getResponse() *reply {
 	if !v.orgs[v.versions[row.version].org].grants(c.token.member, leadRoles(row.kind)) {
 		return c.noRole()
 	}
-	return &reply{status: http.StatusOK, body: newRenderer(v, c.sw, p).element(nil, row)}
+	return &answer{status: http.StatusOK, body: newRenderer(v, c.sw, p).element(nil, row)}
 }

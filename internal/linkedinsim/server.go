@@ -15,10 +15,10 @@ import (
 // the API under /rest and /v2, and the control API under /sim.
 type Server struct {
 	*World
-	auth    *auth
-	faults  faults
-	stats   stats
-	control http.Handler
+	auth   *auth
+	faults faults
+	stats  stats
+	sim    http.Handler // the control API
 
 	versionsMu sync.RWMutex
 	live       map[string]bool // values of LinkedIn-Version
@@ -37,7 +37,7 @@ func New(cfg Config) (*Server, error) {
 	s.auth = newAuth(s.World)
 	s.notifier = newNotifier(s)
 	s.stats.init()
-	s.control = s.controlRoutes()
+	s.sim = s.control()
 	for _, v := range cfg.Versions {
 		s.live[v] = true
 	}
@@ -56,10 +56,10 @@ func (s *Server) SetClockOffset(d time.Duration) {
 	s.notifier.stir()
 }
 
-// ShiftClock moves LinkedIn's clock from where it is. With keepTokens the times
+// shiftClock moves LinkedIn's clock from where it is. With keepTokens the times
 // of tokens and codes move too, as if only what the clock shows had changed;
 // without, they are so much older.
-func (s *Server) ShiftClock(d time.Duration, keepTokens bool) {
+func (s *Server) shiftClock(d time.Duration, keepTokens bool) {
 	s.clock.offset.Add(int64(d))
 	if keepTokens {
 		s.auth.move(d)
@@ -101,7 +101,7 @@ func (s *Server) versionLive(version string) bool {
 // ServeHTTP answers as LinkedIn does, or under /sim as the control API.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if r.URL.Path == "/sim" || strings.HasPrefix(r.URL.Path, "/sim/") {
-		s.control.ServeHTTP(w, r)
+		s.sim.ServeHTTP(w, r)
 		return
 	}
 	at := locate(r.URL.EscapedPath())
@@ -111,9 +111,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h.Set("X-Li-Uuid", fmt.Sprintf("AAY%020X==", mix(s.seed+sequence)))
 	h.Set("X-Li-Request-Id", strconv.FormatUint(sequence, 10))
 	h.Set("X-Li-Fabric", "simulated")
-	fault, latency, err := s.faults.meet(s, at, r)
+	fault, latency, err := s.applyFaults(at, r)
 	if err != nil {
-		envelope{Status: http.StatusInternalServerError, Message: "the scheduled fault could not be carried out: " + err.Error()}.reply().write(w)
+		envelope{Status: http.StatusInternalServerError, Message: "the scheduled fault could not be carried out: " + err.Error()}.answer().write(w)
 		return
 	}
 	if !at.oauth() {
@@ -122,10 +122,10 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if latency > 0 && !wait(r.Context(), latency) {
 		return
 	}
-	var answer *reply
+	var answer *answer
 	switch {
-	case fault.replaces():
-		answer = fault.reply(s)
+	case fault != nil && fault.def.replace != nil:
+		answer = fault.def.replace(s, &fault.Fault)
 	case at.oauth():
 		answer = s.oauth(at, r)
 	default:
@@ -160,8 +160,6 @@ func (l location) oauth() bool { return l.root == "oauth" }
 
 // webhookLocation stands for a request that LinkedIn makes, where faults look.
 var webhookLocation = location{root: "webhook", endpoint: "webhook"}
-
-func (l location) delivery() bool { return l == webhookLocation }
 
 const endpointUnknown = "unknown"
 

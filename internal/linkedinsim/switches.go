@@ -211,6 +211,18 @@ func Variants() map[string]Switches {
 	}
 }
 
+// variant is one of Variants or NotificationVariants.
+func variant(name string) (Switches, error) {
+	sw, known := Variants()[name]
+	if !known {
+		sw, known = NotificationVariants()[name]
+	}
+	if !known {
+		return sw, fmt.Errorf("there is no variant %q", name)
+	}
+	return sw, nil
+}
+
 // NotificationVariants are the alternatives to the default that bear on
 // notifications and webhooks, each alone, by a name for test output. Whoever
 // only reads does not notice them.

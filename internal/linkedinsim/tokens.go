@@ -9,8 +9,8 @@ import (
 )
 
 // oauthError is the error body of the token endpoints.
-func oauthError(status int, name, description string) *reply {
-	r := jsonReply(struct {
+func oauthError(status int, name, description string) *answer {
+	r := jsonAnswer(struct {
 		Error       string `json:"error"`
 		Description string `json:"error_description"`
 	}{name, description})
@@ -19,14 +19,14 @@ func oauthError(status int, name, description string) *reply {
 }
 
 // oauth answers a request under /oauth/v2.
-func (s *Server) oauth(at location, r *http.Request) *reply {
+func (s *Server) oauth(at location, r *http.Request) *answer {
 	switch {
 	case at.key != "" || at.endpoint == endpointUnknown:
 		return notFound("Resource")
 	case at.endpoint == "authorization":
 		return s.authorize(r)
 	case r.Method != http.MethodPost:
-		return envelope{Status: http.StatusMethodNotAllowed, Message: "Method " + r.Method + " is not supported here"}.reply()
+		return envelope{Status: http.StatusMethodNotAllowed, Message: "Method " + r.Method + " is not supported here"}.answer()
 	}
 	form, ok := readForm(r)
 	if !ok {
@@ -53,7 +53,7 @@ func readForm(r *http.Request) (url.Values, bool) {
 
 // required is an error naming the first of the parameters that is missing. The
 // credentials count only in the body; LinkedIn takes no Basic authentication.
-func required(form url.Values, names ...string) *reply {
+func required(form url.Values, names ...string) *answer {
 	for _, name := range names {
 		if form.Get(name) == "" {
 			return oauthError(http.StatusBadRequest, "invalid_request", `A required parameter "`+name+`" is missing`)
@@ -63,7 +63,7 @@ func required(form url.Values, names ...string) *reply {
 }
 
 // exchange is the token endpoint: a code or a refresh token becomes tokens.
-func (a *auth) exchange(form url.Values) *reply {
+func (a *auth) exchange(form url.Values) *answer {
 	names := map[string][]string{
 		"authorization_code": {"code", "redirect_uri", "client_id", "client_secret"},
 		"refresh_token":      {"refresh_token", "client_id", "client_secret"},
@@ -89,7 +89,7 @@ func (a *auth) exchange(form url.Values) *reply {
 	return a.redeem(form.Get("code"), form.Get("redirect_uri"))
 }
 
-func (a *auth) redeem(text, redirect string) *reply {
+func (a *auth) redeem(text, redirect string) *answer {
 	c := a.codes[text]
 	if c == nil || c.used {
 		return oauthError(http.StatusUnauthorized, "invalid_request", "authorization code not found")
@@ -100,17 +100,17 @@ func (a *auth) redeem(text, redirect string) *reply {
 			"The redirect_uri, app or code verifier do not match the authorization code, or the code has expired")
 	}
 	c.used = true
-	return jsonReply(a.issue(c.scopes, now, nil, lives{}))
+	return jsonAnswer(a.issue(c.scopes, now, nil, lives{}))
 }
 
 // refresh answers every failure alike: expired and revoked cannot be told apart.
-func (a *auth) refresh(text string) *reply {
+func (a *auth) refresh(text string) *answer {
 	t := a.tokens[text]
 	if t == nil || !t.refresh || t.revoked || !a.world.clock.now().Before(t.expires) {
 		return oauthError(http.StatusBadRequest, "invalid_request",
 			"The provided authorization grant or refresh token is invalid, expired or revoked")
 	}
-	return jsonReply(a.issue(t.scopes, t.authorized, t, lives{}))
+	return jsonAnswer(a.issue(t.scopes, t.authorized, t, lives{}))
 }
 
 // introspection is what introspectToken answers. Times are in epoch seconds.
@@ -125,7 +125,7 @@ type introspection struct {
 	AuthType     string `json:"auth_type,omitempty"`
 }
 
-func (a *auth) introspect(form url.Values) *reply {
+func (a *auth) introspect(form url.Values) *answer {
 	if refused := required(form, "client_id", "client_secret", "token"); refused != nil {
 		return refused
 	}
@@ -140,7 +140,7 @@ func (a *auth) introspect(form url.Values) *reply {
 	}
 	t := a.tokens[form.Get("token")]
 	if t == nil || t.refresh && !sw.IntrospectRefresh {
-		return jsonReply(introspection{})
+		return jsonAnswer(introspection{})
 	}
 	status := "active"
 	switch {
@@ -150,9 +150,9 @@ func (a *auth) introspect(form url.Values) *reply {
 		status = "expired"
 	}
 	if status != "active" && sw.IntrospectionBare {
-		return jsonReply(introspection{Status: status})
+		return jsonAnswer(introspection{Status: status})
 	}
-	return jsonReply(introspection{
+	return jsonAnswer(introspection{
 		Active: status == "active", ClientID: cfg.ClientID, Status: status,
 		AuthorizedAt: t.authorized.Unix(), CreatedAt: t.created.Unix(), ExpiresAt: t.expires.Unix(),
 		Scope: strings.Join(t.scopes, ","), AuthType: "3L",

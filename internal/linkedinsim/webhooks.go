@@ -57,10 +57,10 @@ func (s *Server) Webhooks() []WebhookState {
 	return states
 }
 
-// Validate makes the handshake with a webhook, or with every registered one
+// validate makes the handshake with a webhook, or with every registered one
 // when the URL is empty, and returns when it is answered or ctx ends. A blocked
 // webhook is left alone, as LinkedIn does.
-func (s *Server) Validate(ctx context.Context, webhook string) error {
+func (s *Server) validate(ctx context.Context, webhook string) error {
 	return s.eachWebhook(webhook, func(h WebhookState) {
 		if !h.Blocked {
 			s.notifier.passes(ctx, h.Webhook)
@@ -68,9 +68,9 @@ func (s *Server) Validate(ctx context.Context, webhook string) error {
 	})
 }
 
-// Unblock is the restart in LinkedIn's portal: it lifts the block of a webhook,
+// unblock is the restart in LinkedIn's portal: it lifts the block of a webhook,
 // or of every one when the URL is empty, and makes the handshake.
-func (s *Server) Unblock(ctx context.Context, webhook string) error {
+func (s *Server) unblock(ctx context.Context, webhook string) error {
 	return s.eachWebhook(webhook, func(h WebhookState) {
 		s.notifier.unblock(h.Webhook)
 		s.notifier.passes(ctx, h.Webhook)
@@ -124,8 +124,8 @@ func (n *notifier) part(next *int) []Delivery {
 	return part
 }
 
-// WriteDeliveries writes the deliveries as JSON lines.
-func (s *Server) WriteDeliveries(out io.Writer) error {
+// writeDeliveries writes the deliveries as JSON lines.
+func (s *Server) writeDeliveries(out io.Writer) error {
 	buffered := bufio.NewWriterSize(out, 1<<16)
 	lines := json.NewEncoder(buffered)
 	for next := 0; ; {

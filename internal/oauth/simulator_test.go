@@ -382,7 +382,7 @@ func TestTokensThatDieEarly(t *testing.T) {
 }
 
 func TestFailuresOfLinkedInNeverCostTheConsent(t *testing.T) {
-	for _, kind := range linkedinsim.SpoilingFaults() {
+	for _, kind := range linkedinsim.FaultKinds(linkedinsim.AnswerFaults) {
 		if kind == linkedinsim.Stall || kind == linkedinsim.Latency || kind == linkedinsim.NoElements {
 			continue // bounded by the requests' time limit; no failure; not for this endpoint
 		}

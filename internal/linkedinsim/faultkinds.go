@@ -1,0 +1,209 @@
+package linkedinsim
+
+import (
+	"cmp"
+	"fmt"
+	"net/http"
+	"slices"
+)
+
+// FaultKind is a kind of fault.
+type FaultKind string
+
+// Faults of answers.
+const (
+	StatusFault FaultKind = "status"      // a status, with Body or LinkedIn's envelope
+	Latency     FaultKind = "latency"     // the answer is late
+	Stall       FaultKind = "stall"       // half the body, then nothing
+	BrokenJSON  FaultKind = "broken_json" // a body that ends in the middle, of right length
+	Truncated   FaultKind = "truncated"   // the connection ends in the middle of the body
+	HTML        FaultKind = "html"        // 200 with a page instead of JSON; Status changes the 200
+	Empty       FaultKind = "empty"       // 200 without a body
+	NoElements  FaultKind = "no_elements" // 200 with paging but without elements
+	Reset       FaultKind = "reset"       // the connection is reset
+	Oversize    FaultKind = "oversize"    // the right answer behind Size blanks
+	Throttle    FaultKind = "throttle"    // 429
+	Budget      FaultKind = "budget"      // 429 until midnight UTC of LinkedIn's clock
+)
+
+// Contradictions: the answer is whole, and not one to what was asked.
+const (
+	// IgnoreParameter answers as if Parameter were misspelt, which LinkedIn is said
+	// to ignore.
+	IgnoreParameter FaultKind = "ignore_parameter"
+	// ExtraElements repeats the first element of a page Number times (default 1000)
+	// more, or an empty object where there is none.
+	ExtraElements FaultKind = "extra_elements"
+)
+
+// Actions.
+const (
+	ExpireToken        FaultKind = "expire_token"
+	RevokeToken        FaultKind = "revoke_token"
+	ExpireRefreshToken FaultKind = "expire_refresh_token"
+	RevokeRefreshToken FaultKind = "revoke_refresh_token"
+	LoseRole           FaultKind = "lose_role"    // every role of Owner
+	GrantRole          FaultKind = "grant_role"   // Role, default ADMINISTRATOR, of Owner
+	ChangeForm         FaultKind = "change_form"  // Form as Change says
+	RefuseForm         FaultKind = "refuse_form"  // Form is answered with Status, default 404
+	RestoreForm        FaultKind = "restore_form" // Form is there again
+	DeleteLeads        FaultKind = "delete_leads" // ID, else the Number (default 1) first listed of Owner
+	AddLeads           FaultKind = "add_leads"    // Leads
+	RetireVersion      FaultKind = "retire_version"
+	ActivateVersion    FaultKind = "activate_version"
+	ShiftClock         FaultKind = "shift_clock"   // by Shift
+	ChangeSecret       FaultKind = "change_secret" // the app's, to Secret
+)
+
+// Faults of deliveries.
+const (
+	LoseDelivery      FaultKind = "lose_delivery"
+	DuplicateDelivery FaultKind = "duplicate_delivery" // comes twice, with the same body
+	DelayDelivery     FaultKind = "delay_delivery"     // by Latency, on the base clock
+	// ReorderDeliveries delays them by parts of Latency (default one second): those
+	// of a Count so that the last comes first, without limit at random.
+	ReorderDeliveries FaultKind = "reorder_deliveries"
+)
+
+// FaultGroup is what the faults of a kind do.
+type FaultGroup string
+
+// The groups.
+const (
+	AnswerFaults        FaultGroup = "answers"        // spoil the answer to a request
+	ContradictionFaults FaultGroup = "contradictions" // answer another request than the one that came
+	ActionFaults        FaultGroup = "actions"        // something happens at LinkedIn
+	DeliveryFaults      FaultGroup = "deliveries"     // happen to notifications on their way to a webhook
+)
+
+// FaultKinds are the kinds of the given groups, of all when none is given.
+func FaultKinds(groups ...FaultGroup) []FaultKind {
+	var kinds []FaultKind
+	for _, k := range faultKinds {
+		if len(groups) == 0 || slices.Contains(groups, k.group) {
+			kinds = append(kinds, k.kind)
+		}
+	}
+	return kinds
+}
+
+// faultKind says what the faults of a kind do.
+type faultKind struct {
+	kind  FaultKind
+	group FaultGroup
+	// replace answers in place of the API, send sends the API's answer.
+	replace func(*Server, *Fault) *answer
+	send    func(*Fault, http.ResponseWriter, *http.Request, *answer)
+	// act is an action, and needs names what it cannot do without.
+	act   func(*Server, *Fault) error
+	needs string
+}
+
+var faultKinds = []faultKind{
+	{kind: StatusFault, group: AnswerFaults, replace: answerStatus},
+	{kind: Latency, group: AnswerFaults},
+	{kind: Stall, group: AnswerFaults, send: sendHalf},
+	{kind: BrokenJSON, group: AnswerFaults, send: sendBroken},
+	{kind: Truncated, group: AnswerFaults, send: sendHalf},
+	{kind: HTML, group: AnswerFaults, replace: answerPage},
+	{kind: Empty, group: AnswerFaults, replace: answerNothing},
+	{kind: NoElements, group: AnswerFaults, replace: answerNoElements},
+	{kind: Reset, group: AnswerFaults, send: sendReset},
+	{kind: Oversize, group: AnswerFaults, send: sendOversize},
+	{kind: Throttle, group: AnswerFaults, replace: func(_ *Server, f *Fault) *answer { return throttled("", f.RetryAfter) }},
+	{kind: Budget, group: AnswerFaults, replace: func(s *Server, _ *Fault) *answer { return s.dayThrottled() }},
+
+	{kind: IgnoreParameter, group: ContradictionFaults},
+	{kind: ExtraElements, group: ContradictionFaults, send: sendExtra},
+
+	{kind: ExpireToken, group: ActionFaults, act: func(s *Server, _ *Fault) error { s.ExpireTokens(); return nil }},
+	{kind: RevokeToken, group: ActionFaults, act: func(s *Server, _ *Fault) error { s.RevokeTokens(); return nil }},
+	{kind: ExpireRefreshToken, group: ActionFaults, act: func(s *Server, _ *Fault) error { s.auth.end(true, false); return nil }},
+	{kind: RevokeRefreshToken, group: ActionFaults, act: func(s *Server, _ *Fault) error { s.RevokeRefreshTokens(); return nil }},
+	{kind: LoseRole, group: ActionFaults, needs: "owner", act: func(s *Server, f *Fault) error { return s.SetRole(f.owner(), "") }},
+	{kind: GrantRole, group: ActionFaults, needs: "owner", act: func(s *Server, f *Fault) error {
+		return s.SetRole(f.owner(), cmp.Or(f.Role, roleAdministrator))
+	}},
+	{kind: ChangeForm, group: ActionFaults, needs: "form", act: changeForm},
+	{kind: RefuseForm, group: ActionFaults, needs: "form", act: func(s *Server, f *Fault) error {
+		return s.refuseForm(f, cmp.Or(f.Status, http.StatusNotFound))
+	}},
+	{kind: RestoreForm, group: ActionFaults, needs: "form", act: func(s *Server, f *Fault) error { return s.refuseForm(f, 0) }},
+	{kind: DeleteLeads, group: ActionFaults, needs: "id or owner", act: deleteLeads},
+	{kind: AddLeads, group: ActionFaults, act: func(s *Server, f *Fault) error {
+		_, err := s.AddLeads(orZero(f.Leads))
+		return err
+	}},
+	{kind: RetireVersion, group: ActionFaults, needs: "version (YYYYMM)", act: func(s *Server, f *Fault) error { return s.SetVersion(f.Version, false) }},
+	{kind: ActivateVersion, group: ActionFaults, needs: "version (YYYYMM)", act: func(s *Server, f *Fault) error { return s.SetVersion(f.Version, true) }},
+	{kind: ShiftClock, group: ActionFaults, needs: "shift", act: func(s *Server, f *Fault) error {
+		s.shiftClock(f.Shift, f.KeepTokens)
+		return nil
+	}},
+	{kind: ChangeSecret, group: ActionFaults, needs: "secret", act: func(s *Server, f *Fault) error {
+		s.setClientSecret(f.Secret)
+		return nil
+	}},
+
+	{kind: LoseDelivery, group: DeliveryFaults},
+	{kind: DuplicateDelivery, group: DeliveryFaults},
+	{kind: DelayDelivery, group: DeliveryFaults},
+	{kind: ReorderDeliveries, group: DeliveryFaults},
+}
+
+// needs tells, for what an action cannot do without, whether it is given.
+var needs = map[string]func(*Fault) bool{
+	"owner":            func(f *Fault) bool { return f.Owner != "" },
+	"form":             func(f *Fault) bool { return f.Form != "" },
+	"id or owner":      func(f *Fault) bool { return f.ID != "" || f.Owner != "" },
+	"version (YYYYMM)": func(f *Fault) bool { return versionFormat.MatchString(f.Version) },
+	"shift":            func(f *Fault) bool { return f.Shift != 0 },
+	"secret":           func(f *Fault) bool { return f.Secret != "" },
+}
+
+func (f *Fault) owner() int64 {
+	owner, _ := reference(f.Owner, organizationPrefix) // was validated
+	return owner
+}
+
+func (f *Fault) form() (int64, error) {
+	id, ok := reference(f.Form, formPrefix)
+	if !ok {
+		return 0, fmt.Errorf("form %q is neither an id nor a URN", f.Form)
+	}
+	return id, nil
+}
+
+func (s *Server) refuseForm(f *Fault, status int) error {
+	id, err := f.form()
+	if err != nil {
+		return err
+	}
+	return s.RefuseForm(id, status)
+}
+
+func changeForm(s *Server, f *Fault) error {
+	id, err := f.form()
+	if err != nil {
+		return err
+	}
+	_, err = s.ReviseForm(id, orZero(f.Change).apply)
+	return err
+}
+
+func deleteLeads(s *Server, f *Fault) error {
+	if f.ID == "" {
+		s.DeleteNewest(f.owner(), cmp.Or(f.Number, 1))
+	} else if !s.DeleteLead(f.ID) {
+		return fmt.Errorf("there is no lead %q", f.ID)
+	}
+	return nil
+}
+
+// orZero is what p points to, the zero value when it is nil.
+func orZero[T any](p *T) T {
+	if p == nil {
+		return *new(T)
+	}
+	return *p
+}
