@@ -1,13 +1,12 @@
 package linkedinsim
 
 import (
+	"cmp"
 	"fmt"
 	"io"
 	"mime"
 	"net/http"
-	"net/url"
 	"strings"
-	"time"
 )
 
 // Limits of the Rest.li protocol (API guide, URL limits), in bytes.
@@ -20,63 +19,37 @@ const (
 
 // call is one request to the API while it is answered.
 type call struct {
-	s       *Server
+	w       *World
 	at      location
 	r       *http.Request
-	sw      Switches
-	raw     string // the query, also of a tunnelled request
+	body    []byte
+	raw     string            // the query, also of a tunnelled request
+	params  map[string]string // of the query, still encoded
 	version string
 	token   *token
 	action  string // GET, BATCH_GET, FINDER-name
-	query   params
-}
-
-// handler answers one method of one resource.
-type handler struct {
-	scopes []string // any of them will do; nil needs none
-	answer func(*call) *answer
-}
-
-var (
-	leadScopes  = []string{"r_marketing_leadgen_automation"}
-	formScopes  = []string{"r_marketing_leadgen_automation", "r_ads", "rw_ads"}
-	eventScopes = []string{"r_events", "rw_events"}
-	adminScopes = []string{"r_organization_admin", "rw_organization_admin"}
-)
-
-var handlers = map[string]handler{
-	"leadFormResponses.FINDER-owner":                  {leadScopes, (*call).findResponses},
-	"leadFormResponses.GET":                           {leadScopes, (*call).getResponse},
-	"leadForms.FINDER-owner":                          {formScopes, (*call).findForms},
-	"leadForms.GET":                                   {formScopes, (*call).getForm},
-	"leadForms.BATCH_GET":                             {formScopes, (*call).batchForms},
-	"events.FINDER-organizerLeadGenFormEnabledEvents": {eventScopes, (*call).findFormEvents},
-	"events.FINDER-eventsByOrganizer":                 {eventScopes, (*call).findEvents},
-	"events.GET":                                      {eventScopes, (*call).getEvent},
-	"organizationAcls.FINDER-roleAssignee":            {adminScopes, (*call).findOwnRoles},
-	"organizationAcls.FINDER-organization":            {adminScopes, (*call).findRolesOn},
-	"organizations.GET":                               {adminScopes, (*call).getOrganization},
-	"organizations.FINDER-vanityName":                 {adminScopes, (*call).findVanityName},
-	"leadNotifications.CREATE":                        {leadScopes, (*call).subscribe},
-	"leadNotifications.GET":                           {leadScopes, (*call).getSubscription},
-	"leadNotifications.FINDER-criteria":               {leadScopes, (*call).findSubscriptions},
-	"leadNotifications.DELETE":                        {leadScopes, (*call).unsubscribe},
-	"organizationsLookup.BATCH_GET":                   {adminScopes, (*call).lookUpOrganizations},
-	"me.GET":                                          {[]string{"r_basicprofile", "r_liteprofile"}, (*call).me},
-	"userinfo.GET":                                    {[]string{"openid"}, (*call).userInfo},
+	v1      bool   // Rest.li protocol 1.0.0, where complex values look otherwise
+	query
 }
 
 // api answers a request under /rest or /v2.
 func (s *Server) api(at location, h http.Header, r *http.Request) *answer {
-	c := &call{s: s, at: at, r: r, sw: s.Switches()}
-	var refused *answer
-	if c.raw, refused = c.tunnel(); refused != nil {
+	c := &call{w: s.World, at: at, r: r}
+	if refused := c.readQuery(); refused != nil {
 		return refused
+	}
+	s.reveal()
+	if c.writes() {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+	} else {
+		s.mu.RLock()
+		defer s.mu.RUnlock()
 	}
 	if refused := c.authenticate(); refused != nil {
 		return refused
 	}
-	if s.stats.spent(at.endpoint, c.sw.DailyBudget) {
+	if s.stats.spent(at.endpoint, s.switches.DailyBudget) {
 		return s.dayThrottled()
 	}
 	if refused := c.protocol(h); refused != nil {
@@ -85,92 +58,113 @@ func (s *Server) api(at location, h http.Header, r *http.Request) *answer {
 	if at.endpoint == endpointUnknown || at.deeper {
 		return notFound("Resource " + at.endpoint)
 	}
-	values, fault, syntax := splitQuery(c.raw)
+	params, bad, syntax := splitQuery(c.raw)
 	switch {
 	case syntax:
-		return badSyntax(fault)
-	case fault != "":
-		return badParam(fault)
+		return refusal(http.StatusBadRequest, "java.net.URISyntaxException: Illegal character in query at parameter "+bad)
+	case bad != "":
+		return badParam(bad)
 	}
-	c.query.raw, c.query.read, c.query.lenient = values, map[string]bool{}, c.sw.AcceptEncodedUnion
+	c.params = params
 	return c.dispatch()
 }
 
-func untilMidnight(now time.Time) time.Duration {
-	return now.Truncate(day).Add(day).Sub(now)
+// writes reports whether the request makes or deletes something, which only
+// leadNotifications allows. A tunnelled GET is a POST by its looks alone.
+func (c *call) writes() bool {
+	return c.at.endpoint == "leadNotifications" && c.r.Header.Get("X-HTTP-Method-Override") == "" &&
+		(c.r.Method == http.MethodPost && c.at.key == "" || c.r.Method == http.MethodDelete && c.at.key != "")
 }
 
-// tunnel is the raw query, from the URL or, of a tunnelled request, from the
+// readQuery reads the query from the URL or, of a tunnelled request, from the
 // body (API guide, query tunnelling).
-func (c *call) tunnel() (string, *answer) {
-	r := c.r
-	tooLong := envelope{Status: http.StatusRequestURITooLong, Message: "Request URI too long"}
-	uri := r.URL.EscapedPath()
+func (c *call) readQuery() *answer {
+	r, uri := c.r, c.r.URL.EscapedPath()
 	if len(uri)+len(r.URL.RawQuery) > maxURL || len(r.URL.RawQuery) > maxQuery {
-		return "", tooLong.answer()
+		return tooLong()
 	}
 	for part := range strings.SplitSeq(uri, "/") {
 		if len(part) > maxSegment {
-			return "", tooLong.answer()
+			return tooLong()
 		}
 	}
-	if r.Method == http.MethodGet || c.writes() {
-		return r.URL.RawQuery, nil
+	if c.raw = r.URL.RawQuery; r.Method == http.MethodGet {
+		return nil
 	}
-	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if r.Method != http.MethodPost || r.Header.Get("X-HTTP-Method-Override") != http.MethodGet || r.URL.RawQuery != "" ||
-		err != nil || mediaType != "application/x-www-form-urlencoded" {
-		return "", envelope{Status: http.StatusMethodNotAllowed, Message: "Method " + r.Method + " is not supported here"}.answer()
+	if !c.writes() {
+		if r.Method != http.MethodPost || r.Header.Get("X-HTTP-Method-Override") != http.MethodGet || c.raw != "" || !hasType(r.Header, formType) {
+			return methodNotAllowed(r.Method)
+		}
+		if r.ContentLength < 0 {
+			return refusal(http.StatusLengthRequired, "Content-Length is required")
+		}
 	}
-	if r.ContentLength < 0 {
-		return "", envelope{Status: http.StatusLengthRequired, Message: "Content-Length is required"}.answer()
+	var err error
+	if c.body, err = io.ReadAll(io.LimitReader(r.Body, maxRequest+1)); err != nil {
+		return refusal(http.StatusBadRequest, "The body cannot be read")
 	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, maxRequest+1))
-	if err != nil {
-		return "", envelope{Status: http.StatusBadRequest, Message: "The body cannot be read"}.answer()
+	if c.writes() {
+		return nil
 	}
-	if len(body)+len(uri) > maxRequest {
-		return "", tooLong.answer()
+	if len(c.body)+len(uri) > maxRequest {
+		return tooLong()
 	}
-	return string(body), nil
+	c.raw = string(c.body)
+	return nil
 }
 
-func (c *call) authenticate() *answer {
+const formType = "application/x-www-form-urlencoded"
+
+// hasType reports whether the body is of a media type.
+func hasType(h http.Header, want string) bool {
+	mediaType, _, err := mime.ParseMediaType(h.Get("Content-Type"))
+	return err == nil && mediaType == want
+}
+
+func (c *call) authenticate() (refused *answer) {
 	bearer, ok := strings.CutPrefix(c.r.Header.Get("Authorization"), "Bearer ")
-	if !ok || strings.TrimSpace(bearer) == "" {
+	if bearer = strings.TrimSpace(bearer); !ok || bearer == "" {
 		return unauthorized(http.StatusUnauthorized, "", "Empty oauth2_access_token")
 	}
-	var refused *answer
-	c.token, refused = c.s.auth.accept(strings.TrimSpace(bearer))
+	c.token, refused = c.w.auth.accept(bearer)
 	return refused
+}
+
+// noRole answers that the member holds no role that would do.
+func (c *call) noRole() *answer {
+	return c.denied(cmp.Or(c.w.switches.RoleMissingStatus, http.StatusForbidden))
+}
+
+func (c *call) denied(status int) *answer {
+	return envelope{
+		Status: status, ServiceCode: 100, Code: "ACCESS_DENIED",
+		Message: fmt.Sprintf("Not enough permissions to access: %s.%s.%s", c.at.endpoint, shorten(c.action), c.version),
+	}.answer()
 }
 
 // protocol checks the version headers and answers with the protocol's version.
 func (c *call) protocol(h http.Header) *answer {
-	switch v := c.r.Header.Get("X-Restli-Protocol-Version"); v {
+	v := c.r.Header.Get("X-Restli-Protocol-Version")
+	switch v {
 	case "2.0.0":
 	case "", "1.0.0":
-		c.query.v1 = true
+		c.v1, v = true, "1.0.0"
 	default:
-		return envelope{Status: http.StatusBadRequest, Message: "Rest.li protocol version " + shorten(v) + " is not supported"}.answer()
+		return refusal(http.StatusBadRequest, "Rest.li protocol version "+shorten(v)+" is not supported")
 	}
-	h.Set("X-Restli-Protocol-Version", "2.0.0")
-	if c.query.v1 {
-		h.Set("X-Restli-Protocol-Version", "1.0.0")
-	}
+	h.Set("X-Restli-Protocol-Version", v)
 	if c.at.root == "v2" {
 		c.version = "NO_VERSION"
 		return nil
 	}
-	v := c.r.Header.Get("LinkedIn-Version")
-	if v == "" {
+	if v = c.r.Header.Get("LinkedIn-Version"); v == "" {
 		missing := envelope{Status: http.StatusBadRequest, Code: "VERSION_MISSING", Message: "A version must be present. Please specify a version by adding the LinkedIn-Version header."}
-		if c.sw.VersionMissingBare {
+		if c.w.switches.VersionMissingBare {
 			missing.Code = ""
 		}
 		return missing.answer()
 	}
-	if !c.s.versionLive(v) {
+	if !c.w.live[v] {
 		return envelope{
 			Status: http.StatusUpgradeRequired, Code: "NONEXISTENT_VERSION",
 			Message: "Requested version " + shorten(v) + "01 is not active",
@@ -191,99 +185,72 @@ func (c *call) dispatch() *answer {
 	}
 	if said := c.r.Header.Get("X-RestLi-Method"); said != "" && !strings.EqualFold(said, method) ||
 		said == "" && method == "BATCH_GET" && c.at.endpoint == "leadForms" {
-		return envelope{Status: http.StatusBadRequest, Code: "ILLEGAL_ARGUMENT", Message: "X-RestLi-Method " + shorten(said) + " does not fit the request"}.answer()
+		return illegal("X-RestLi-Method " + shorten(said) + " does not fit the request")
 	}
-	name := c.at.endpoint + "." + c.action
-	h, ok := handlers[name]
-	if !ok || c.at.endpoint == "organizations" && method == "FINDER" && !c.sw.VanityNameFinder {
+	route, ok := routes[c.at.endpoint+"."+c.action]
+	if !ok || c.at.endpoint == "organizations" && method == "FINDER" && !c.w.switches.VanityNameFinder {
 		return badParam("q")
 	}
-	if !c.token.has(h.scopes) && !c.rolesAnyway() {
-		return c.denied()
+	if !c.token.has(route.scopes) && !c.rolesAnyway() {
+		return c.denied(http.StatusForbidden)
 	}
-	c.query.read["fields"] = true
-	if unknown := c.query.unknown(); unknown != "" && c.sw.RefuseUnknown && c.writes() { // before anything is done
+	unknown := ""
+	if c.w.switches.RefuseUnknown {
+		unknown = c.unknown(route.params)
+	}
+	if unknown != "" && c.writes() { // before anything is done
 		return badParam(unknown)
 	}
-	answer := h.answer(c)
-	if unknown := c.query.unknown(); unknown != "" && c.sw.RefuseUnknown && answer.status == http.StatusOK {
-		answer.release()
+	a := c.answer(route)
+	if unknown != "" && a.status == http.StatusOK {
+		a.release()
 		return badParam(unknown)
 	}
-	return answer
+	return a
+}
+
+// answer reads the parameters and has the request answered. For a URN that was
+// percent-encoded twice LinkedIn finds nothing.
+func (c *call) answer(route route) *answer {
+	if route.key != nil && !route.key(c) {
+		return badParam("id")
+	}
+	for _, p := range route.params {
+		if raw, given := c.params[p.name]; !p.read(c, raw, given) {
+			return badParam(p.name)
+		}
+	}
+	if c.doubled {
+		return c.list(nil)
+	}
+	return route.handle(c)
 }
 
 // restMethod is the Rest.li method of the request; it sets action too.
 func (c *call) restMethod() string {
+	_, batch := c.params["ids"]
 	switch {
 	case c.writes() && c.r.Method == http.MethodPost:
 		c.action = "CREATE"
-		return c.action
 	case c.writes():
 		c.action = "DELETE"
-		return c.action
 	case c.at.key != "" || c.at.endpoint == "me" || c.at.endpoint == "userinfo":
 		c.action = "GET"
-		return c.action
-	}
-	if _, ok := c.query.raw["ids"]; ok {
+	case batch:
 		c.action = "BATCH_GET"
-		return c.action
-	}
-	if finder := c.query.text("q"); finder != "" {
+	default:
+		finder, ok := c.text(c.params["q"])
+		if !ok || finder == "" {
+			return ""
+		}
 		c.action = "FINDER-" + finder
 		return "FINDER"
 	}
-	return ""
+	return c.action
 }
 
 // rolesAnyway: whether organizationAcls needs a scope of its own is not
 // documented for apps that read event leads.
 func (c *call) rolesAnyway() bool {
-	return c.at.endpoint == "organizationAcls" && c.sw.RolesWithoutAdminScope && c.token.has(leadScopes)
-}
-
-// noRole answers that the member holds no role that would do.
-func (c *call) noRole() *answer {
-	return c.denial(orDefault(c.sw.RoleMissingStatus, http.StatusForbidden))
-}
-
-// denied answers that a scope is missing.
-func (c *call) denied() *answer { return c.denial(http.StatusForbidden) }
-
-func (c *call) denial(status int) *answer {
-	return envelope{
-		Status: status, ServiceCode: 100, Code: "ACCESS_DENIED",
-		Message: fmt.Sprintf("Not enough permissions to access: %s.%s.%s", c.at.endpoint, shorten(c.action), c.version),
-	}.answer()
-}
-
-// key is the decoded path key.
-func (c *call) key() (string, bool) {
-	key, err := url.PathUnescape(c.at.key)
-	return key, err == nil
-}
-
-// numericKey is the path key when it is a bare number.
-func (c *call) numericKey() (int64, bool) {
-	key, ok := c.key()
-	if !ok {
-		return 0, false
-	}
-	return parseID(key)
-}
-
-// org is the organization that a URN names and its index.
-func (c *call) org(urn string) (*Organization, int32) {
-	id, ok := parseURN(urn, organizationPrefix)
-	if !ok {
-		return nil, -1
-	}
-	c.s.mu.RLock()
-	defer c.s.mu.RUnlock()
-	i := c.s.orgIndex(id)
-	if i < 0 || c.s.orgs[i].Brand {
-		return nil, -1
-	}
-	return c.s.orgs[i], i
+	return c.at.endpoint == "organizationAcls" && c.w.switches.RolesWithoutAdminScope && c.token.has(leadScopes)
 }

@@ -1,10 +1,26 @@
 package linkedinsim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 )
+
+// event is an Event, the form it asks for and the organization it belongs to.
+type event struct {
+	Event
+	form int64 // 0 for none
+	org  *Organization
+}
+
+// form is the versions of a form.
+type form struct {
+	versions []*formVersion // oldest first
+	status   int            // with which LinkedIn refuses it, 0 when it does not
+}
+
+func (f *form) current() *formVersion { return f.versions[len(f.versions)-1] }
 
 // AddOrganization adds an organization, or replaces the one of the same id.
 func (w *World) AddOrganization(o Organization) error {
@@ -13,20 +29,40 @@ func (w *World) AddOrganization(o Organization) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	added := o.withDefaults(w.cfg.Member, w.clock.millis())
-	w.orgs = slices.Clone(w.orgs)
-	if i := w.orgIndex(o.ID); i >= 0 {
-		w.orgs[i] = added
-	} else {
-		w.orgs = append(w.orgs, added)
+	known := w.org(o.ID)
+	if known == nil {
+		known = &Organization{}
+		w.orgs = append(w.orgs, known)
 	}
-	w.notifier.roleChanged(added)
+	o.Roles = slices.Clone(o.Roles)
+	*known = o
+	w.completeRoles(known)
 	return nil
 }
 
-// orgIndex is the index of an organization, -1 when there is none.
-func (w *World) orgIndex(id int64) int32 {
-	return int32(slices.IndexFunc(w.orgs, func(o *Organization) bool { return o.ID == id }))
+// completeRoles fills in what the roles of an organization leave out, after a
+// change of them.
+func (w *World) completeRoles(o *Organization) {
+	for i := range o.Roles {
+		r := &o.Roles[i]
+		r.Member = cmp.Or(r.Member, w.cfg.Member)
+		r.State = cmp.Or(r.State, stateApproved)
+		for _, stamp := range []*Stamp{&r.Created, &r.LastModified} {
+			if stamp.Actor == "" {
+				stamp.Actor, stamp.Time = personPrefix+r.Member, w.clock.millis()
+			}
+		}
+	}
+	w.notifier.roleChanged(o)
+}
+
+// org is the organization of an id, nil when there is none.
+func (w *World) org(id int64) *Organization {
+	i := slices.IndexFunc(w.orgs, func(o *Organization) bool { return o.ID == id })
+	if i < 0 {
+		return nil
+	}
+	return w.orgs[i]
 }
 
 // SetRole gives the member an approved role on an organization, or takes all
@@ -34,15 +70,13 @@ func (w *World) orgIndex(id int64) int32 {
 func (w *World) SetRole(organization int64, role string) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	i := w.orgIndex(organization)
-	if i < 0 {
+	o := w.org(organization)
+	if o == nil {
 		return fmt.Errorf("there is no organization %d", organization)
 	}
-	changed := *w.orgs[i]
-	changed.Roles = slices.Clone(changed.Roles)
-	given := false
-	for j := range changed.Roles {
-		r := &changed.Roles[j]
+	given := role == ""
+	for i := range o.Roles {
+		r := &o.Roles[i]
 		switch {
 		case role == "":
 			r.State = stateRevoked
@@ -50,12 +84,10 @@ func (w *World) SetRole(organization int64, role string) error {
 			r.State, given = stateApproved, true
 		}
 	}
-	if role != "" && !given {
-		changed.Roles = append(changed.Roles, Role{Role: role})
+	if !given {
+		o.Roles = append(o.Roles, Role{Role: role})
 	}
-	w.orgs = slices.Clone(w.orgs)
-	w.orgs[i] = changed.withDefaults(w.cfg.Member, w.clock.millis())
-	w.notifier.roleChanged(w.orgs[i])
+	w.completeRoles(o)
 	return nil
 }
 
@@ -67,50 +99,42 @@ func (w *World) AddForm(f Form) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	if err := copied.validate(); err != nil {
-		return 0, err
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.addForm(copied)
 }
 
 func (w *World) addForm(f *Form) (int, error) {
+	if err := f.validate(); err != nil {
+		return 0, err
+	}
 	owner, _ := parseURN(f.Owner.Organization, organizationPrefix) // was validated
-	org := w.orgIndex(owner)
-	if org < 0 {
+	org := w.org(owner)
+	if org == nil {
 		return 0, fmt.Errorf("form %d: there is no organization %d", f.ID, owner)
 	}
-	state := w.forms[f.ID]
+	known := w.forms[f.ID]
 	last := 0
-	if state != nil {
-		last = w.versions[state.current()].form.VersionID
+	if known != nil {
+		last = known.current().form.VersionID
 	}
 	f.VersionID = max(f.VersionID, last+1)
-	now := w.clock.millis()
-	if f.Created == 0 {
-		f.Created = now
-	}
-	if f.LastModified == 0 {
-		f.LastModified = now
-	}
-	if f.State == "" {
-		f.State = "PUBLISHED"
-	}
-	if f.CreationLocale == (Locale{}) {
-		f.CreationLocale = Locale{Country: "US", Language: "en"}
-	}
+	f.Created = cmp.Or(f.Created, w.clock.millis())
+	f.LastModified = cmp.Or(f.LastModified, w.clock.millis())
+	f.State = cmp.Or(f.State, "PUBLISHED")
+	f.CreationLocale = cmp.Or(f.CreationLocale, localeUS)
 	v, err := compileVersion(f, org)
 	if err != nil {
 		return 0, err
 	}
-	if state == nil {
-		state = &formState{}
-		w.forms[f.ID] = state
+	if known == nil {
+		known = &form{}
+		w.forms[f.ID] = known
 		w.formIDs = append(w.formIDs, f.ID)
 	}
+	v.index = int32(len(w.versions))
 	w.versions = append(w.versions, v)
-	state.versions = append(state.versions, int32(len(w.versions)-1))
+	known.versions = append(known.versions, v)
 	return f.VersionID, nil
 }
 
@@ -119,11 +143,11 @@ func (w *World) addForm(f *Form) (int, error) {
 func (w *World) ReviseForm(id int64, change func(*Form) error) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	state := w.forms[id]
-	if state == nil {
+	known := w.forms[id]
+	if known == nil {
 		return 0, fmt.Errorf("there is no form %d", id)
 	}
-	f, err := w.versions[state.current()].form.clone()
+	f, err := known.current().form.clone()
 	if err != nil {
 		return 0, err
 	}
@@ -132,9 +156,6 @@ func (w *World) ReviseForm(id int64, change func(*Form) error) (int, error) {
 	}
 	f.VersionID++
 	f.LastModified = w.clock.millis()
-	if err := f.validate(); err != nil {
-		return 0, err
-	}
 	return w.addForm(f)
 }
 
@@ -144,12 +165,40 @@ func (w *World) ReviseForm(id int64, change func(*Form) error) (int, error) {
 func (w *World) RefuseForm(id int64, status int) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	state := w.forms[id]
-	if state == nil {
+	known := w.forms[id]
+	if known == nil {
 		return fmt.Errorf("there is no form %d", id)
 	}
-	state.status = status
+	known.status = status
 	return nil
+}
+
+// formVersion is a version of a form, the current one for 0.
+func (w *World) formVersion(id int64, version int) (*formVersion, error) {
+	known := w.forms[id]
+	if known == nil {
+		return nil, fmt.Errorf("there is no form %d", id)
+	}
+	if version == 0 {
+		return known.current(), nil
+	}
+	for _, v := range known.versions {
+		if v.form.VersionID == version {
+			return v, nil
+		}
+	}
+	return nil, fmt.Errorf("form %d has no version %d", id, version)
+}
+
+// formsOf are the current versions of an organization's forms.
+func (w *World) formsOf(org *Organization) []*formVersion {
+	var list []*formVersion
+	for _, id := range w.formIDs {
+		if f := w.forms[id]; f.status == 0 && f.current().org == org {
+			list = append(list, f.current())
+		}
+	}
+	return list
 }
 
 // AddEvent adds an event, or replaces the one of the same id. LeadGenForm names
@@ -165,26 +214,30 @@ func (w *World) AddEvent(e Event) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	state := &eventState{Event: e, org: w.orgIndex(organizer)}
-	if state.org < 0 {
+	added := &event{Event: e, org: w.org(organizer)}
+	if added.org == nil {
 		return fmt.Errorf("event %d: there is no organization %d", e.ID, organizer)
 	}
 	if e.LeadGenForm != "" {
-		if state.form, _, ok = parseFormURN(e.LeadGenForm); !ok || w.forms[state.form] == nil {
+		if added.form, _, ok = parseFormURN(e.LeadGenForm); !ok || w.forms[added.form] == nil {
 			return fmt.Errorf("event %d: leadGenForm %q names no form", e.ID, e.LeadGenForm)
 		}
 	}
-	w.events = slices.Clone(w.events)
-	if i := slices.IndexFunc(w.events, func(x *eventState) bool { return x.ID == e.ID }); i >= 0 {
-		w.events[i] = state
+	if i := w.eventIndex(e.ID); i >= 0 {
+		w.events[i] = added
 	} else {
-		w.events = append(w.events, state)
+		w.events = append(w.events, added)
 	}
-	w.asking = w.asking[:0:0]
+	w.asking = w.asking[:0]
 	for i, x := range w.events {
 		if x.form != 0 {
 			w.asking = append(w.asking, int32(i))
 		}
 	}
 	return nil
+}
+
+// eventIndex is the place of an event, -1 when there is none.
+func (w *World) eventIndex(id int64) int {
+	return slices.IndexFunc(w.events, func(e *event) bool { return e.ID == id })
 }

@@ -3,6 +3,7 @@ package linkedinsim
 import (
 	"bytes"
 	"html/template"
+	"maps"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -51,114 +52,96 @@ func (s *Server) authorize(r *http.Request) *answer {
 	switch r.Method {
 	case http.MethodGet:
 	case http.MethodPost:
-		posted, ok := readForm(r)
+		posted, ok := readPosted(r)
 		if !ok {
 			return htmlAnswer(http.StatusBadRequest, refusalPage, "The form could not be read.")
 		}
 		form, decision = posted, posted.Get("decision")
 	default:
-		return envelope{Status: http.StatusMethodNotAllowed, Message: "Method " + r.Method + " is not supported here"}.answer()
+		return methodNotAllowed(r.Method)
 	}
 	req := consentRequest{
 		ClientID: form.Get("client_id"), RedirectURI: form.Get("redirect_uri"),
-		Scope: form.Get("scope"), State: form.Get("state"),
+		Scope: form.Get("scope"), State: form.Get("state"), Scopes: strings.Fields(form.Get("scope")),
 	}
-	req.Scopes = strings.Fields(req.Scope)
-	if problem := s.unacceptable(form.Get("response_type"), req); problem != "" {
+	problem := ""
+	switch {
+	case form.Get("response_type") != "code":
+		problem = "The response_type must be code."
+	case req.ClientID != s.cfg.ClientID:
+		problem = "The client_id is not known."
+	case !s.cfg.registered(req.RedirectURI):
+		problem = "The redirect_uri does not match the registered value."
+	case len(req.Scopes) == 0 || strings.Contains(req.Scope, ","):
+		problem = "The scope must be one or more scopes separated by spaces."
+	}
+	if problem != "" { // LinkedIn does not go back to such an app
 		return htmlAnswer(http.StatusUnauthorized, refusalPage, problem)
 	}
 	for _, scope := range req.Scopes {
 		if !slices.Contains(s.cfg.Scopes, scope) {
-			return req.back("unauthorized_scope_error", "Scope "+scope+" is not authorized for your application")
+			return req.back(url.Values{
+				"error": {"unauthorized_scope_error"}, "error_description": {"Scope " + scope + " is not authorized for your application"},
+			})
 		}
 	}
-	return s.decide(req, decision)
-}
-
-// unacceptable says what LinkedIn shows a 401 page for, without going back to
-// the app.
-func (s *Server) unacceptable(responseType string, req consentRequest) string {
-	switch {
-	case responseType != "code":
-		return "The response_type must be code."
-	case req.ClientID != s.cfg.ClientID:
-		return "The client_id is not known."
-	case !s.registered(req.RedirectURI):
-		return "The redirect_uri does not match the registered value."
-	case len(req.Scopes) == 0 || strings.Contains(req.Scope, ","):
-		return "The scope must be one or more scopes separated by spaces."
-	}
-	return ""
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.auth.decide(req, decision)
 }
 
 // registered compares a redirect URL with those of the app; query arguments do
 // not count.
-func (s *Server) registered(text string) bool {
+func (c *Config) registered(text string) bool {
 	u, err := url.Parse(text)
 	if err != nil || !u.IsAbs() || u.Host == "" || strings.Contains(text, "#") {
 		return false
 	}
-	if len(s.cfg.RedirectURLs) == 0 {
-		return u.Scheme == "https" || u.Scheme == "http" && loopback(u.Hostname())
+	if len(c.RedirectURLs) == 0 {
+		addr, err := netip.ParseAddr(u.Hostname())
+		return u.Scheme == "https" || u.Scheme == "http" && (u.Hostname() == "localhost" || err == nil && addr.IsLoopback())
 	}
-	return slices.ContainsFunc(s.cfg.RedirectURLs, func(known string) bool {
+	return slices.ContainsFunc(c.RedirectURLs, func(known string) bool {
 		k, err := url.Parse(known)
 		return err == nil && k.Scheme == u.Scheme && k.Host == u.Host && k.Path == u.Path
 	})
 }
 
-func loopback(host string) bool {
-	addr, err := netip.ParseAddr(host)
-	return host == "localhost" || err == nil && addr.IsLoopback()
-}
-
-func (s *Server) decide(req consentRequest, decision string) *answer {
-	s.auth.mu.Lock()
-	defer s.auth.mu.Unlock()
-	skip := s.cfg.AutoConsent || s.Switches().SkipConsent && s.auth.granted == scopeSet(req.Scopes)
-	if decision == "" && skip {
-		decision = "approve"
+// decide shows the page, or does what the member decided on it.
+func (a *auth) decide(req consentRequest, decision string) *answer {
+	skip := a.w.cfg.AutoConsent || a.w.switches.SkipConsent && a.granted == scopeSet(req.Scopes)
+	switch {
+	case decision == "approve" || decision == "" && skip:
+		text := a.text("code", "AQT", "code", 120)
+		a.codes[text] = &code{redirect: req.RedirectURI, scopes: a.grant(req.Scopes), issued: a.w.clock.now()}
+		return req.back(url.Values{"code": {text}})
+	case decision == "cancel":
+		return req.back(url.Values{"error": {"user_cancelled_authorize"}, "error_description": {"The user cancelled the authorization"}})
+	case decision == "cancel_login":
+		return req.back(url.Values{"error": {"user_cancelled_login"}, "error_description": {"The user cancelled LinkedIn login"}})
 	}
-	switch decision {
-	case "approve":
-	case "cancel":
-		return req.back("user_cancelled_authorize", "The user cancelled the authorization")
-	case "cancel_login":
-		return req.back("user_cancelled_login", "The user cancelled LinkedIn login")
-	default:
-		return htmlAnswer(http.StatusOK, consentPage, req)
-	}
-	scopes := s.auth.grant(req.Scopes)
-	text := s.auth.text("code", "AQT", "code", 120)
-	s.auth.codes[text] = &code{redirect: req.RedirectURI, scopes: scopes, issued: s.clock.now()}
-	return req.redirect(url.Values{"code": {text}})
+	return htmlAnswer(http.StatusOK, consentPage, req)
 }
 
-// back sends the browser to the app with an error.
-func (c consentRequest) back(name, description string) *answer {
-	return c.redirect(url.Values{"error": {name}, "error_description": {description}})
-}
-
-func (c consentRequest) redirect(arguments url.Values) *answer {
+// back sends the browser to the app.
+func (c consentRequest) back(arguments url.Values) *answer {
 	u, err := url.Parse(c.RedirectURI)
 	if err != nil { // was parsed before
 		return htmlAnswer(http.StatusUnauthorized, refusalPage, "The redirect_uri is not a URL.")
 	}
 	query := u.Query()
-	for name, values := range arguments {
-		query[name] = values
-	}
+	maps.Copy(query, arguments)
 	if c.State != "" {
 		query.Set("state", c.State)
 	}
 	u.RawQuery = query.Encode()
-	return &answer{status: http.StatusFound, location: u.String(), contentType: "text/html; charset=utf-8"}
+	return &answer{status: http.StatusFound, location: u.String(), contentType: htmlType}
 }
 
 func htmlAnswer(status int, page *template.Template, data any) *answer {
 	var body bytes.Buffer
 	if err := page.Execute(&body, data); err != nil {
-		return envelope{Status: http.StatusInternalServerError, Message: "the page could not be made"}.answer()
+		return refusal(http.StatusInternalServerError, "the page could not be made")
 	}
-	return &answer{status: status, contentType: "text/html; charset=utf-8", body: body.Bytes()}
+	return &answer{status: status, contentType: htmlType, body: body.Bytes()}
 }

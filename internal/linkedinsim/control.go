@@ -4,7 +4,6 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -169,30 +168,37 @@ func readable(text []byte) ([]byte, error) {
 // the objects in a list.
 func readableMembers(v any) error {
 	list, _ := v.([]any)
-	var problems []error
 	for _, item := range list {
-		problems = append(problems, readableMembers(item))
+		if err := readableMembers(item); err != nil {
+			return err
+		}
 	}
 	members, _ := v.(map[string]any)
 	for name, value := range members {
 		switch value := value.(type) {
 		case string:
-			if d, err := time.ParseDuration(value); durationMembers[name] && err == nil {
-				members[name] = int64(d)
-			} else if durationMembers[name] {
-				problems = append(problems, fmt.Errorf("%s is %q, want a duration such as 1m30s", name, value))
+			if !durationMembers[name] {
+				continue
 			}
+			d, err := time.ParseDuration(value)
+			if err != nil {
+				return fmt.Errorf("%s is %q, want a duration such as 1m30s", name, value)
+			}
+			members[name] = int64(d)
 		case json.Number:
 			if millis, err := value.Int64(); err == nil && (name == "submittedAt" || name == "occurredAt") {
 				members[name] = time.UnixMilli(millis).UTC()
 			}
 		case map[string]any:
-			if name == "leads" {
-				problems = append(problems, readableMembers(value))
+			if name != "leads" {
+				continue
+			}
+			if err := readableMembers(value); err != nil {
+				return err
 			}
 		}
 	}
-	return errors.Join(problems...)
+	return nil
 }
 
 func (s *Server) postLeads(w http.ResponseWriter, r *http.Request) {
@@ -207,7 +213,19 @@ func (s *Server) postLeads(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	w.Header().Set("Content-Type", "application/json")
-	_ = s.writeEntries(w, made) // fails only when the client has gone
+	text := []byte{'['}
+	for i, n := range made {
+		if i > 0 {
+			text = append(text, ',')
+		}
+		if text = s.entry(text, n); len(text) > 1<<16 {
+			if _, err := w.Write(text); err != nil {
+				return // the client has gone
+			}
+			text = text[:0]
+		}
+	}
+	_, _ = w.Write(append(text, "]\n"...))
 }
 
 func (s *Server) deleteLead(w http.ResponseWriter, r *http.Request) {

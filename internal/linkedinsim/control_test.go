@@ -180,8 +180,8 @@ func TestStatsCountRequests(t *testing.T) {
 }
 
 func TestDescriptionNamesWhatAClientNeeds(t *testing.T) {
-	text := smallWorld(t).server.Describe().String()
-	for _, want := range []string{DefaultClientID, DefaultClientSecret, "202607", firstOwner, "50 leads"} {
+	text := string(mustJSON(smallWorld(t).server.Describe()))
+	for _, want := range []string{DefaultClientID, DefaultClientSecret, "202607", firstOwner, `"leads":50`} {
 		if !strings.Contains(text, want) {
 			t.Errorf("description %q lacks %q", text, want)
 		}

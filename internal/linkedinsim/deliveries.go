@@ -1,10 +1,8 @@
 package linkedinsim
 
 import (
-	"bytes"
-	"container/heap"
+	"cmp"
 	"context"
-	"fmt"
 	"io"
 	"net/http"
 	"slices"
@@ -53,51 +51,57 @@ type Attempt struct {
 
 func (a Attempt) taken() bool { return a.Status >= 200 && a.Status < 300 }
 
-// delivery is a Delivery while it is made. It changes under notifier.mu only.
+// delivery is a Delivery while it is made.
 type delivery struct {
 	Delivery
 	due   time.Time // base clock
 	first time.Time // attempt, base clock
 }
 
-// announce queues a notice for everybody who subscribed to such.
-func (n *notifier) announce(x notice) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	var body []byte
-	for _, u := range n.subscriptions {
-		if !u.wants(x) {
-			continue
-		}
-		if body == nil {
-			body = x.body(n.s.Switches())
-		}
-		n.dispatch(Delivery{
-			Subscription: u.ID, Webhook: u.Webhook, Lead: x.lead, Action: x.action, Body: string(body),
-			MadeAt: n.s.Now(), Outcome: outcomeWaiting,
-		})
+// tell queues what happened to row n at a moment in epoch milliseconds for
+// everybody who subscribed to such.
+func (w *World) tell(n uint32, action string, occurred int64) {
+	if len(w.notifier.subscriptions) == 0 {
+		return
+	}
+	x := w.notice(n, action, occurred)
+	for _, about := range w.notifier.deliveriesOf(x) {
+		w.notifier.dispatch(about)
 	}
 }
 
-// dispatch queues a delivery, with what the faults that meet it do to it.
+// deliveriesOf are the deliveries of a notice to those who subscribed to such.
+func (n *notifier) deliveriesOf(x notice) []Delivery {
+	var list []Delivery
+	for _, u := range n.subscriptions {
+		if u.wants(x) {
+			list = append(list, Delivery{
+				Subscription: u.ID, Webhook: u.Webhook, Lead: x.lead, Action: x.action, Body: string(x.body(n.w.switches)),
+			})
+		}
+	}
+	return list
+}
+
+// dispatch queues a delivery, with what the faults that apply to it do to it.
 func (n *notifier) dispatch(about Delivery) {
 	var delays []time.Duration // of the second one, the third …
 	lost, delay := false, time.Duration(0)
-	for _, f := range n.s.faults.due(n.s.World, webhookLocation, about.Body) {
+	for _, f := range n.w.faults.due(n.w, webhookLocation, about.Body) {
 		switch f.Kind {
 		case LoseDelivery:
 			lost = true
 		case DuplicateDelivery:
 			delays = append(delays, f.Latency)
 		case ReorderDeliveries:
-			delay += f.turn(mix(n.s.seed + uint64(len(n.log))))
+			delay += f.turn(mix(n.w.seed + uint64(len(n.log))))
 		default: // DelayDelivery
 			delay += f.Latency
 		}
 	}
 	d := n.record(about)
 	if lost {
-		n.end(d, outcomeLost)
+		d.Outcome = outcomeLost
 		return
 	}
 	d.due = d.due.Add(delay)
@@ -107,137 +111,124 @@ func (n *notifier) dispatch(about Delivery) {
 		twin.due = d.due.Add(later)
 		n.push(twin)
 	}
-	n.stir()
 }
 
 // turn is how long ReorderDeliveries holds a delivery back: less from one to
 // the next of a limited number, at random otherwise.
 func (f *scheduled) turn(random uint64) time.Duration {
-	within := orDefault(f.Latency, time.Second)
+	within := cmp.Or(f.Latency, time.Second)
 	if f.left < 0 {
 		return time.Duration(random % uint64(within))
 	}
 	return within * time.Duration(f.left) / time.Duration(max(f.Count, 1))
 }
 
-// record notes a delivery, n.mu held.
+// record notes a delivery that is to be made.
 func (n *notifier) record(about Delivery) *delivery {
-	about.Number = len(n.log) + 1
-	d := &delivery{Delivery: about, due: n.s.cfg.Now()}
+	about.Number, about.MadeAt, about.Outcome = len(n.log)+1, n.w.clock.now(), outcomeWaiting
+	d := &delivery{Delivery: about, due: n.w.cfg.Now()}
 	n.log = append(n.log, d)
-	n.hook(d.Webhook).waiting++
+	n.webhook(d.Webhook) // is known from now on
 	return d
 }
 
-func (n *notifier) push(d *delivery) { heap.Push(&n.queue, d) }
+func (n *notifier) push(d *delivery) {
+	n.queue = insert(n.queue, d, func(a, b *delivery) bool { return a.due.Before(b.due) })
+	n.stir()
+}
 
-// admit reports whether a delivery that is due may be made: webhooks that have
-// not proved themselves get none. n.mu is held.
-func (n *notifier) admit(d *delivery) bool {
-	h := n.hook(d.Webhook)
+// admit is the outcome of a delivery that is due, or empty when it may be made:
+// webhooks that have not proved themselves get none.
+func (n *notifier) admit(d *delivery) string {
+	h := n.webhook(d.Webhook)
 	switch {
 	case !slices.ContainsFunc(n.subscriptions, func(u *subscription) bool { return u.ID == d.Subscription }):
-		n.end(d, outcomeDeleted)
-	case h.blocked:
-		n.end(d, outcomeBlocked)
-	case h.done == 0: // the first handshake is under way
-		h.held = append(h.held, d)
-	case !h.validated:
-		n.end(d, outcomeUnvalidated)
-	default:
-		return true
+		return outcomeDeleted
+	case h.Blocked:
+		return outcomeBlocked
+	case h.Handshakes == 0: // the first handshake is under way
+		return outcomeWaiting
+	case !h.Validated:
+		return outcomeUnvalidated
 	}
-	return false
+	return ""
 }
 
-// end notes how a delivery ended, n.mu held.
-func (n *notifier) end(d *delivery, outcome string) {
-	d.Outcome = outcome
-	h := n.hook(d.Webhook)
-	h.waiting--
-	if outcome == outcomeDelivered {
-		h.delivered++
-	} else {
-		h.dropped++
-	}
-}
-
-// attempt sends a delivery once. What is not taken is tried again later.
+// attempt sends a delivery once. What is not taken is tried again later. It
+// takes the lock.
 func (n *notifier) attempt(ctx context.Context, d *delivery) {
-	sw := n.s.Switches()
-	signed := signature(n.s.auth.clientSecret(), []byte(d.Body), sw)
+	n.w.mu.RLock()
+	sw, signed := n.w.switches, signature(n.w.auth.secret, d.Body, n.w.switches)
+	n.w.mu.RUnlock()
 	tried := n.post(ctx, d.Webhook, d.Body, signed)
-	n.mu.Lock()
-	defer n.mu.Unlock()
+	n.w.mu.Lock()
+	defer n.w.mu.Unlock()
 	if ctx.Err() != nil && tried.Status == 0 { // the end of Run, not of the delivery
 		n.push(d)
 		return
 	}
-	now := n.s.cfg.Now()
+	now := n.w.cfg.Now()
 	if len(d.Attempts) == 0 {
 		d.first = now
 	}
 	d.Attempts, d.Signature = append(d.Attempts, tried), signed
-	retry := orDefault(sw.WebhookRetry, 5*time.Minute)
+	retry := cmp.Or(sw.WebhookRetry, 5*time.Minute)
 	switch {
 	case tried.taken():
-		n.end(d, outcomeDelivered)
-	case now.Add(retry).Sub(d.first) > orDefault(sw.WebhookRetryFor, 8*time.Hour):
-		n.end(d, outcomeGaveUp)
+		d.Outcome = outcomeDelivered
+	case now.Add(retry).Sub(d.first) > cmp.Or(sw.WebhookRetryFor, 8*time.Hour):
+		d.Outcome = outcomeGaveUp
 	default:
 		d.due = now.Add(retry)
 		n.push(d)
-		n.stir()
 	}
 }
 
-// post sends one body to a webhook. A signature that is empty is not sent.
+// post sends one body to a webhook. A signature that is empty is not sent. It
+// takes the lock.
 func (n *notifier) post(ctx context.Context, webhook, body, signed string) Attempt {
-	ctx, cancel := context.WithTimeout(ctx, orDefault(n.s.Switches().WebhookTimeout, 10*time.Second))
+	ctx, cancel := context.WithTimeout(ctx, cmp.Or(n.w.Switches().WebhookTimeout, 10*time.Second))
 	defer cancel()
-	tried, start := Attempt{At: n.s.Now()}, time.Now()
-	status, err := n.send(ctx, webhook, body, signed)
-	tried.Status, tried.Millis = status, time.Since(start).Milliseconds()
+	header := map[string]string{"Content-Type": "application/json"}
+	if signed != "" {
+		header["X-LI-Signature"] = signed
+	}
+	tried, start := Attempt{At: n.w.Now()}, time.Now()
+	answer, _, err := n.exchange(ctx, http.MethodPost, webhook, body, header)
 	if err != nil {
 		tried.Error = err.Error()
+	} else {
+		tried.Status = answer.StatusCode
 	}
+	tried.Millis = time.Since(start).Milliseconds()
 	return tried
 }
 
-func (n *notifier) send(ctx context.Context, webhook, body, signed string) (int, error) {
-	r, err := http.NewRequestWithContext(ctx, http.MethodPost, webhook, bytes.NewReader([]byte(body)))
-	if err != nil {
-		return 0, fmt.Errorf("making the request: %w", err)
+// Deliveries are all notifications so far, in the order they came up. They are
+// kept, as the ledger is, for as long as the server is.
+func (w *World) Deliveries() []Delivery {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	var all []Delivery
+	for _, d := range w.notifier.log {
+		about := d.Delivery
+		about.Attempts = append([]Attempt{}, about.Attempts...)
+		all = append(all, about)
 	}
-	r.Header.Set("Content-Type", "application/json")
-	if signed != "" {
-		r.Header.Set("X-LI-Signature", signed)
-	}
-	answer, err := n.client.Do(r)
-	if err != nil {
-		return 0, fmt.Errorf("notifying the webhook: %w", err)
-	}
-	defer answer.Body.Close() //nolint:errcheck // was only read
-	if _, err := io.Copy(io.Discard, io.LimitReader(answer.Body, maxAnswer)); err != nil {
-		return 0, fmt.Errorf("reading the answer: %w", err)
-	}
-	return answer.StatusCode, nil
+	return all
 }
 
-// queue is a heap of deliveries by the time at which they are due, those of
-// the same time in the order they were made.
-type queue []*delivery
-
-func (q queue) Len() int { return len(q) }
-func (q queue) Less(i, j int) bool {
-	return q[i].due.Before(q[j].due) || q[i].due.Equal(q[j].due) && q[i].Number < q[j].Number
-}
-func (q queue) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *queue) Push(x any)   { *q = append(*q, x.(*delivery)) }
-func (q *queue) Pop() any {
-	last := len(*q) - 1
-	x := (*q)[last]
-	(*q)[last] = nil
-	*q = (*q)[:last]
-	return x
+// writeDeliveries writes the deliveries as JSON lines. It takes the lock.
+func (w *World) writeDeliveries(out io.Writer) error {
+	return writeLines(out, func(dst []byte, next *int) []byte {
+		w.mu.RLock()
+		defer w.mu.RUnlock()
+		log := w.notifier.log
+		for end := min(*next+chunk, len(log)); *next < end; *next++ {
+			about := log[*next].Delivery
+			about.Attempts = append([]Attempt{}, about.Attempts...)
+			dst = append(append(dst, mustJSON(about)...), '\n')
+		}
+		return dst
+	})
 }

@@ -39,7 +39,7 @@ func TestPublishedSignaturesComeOut(t *testing.T) {
 		{Switches{SignaturePrefixed: true}, "hmacsha256=" + documented},
 		{Switches{SignaturePrefixed: true, SignatureOfBody: true}, "hmacsha256=" + bare},
 	} {
-		if got := signature(secret, body, tt.sw); got != tt.want {
+		if got := signature(secret, string(body), tt.sw); got != tt.want {
 			t.Errorf("signature under %+v is %s, want %s", tt.sw, got, tt.want)
 		}
 	}

@@ -1,10 +1,6 @@
 package linkedinsim
 
-import (
-	"fmt"
-	"slices"
-	"strings"
-)
+import "slices"
 
 // Description is what somebody needs to know to point a client here.
 type Description struct {
@@ -35,47 +31,30 @@ type OrganizationDescription struct {
 
 // Describe is the state of the world now. The secret in it opens nothing but
 // this simulator.
-func (s *Server) Describe() Description {
+func (w *World) Describe() Description {
+	leads := w.Leads()
+	w.mu.RLock()
+	defer w.mu.RUnlock()
 	d := Description{
-		ClientID: s.cfg.ClientID, ClientSecret: s.auth.clientSecret(), RedirectURLs: s.cfg.RedirectURLs,
-		ApplicationID: applicationID, Member: s.cfg.Member, AppScopes: slices.Clone(s.cfg.Scopes),
-		Notifications: s.notifier.registered(), Scopes: DefaultScopes(), Leads: s.Leads(), Rate: s.cfg.Rate, Seed: s.cfg.Seed,
-		Organizations: []OrganizationDescription{}, Versions: []string{},
+		ClientID: w.cfg.ClientID, ClientSecret: w.auth.secret, RedirectURLs: w.cfg.RedirectURLs,
+		ApplicationID: applicationID, Member: w.cfg.Member, AppScopes: slices.Clone(w.cfg.Scopes),
+		Notifications: len(w.notifier.subscriptions), Scopes: DefaultScopes(), Leads: leads, Rate: w.cfg.Rate, Seed: w.cfg.Seed,
+		Events: len(w.events), Forms: len(w.formIDs), Organizations: []OrganizationDescription{}, Versions: []string{},
 	}
-	s.versionsMu.RLock()
-	for v, live := range s.live {
+	for v, live := range w.live {
 		if live {
 			d.Versions = append(d.Versions, v)
 		}
 	}
-	s.versionsMu.RUnlock()
 	slices.Sort(d.Versions)
-	s.mu.RLock()
-	orgs := s.orgs
-	d.Events, d.Forms = len(s.events), len(s.formIDs)
-	s.mu.RUnlock()
-	for i, o := range orgs {
-		about := OrganizationDescription{URN: o.URN(), Name: o.Name, Roles: []string{}, Forms: len(s.formsOf(int32(i)))}
+	for _, o := range w.orgs {
+		about := OrganizationDescription{URN: o.URN(), Name: o.Name, Roles: []string{}, Forms: len(w.formsOf(o))}
 		for _, r := range o.Roles {
-			if r.State == stateApproved && r.Member == s.cfg.Member {
+			if r.State == stateApproved && r.Member == w.cfg.Member {
 				about.Roles = append(about.Roles, r.Role)
 			}
 		}
 		d.Organizations = append(d.Organizations, about)
 	}
 	return d
-}
-
-// String is the description for a terminal.
-func (d Description) String() string {
-	var b strings.Builder
-	fmt.Fprintf(&b, "client id      %s\nclient secret  %s\n", d.ClientID, d.ClientSecret)
-	fmt.Fprintf(&b, "scopes         %s\n", strings.Join(d.Scopes, " "))
-	fmt.Fprintf(&b, "versions       %s\n", strings.Join(d.Versions, " "))
-	fmt.Fprintf(&b, "world          %d organizations, %d events, %d forms, %d leads, %g new ones a minute, seed %d\n",
-		len(d.Organizations), d.Events, d.Forms, d.Leads, d.Rate, d.Seed)
-	for _, o := range d.Organizations {
-		fmt.Fprintf(&b, "organization   %s %q %s, %d forms\n", o.URN, o.Name, strings.Join(o.Roles, " "), o.Forms)
-	}
-	return b.String()
 }

@@ -1,7 +1,5 @@
 package linkedinsim
 
-import "encoding/json"
-
 // Event is a LinkedIn event in the shape of the Events API, which is also the
 // shape that the control API takes.
 type Event struct {
@@ -89,11 +87,4 @@ func (e *Event) lifeCycle(millis int64) string {
 		return "ONGOING"
 	}
 	return "PAST"
-}
-
-// wire is the event as LinkedIn prints it, with its form's URN as given.
-func (e *Event) wire(formURN string) ([]byte, error) {
-	printed := *e
-	printed.LeadGenForm, printed.Cancelled = formURN, false
-	return json.Marshal(&printed)
 }

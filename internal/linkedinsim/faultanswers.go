@@ -10,7 +10,7 @@ import (
 
 // answerStatus answers with the fault's status, and its body or LinkedIn's
 // envelope for the status.
-func answerStatus(_ *Server, f *Fault) *answer {
+func answerStatus(_ *World, f *Fault) *answer {
 	status := cmp.Or(f.Status, http.StatusInternalServerError)
 	a := envelopeOf(status).answer()
 	if f.Body != "" {
@@ -20,19 +20,25 @@ func answerStatus(_ *Server, f *Fault) *answer {
 	return a
 }
 
-func answerPage(_ *Server, f *Fault) *answer {
+func answerPage(_ *World, f *Fault) *answer {
 	return &answer{
 		status: cmp.Or(f.Status, http.StatusOK), contentType: htmlType,
 		body: []byte("<!DOCTYPE html><html><head><title>LinkedIn</title></head><body>We'll be back soon.</body></html>"),
 	}
 }
 
-func answerNothing(_ *Server, f *Fault) *answer {
+func answerNothing(_ *World, f *Fault) *answer {
 	return &answer{status: cmp.Or(f.Status, http.StatusOK)}
 }
 
-func answerNoElements(*Server, *Fault) *answer {
+func answerNoElements(*World, *Fault) *answer {
 	return &answer{status: http.StatusOK, body: []byte(`{"paging":{"start":0,"count":10,"links":[]}}`)}
+}
+
+func answerBudget(w *World, _ *Fault) *answer {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	return w.dayThrottled()
 }
 
 // send sends the answer, in the fault's way when it has one. Where a client has

@@ -92,10 +92,10 @@ type faultKind struct {
 	kind  FaultKind
 	group FaultGroup
 	// replace answers in place of the API, send sends the API's answer.
-	replace func(*Server, *Fault) *answer
+	replace func(*World, *Fault) *answer
 	send    func(*Fault, http.ResponseWriter, *http.Request, *answer)
 	// act is an action, and needs names what it cannot do without.
-	act   func(*Server, *Fault) error
+	act   func(*World, *Fault) error
 	needs string
 }
 
@@ -110,38 +110,40 @@ var faultKinds = []faultKind{
 	{kind: NoElements, group: AnswerFaults, replace: answerNoElements},
 	{kind: Reset, group: AnswerFaults, send: sendReset},
 	{kind: Oversize, group: AnswerFaults, send: sendOversize},
-	{kind: Throttle, group: AnswerFaults, replace: func(_ *Server, f *Fault) *answer { return throttled("", f.RetryAfter) }},
-	{kind: Budget, group: AnswerFaults, replace: func(s *Server, _ *Fault) *answer { return s.dayThrottled() }},
+	{kind: Throttle, group: AnswerFaults, replace: func(_ *World, f *Fault) *answer { return throttled("", f.RetryAfter) }},
+	{kind: Budget, group: AnswerFaults, replace: answerBudget},
 
 	{kind: IgnoreParameter, group: ContradictionFaults},
 	{kind: ExtraElements, group: ContradictionFaults, send: sendExtra},
 
-	{kind: ExpireToken, group: ActionFaults, act: func(s *Server, _ *Fault) error { s.ExpireTokens(); return nil }},
-	{kind: RevokeToken, group: ActionFaults, act: func(s *Server, _ *Fault) error { s.RevokeTokens(); return nil }},
-	{kind: ExpireRefreshToken, group: ActionFaults, act: func(s *Server, _ *Fault) error { s.auth.end(true, false); return nil }},
-	{kind: RevokeRefreshToken, group: ActionFaults, act: func(s *Server, _ *Fault) error { s.RevokeRefreshTokens(); return nil }},
-	{kind: LoseRole, group: ActionFaults, needs: "owner", act: func(s *Server, f *Fault) error { return s.SetRole(f.owner(), "") }},
-	{kind: GrantRole, group: ActionFaults, needs: "owner", act: func(s *Server, f *Fault) error {
-		return s.SetRole(f.owner(), cmp.Or(f.Role, roleAdministrator))
+	{kind: ExpireToken, group: ActionFaults, act: func(w *World, _ *Fault) error { w.ExpireTokens(); return nil }},
+	{kind: RevokeToken, group: ActionFaults, act: func(w *World, _ *Fault) error { w.RevokeTokens(); return nil }},
+	{kind: ExpireRefreshToken, group: ActionFaults, act: func(w *World, _ *Fault) error { w.endTokens(true, false); return nil }},
+	{kind: RevokeRefreshToken, group: ActionFaults, act: func(w *World, _ *Fault) error { w.RevokeRefreshTokens(); return nil }},
+	{kind: LoseRole, group: ActionFaults, needs: "owner", act: func(w *World, f *Fault) error { return w.SetRole(f.owner(), "") }},
+	{kind: GrantRole, group: ActionFaults, needs: "owner", act: func(w *World, f *Fault) error {
+		return w.SetRole(f.owner(), cmp.Or(f.Role, roleAdministrator))
 	}},
 	{kind: ChangeForm, group: ActionFaults, needs: "form", act: changeForm},
-	{kind: RefuseForm, group: ActionFaults, needs: "form", act: func(s *Server, f *Fault) error {
-		return s.refuseForm(f, cmp.Or(f.Status, http.StatusNotFound))
+	{kind: RefuseForm, group: ActionFaults, needs: "form", act: func(w *World, f *Fault) error {
+		return w.refuseForm(f, cmp.Or(f.Status, http.StatusNotFound))
 	}},
-	{kind: RestoreForm, group: ActionFaults, needs: "form", act: func(s *Server, f *Fault) error { return s.refuseForm(f, 0) }},
+	{kind: RestoreForm, group: ActionFaults, needs: "form", act: func(w *World, f *Fault) error { return w.refuseForm(f, 0) }},
 	{kind: DeleteLeads, group: ActionFaults, needs: "id or owner", act: deleteLeads},
-	{kind: AddLeads, group: ActionFaults, act: func(s *Server, f *Fault) error {
-		_, err := s.AddLeads(orZero(f.Leads))
+	{kind: AddLeads, group: ActionFaults, act: func(w *World, f *Fault) error {
+		_, err := w.AddLeads(orZero(f.Leads))
 		return err
 	}},
-	{kind: RetireVersion, group: ActionFaults, needs: "version (YYYYMM)", act: func(s *Server, f *Fault) error { return s.SetVersion(f.Version, false) }},
-	{kind: ActivateVersion, group: ActionFaults, needs: "version (YYYYMM)", act: func(s *Server, f *Fault) error { return s.SetVersion(f.Version, true) }},
-	{kind: ShiftClock, group: ActionFaults, needs: "shift", act: func(s *Server, f *Fault) error {
-		s.shiftClock(f.Shift, f.KeepTokens)
+	{kind: RetireVersion, group: ActionFaults, needs: "version (YYYYMM)", act: func(w *World, f *Fault) error { return w.SetVersion(f.Version, false) }},
+	{kind: ActivateVersion, group: ActionFaults, needs: "version (YYYYMM)", act: func(w *World, f *Fault) error { return w.SetVersion(f.Version, true) }},
+	{kind: ShiftClock, group: ActionFaults, needs: "shift", act: func(w *World, f *Fault) error {
+		w.shiftClock(f.Shift, f.KeepTokens)
 		return nil
 	}},
-	{kind: ChangeSecret, group: ActionFaults, needs: "secret", act: func(s *Server, f *Fault) error {
-		s.setClientSecret(f.Secret)
+	{kind: ChangeSecret, group: ActionFaults, needs: "secret", act: func(w *World, f *Fault) error {
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		w.auth.secret = f.Secret
 		return nil
 	}},
 
@@ -174,27 +176,27 @@ func (f *Fault) form() (int64, error) {
 	return id, nil
 }
 
-func (s *Server) refuseForm(f *Fault, status int) error {
+func (w *World) refuseForm(f *Fault, status int) error {
 	id, err := f.form()
 	if err != nil {
 		return err
 	}
-	return s.RefuseForm(id, status)
+	return w.RefuseForm(id, status)
 }
 
-func changeForm(s *Server, f *Fault) error {
+func changeForm(w *World, f *Fault) error {
 	id, err := f.form()
 	if err != nil {
 		return err
 	}
-	_, err = s.ReviseForm(id, orZero(f.Change).apply)
+	_, err = w.ReviseForm(id, orZero(f.Change).apply)
 	return err
 }
 
-func deleteLeads(s *Server, f *Fault) error {
+func deleteLeads(w *World, f *Fault) error {
 	if f.ID == "" {
-		s.DeleteNewest(f.owner(), cmp.Or(f.Number, 1))
-	} else if !s.DeleteLead(f.ID) {
+		w.DeleteNewest(f.owner(), cmp.Or(f.Number, 1))
+	} else if !w.DeleteLead(f.ID) {
 		return fmt.Errorf("there is no lead %q", f.ID)
 	}
 	return nil

@@ -89,7 +89,7 @@ func (f *scheduled) spoils() bool {
 }
 
 // Schedule makes f go wrong, from now on.
-func (s *Server) Schedule(f Fault) error {
+func (w *World) Schedule(f Fault) error {
 	i := slices.IndexFunc(faultKinds, func(k faultKind) bool { return k.kind == f.Kind })
 	if i < 0 {
 		return fmt.Errorf("fault kind is %q, must be one of %q", f.Kind, FaultKinds())
@@ -106,7 +106,7 @@ func (s *Server) Schedule(f Fault) error {
 	case add.def.needs != "" && !needs[add.def.needs](&f):
 		return fmt.Errorf("fault %s needs %s", f.Kind, add.def.needs)
 	case add.def.act != nil && f.Endpoint == "" && f.After == 0:
-		return add.def.act(s, &f)
+		return add.def.act(w, &f)
 	}
 	if f.Count == 0 {
 		add.left = 1
@@ -115,24 +115,24 @@ func (s *Server) Schedule(f Fault) error {
 		}
 	}
 	if f.For > 0 {
-		add.until = s.cfg.Now().Add(f.For)
+		add.until = w.cfg.Now().Add(f.For)
 	}
 	if f.Kind == Budget {
-		add.until = s.Now().Add(untilMidnight(s.Now()))
+		add.until = w.Now().Add(untilMidnight(w.Now()))
 	}
-	s.faults.mu.Lock()
-	defer s.faults.mu.Unlock()
-	s.faults.list = append(s.faults.list, add)
+	w.faults.mu.Lock()
+	defer w.faults.mu.Unlock()
+	w.faults.list = append(w.faults.list, add)
 	return nil
 }
 
 // Faults are those scheduled that have not come to their end.
-func (s *Server) Faults() []Fault {
-	s.faults.mu.Lock()
-	defer s.faults.mu.Unlock()
+func (w *World) Faults() []Fault {
+	w.faults.mu.Lock()
+	defer w.faults.mu.Unlock()
 	list := []Fault{}
-	for _, f := range s.faults.list {
-		if !f.over(s.World) {
+	for _, f := range w.faults.list {
+		if !f.over(w) {
 			list = append(list, f.Fault)
 		}
 	}
@@ -140,10 +140,10 @@ func (s *Server) Faults() []Fault {
 }
 
 // ClearFaults forgets every scheduled fault. Actions that happened stay.
-func (s *Server) ClearFaults() {
-	s.faults.mu.Lock()
-	defer s.faults.mu.Unlock()
-	s.faults.list = nil
+func (w *World) ClearFaults() {
+	w.faults.mu.Lock()
+	defer w.faults.mu.Unlock()
+	w.faults.list = nil
 }
 
 // over reports whether the fault has come to its end. A budget ends by
@@ -213,15 +213,15 @@ func (f *faults) due(w *World, at location, text string) []scheduled {
 // applyFaults carries out the actions that come before a request. It returns
 // the fault that spoils the answer, which may be nil, and the latency that
 // others add.
-func (s *Server) applyFaults(at location, r *http.Request) (spoil *scheduled, latency time.Duration, err error) {
+func (w *World) applyFaults(at location, r *http.Request) (spoil *scheduled, latency time.Duration, err error) {
 	text := r.URL.Path + "?" + r.URL.RawQuery
 	if query, err := url.PathUnescape(r.URL.RawQuery); err == nil {
 		text = r.URL.Path + "?" + query
 	}
-	for _, f := range s.faults.due(s.World, at, text) {
+	for _, f := range w.faults.due(w, at, text) {
 		switch {
 		case f.def.act != nil:
-			err = errors.Join(err, f.def.act(s, &f.Fault))
+			err = errors.Join(err, f.def.act(w, &f.Fault))
 		case f.Kind == Latency:
 			latency += f.Latency
 		default:

@@ -36,6 +36,8 @@ type Locale struct {
 	Language string `json:"language"`
 }
 
+var localeUS = Locale{Country: "US", Language: "en"}
+
 func (l Locale) String() string { return l.Language + "_" + l.Country }
 
 // ReviewInfo is the state of LinkedIn's review of a form.
@@ -191,4 +193,21 @@ func (l Localized) text(locale Locale) string {
 		return ""
 	}
 	return l.Localized[slices.Min(slices.Collect(maps.Keys(l.Localized)))]
+}
+
+// optionTexts are the texts of the options that the question has.
+func (f *Form) optionTexts(question int64, options []int) []string {
+	q := f.question(question)
+	if q == nil || q.Details.Choice == nil {
+		return nil
+	}
+	var texts []string
+	for _, id := range options {
+		for _, o := range q.Details.Choice.Options {
+			if o.ID == id {
+				texts = append(texts, o.Text.text(f.CreationLocale))
+			}
+		}
+	}
+	return texts
 }

@@ -4,7 +4,6 @@ import (
 	"context"
 	"fmt"
 	"strconv"
-	"sync"
 	"time"
 )
 
@@ -160,7 +159,7 @@ func (w *World) makeLead(from time.Time, slot time.Duration, revision int) uint3
 	versions := w.forms[w.events[event].form].versions
 	r := row{
 		submitted: at.UnixMilli(), visible: at.UnixMilli(), event: event,
-		version: versions[min(revision, len(versions)-1)],
+		version: versions[min(revision, len(versions)-1)].index,
 	}
 	if chance(mix(h+1), w.cfg.LateProbability) {
 		r.visible += int64(mix(h+2)%uint64(max(w.cfg.LateBy.Milliseconds(), 1))) + 1
@@ -177,8 +176,8 @@ func (w *World) makeLead(from time.Time, slot time.Duration, revision int) uint3
 	return n
 }
 
-// GenerateLeads makes count leads submitted now, of all events, as Run does.
-func (w *World) GenerateLeads(count int) error {
+// generateLeads makes count leads submitted now, of all events, as Run does.
+func (w *World) generateLeads(count int) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	if len(w.asking) == 0 {
@@ -191,25 +190,13 @@ func (w *World) GenerateLeads(count int) error {
 	return nil
 }
 
-// Run makes new leads at the configured rate and sends notifications until ctx
-// ends; it returns nil when all it started has ended. Handshakes with webhooks
-// and deliveries happen here alone (and in Notify): without Run they wait.
-func (s *Server) Run(ctx context.Context) error {
-	ctx, stop := context.WithCancel(ctx)
-	var notifying sync.WaitGroup
-	defer notifying.Wait()
-	defer stop() // before the wait
-	notifying.Go(func() { s.notifier.run(ctx) })
-	return s.makeNew(ctx)
-}
-
 // makeNew makes leads at the configured rate; without a rate it only waits.
-func (s *Server) makeNew(ctx context.Context) error {
-	if s.cfg.Rate <= 0 {
+func (w *World) makeNew(ctx context.Context) error {
+	if w.cfg.Rate <= 0 {
 		<-ctx.Done()
 		return nil
 	}
-	each := time.Duration(float64(time.Minute) / s.cfg.Rate)
+	each := time.Duration(float64(time.Minute) / w.cfg.Rate)
 	tick := time.NewTicker(max(each, 10*time.Millisecond))
 	defer tick.Stop()
 	start, made := time.Now(), 0
@@ -219,11 +206,11 @@ func (s *Server) makeNew(ctx context.Context) error {
 			return nil
 		case <-tick.C:
 		}
-		owed := int(float64(time.Since(start))/float64(time.Minute)*s.cfg.Rate) - made
+		owed := int(float64(time.Since(start))/float64(time.Minute)*w.cfg.Rate) - made
 		if owed <= 0 {
 			continue
 		}
-		if err := s.GenerateLeads(owed); err != nil {
+		if err := w.generateLeads(owed); err != nil {
 			return fmt.Errorf("making new leads: %w", err)
 		}
 		made += owed

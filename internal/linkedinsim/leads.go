@@ -1,23 +1,33 @@
 package linkedinsim
 
 import (
+	"cmp"
 	"encoding/json"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
+	"sort"
 	"time"
 )
 
 // AddLeads makes leads now and returns their ledger entries, in order. Either
 // all of them are made or none.
 func (w *World) AddLeads(specs ...LeadSpec) ([]LedgerEntry, error) {
-	numbers, err := w.addLeads(specs)
+	rows, err := w.addLeads(specs)
 	if err != nil {
 		return nil, err
 	}
-	return w.entries(numbers)
+	entries := make([]LedgerEntry, len(rows))
+	for i, n := range rows {
+		if err := json.Unmarshal(w.entry(nil, n), &entries[i]); err != nil {
+			return nil, fmt.Errorf("reading back a ledger entry: %w", err)
+		}
+	}
+	return entries, nil
 }
 
+// addLeads makes leads and returns their rows. It takes the lock.
 func (w *World) addLeads(specs []LeadSpec) ([]uint32, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -31,109 +41,77 @@ func (w *World) addLeads(specs []LeadSpec) ([]uint32, error) {
 			return nil, fmt.Errorf("lead %d: %w", i, err)
 		}
 	}
-	var numbers []uint32
+	var rows []uint32
 	for i, s := range specs {
 		for j := range max(s.Count, 1) {
 			n, err := w.addLead(s, targets[i], j)
 			if err != nil {
 				return nil, fmt.Errorf("lead %d: %w", i, err)
 			}
-			numbers = append(numbers, n)
+			rows = append(rows, n)
 		}
 	}
-	return numbers, nil
+	return rows, nil
 }
 
-// target is what a spec's leads belong to. fixed is false when each of them
-// picks an event of its own.
+// target is what a spec's leads belong to. Without a version each of them picks
+// one of the events, and answers that event's form.
 type target struct {
-	fixed   bool
-	version int32
-	event   int32
-	events  []int32 // to pick from
+	version *formVersion
+	events  []int32
 }
 
-func (w *World) target(s LeadSpec) (target, error) {
+func (w *World) target(s LeadSpec) (t target, err error) {
 	owner, ok := reference(s.Owner, organizationPrefix)
 	if !ok {
-		return target{}, fmt.Errorf("owner %q is neither an id nor a URN", s.Owner)
+		return t, fmt.Errorf("owner %q is neither an id nor a URN", s.Owner)
 	}
-	event, ok := reference(s.Event, eventPrefix)
+	eventID, ok := reference(s.Event, eventPrefix)
 	if !ok {
-		return target{}, fmt.Errorf("event %q is neither an id nor a URN", s.Event)
+		return t, fmt.Errorf("event %q is neither an id nor a URN", s.Event)
 	}
-	form, version, err := w.formReference(s)
-	if err != nil {
-		return target{}, err
+	formID, version, ok := formReference(s.Form)
+	if !ok {
+		return t, fmt.Errorf("form %q is neither an id nor a URN", s.Form)
 	}
-	t := target{event: -1}
 	for _, i := range w.asking {
 		e := w.events[i]
-		if owner != 0 && w.orgs[e.org].ID != owner || event != 0 && e.ID != event || form != 0 && event == 0 && e.form != form {
+		if owner != 0 && e.org.ID != owner || eventID != 0 && e.ID != eventID || formID != 0 && eventID == 0 && e.form != formID {
 			continue
 		}
-		if _, missing := w.versionIndex(e.form, s.FormVersion); form == 0 && missing != nil {
+		if _, missing := w.formVersion(e.form, s.FormVersion); formID == 0 && missing != nil {
 			continue
 		}
 		t.events = append(t.events, i)
 	}
-	if form != 0 {
-		t.fixed = true
-		t.version, err = w.versionIndex(form, version)
-		if len(t.events) > 0 {
-			t.event = t.events[0]
-		}
-		return t, err
+	switch {
+	case formID != 0:
+		t.version, err = w.formVersion(formID, cmp.Or(s.FormVersion, version))
+	case len(t.events) == 0:
+		err = errors.New("no event with such a form matches")
 	}
-	if len(t.events) == 0 {
-		return target{}, errors.New("no event with such a form matches")
-	}
-	return t, nil
+	return t, err
 }
 
-func (w *World) formReference(s LeadSpec) (form int64, version int, err error) {
-	if s.Form == "" {
-		return 0, 0, nil
+// pick is the event and the form version of row n.
+func (t target) pick(w *World, s LeadSpec, n uint32) (event int32, v *formVersion, err error) {
+	switch {
+	case t.version == nil:
+		event = t.events[w.hash(n)>>20%uint64(len(t.events))]
+		v, err = w.formVersion(w.events[event].form, s.FormVersion)
+		return event, v, err
+	case len(t.events) == 0:
+		return -1, t.version, nil
 	}
-	id, ok := parseID(s.Form)
-	if !ok {
-		id, version, ok = parseFormURN(s.Form)
-	}
-	if !ok {
-		return 0, 0, fmt.Errorf("form %q is neither an id nor a URN", s.Form)
-	}
-	if s.FormVersion != 0 {
-		version = s.FormVersion
-	}
-	return id, version, nil
+	return t.events[0], t.version, nil
 }
 
-// versionIndex is the index of a form's version, of the current one for 0.
-func (w *World) versionIndex(form int64, version int) (int32, error) {
-	state := w.forms[form]
-	if state == nil {
-		return 0, fmt.Errorf("there is no form %d", form)
-	}
-	if version == 0 {
-		return state.current(), nil
-	}
-	for _, i := range state.versions {
-		if w.versions[i].form.VersionID == version {
-			return i, nil
-		}
-	}
-	return 0, fmt.Errorf("form %d has no version %d", form, version)
-}
-
+// addLead makes the j-th lead of a spec.
 func (w *World) addLead(s LeadSpec, t target, j int) (uint32, error) {
 	n := uint32(len(w.rows))
-	if !t.fixed {
-		t.event = t.events[w.hash(n)>>20%uint64(len(t.events))]
-		index, err := w.versionIndex(w.events[t.event].form, s.FormVersion)
-		if err != nil {
-			return 0, err
-		}
-		t.version = index
+	event, v, err := t.pick(w, s, n)
+	if err != nil {
+		return 0, err
 	}
 	now := w.clock.now()
 	at := s.SubmittedAt
@@ -143,18 +121,17 @@ func (w *World) addLead(s LeadSpec, t target, j int) (uint32, error) {
 	at = at.Add(-s.Every * time.Duration(max(s.Count, 1)-1-j))
 	visible := at
 	if s.VisibleAfter > 0 {
-		visible = now
-		if at.After(now) {
-			visible = at
+		if at.Before(now) {
+			visible = now
 		}
 		visible = visible.Add(s.VisibleAfter)
 	}
 	kind, _ := parseLeadType(s.LeadType) // empty is EVENT, the rest was validated
-	r := row{submitted: at.UnixMilli(), visible: visible.UnixMilli(), version: t.version, event: t.event, kind: kind}
+	r := row{submitted: at.UnixMilli(), visible: visible.UnixMilli(), version: v.index, event: event, kind: kind}
 	if s.TestLead {
 		r.flags |= flagTest
 	}
-	x, err := w.extraOf(s, n, t.version)
+	x, err := w.extraOf(s, n, v)
 	if err != nil {
 		return 0, err
 	}
@@ -169,47 +146,40 @@ func (w *World) register(r row, x *extra) uint32 {
 	if x == nil || x.id == "" {
 		return w.add(r, x)
 	}
-	earlier := w.locate(x.id)
-	latest := true
-	for _, e := range earlier {
+	for _, e := range w.locate(x.id) {
 		if w.rows[e].submitted > r.submitted {
-			latest = false
+			r.flags |= flagReplaced
 		} else {
-			w.replace(e)
+			w.rows[e].flags |= flagReplaced
+			w.unlist(e)
 		}
-	}
-	if !latest {
-		r.flags |= flagReplaced
 	}
 	n := w.add(r, x)
 	w.given[x.id] = append(w.given[x.id], n)
 	return n
 }
 
-func (w *World) replace(n uint32) {
-	if w.rows[n].flags |= flagReplaced; !w.listable(w.rows[n], w.switches.Load()) {
-		w.unlist(n)
-	}
-}
-
 // extraOf is what the spec says beyond what a row holds, nil when nothing.
-func (w *World) extraOf(s LeadSpec, n uint32, version int32) (*extra, error) {
+func (w *World) extraOf(s LeadSpec, n uint32, v *formVersion) (*extra, error) {
 	if s.ID == "" && s.Submitter == "" && s.Answers == nil && s.Consents == nil && s.Malformed == "" {
 		return nil, nil
 	}
-	x := &extra{id: s.ID, submitter: s.Submitter, consents: slices.Clone(s.Consents), malformed: s.Malformed}
-	x.answers = slices.Clone(s.Answers)
-	v := w.versions[version]
+	x := &extra{
+		id: s.ID, submitter: s.Submitter, answers: slices.Clone(s.Answers), consents: slices.Clone(s.Consents),
+		malformed: s.Malformed, defect: defectOf(s.Malformed),
+	}
 	if x.answers == nil && s.Malformed != "" {
-		made := v.appendAnswers([]byte{'['}, n, w.hash(n), true)
+		made := v.appendAnswers([]byte{'['}, n, w.hash(n), ledgerStyle)
 		if err := json.Unmarshal(append(made, ']'), &x.answers); err != nil {
 			return nil, fmt.Errorf("making answers: %w", err)
 		}
 	}
+	if x.defect != nil && x.defect.answers != nil {
+		x.answers = x.defect.answers(x.answers)
+	}
 	for i, a := range x.answers {
 		x.answers[i].OptionTexts = v.form.optionTexts(a.QuestionID, a.Options)
 	}
-	x.answers = s.Malformed.bend(x.answers, v.form)
 	return x, nil
 }
 
@@ -226,9 +196,13 @@ func (w *World) DeleteLead(id string) bool {
 func (w *World) leave(id string) bool {
 	last, found := uint32(0), false
 	for _, n := range w.locate(id) {
-		if w.drop(n) {
-			last, found = n, true
+		if w.rows[n].flags.has(flagDeleted) {
+			continue
 		}
+		w.rows[n].flags |= flagDeleted
+		w.gone[n] = w.clock.millis()
+		w.unlist(n)
+		last, found = n, true
 	}
 	if found {
 		w.tell(last, actionDeleted, w.gone[last])
@@ -236,34 +210,98 @@ func (w *World) leave(id string) bool {
 	return found
 }
 
-func (w *World) drop(n uint32) bool {
-	if w.rows[n].flags.has(flagDeleted | flagFiller) {
-		return false
-	}
-	w.rows[n].flags |= flagDeleted
-	w.gone[n] = w.clock.millis()
-	if !w.listable(w.rows[n], w.switches.Load()) {
-		w.unlist(n)
-	}
-	return true
-}
-
 // DeleteNewest lets up to count members leave their events, those whose leads
 // of the organization the finder lists first, and returns how many left. During
 // a scan all rows behind theirs move up.
 func (w *World) DeleteNewest(organization int64, count int) int {
-	w.reveal()
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	first := slices.Clone(w.lists[source{w.orgIndex(organization), kindEvent}])
-	if !w.switches.Load().OldestFirst {
+	w.revealDue()
+	first := slices.Clone(w.lists[source{w.org(organization), kindEvent}])
+	if !w.switches.OldestFirst {
 		slices.Reverse(first)
 	}
 	left := 0
 	for _, n := range first {
-		if left < count && !w.rows[n].flags.has(flagFiller) && w.leave(w.leadID(w.pageRow(n))) {
+		if left < count && !w.rows[n].flags.has(flagFiller) && w.leave(w.leadID(n)) {
 			left++
 		}
 	}
 	return left
+}
+
+// Leads is how many leads there are, visible or not.
+func (w *World) Leads() int {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	leads := 0
+	for _, r := range w.rows {
+		if !r.flags.has(flagFiller) {
+			leads++
+		}
+	}
+	return leads
+}
+
+// selection is what a request to the finder of leadFormResponses asks for.
+type selection struct {
+	from, to     int64 // epoch milliseconds, from <= submitted < to
+	start, count int
+	keep         []func(*row) bool // passes the rows that the other parameters select
+}
+
+// find is the rows of one page, fillers included, and how many rows the whole
+// selection has. It costs the page alone unless keep is set.
+func (w *World) find(src source, sel selection) (rows []uint32, total int) {
+	list := w.lists[src]
+	low := w.search(list, max(sel.from, w.oldest()))
+	window := list[low:max(low, w.search(list, sel.to))]
+	at := func(i int) uint32 {
+		if !w.switches.OldestFirst {
+			i = len(window) - 1 - i
+		}
+		return window[i]
+	}
+	rows = make([]uint32, 0, min(sel.count, len(window)))
+	if len(sel.keep) == 0 {
+		for i := sel.start; i < min(len(window), sel.start+sel.count); i++ {
+			rows = append(rows, at(i))
+		}
+		return rows, len(window)
+	}
+	for i := range window {
+		r := &w.rows[at(i)]
+		if slices.ContainsFunc(sel.keep, func(keep func(*row) bool) bool { return !keep(r) }) {
+			continue
+		}
+		if total >= sel.start && len(rows) < sel.count {
+			rows = append(rows, at(i))
+		}
+		total++
+	}
+	return rows, total
+}
+
+// oldest is the time of submission of the oldest leads that are still kept, in
+// epoch milliseconds.
+func (w *World) oldest() int64 { return w.clock.now().Add(-retention).UnixMilli() }
+
+// search is the index of the first row of list submitted at millis or later.
+func (w *World) search(list []uint32, millis int64) int {
+	if millis == math.MaxInt64 {
+		return len(list)
+	}
+	return sort.Search(len(list), func(i int) bool { return w.rows[list[i]].submitted >= millis })
+}
+
+// single is the lead that a GET by id finds: the newest submission of the id
+// that is visible.
+func (w *World) single(id string) (n uint32, found bool) {
+	for _, candidate := range w.locate(id) {
+		r := w.rows[candidate]
+		if r.visible <= w.clock.millis() && r.submitted >= w.oldest() && !(found && r.submitted < w.rows[n].submitted) {
+			n, found = candidate, true
+		}
+	}
+	return n, found
 }

@@ -1,43 +1,45 @@
 package linkedinsim
 
 import (
-	"container/heap"
+	"bytes"
 	"context"
+	"fmt"
+	"io"
 	"net/http"
+	"slices"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
-// maxSending is how many handshakes and deliveries are under way at once.
-const maxSending = 32
+const (
+	maxSending = 32      // handshakes and deliveries under way at once
+	maxAnswer  = 1 << 16 // bytes of a webhook's answer that are read
+)
 
 // notifier keeps the subscriptions and sends what they are for. Nothing is sent
-// by itself: Server.Run and Server.Notify do that. Its mutex may be taken while
-// World.mu is held, never the other way round.
+// by itself: Server.Run and Server.Notify do that. World.mu guards what it
+// knows, and is free while something is sent.
 type notifier struct {
-	s        *Server
-	client   *http.Client
-	wake     chan struct{} // holds one token when there may be something to do
-	listened atomic.Bool   // whether there is any subscription
+	w      *World
+	client *http.Client
+	wake   chan struct{} // holds one token when there may be something to do
 
-	mu            sync.Mutex
 	subscriptions []*subscription // oldest first
 	subscribed    int64           // subscriptions ever made
-	hooks         map[string]*hook
-	challenges    uint64
-	queue         queue
+	webhooks      map[string]*webhook
+	challenges    uint32
+	queue         []*delivery // the first one due first
 	log           []*delivery
 }
 
-func newNotifier(s *Server) *notifier {
-	transport := s.cfg.WebhookTransport
+func newNotifier(w *World) *notifier {
+	transport := w.cfg.WebhookTransport
 	if transport == nil {
 		// No proxy: what is notified is mostly on this machine or beside it.
 		transport = &http.Transport{MaxIdleConnsPerHost: maxSending, IdleConnTimeout: 30 * time.Second}
 	}
 	return &notifier{
-		s: s, wake: make(chan struct{}, 1), hooks: map[string]*hook{},
+		w: w, wake: make(chan struct{}, 1), webhooks: map[string]*webhook{},
 		client: &http.Client{
 			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -53,14 +55,29 @@ func (n *notifier) stir() {
 	}
 }
 
-// hook is the webhook of a URL, n.mu held.
-func (n *notifier) hook(webhook string) *hook {
-	h := n.hooks[webhook]
-	if h == nil {
-		h = &hook{url: webhook}
-		n.hooks[webhook] = h
+// subscribe keeps a subscription and gives it its id. Unless it has just been
+// made, the handshake with its webhook is due.
+func (n *notifier) subscribe(u *subscription, validated bool) {
+	u.ID = firstSubscription + n.subscribed
+	n.subscribed++
+	n.subscriptions = append(n.subscriptions, u)
+	if h := n.webhook(u.Webhook); !validated {
+		h.due = n.w.clock.now()
 	}
-	return h
+	n.stir()
+}
+
+// unsubscribe forgets the subscriptions that match.
+func (n *notifier) unsubscribe(match func(*subscription) bool) {
+	n.subscriptions = slices.DeleteFunc(n.subscriptions, match)
+	n.stir()
+}
+
+// roleChanged drops what a member may no longer read, where the switch says so.
+func (n *notifier) roleChanged(o *Organization) {
+	if n.w.switches.WebhookDiesWithRole {
+		n.unsubscribe(func(u *subscription) bool { return u.owner == o && !o.grants(u.member, leadRoles(u.kind)) })
+	}
 }
 
 // run sends what is due, whenever it is, until ctx ends and what is under way
@@ -76,7 +93,7 @@ func (n *notifier) run(ctx context.Context) {
 			return
 		case free <- struct{}{}:
 		}
-		job, due := n.next(n.s.cfg.Now())
+		job, due := n.next(n.w.cfg.Now())
 		if job == nil {
 			<-free
 			if !n.rest(ctx, due) {
@@ -112,12 +129,13 @@ func (n *notifier) rest(ctx context.Context, d time.Duration) bool {
 // Notify makes the handshakes and deliveries that are due now and returns when
 // they have been answered, or ctx ends. Run does so all the time; Notify is for
 // whoever has a base clock of their own and no Run.
-func (s *Server) Notify(ctx context.Context) {
-	n, now := s.notifier, s.cfg.Now()
+func (w *World) Notify(ctx context.Context) {
+	n, now := w.notifier, w.cfg.Now()
 	defer n.client.CloseIdleConnections()
 	for ctx.Err() == nil {
 		var sending sync.WaitGroup
-		for range maxSending {
+		taken := 0
+		for ; taken < maxSending; taken++ {
 			job, _ := n.next(now)
 			if job == nil {
 				break
@@ -125,66 +143,42 @@ func (s *Server) Notify(ctx context.Context) {
 			sending.Go(func() { job(ctx) })
 		}
 		sending.Wait()
-		if n.idle(now) {
+		if taken == 0 {
 			return
 		}
 	}
 }
 
-// idle reports whether nothing is due at a moment of the base clock.
-func (n *notifier) idle(base time.Time) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	h, _ := n.nextHook()
-	return h == nil && (len(n.queue) == 0 || n.queue[0].due.After(base))
-}
-
 // next takes the next thing that is due at a moment of the base clock, as what
 // there is to do. Otherwise it says how long until something is, negative when
-// nothing will be.
+// nothing will be. It takes the lock.
 func (n *notifier) next(base time.Time) (job func(context.Context), wait time.Duration) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	h, wait := n.nextHook()
+	n.w.mu.Lock()
+	defer n.w.mu.Unlock()
+	h, wait := n.nextHandshake()
 	if h != nil {
 		h.underWay = true
-		return func(ctx context.Context) { n.handshake(ctx, h.url) }, 0
+		return func(ctx context.Context) { n.handshake(ctx, h) }, 0
 	}
-	for len(n.queue) > 0 {
-		d := n.queue[0]
+	for i := 0; i < len(n.queue); {
+		d := n.queue[i]
 		if left := d.due.Sub(base); left > 0 {
 			return nil, sooner(wait, left)
 		}
-		heap.Pop(&n.queue)
-		if n.admit(d) {
+		outcome := n.admit(d)
+		if outcome == outcomeWaiting {
+			i++
+			continue
+		}
+		if n.queue[i] = nil; i == 0 {
+			n.queue = n.queue[1:]
+		} else {
+			n.queue = slices.Delete(n.queue, i, i+1)
+		}
+		if outcome == "" {
 			return func(ctx context.Context) { n.attempt(ctx, d) }, 0
 		}
-	}
-	return nil, wait
-}
-
-// nextHook is a webhook whose handshake is due, or how long until one is.
-func (n *notifier) nextHook() (*hook, time.Duration) {
-	now, wait := n.s.Now(), time.Duration(-1)
-	used := map[string]bool{}
-	for _, u := range n.subscriptions {
-		if used[u.Webhook] {
-			continue
-		}
-		used[u.Webhook] = true
-		h := n.hooks[u.Webhook]
-		if h.blocked || h.underWay {
-			continue
-		}
-		left := h.due.Sub(now)
-		if left <= 0 {
-			return h, 0
-		}
-		if left > challengeInterval { // LinkedIn's clock was put back
-			left = challengeInterval
-			h.due = now.Add(left)
-		}
-		wait = sooner(wait, left)
+		d.Outcome = outcome
 	}
 	return nil, wait
 }
@@ -195,4 +189,25 @@ func sooner(a, b time.Duration) time.Duration {
 		return b
 	}
 	return a
+}
+
+// exchange sends a request to a webhook and reads the answer.
+func (n *notifier) exchange(ctx context.Context, method, webhook, body string, header map[string]string) (*http.Response, []byte, error) {
+	r, err := http.NewRequestWithContext(ctx, method, webhook, bytes.NewReader([]byte(body)))
+	if err != nil {
+		return nil, nil, fmt.Errorf("making the request: %w", err)
+	}
+	for name, value := range header {
+		r.Header.Set(name, value)
+	}
+	answer, err := n.client.Do(r)
+	if err != nil {
+		return nil, nil, fmt.Errorf("asking the webhook: %w", err)
+	}
+	defer answer.Body.Close() //nolint:errcheck // was only read
+	text, err := io.ReadAll(io.LimitReader(answer.Body, maxAnswer))
+	if err != nil {
+		return nil, nil, fmt.Errorf("reading the answer: %w", err)
+	}
+	return answer, text, nil
 }

@@ -70,70 +70,10 @@ func leadRoles(k leadType) []string {
 	return pageRoles
 }
 
-// grants reports whether member holds an approved role out of roles.
+// grants reports whether member holds an approved role out of roles. There may
+// be no organization.
 func (o *Organization) grants(member string, roles []string) bool {
-	return slices.ContainsFunc(o.Roles, func(r Role) bool {
+	return o != nil && slices.ContainsFunc(o.Roles, func(r Role) bool {
 		return r.Member == member && r.State == stateApproved && slices.Contains(roles, r.Role)
 	})
-}
-
-// withDefaults is a copy of o with every role complete.
-func (o Organization) withDefaults(member string, millis int64) *Organization {
-	o.Roles = slices.Clone(o.Roles)
-	for i := range o.Roles {
-		r := &o.Roles[i]
-		if r.Member == "" {
-			r.Member = member
-		}
-		if r.State == "" {
-			r.State = stateApproved
-		}
-		for _, stamp := range []*Stamp{&r.Created, &r.LastModified} {
-			if stamp.Actor == "" {
-				*stamp = Stamp{Actor: personPrefix + r.Member, Impersonator: stamp.Impersonator, Time: millis}
-			}
-		}
-	}
-	return &o
-}
-
-// wire is the organization as organizations/{id} gives it.
-func (o *Organization) wire() map[string]any {
-	return map[string]any{
-		"id":                      o.ID,
-		"localizedName":           o.Name,
-		"name":                    map[string]any{"localized": map[string]string{"en_US": o.Name}, "preferredLocale": Locale{Country: "US", Language: "en"}},
-		"vanityName":              o.VanityName,
-		"primaryOrganizationType": "NONE",
-	}
-}
-
-// summary is the organization as organizationsLookup gives it to anybody.
-func (o *Organization) summary() map[string]any {
-	return map[string]any{"id": o.ID, "localizedName": o.Name, "vanityName": o.VanityName}
-}
-
-// aclRow is the wire form of a role. LinkedIn's samples name the organization
-// in two ways.
-type aclRow struct {
-	Assignee           string `json:"roleAssignee"`
-	Role               string `json:"role"`
-	State              string `json:"state"`
-	Organization       string `json:"organization,omitempty"`
-	OrganizationTarget string `json:"organizationTarget,omitempty"`
-	Created            Stamp  `json:"created"`
-	LastModified       Stamp  `json:"lastModified"`
-}
-
-func (o *Organization) aclRow(r Role, target bool) aclRow {
-	row := aclRow{
-		Assignee: personPrefix + r.Member, Role: r.Role, State: r.State,
-		Created: r.Created, LastModified: r.LastModified,
-	}
-	if target {
-		row.OrganizationTarget = o.URN()
-	} else {
-		row.Organization = o.URN()
-	}
-	return row
 }

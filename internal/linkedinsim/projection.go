@@ -18,8 +18,6 @@ func parseProjection(text string) (projection, bool) {
 	return p, ok && rest == ""
 }
 
-const maxDepth = 16 // of projections and of complex values
-
 func parseFields(text string, depth int) (projection, string, bool) {
 	p := projection{}
 	for depth < maxDepth {
@@ -48,9 +46,7 @@ func parseFields(text string, depth int) (projection, string, bool) {
 	return nil, "", false
 }
 
-func fieldByte(c byte) bool {
-	return c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || c == '_' || c == '$' || c == '*'
-}
+func fieldByte(c byte) bool { return alphanumeric(c) || c == '_' || c == '$' || c == '*' }
 
 // String is the projection in a fixed order.
 func (p projection) String() string {

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 )
 
@@ -31,147 +30,88 @@ type Resend struct {
 	Signature string `json:"signature,omitempty"`
 }
 
-// resend sends what r says and returns the deliveries with the answers.
-func (s *Server) resend(ctx context.Context, r Resend) ([]Delivery, error) {
-	list, err := s.resendOf(r)
-	if err != nil {
-		return nil, err
+// resend sends what r says, past the queue and all that would hold it back, and
+// returns the deliveries with the answers. It takes the lock.
+func (w *World) resend(ctx context.Context, r Resend) ([]Delivery, error) {
+	w.mu.RLock()
+	list, err := w.resendOf(r)
+	secret, sw := w.auth.secret, w.switches
+	w.mu.RUnlock()
+	for i := range list {
+		d := &list[i]
+		if r.Webhook != "" && r.Webhook != d.Webhook {
+			d.Webhook, d.Subscription = r.Webhook, 0
+		}
+		d.Body = cmp.Or(r.Body, d.Body)
+		switch r.Signature {
+		case "":
+			d.Signature = signature(secret, d.Body, sw)
+		case "none":
+			d.Signature = ""
+		case "wrong":
+			d.Signature = signature(secret+"?", d.Body, sw)
+		default:
+			d.Signature = r.Signature
+		}
+		if r.Altered {
+			d.Body += " "
+		}
+		tried := w.notifier.post(ctx, d.Webhook, d.Body, d.Signature)
+		w.mu.Lock()
+		sent := w.notifier.record(*d)
+		sent.MadeAt, sent.Resent, sent.Attempts, sent.Outcome = tried.At, true, []Attempt{tried}, outcomeGaveUp
+		if tried.taken() {
+			sent.Outcome = outcomeDelivered
+		}
+		*d = sent.Delivery
+		w.mu.Unlock()
 	}
-	sent := make([]Delivery, len(list))
-	for i, about := range list {
-		sent[i] = s.notifier.force(ctx, about, r)
-	}
-	return sent, nil
+	return list, err
 }
 
-// resendOf are the deliveries that r describes.
-func (s *Server) resendOf(r Resend) ([]Delivery, error) {
+// resendOf are the deliveries that r is made from.
+func (w *World) resendOf(r Resend) ([]Delivery, error) {
 	switch {
 	case r.Lead == "" && (r.Action != "" || !r.OccurredAt.IsZero()):
 		return nil, errors.New("action and occurredAt need a lead")
 	case r.Delivery != 0 && r.Lead == "":
-		d, ok := s.notifier.earlier(r.Delivery)
-		if !ok {
+		if r.Delivery < 1 || r.Delivery > len(w.notifier.log) {
 			return nil, fmt.Errorf("there is no delivery %d", r.Delivery)
 		}
-		return []Delivery{d.with(r)}, nil
+		return []Delivery{w.notifier.log[r.Delivery-1].Delivery}, nil
 	case r.Lead != "" && r.Delivery == 0:
-		x, err := s.noticeOf(r)
-		if err != nil {
-			return nil, err
-		}
-		body := string(x.body(s.Switches()))
-		var list []Delivery
-		for _, u := range s.notifier.wanting(x, r.Webhook) {
-			d := Delivery{Subscription: u.ID, Webhook: u.Webhook, Lead: x.lead, Action: x.action, Body: body}
-			list = append(list, d.with(r))
-		}
-		if len(list) == 0 {
-			return nil, errors.New("nobody subscribed to such a lead; name a webhook")
-		}
-		return list, nil
+		return w.resendOfLead(r)
 	case r.Webhook != "" && r.Body != "" && r.Delivery == 0:
-		return []Delivery{Delivery{}.with(r)}, nil
+		return []Delivery{{}}, nil
 	}
 	return nil, errors.New("name a delivery, or a lead, or a webhook and a body")
 }
 
-// with is the delivery with what r replaces.
-func (d Delivery) with(r Resend) Delivery {
-	if r.Webhook != "" && r.Webhook != d.Webhook {
-		d.Webhook, d.Subscription = r.Webhook, 0
+// resendOfLead tells of the newest submission of a lead.
+func (w *World) resendOfLead(r Resend) ([]Delivery, error) {
+	action := cmp.Or(r.Action, actionCreated)
+	if action != actionCreated && action != actionDeleted {
+		return nil, fmt.Errorf("action is %q, must be %s or %s", r.Action, actionCreated, actionDeleted)
 	}
-	if r.Body != "" {
-		d.Body = r.Body
-	}
-	return d
-}
-
-// noticeOf is what happened to the newest submission of a lead.
-func (s *Server) noticeOf(r Resend) (notice, error) {
-	if r.Action != "" && r.Action != actionCreated && r.Action != actionDeleted {
-		return notice{}, fmt.Errorf("action is %q, must be %s or %s", r.Action, actionCreated, actionDeleted)
-	}
-	s.mu.RLock()
-	defer s.mu.RUnlock()
-	found := s.locate(r.Lead)
+	found := w.locate(r.Lead)
 	if len(found) == 0 {
-		return notice{}, fmt.Errorf("there is no lead %q", r.Lead)
+		return nil, fmt.Errorf("there is no lead %q", r.Lead)
 	}
 	n := found[len(found)-1]
-	at := s.rows[n].submitted
-	if r.Action == actionDeleted {
-		at = s.clock.millis()
-		if gone, ok := s.gone[n]; ok {
-			at = gone
-		}
+	at := w.rows[n].submitted
+	if action == actionDeleted {
+		at = cmp.Or(w.gone[n], w.clock.millis())
 	}
-	x := s.notice(n, cmp.Or(r.Action, actionCreated), at)
+	x := w.notice(n, action, at)
 	if !r.OccurredAt.IsZero() {
 		x.occurred = r.OccurredAt.UnixMilli()
 	}
-	return x, nil
-}
-
-func (n *notifier) earlier(number int) (Delivery, bool) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	if number < 1 || number > len(n.log) {
-		return Delivery{}, false
+	if r.Webhook != "" {
+		return []Delivery{{Lead: x.lead, Action: x.action, Body: string(x.body(w.switches))}}, nil
 	}
-	return n.log[number-1].Delivery, true
-}
-
-// wanting are the subscriptions for a notice, or the one webhook that is named.
-func (n *notifier) wanting(x notice, webhook string) []Subscription {
-	if webhook != "" {
-		return []Subscription{{Webhook: webhook}}
+	list := w.notifier.deliveriesOf(x)
+	if len(list) == 0 {
+		return nil, errors.New("nobody subscribed to such a lead; name a webhook")
 	}
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	var found []Subscription
-	for _, u := range n.subscriptions {
-		if u.wants(x) {
-			found = append(found, u.Subscription)
-		}
-	}
-	return found
-}
-
-// force sends a delivery once, past the queue and all that would hold it back.
-func (n *notifier) force(ctx context.Context, about Delivery, r Resend) Delivery {
-	body := about.Body
-	about.Signature = n.forge(body, r.Signature)
-	if r.Altered {
-		about.Body += " "
-	}
-	about.MadeAt, about.Resent, about.Attempts = n.s.Now(), true, nil
-	tried := n.post(ctx, about.Webhook, about.Body, about.Signature)
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	d := n.record(about)
-	d.Attempts = []Attempt{tried}
-	outcome := outcomeGaveUp
-	if tried.taken() {
-		outcome = outcomeDelivered
-	}
-	n.end(d, outcome)
-	sent := d.Delivery
-	sent.Attempts = slices.Clone(sent.Attempts)
-	return sent
-}
-
-// forge is the signature of a body, or what is asked for in its place.
-func (n *notifier) forge(body, instead string) string {
-	secret := n.s.auth.clientSecret()
-	switch instead {
-	case "none":
-		return ""
-	case "wrong":
-		secret += "?"
-	case "":
-	default:
-		return instead
-	}
-	return signature(secret, []byte(body), n.s.Switches())
+	return list, nil
 }

@@ -3,6 +3,7 @@ package linkedinsim
 import (
 	"encoding/binary"
 	"encoding/hex"
+	"slices"
 	"strconv"
 )
 
@@ -30,14 +31,14 @@ const (
 
 func (f flags) has(x flags) bool { return f&x != 0 }
 
-// extra is what only leads made by the control API have. It does not change
-// once the row can be seen.
+// extra is what only leads made by the control API have. It does not change.
 type extra struct {
 	id        string // empty: the row's own
 	submitter string // empty: the row's own
 	answers   []Answer
 	consents  []ConsentAnswer
 	malformed Malformation
+	defect    *defect // of malformed
 }
 
 // leadType is an index into leadTypes.
@@ -51,12 +52,8 @@ const (
 )
 
 func parseLeadType(s string) (leadType, bool) {
-	for i, name := range leadTypes {
-		if s == name {
-			return leadType(i), true
-		}
-	}
-	return 0, false
+	i := slices.Index(leadTypes, s)
+	return leadType(max(i, 0)), i >= 0
 }
 
 func (k leadType) String() string { return leadTypes[k] }
@@ -91,7 +88,10 @@ func newIdentity(seed uint64) identity {
 	return identity{seed: seed, mul: mul, inv: inv, add: uint32(mix(seed + 1))}
 }
 
-const idLength = len("8f0c2b9e-41d7-4c55-9e0b-6a1d2f3c4b5a-6")
+const (
+	uuidLength = 36
+	idLength   = uuidLength + len("-6")
+)
 
 // appendTo appends the id of row n: a UUID and "-6", as organic leads have it.
 func (i identity) appendTo(dst []byte, n uint32) []byte {
@@ -102,7 +102,7 @@ func (i identity) appendTo(dst []byte, n uint32) []byte {
 	binary.BigEndian.PutUint64(u[8:], low)
 	u[6] = u[6]&0x0f | 0x40 // UUID version 4
 	u[8] = u[8]&0x3f | 0x80 // variant of RFC 9562
-	var text [36]byte
+	var text [uuidLength]byte
 	hex.Encode(text[0:8], u[0:4])
 	hex.Encode(text[9:13], u[4:6])
 	hex.Encode(text[14:18], u[6:8])

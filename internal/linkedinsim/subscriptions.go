@@ -1,9 +1,14 @@
 package linkedinsim
 
 import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"net/http"
 	"net/netip"
 	"net/url"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -28,7 +33,7 @@ type LeadEntity struct {
 // subscription is a Subscription read, and who made it.
 type subscription struct {
 	Subscription
-	owner   int64
+	owner   *Organization
 	kind    leadType
 	event   int64 // 0 for any
 	form    int64 // 0 for any
@@ -38,94 +43,157 @@ type subscription struct {
 
 // wants reports whether the subscription is one for such a notice.
 func (u *subscription) wants(x notice) bool {
-	return u.owner == x.owner && u.kind == x.kind && (u.event == 0 || u.event == x.event) &&
+	return u.owner.ID == x.owner && u.kind == x.kind && (u.event == 0 || u.event == x.event) &&
 		(u.form == 0 || u.form == x.form && u.version == x.version)
 }
 
 const (
 	firstSubscription = 7012001
 	maxSubscriptions  = 1500 // of one owner
+	notificationName  = "Lead notification"
 )
 
-// subscribe keeps a subscription and gives it its id; false means that its
-// owner has as many as LinkedIn allows. Unless it has just been made, the
-// handshake with its webhook is due.
-func (n *notifier) subscribe(u *subscription, validated bool) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
+// subscribe is the CREATE of leadNotifications. The same subscription a second
+// time is another one.
+func subscribe(c *call) *answer {
+	members, refused := c.jsonBody()
+	if refused != nil {
+		return refused
+	}
+	u, bad := c.readSubscription(members)
+	switch {
+	case bad != "":
+		return badParam(bad)
+	case !c.may(u.owner, leadRoles(u.kind)):
+		return c.noRole()
+	}
+	if i := c.w.eventIndex(u.event); u.event != 0 && (i < 0 || c.w.events[i].org != u.owner) {
+		return badParam("associatedEntity")
+	}
+	if v, err := c.w.formVersion(u.form, u.version); u.form != 0 && (err != nil || v.org != u.owner) {
+		return badParam("versionedForm")
+	}
+	first := c.w.switches.RefuseUnvalidated
+	if first {
+		c.w.mu.Unlock() // the world goes on during the handshake
+		passed := c.w.notifier.passes(c.r.Context(), u.Webhook)
+		c.w.mu.Lock()
+		if !passed {
+			return badParam("webhook")
+		}
+	}
 	own := 0
-	for _, other := range n.subscriptions {
+	for _, other := range c.w.notifier.subscriptions {
 		if other.owner == u.owner {
 			own++
 		}
 	}
 	if own >= maxSubscriptions {
-		return false
+		return illegal(fmt.Sprintf("The owner has %d notifications, the most allowed", maxSubscriptions))
 	}
-	u.ID = firstSubscription + n.subscribed
-	n.subscribed++
-	n.subscriptions = append(n.subscriptions, u)
-	n.listened.Store(true)
-	if h := n.hook(u.Webhook); !validated {
-		h.due = n.s.Now()
-	}
-	n.stir()
-	return true
+	c.w.notifier.subscribe(u, first)
+	return &answer{status: http.StatusCreated, restliID: strconv.FormatInt(u.ID, 10)}
 }
 
-// subscription is the one of an id; nil when there is none.
-func (n *notifier) subscription(id int64) *subscription {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	for _, u := range n.subscriptions {
-		if u.ID == id {
-			return u
+// jsonBody is the body of a request as the members of one JSON object.
+func (c *call) jsonBody() (members map[string]json.RawMessage, refused *answer) {
+	switch {
+	case !hasType(c.r.Header, "application/json"):
+		return nil, refusal(http.StatusUnsupportedMediaType, "The Content-Type must be application/json")
+	case len(c.body) > maxRequest:
+		return nil, refusal(http.StatusRequestURITooLong, "Request too long")
+	case json.Unmarshal(c.body, &members) != nil || members == nil:
+		return nil, illegal("The body is not a JSON object")
+	}
+	return members, nil
+}
+
+// readSubscription reads what a CREATE asks for; bad is the first member that
+// is missing, unknown or wrong.
+func (c *call) readSubscription(members map[string]json.RawMessage) (u *subscription, bad string) {
+	u = &subscription{member: c.token.member}
+	var owner, entity map[string]string
+	targets := map[string]any{
+		"webhook": &u.Webhook, "owner": &owner, "leadType": &u.LeadType,
+		"associatedEntity": &entity, "versionedForm": &u.VersionedForm,
+	}
+	for name, text := range members {
+		target, known := targets[name]
+		if !known || json.Unmarshal(text, target) != nil {
+			return nil, name
 		}
 	}
-	return nil
-}
-
-// registered is how many subscriptions there are.
-func (n *notifier) registered() int {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	return len(n.subscriptions)
-}
-
-// subscriptionsTo are those of an owner and type, oldest first.
-func (n *notifier) subscriptionsTo(owner int64, kind leadType) []Subscription {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	var found []Subscription
-	for _, u := range n.subscriptions {
-		if u.owner == owner && u.kind == kind {
-			found = append(found, u.Subscription)
+	ok := false
+	if c.kind, ok = parseLeadType(u.LeadType); !ok {
+		return nil, "leadType"
+	}
+	if !c.ownerOf(owner) {
+		return nil, "owner"
+	}
+	u.kind, u.owner, u.Owner.Organization = c.kind, c.owner, owner["organization"]
+	if !webhookAllowed(u.Webhook, c.w.switches.LocalWebhooks) {
+		return nil, "webhook"
+	}
+	if _, given := members["associatedEntity"]; given {
+		if u.event, ok = parseURN(entity["event"], eventPrefix); !ok || len(entity) != 1 {
+			return nil, "associatedEntity"
+		}
+		u.AssociatedEntity = &LeadEntity{Event: eventURN(u.event)}
+	}
+	if _, given := members["versionedForm"]; given {
+		if u.form, u.version, ok = parseFormURN(u.VersionedForm); !ok || u.version == 0 {
+			return nil, "versionedForm"
 		}
 	}
-	return found
+	return u, ""
 }
 
-// unsubscribe forgets the subscriptions that match, and reports whether there
-// was one.
-func (n *notifier) unsubscribe(match func(*subscription) bool) bool {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	before := len(n.subscriptions)
-	n.subscriptions = slices.DeleteFunc(n.subscriptions, match)
-	n.listened.Store(len(n.subscriptions) > 0)
-	for _, h := range n.hooks {
-		n.release(h) // nobody may be left to make the handshake for
+// ownSubscription is the subscription of the path key, or what is answered when
+// there is none that the member may see.
+func (c *call) ownSubscription() (*subscription, *answer) {
+	for _, u := range c.w.notifier.subscriptions {
+		switch {
+		case u.ID != c.id:
+		case c.may(u.owner, leadRoles(u.kind)):
+			return u, nil
+		default:
+			return nil, c.noRole()
+		}
 	}
-	return len(n.subscriptions) < before
+	return nil, notFound(notificationName)
 }
 
-// roleChanged drops what a member may no longer read, where the switch says so.
-// It is called with World.mu held.
-func (n *notifier) roleChanged(o *Organization) {
-	if n == nil || !n.s.Switches().WebhookDiesWithRole {
-		return
+// getSubscription is leadNotifications/{id}.
+func getSubscription(c *call) *answer {
+	u, refused := c.ownSubscription()
+	if refused != nil {
+		return refused
 	}
-	n.unsubscribe(func(u *subscription) bool { return u.owner == o.ID && !o.grants(u.member, leadRoles(u.kind)) })
+	return one(c.project(u.Subscription))
+}
+
+// unsubscribe is the DELETE of leadNotifications/{id}.
+func unsubscribe(c *call) *answer {
+	u, refused := c.ownSubscription()
+	if refused != nil {
+		return refused
+	}
+	c.w.notifier.unsubscribe(func(other *subscription) bool { return other == u })
+	return &answer{status: cmp.Or(c.w.switches.NotificationDeleteStatus, http.StatusNoContent)}
+}
+
+// findSubscriptions is leadNotifications?q=criteria.
+func findSubscriptions(c *call) *answer {
+	if !c.may(c.owner, leadRoles(c.kind)) {
+		return c.noRole()
+	}
+	var found [][]byte
+	for _, u := range c.w.notifier.subscriptions {
+		if u.owner == c.owner && u.kind == c.kind {
+			found = append(found, c.project(u.Subscription))
+		}
+	}
+	return c.list(found)
 }
 
 // tunnels are hosts that LinkedIn refuses: they end at somebody's desk.

@@ -1,160 +1,234 @@
 package linkedinsim
 
 import (
-	"io"
-	"mime"
-	"net/http"
-	"net/url"
+	"cmp"
+	"encoding/base64"
+	"encoding/binary"
+	"fmt"
+	"slices"
 	"strings"
+	"time"
 )
 
-// oauthError is the error body of the token endpoints.
-func oauthError(status int, name, description string) *answer {
-	r := jsonAnswer(struct {
-		Error       string `json:"error"`
-		Description string `json:"error_description"`
-	}{name, description})
-	r.status = status
-	return r
+const codeLife = 30 * time.Minute // authorization code flow
+
+// Token is what the token endpoint answers.
+type Token struct {
+	AccessToken           string `json:"access_token"`
+	ExpiresIn             int64  `json:"expires_in"` // seconds
+	RefreshToken          string `json:"refresh_token,omitempty"`
+	RefreshTokenExpiresIn int64  `json:"refresh_token_expires_in,omitempty"` // seconds
+	Scope                 string `json:"scope"`
+	TokenType             string `json:"token_type"`
 }
 
-// oauth answers a request under /oauth/v2.
-func (s *Server) oauth(at location, r *http.Request) *answer {
-	switch {
-	case at.key != "" || at.endpoint == endpointUnknown:
-		return notFound("Resource")
-	case at.endpoint == "authorization":
-		return s.authorize(r)
-	case r.Method != http.MethodPost:
-		return envelope{Status: http.StatusMethodNotAllowed, Message: "Method " + r.Method + " is not supported here"}.answer()
-	}
-	form, ok := readForm(r)
-	if !ok {
-		return oauthError(http.StatusBadRequest, "invalid_request", "The body must be application/x-www-form-urlencoded")
-	}
-	if at.endpoint == "introspectToken" {
-		return s.auth.introspect(form)
-	}
-	return s.auth.exchange(form)
+// TokenSpec says which tokens to issue without the consent page. The zero value
+// is what the page and the exchange would give for DefaultScopes.
+type TokenSpec struct {
+	// Scopes are those that the member consents to; others than before revoke the
+	// tokens issued so far.
+	Scopes []string `json:"scopes,omitempty"`
+	// AccessLife and RefreshLife are how long the tokens live, a second or more;
+	// 0 is as long as others do.
+	AccessLife  time.Duration `json:"accessLife,omitempty"`
+	RefreshLife time.Duration `json:"refreshLife,omitempty"`
+	// AccessToken and RefreshToken are the tokens to issue, as another run of the
+	// simulator gave them; empty is new ones.
+	AccessToken  string `json:"accessToken,omitempty"`
+	RefreshToken string `json:"refreshToken,omitempty"`
 }
 
-func readForm(r *http.Request) (url.Values, bool) {
-	mediaType, _, err := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if err != nil || mediaType != "application/x-www-form-urlencoded" {
-		return nil, false
-	}
-	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<16))
-	if err != nil {
-		return nil, false
-	}
-	form, err := url.ParseQuery(string(body))
-	return form, err == nil
+// token is an access or a refresh token.
+type token struct {
+	value      string
+	refresh    bool
+	member     string
+	scopes     []string
+	authorized time.Time // consent
+	created    time.Time
+	expires    time.Time
+	revoked    bool
 }
 
-// required is an error naming the first of the parameters that is missing. The
-// credentials count only in the body; LinkedIn takes no Basic authentication.
-func required(form url.Values, names ...string) *answer {
-	for _, name := range names {
-		if form.Get(name) == "" {
-			return oauthError(http.StatusBadRequest, "invalid_request", `A required parameter "`+name+`" is missing`)
+// has reports whether the token has one of the scopes; no scopes need none.
+func (t *token) has(scopes []string) bool {
+	return len(scopes) == 0 || slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(t.scopes, s) })
+}
+
+type code struct {
+	redirect string
+	scopes   []string
+	issued   time.Time
+	used     bool
+}
+
+// auth is what LinkedIn knows of codes and tokens, guarded by World.mu.
+type auth struct {
+	w       *World
+	secret  string         // of the app
+	made    map[string]int // tokens and codes made so far, by kind
+	codes   map[string]*code
+	tokens  map[string]*token
+	granted string // the scopes the member has consented to, sorted and joined
+}
+
+func newAuth(w *World) *auth {
+	return &auth{w: w, secret: w.cfg.ClientSecret, made: map[string]int{}, codes: map[string]*code{}, tokens: map[string]*token{}}
+}
+
+// IssueToken consents on the member's behalf to the given scopes, DefaultScopes
+// without any, and returns the tokens.
+func (w *World) IssueToken(scopes ...string) Token {
+	token, _ := w.issueTokens(TokenSpec{Scopes: scopes}) // lives of 0 are never refused
+	return token
+}
+
+// issueTokens consents on the member's behalf and returns the tokens, as if the
+// consent page had been approved and the code exchanged. It takes the lock.
+func (w *World) issueTokens(spec TokenSpec) (Token, error) {
+	for name, life := range map[string]time.Duration{"accessLife": spec.AccessLife, "refreshLife": spec.RefreshLife} {
+		if life != 0 && life < time.Second {
+			return Token{}, fmt.Errorf("%s is %v, must be at least 1s", name, life)
 		}
 	}
-	return nil
+	if len(spec.Scopes) == 0 {
+		spec.Scopes = DefaultScopes()
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	spec.Scopes = w.auth.grant(spec.Scopes)
+	return w.auth.issue(spec, w.clock.now(), nil), nil
 }
 
-// exchange is the token endpoint: a code or a refresh token becomes tokens.
-func (a *auth) exchange(form url.Values) *answer {
-	names := map[string][]string{
-		"authorization_code": {"code", "redirect_uri", "client_id", "client_secret"},
-		"refresh_token":      {"refresh_token", "client_id", "client_secret"},
+// text makes a token or code: the opening that examples of LinkedIn's show, a
+// number, and filling up to the length. The same seed makes the same ones.
+func (a *auth) text(kind, opening, closing string, length int) string {
+	a.made[kind]++
+	made := fmt.Sprintf("%ssim%04d%s", opening, a.made[kind], closing)
+	var block [8]byte
+	for h := mix(a.w.seed ^ uint64(a.made[kind])<<32 ^ uint64(len(kind))); len(made) < length; h = mix(h) {
+		binary.BigEndian.PutUint64(block[:], h)
+		made += base64.RawURLEncoding.EncodeToString(block[:])
 	}
-	if refused := required(form, "grant_type"); refused != nil {
-		return refused
-	}
-	wanted, ok := names[form.Get("grant_type")]
-	if !ok {
-		return oauthError(http.StatusBadRequest, "invalid_request", "The grant_type is not supported")
-	}
-	if refused := required(form, wanted...); refused != nil {
-		return refused
-	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if form.Get("client_id") != a.world.cfg.ClientID || form.Get("client_secret") != a.secret {
-		return oauthError(http.StatusUnauthorized, "invalid_client", "Client authentication failed")
-	}
-	if form.Get("grant_type") == "refresh_token" {
-		return a.refresh(form.Get("refresh_token"))
-	}
-	return a.redeem(form.Get("code"), form.Get("redirect_uri"))
+	return made
 }
 
-func (a *auth) redeem(text, redirect string) *answer {
-	c := a.codes[text]
-	if c == nil || c.used {
-		return oauthError(http.StatusUnauthorized, "invalid_request", "authorization code not found")
-	}
-	now := a.world.clock.now()
-	if c.redirect != redirect || now.Sub(c.issued) >= codeLife {
-		return oauthError(http.StatusBadRequest, "invalid_redirect_uri",
-			"The redirect_uri, app or code verifier do not match the authorization code, or the code has expired")
-	}
-	c.used = true
-	return jsonAnswer(a.issue(c.scopes, now, nil, lives{}))
+func scopeSet(scopes []string) string {
+	return strings.Join(slices.Compact(slices.Sorted(slices.Values(scopes))), " ")
 }
 
-// refresh answers every failure alike: expired and revoked cannot be told apart.
-func (a *auth) refresh(text string) *answer {
-	t := a.tokens[text]
-	if t == nil || !t.refresh || t.revoked || !a.world.clock.now().Before(t.expires) {
-		return oauthError(http.StatusBadRequest, "invalid_request",
-			"The provided authorization grant or refresh token is invalid, expired or revoked")
+// grant notes the member's consent and returns what it grants: everything that
+// was asked for, but for what the switch withholds. Another set of scopes than
+// before makes every token issued so far invalid.
+func (a *auth) grant(asked []string) []string {
+	withheld := strings.Fields(a.w.switches.WithheldScopes)
+	scopes := slices.DeleteFunc(slices.Clone(asked), func(s string) bool { return slices.Contains(withheld, s) })
+	set := scopeSet(scopes)
+	if a.granted != "" && a.granted != set {
+		for _, t := range a.tokens {
+			t.revoked = true
+		}
 	}
-	return jsonAnswer(a.issue(t.scopes, t.authorized, t, lives{}))
+	a.granted = set
+	return scopes
 }
 
-// introspection is what introspectToken answers. Times are in epoch seconds.
-type introspection struct {
-	Active       bool   `json:"active"`
-	ClientID     string `json:"client_id,omitempty"`
-	AuthorizedAt int64  `json:"authorized_at,omitempty"`
-	CreatedAt    int64  `json:"created_at,omitempty"`
-	Status       string `json:"status,omitempty"`
-	ExpiresAt    int64  `json:"expires_at,omitempty"`
-	Scope        string `json:"scope,omitempty"`
-	AuthType     string `json:"auth_type,omitempty"`
-}
-
-func (a *auth) introspect(form url.Values) *answer {
-	if refused := required(form, "client_id", "client_secret", "token"); refused != nil {
-		return refused
+// issue makes an access token and, unless there is one already or the app gets
+// none, a refresh token.
+func (a *auth) issue(spec TokenSpec, authorized time.Time, refresh *token) Token {
+	sw, created := &a.w.switches, a.w.clock.now().Truncate(time.Second)
+	access := &token{
+		value: cmp.Or(spec.AccessToken, a.text("access", "AQX", "accesstokenvalue", a.w.cfg.TokenLength)), scopes: spec.Scopes, authorized: authorized,
+		expires: created.Add(cmp.Or(spec.AccessLife, sw.AccessLife, a.w.cfg.AccessLife)),
 	}
-	cfg, sw := a.world.cfg, a.world.switches.Load()
-	if form.Get("client_id") != cfg.ClientID {
-		return oauthError(http.StatusBadRequest, "invalid_request", "The client_id is not known")
+	answer := Token{AccessToken: access.value, Scope: strings.Join(spec.Scopes, ","), TokenType: "Bearer"}
+	if sw.SpacesInScope {
+		answer.Scope = strings.Join(spec.Scopes, " ")
 	}
-	a.mu.Lock()
-	defer a.mu.Unlock()
-	if form.Get("client_secret") != a.secret {
-		return oauthError(http.StatusUnauthorized, "invalid_client", "Client authentication failed")
-	}
-	t := a.tokens[form.Get("token")]
-	if t == nil || t.refresh && !sw.IntrospectRefresh {
-		return jsonAnswer(introspection{})
-	}
-	status := "active"
+	renewal := refresh != nil
 	switch {
-	case t.revoked:
-		status = "revoked"
-	case !a.world.clock.now().Before(t.expires):
-		status = "expired"
+	case renewal && sw.RefreshAnswer == "rotated":
+		refresh.revoked = true
+		refresh = a.refreshToken(spec, authorized, refresh.expires)
+	case !renewal && !sw.BearerOnly:
+		refresh = a.refreshToken(spec, authorized, created.Add(cmp.Or(spec.RefreshLife, sw.RefreshLife, a.w.cfg.RefreshLife)))
 	}
-	if status != "active" && sw.IntrospectionBare {
-		return jsonAnswer(introspection{Status: status})
+	if refresh != nil && refresh.expires.Before(access.expires) {
+		access.expires = refresh.expires // an access token does not outlive its refresh token
 	}
-	return jsonAnswer(introspection{
-		Active: status == "active", ClientID: cfg.ClientID, Status: status,
-		AuthorizedAt: t.authorized.Unix(), CreatedAt: t.created.Unix(), ExpiresAt: t.expires.Unix(),
-		Scope: strings.Join(t.scopes, ","), AuthType: "3L",
-	})
+	a.keep(access)
+	answer.ExpiresIn = int64(access.expires.Sub(created) / time.Second)
+	if refresh != nil && !(renewal && sw.RefreshAnswer == "absent") {
+		answer.RefreshToken = refresh.value
+		answer.RefreshTokenExpiresIn = int64(refresh.expires.Sub(created) / time.Second)
+		if sw.RefreshLifeInMinutes {
+			answer.RefreshTokenExpiresIn /= 60
+		}
+	}
+	return answer
 }
+
+func (a *auth) refreshToken(spec TokenSpec, authorized, expires time.Time) *token {
+	t := &token{
+		value: cmp.Or(spec.RefreshToken, a.text("refresh", "AQW", "refreshtokenvalue", a.w.cfg.TokenLength)), refresh: true,
+		scopes: spec.Scopes, authorized: authorized, expires: expires,
+	}
+	a.keep(t)
+	return t
+}
+
+func (a *auth) keep(t *token) {
+	t.member, t.created = a.w.cfg.Member, a.w.clock.now()
+	a.tokens[t.value] = t
+}
+
+// accept is the token of a request, or the 401 that refuses it.
+func (a *auth) accept(bearer string) (*token, *answer) {
+	now, t := a.w.clock.now(), a.tokens[bearer]
+	switch {
+	case t == nil || t.refresh:
+		return nil, unauthorized(65600, "INVALID_ACCESS_TOKEN", "Invalid access token")
+	case t.revoked, now.Before(t.created.Add(a.w.switches.FreshTokenLag)) && !now.Before(t.created):
+		return nil, unauthorized(65601, "REVOKED_ACCESS_TOKEN", "The token used in the request has been revoked by the user")
+	case !now.Before(t.expires):
+		return nil, unauthorized(65602, "EXPIRED_ACCESS_TOKEN", "The token used in the request has expired")
+	}
+	return t, nil
+}
+
+// move makes codes and tokens as much older or younger as LinkedIn's clock
+// moves, so that they live on.
+func (a *auth) move(d time.Duration) {
+	for _, t := range a.tokens {
+		t.authorized, t.created, t.expires = t.authorized.Add(d), t.created.Add(d), t.expires.Add(d)
+	}
+	for _, c := range a.codes {
+		c.issued = c.issued.Add(d)
+	}
+}
+
+// endTokens expires or revokes every living token of one kind. It takes the
+// lock.
+func (w *World) endTokens(refresh, revoke bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	now := w.clock.now()
+	for _, t := range w.auth.tokens {
+		switch {
+		case t.refresh != refresh || t.revoked || !now.Before(t.expires):
+		case revoke:
+			t.revoked = true
+		default:
+			t.expires = now.Truncate(time.Second)
+		}
+	}
+}
+
+// ExpireTokens ends the life of every access token now.
+func (w *World) ExpireTokens() { w.endTokens(false, false) }
+
+// RevokeTokens revokes every access token, as the member can.
+func (w *World) RevokeTokens() { w.endTokens(false, true) }
+
+// RevokeRefreshTokens revokes every refresh token.
+func (w *World) RevokeRefreshTokens() { w.endTokens(true, true) }

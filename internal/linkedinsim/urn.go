@@ -65,6 +65,15 @@ func parseFormURN(urn string) (id int64, version int, ok bool) {
 	return id, version, ok && err == nil
 }
 
+// formReference reads how the control API names a form: its number or one of
+// its URNs; empty is 0.
+func formReference(s string) (id int64, version int, ok bool) {
+	if id, ok = reference(s, formPrefix); ok {
+		return id, 0, true
+	}
+	return parseFormURN(s)
+}
+
 // reference reads how the control API names a thing: its number or its URN;
 // empty is 0.
 func reference(s, prefix string) (int64, bool) {

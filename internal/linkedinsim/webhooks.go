@@ -1,14 +1,24 @@
 package linkedinsim
 
 import (
-	"bufio"
 	"context"
+	"crypto/hmac"
 	"encoding/json"
+	"errors"
 	"fmt"
-	"io"
+	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 	"time"
+)
+
+// Of the handshake with webhooks (webhook validation).
+const (
+	challengeTimeout  = 3 * time.Second
+	challengeInterval = 2 * time.Hour
+	maxFailures       = 3         // in a row; then the webhook is blocked
+	applicationID     = "4300001" // of the one app
 )
 
 // WebhookState is what LinkedIn knows of one webhook. Times are on LinkedIn's
@@ -32,115 +42,191 @@ type WebhookState struct {
 	Subscriptions []Subscription `json:"subscriptions"`
 }
 
-// Webhooks are those that were ever registered, by URL.
-func (s *Server) Webhooks() []WebhookState {
-	n := s.notifier
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	states := []WebhookState{}
-	for _, h := range n.hooks {
-		state := WebhookState{
-			Webhook: h.url, Validated: h.validated, Blocked: h.blocked, Failures: h.failures, Handshakes: h.done, Last: h.last,
-			Problem: h.problem, Delivered: h.delivered, Waiting: h.waiting, Dropped: h.dropped, Subscriptions: []Subscription{},
-		}
-		for _, u := range n.subscriptions {
-			if u.Webhook == h.url {
-				state.Subscriptions = append(state.Subscriptions, u.Subscription)
-			}
-		}
-		if len(state.Subscriptions) > 0 && !h.blocked {
-			state.Next = h.due
-		}
-		states = append(states, state)
+// webhook is the state of one webhook, whatever is registered with it. Of the
+// members of WebhookState those about the handshakes are kept up.
+type webhook struct {
+	WebhookState
+	due      time.Time // of the next handshake, on LinkedIn's clock
+	underWay bool
+}
+
+// webhook is the webhook of a URL.
+func (n *notifier) webhook(url string) *webhook {
+	h := n.webhooks[url]
+	if h == nil {
+		h = &webhook{WebhookState: WebhookState{Webhook: url}}
+		n.webhooks[url] = h
 	}
-	slices.SortFunc(states, func(a, b WebhookState) int { return strings.Compare(a.Webhook, b.Webhook) })
-	return states
+	return h
+}
+
+// Webhooks are those that were ever registered, by URL.
+func (w *World) Webhooks() []WebhookState {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	states := map[string]*WebhookState{}
+	for url, h := range w.notifier.webhooks {
+		state := h.WebhookState
+		state.Subscriptions = []Subscription{}
+		states[url] = &state
+	}
+	for _, u := range w.notifier.subscriptions {
+		state := states[u.Webhook]
+		state.Subscriptions = append(state.Subscriptions, u.Subscription)
+		if !state.Blocked {
+			state.Next = w.notifier.webhooks[u.Webhook].due
+		}
+	}
+	for _, d := range w.notifier.log {
+		switch state := states[d.Webhook]; d.Outcome {
+		case outcomeDelivered:
+			state.Delivered++
+		case outcomeWaiting:
+			state.Waiting++
+		default:
+			state.Dropped++
+		}
+	}
+	list := []WebhookState{}
+	for _, state := range states {
+		list = append(list, *state)
+	}
+	slices.SortFunc(list, func(a, b WebhookState) int { return strings.Compare(a.Webhook, b.Webhook) })
+	return list
+}
+
+// nextHandshake is a webhook whose handshake is due, or how long until one is.
+func (n *notifier) nextHandshake() (*webhook, time.Duration) {
+	now, wait := n.w.clock.now(), time.Duration(-1)
+	for _, u := range n.subscriptions {
+		h := n.webhooks[u.Webhook]
+		if h.Blocked || h.underWay {
+			continue
+		}
+		left := h.due.Sub(now)
+		if left <= 0 {
+			return h, 0
+		}
+		if left > challengeInterval { // LinkedIn's clock was put back
+			left = challengeInterval
+			h.due = now.Add(left)
+		}
+		wait = sooner(wait, left)
+	}
+	return nil, wait
+}
+
+// handshake is the regular handshake with a webhook. It takes the lock.
+func (n *notifier) handshake(ctx context.Context, h *webhook) {
+	n.passes(ctx, h.Webhook)
+	n.w.mu.Lock()
+	defer n.w.mu.Unlock()
+	h.underWay = false
+	n.stir() // the next one counts from now on
+}
+
+// passes makes the handshake with a webhook now and reports whether LinkedIn
+// takes it for validated. It takes the lock.
+func (n *notifier) passes(ctx context.Context, url string) bool {
+	err := n.challenge(ctx, url)
+	if ctx.Err() != nil {
+		return false // nobody waits for it any more
+	}
+	n.w.mu.Lock()
+	defer n.w.mu.Unlock()
+	h, now := n.webhook(url), n.w.clock.now()
+	h.Handshakes++
+	h.Last, h.due = now, now.Add(challengeInterval)
+	if err == nil {
+		h.Failures, h.Problem, h.Validated = 0, "", !h.Blocked
+	} else {
+		h.Failures++
+		h.Problem = err.Error()
+		h.Blocked = h.Blocked || h.Failures >= maxFailures
+		h.Validated = h.Validated && !h.Blocked
+	}
+	n.stir()
+	return err == nil && h.Validated
+}
+
+// challenge asks a webhook to prove that it knows the app's secret. The error
+// says what LinkedIn does not accept about the answer. It takes the lock.
+func (n *notifier) challenge(ctx context.Context, webhook string) error {
+	n.w.mu.Lock()
+	n.challenges++
+	code := string(n.w.ids.appendTo(nil, ^n.challenges)[:uuidLength])
+	want := keyedHash(n.w.auth.secret, code)
+	arguments := url.Values{"challengeCode": {code}}.Encode()
+	if !n.w.switches.ChallengeBare {
+		arguments += "&applicationId=" + applicationID
+	}
+	n.w.mu.Unlock()
+	u, err := url.Parse(webhook)
+	if err != nil {
+		return fmt.Errorf("reading the webhook: %w", err)
+	}
+	if u.RawQuery != "" {
+		arguments = u.RawQuery + "&" + arguments
+	}
+	u.RawQuery = arguments
+	ctx, cancel := context.WithTimeout(ctx, challengeTimeout)
+	defer cancel()
+	answer, body, err := n.exchange(ctx, http.MethodGet, u.String(), "", nil)
+	if err != nil {
+		return err
+	}
+	var said struct {
+		Code     string `json:"challengeCode"`
+		Response string `json:"challengeResponse"`
+	}
+	switch {
+	case answer.StatusCode != http.StatusOK:
+		return fmt.Errorf("the answer has status %d, must have 200", answer.StatusCode)
+	case !hasType(answer.Header, "application/json"):
+		return fmt.Errorf("the answer's Content-Type is %q, must be application/json", answer.Header.Get("Content-Type"))
+	}
+	if err := json.Unmarshal(body, &said); err != nil {
+		return fmt.Errorf("reading the answer: %w", err)
+	}
+	if said.Code != code || !hmac.Equal([]byte(said.Response), []byte(want)) {
+		return errors.New("challengeCode or challengeResponse are not the right ones")
+	}
+	return nil
 }
 
 // validate makes the handshake with a webhook, or with every registered one
 // when the URL is empty, and returns when it is answered or ctx ends. A blocked
 // webhook is left alone, as LinkedIn does.
-func (s *Server) validate(ctx context.Context, webhook string) error {
-	return s.eachWebhook(webhook, func(h WebhookState) {
+func (w *World) validate(ctx context.Context, url string) error {
+	return w.eachWebhook(url, func(h WebhookState) {
 		if !h.Blocked {
-			s.notifier.passes(ctx, h.Webhook)
+			w.notifier.passes(ctx, h.Webhook)
 		}
 	})
 }
 
 // unblock is the restart in LinkedIn's portal: it lifts the block of a webhook,
 // or of every one when the URL is empty, and makes the handshake.
-func (s *Server) unblock(ctx context.Context, webhook string) error {
-	return s.eachWebhook(webhook, func(h WebhookState) {
-		s.notifier.unblock(h.Webhook)
-		s.notifier.passes(ctx, h.Webhook)
+func (w *World) unblock(ctx context.Context, url string) error {
+	return w.eachWebhook(url, func(h WebhookState) {
+		w.mu.Lock()
+		known := w.notifier.webhook(h.Webhook)
+		known.Blocked, known.Failures = false, 0
+		w.mu.Unlock()
+		w.notifier.passes(ctx, h.Webhook)
 	})
 }
 
-func (s *Server) eachWebhook(webhook string, do func(WebhookState)) error {
-	found := false
-	for _, h := range s.Webhooks() {
-		if webhook == "" || h.Webhook == webhook {
+func (w *World) eachWebhook(url string, do func(WebhookState)) error {
+	found := url == ""
+	for _, h := range w.Webhooks() {
+		if url == "" || h.Webhook == url {
 			found = true
 			do(h)
 		}
 	}
-	if !found && webhook != "" {
-		return fmt.Errorf("no notification was ever registered with webhook %q", webhook)
-	}
-	return nil
-}
-
-func (n *notifier) unblock(webhook string) {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	h := n.hook(webhook)
-	h.blocked, h.failures = false, 0
-}
-
-// Deliveries are all notifications so far, in the order they came up. They are
-// kept, as the ledger is, for as long as the server is.
-func (s *Server) Deliveries() []Delivery {
-	var all []Delivery
-	for next := 0; ; {
-		part := s.notifier.part(&next)
-		if len(part) == 0 {
-			return all
-		}
-		all = append(all, part...)
-	}
-}
-
-// part is the next deliveries of the log, from *next on, which it moves.
-func (n *notifier) part(next *int) []Delivery {
-	n.mu.Lock()
-	defer n.mu.Unlock()
-	var part []Delivery
-	for ; *next < len(n.log) && len(part) < ledgerChunk; *next++ {
-		d := n.log[*next].Delivery
-		d.Attempts = append([]Attempt{}, d.Attempts...)
-		part = append(part, d)
-	}
-	return part
-}
-
-// writeDeliveries writes the deliveries as JSON lines.
-func (s *Server) writeDeliveries(out io.Writer) error {
-	buffered := bufio.NewWriterSize(out, 1<<16)
-	lines := json.NewEncoder(buffered)
-	for next := 0; ; {
-		part := s.notifier.part(&next)
-		if len(part) == 0 {
-			break
-		}
-		for _, d := range part {
-			if err := lines.Encode(d); err != nil {
-				return fmt.Errorf("writing the deliveries: %w", err)
-			}
-		}
-	}
-	if err := buffered.Flush(); err != nil {
-		return fmt.Errorf("writing the deliveries: %w", err)
+	if !found {
+		return fmt.Errorf("no notification was ever registered with webhook %q", url)
 	}
 	return nil
 }

@@ -2,78 +2,88 @@ package linkedinsim
 
 import (
 	"cmp"
-	"container/heap"
+	"fmt"
 	"math"
 	"slices"
 	"sort"
 	"sync"
 	"sync/atomic"
+	"time"
 )
 
 // World is what LinkedIn knows: organizations and roles, events, forms with
-// their versions, and leads.
+// their versions, leads, tokens and subscriptions. One lock guards all of it.
+// Exported methods take it; the others are called with it held, and say so
+// where they want it free.
 type World struct {
-	clock    *clock
-	cfg      Config
-	switches atomic.Pointer[Switches]
-	ids      identity
-	seed     uint64
-	notifier *notifier // set once, by New
+	cfg    Config // does not change
+	clock  clock
+	seed   uint64
+	ids    identity
+	faults faults
 
-	mu      sync.RWMutex
-	orgs    []*Organization // replaced, never changed in place
-	events  []*eventState   // replaced, never changed in place
-	asking  []int32         // indices of the events that have a form
-	forms   map[int64]*formState
-	formIDs []int64 // in the order they were made
-	// versions and rows only grow; rows' flags change under mu.
-	versions []*formVersion
-	rows     []row
-	extras   map[uint32]*extra
-	given    map[string][]uint32 // rows of ids that were given or given again
-	gone     map[uint32]int64    // when deleted, epoch milliseconds
-	// lists hold the rows of a source that the finder can list now, by
-	// (submitted, number).
+	mu       sync.RWMutex
+	switches Switches
+	live     map[string]bool // values of LinkedIn-Version
+	auth     *auth
+	notifier *notifier
+
+	orgs     []*Organization
+	events   []*event
+	asking   []int32 // indices of the events that have a form
+	forms    map[int64]*form
+	formIDs  []int64        // in the order they were made
+	versions []*formVersion // of all forms, in the order they were made
+
+	rows   []row
+	extras map[uint32]*extra
+	given  map[string][]uint32 // rows of ids that were given or given again
+	gone   map[uint32]int64    // when deleted, epoch milliseconds
+	// lists hold the rows of a source that the finder can list now, in the order
+	// of before.
 	lists   map[source][]uint32
-	pending pending
+	pending []uint32     // rows that become visible later, the first one first
 	nextDue atomic.Int64 // epoch milliseconds at which pending has something
 }
 
 // source is what the finder reads: the leads of one type of one organization.
 type source struct {
-	org  int32
+	org  *Organization
 	kind leadType
 }
 
-type eventState struct {
-	Event
-	form int64 // 0 for none
-	org  int32
+// clock is LinkedIn's clock: the base clock and an offset that can change.
+type clock struct {
+	base   func() time.Time
+	offset atomic.Int64 // nanoseconds
 }
 
-type formState struct {
-	versions []int32 // indices into World.versions, oldest first
-	status   int     // with which LinkedIn refuses it, 0 when it does not
-}
+func (c *clock) now() time.Time { return c.base().Add(time.Duration(c.offset.Load())).UTC() }
 
-func (s *formState) current() int32 { return s.versions[len(s.versions)-1] }
+func (c *clock) millis() int64 { return c.now().UnixMilli() }
 
-func newWorld(cfg Config, c *clock) *World {
+func newWorld(cfg Config) *World {
 	w := &World{
-		clock: c, cfg: cfg, seed: mix(cfg.Seed), ids: newIdentity(cfg.Seed),
-		forms: map[int64]*formState{}, extras: map[uint32]*extra{}, given: map[string][]uint32{},
+		cfg: cfg, seed: mix(cfg.Seed), ids: newIdentity(cfg.Seed), switches: cfg.Switches, live: map[string]bool{},
+		forms: map[int64]*form{}, extras: map[uint32]*extra{}, given: map[string][]uint32{},
 		gone: map[uint32]int64{}, lists: map[source][]uint32{},
 	}
-	switches := cfg.Switches
-	w.switches.Store(&switches)
+	w.clock.base = cfg.Now
+	w.clock.offset.Store(int64(cfg.ClockOffset))
 	w.nextDue.Store(math.MaxInt64)
+	for _, v := range cfg.Versions {
+		w.live[v] = true
+	}
+	w.auth = newAuth(w)
+	w.notifier = newNotifier(w)
 	return w
 }
 
 // hash is the number that decides everything about row n that is made up.
 func (w *World) hash(n uint32) uint64 { return mix(w.seed ^ uint64(n)<<16) }
 
-// add makes a row. It is listed at once when it is visible, else later by reveal.
+// add makes a row. It is listed at once when it is visible, else later by
+// reveal.
 func (w *World) add(r row, x *extra) uint32 {
 	n := uint32(len(w.rows))
 	if x != nil {
@@ -84,116 +94,156 @@ func (w *World) add(r row, x *extra) uint32 {
 	if r.visible <= w.clock.millis() {
 		w.list(n)
 	} else {
-		heap.Push(&w.pending, due{r.visible, n})
-		w.nextDue.Store(w.pending[0].at)
+		w.pending = insert(w.pending, n, func(a, b uint32) bool { return w.rows[a].visible < w.rows[b].visible })
+		w.nextDue.Store(w.rows[w.pending[0]].visible)
 	}
 	return n
 }
 
+// insert puts x behind all in the ordered list that do not come after it.
+func insert[T any](list []T, x T, before func(a, b T) bool) []T {
+	i := len(list)
+	if i > 0 && before(x, list[i-1]) {
+		i = sort.Search(i, func(j int) bool { return before(x, list[j]) })
+	}
+	return slices.Insert(list, i, x)
+}
+
 // list puts row n where the finder sees it, unless it went before it came.
 func (w *World) list(n uint32) {
-	if !w.listable(w.rows[n], w.switches.Load()) {
-		return
+	if w.listable(n) {
+		src := w.source(n)
+		w.lists[src] = insert(w.lists[src], n, w.before)
 	}
-	src := w.source(n)
-	list := w.lists[src]
-	i := len(list)
-	if i > 0 && !w.before(list[i-1], n) {
-		i = sort.Search(i, func(j int) bool { return w.before(n, list[j]) })
-	}
-	w.lists[src] = slices.Insert(list, i, n)
 }
 
+// unlist takes row n out of its list unless the switches keep it there.
 func (w *World) unlist(n uint32) {
 	src := w.source(n)
-	list := w.lists[src]
-	i := sort.Search(len(list), func(j int) bool { return !w.before(list[j], n) })
-	if i < len(list) && list[i] == n {
-		w.lists[src] = slices.Delete(list, i, i+1)
+	if i, listed := slices.BinarySearchFunc(w.lists[src], n, w.compare); listed && !w.listable(n) {
+		w.lists[src] = slices.Delete(w.lists[src], i, i+1)
 	}
 }
 
-// listable reports whether the switches let the finder list the row at all.
-func (w *World) listable(r row, sw *Switches) bool {
-	return !(r.flags.has(flagDeleted) && !sw.DeletedListed) && !(r.flags.has(flagReplaced) && sw.ReplacedVanish)
+// listable reports whether the switches let the finder list row n at all.
+func (w *World) listable(n uint32) bool {
+	f := w.rows[n].flags
+	return !(f.has(flagDeleted) && !w.switches.DeletedListed) && !(f.has(flagReplaced) && w.switches.ReplacedVanish)
 }
 
 func (w *World) source(n uint32) source {
-	r := w.rows[n]
-	return source{w.versions[r.version].org, r.kind}
+	return source{w.versions[w.rows[n].version].org, w.rows[n].kind}
 }
 
-func (w *World) before(a, b uint32) bool {
-	ra, rb := w.rows[a].submitted, w.rows[b].submitted
-	return ra < rb || ra == rb && a < b
+// compare orders rows by the time of their submission.
+func (w *World) compare(a, b uint32) int {
+	return cmp.Or(cmp.Compare(w.rows[a].submitted, w.rows[b].submitted), cmp.Compare(a, b))
 }
 
-// reveal lists what has become visible since the last call.
+func (w *World) before(a, b uint32) bool { return w.compare(a, b) < 0 }
+
+// reveal lists what has become visible since the last call. It takes the lock.
 func (w *World) reveal() {
-	now := w.clock.millis()
-	if now < w.nextDue.Load() {
+	if w.clock.millis() < w.nextDue.Load() {
 		return
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	for len(w.pending) > 0 && w.pending[0].at <= now {
-		w.list(heap.Pop(&w.pending).(due).row)
+	w.revealDue()
+}
+
+func (w *World) revealDue() {
+	now := w.clock.millis()
+	for len(w.pending) > 0 && w.rows[w.pending[0]].visible <= now {
+		w.list(w.pending[0])
+		w.pending = w.pending[1:]
 	}
 	w.nextDue.Store(math.MaxInt64)
 	if len(w.pending) > 0 {
-		w.nextDue.Store(w.pending[0].at)
+		w.nextDue.Store(w.rows[w.pending[0]].visible)
 	}
 }
 
 // relist makes the lists anew, after a switch that bears on them.
 func (w *World) relist() {
-	w.reveal()
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	now, sw := w.clock.millis(), w.switches.Load()
-	w.lists = map[source][]uint32{}
+	w.revealDue()
+	now := w.clock.millis()
+	clear(w.lists)
 	for n := range uint32(len(w.rows)) {
-		if w.rows[n].visible <= now && w.listable(w.rows[n], sw) {
-			w.lists[w.source(n)] = append(w.lists[w.source(n)], n)
+		if w.rows[n].visible <= now {
+			w.list(n)
 		}
-	}
-	for _, list := range w.lists {
-		slices.SortFunc(list, func(a, b uint32) int {
-			return cmp.Or(cmp.Compare(w.rows[a].submitted, w.rows[b].submitted), cmp.Compare(a, b))
-		})
 	}
 }
 
 // locate is the rows that have this id, oldest made first.
 func (w *World) locate(id string) []uint32 {
 	var found []uint32
-	if n, ok := w.ids.row(id); ok && int(n) < len(w.rows) && !w.rows[n].flags.has(flagFiller) && w.ownID(n) {
+	if n, ok := w.ids.row(id); ok && int(n) < len(w.rows) && !w.rows[n].flags.has(flagFiller) && w.extra(n).id == "" {
 		found = append(found, n)
 	}
 	return append(found, w.given[id]...)
 }
 
-// ownID reports whether row n has the id that its number makes.
-func (w *World) ownID(n uint32) bool {
-	x := w.extras[n]
-	return x == nil || x.id == ""
+// extra is what row n has beyond the ordinary.
+func (w *World) extra(n uint32) *extra {
+	if w.rows[n].flags.has(flagExtra) {
+		return w.extras[n]
+	}
+	return &noExtra
 }
 
-// pending is a heap of rows by the time at which they become visible.
-type pending []due
+var noExtra extra
 
-type due struct {
-	at  int64 // epoch milliseconds
-	row uint32
+// Now is LinkedIn's clock, which the Date header shows.
+func (w *World) Now() time.Time { return w.clock.now() }
+
+// SetClockOffset sets how far LinkedIn's clock is ahead of the base clock.
+func (w *World) SetClockOffset(d time.Duration) {
+	w.clock.offset.Store(int64(d))
+	w.notifier.stir()
 }
 
-func (p pending) Len() int           { return len(p) }
-func (p pending) Less(i, j int) bool { return p[i].at < p[j].at }
-func (p pending) Swap(i, j int)      { p[i], p[j] = p[j], p[i] }
-func (p *pending) Push(x any)        { *p = append(*p, x.(due)) }
-func (p *pending) Pop() any {
-	last := len(*p) - 1
-	x := (*p)[last]
-	*p = (*p)[:last]
-	return x
+// shiftClock moves LinkedIn's clock from where it is. With keepTokens the times
+// of tokens and codes move too, as if only what the clock shows had changed;
+// without, they are so much older. It takes the lock.
+func (w *World) shiftClock(d time.Duration, keepTokens bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.clock.offset.Add(int64(d))
+	if keepTokens {
+		w.auth.move(d)
+	}
+	w.notifier.stir()
+}
+
+// Switches are the switches in force.
+func (w *World) Switches() Switches {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	return w.switches
+}
+
+// SetSwitches puts other switches in force.
+func (w *World) SetSwitches(sw Switches) error {
+	if err := sw.validate(); err != nil {
+		return fmt.Errorf("setting switches: %w", err)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.switches = sw
+	w.relist()
+	w.notifier.stir()
+	return nil
+}
+
+// SetVersion makes a value of LinkedIn-Version live, or retires it.
+func (w *World) SetVersion(version string, live bool) error {
+	if !versionFormat.MatchString(version) {
+		return fmt.Errorf("version %q is not of the form YYYYMM", version)
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.live[version] = live
+	return nil
 }

@@ -24,38 +24,20 @@ type notice struct {
 	occurred int64 // epoch milliseconds
 }
 
-// tell lets those who subscribed know what happened to row n at a moment in
-// epoch milliseconds. It is called with w.mu held, and only queues.
-func (w *World) tell(n uint32, action string, occurred int64) {
-	if w.notifier == nil || !w.notifier.listened.Load() {
-		return
-	}
-	w.notifier.announce(w.notice(n, action, occurred))
-}
-
-// notice describes what happened to row n, w.mu held.
+// notice describes what happened to row n at a moment in epoch milliseconds.
 func (w *World) notice(n uint32, action string, occurred int64) notice {
-	r := w.pageRow(n)
-	v := w.versions[r.version]
+	r, v := w.rows[n], w.versionOf(n)
 	x := notice{
-		lead: w.leadID(r), form: v.form.ID, version: v.form.VersionID, owner: w.orgs[v.org].ID,
+		lead: w.leadID(n), form: v.form.ID, version: v.form.VersionID, owner: v.org.ID,
 		kind: r.kind, action: action, occurred: occurred,
 	}
 	if action == actionCreated {
-		x.occurred += w.switches.Load().OccurredAfter.Milliseconds()
+		x.occurred += w.switches.OccurredAfter.Milliseconds()
 	}
 	if r.event >= 0 {
 		x.event = w.events[r.event].ID
 	}
 	return x
-}
-
-// leadID is the id of a lead as text.
-func (w *World) leadID(r pageRow) string {
-	if r.x != nil && r.x.id != "" {
-		return r.x.id
-	}
-	return string(w.ids.appendTo(nil, r.n))
 }
 
 // body is the notice as it is sent: the members in the order of LinkedIn's
@@ -87,15 +69,15 @@ const signaturePrefix = "hmacsha256="
 
 // signature is the value of X-LI-Signature over a body. What is signed begins
 // with the name of the procedure, which the header does not repeat.
-func signature(secret string, body []byte, sw Switches) string {
-	text := signaturePrefix + string(body)
+func signature(secret, body string, sw Switches) string {
+	signed, prefix := signaturePrefix+body, ""
 	if sw.SignatureOfBody {
-		text = string(body)
+		signed = body
 	}
 	if sw.SignaturePrefixed {
-		return signaturePrefix + keyedHash(secret, text)
+		prefix = signaturePrefix
 	}
-	return keyedHash(secret, text)
+	return prefix + keyedHash(secret, signed)
 }
 
 // keyedHash is the HMAC-SHA256 of text in lower-case hexadecimal.

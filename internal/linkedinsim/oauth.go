@@ -1,0 +1,172 @@
+package linkedinsim
+
+import (
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+)
+
+// oauthError is the error body of the token endpoints.
+func oauthError(status int, name, description string) *answer {
+	a := jsonAnswer(struct {
+		Error       string `json:"error"`
+		Description string `json:"error_description"`
+	}{name, description})
+	a.status = status
+	return a
+}
+
+func invalidRequest(description string) *answer {
+	return oauthError(http.StatusBadRequest, "invalid_request", description)
+}
+
+// tokenEndpoint is an endpoint that takes a form. handle is called with the
+// world's lock held, for writing.
+type tokenEndpoint struct {
+	needs  []string // parameters
+	handle func(a *auth, form url.Values) *answer
+}
+
+var (
+	introspectEndpoint = tokenEndpoint{[]string{"client_id", "client_secret", "token"}, (*auth).introspect}
+	// grantTypes are the exchanges of the endpoint accessToken.
+	grantTypes = map[string]tokenEndpoint{
+		"authorization_code": {[]string{"code", "redirect_uri", "client_id", "client_secret"}, (*auth).redeem},
+		"refresh_token":      {[]string{"refresh_token", "client_id", "client_secret"}, (*auth).refresh},
+	}
+)
+
+// oauth answers a request under /oauth/v2.
+func (s *Server) oauth(at location, r *http.Request) *answer {
+	switch {
+	case at.key != "" || at.endpoint == endpointUnknown:
+		return notFound("Resource")
+	case at.endpoint == "authorization":
+		return s.authorize(r)
+	case r.Method != http.MethodPost:
+		return methodNotAllowed(r.Method)
+	}
+	form, ok := readPosted(r)
+	if !ok {
+		return invalidRequest("The body must be application/x-www-form-urlencoded")
+	}
+	endpoint := introspectEndpoint
+	if at.endpoint == "accessToken" {
+		if missing := missing(form, "grant_type"); missing != nil {
+			return missing
+		}
+		if endpoint, ok = grantTypes[form.Get("grant_type")]; !ok {
+			return invalidRequest("The grant_type is not supported")
+		}
+	}
+	if missing := missing(form, endpoint.needs...); missing != nil {
+		return missing
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return endpoint.handle(s.auth, form)
+}
+
+func readPosted(r *http.Request) (url.Values, bool) {
+	if !hasType(r.Header, formType) {
+		return nil, false
+	}
+	body, err := io.ReadAll(io.LimitReader(r.Body, 1<<16))
+	if err != nil {
+		return nil, false
+	}
+	form, err := url.ParseQuery(string(body))
+	return form, err == nil
+}
+
+// missing is an error naming the first of the parameters that is missing. The
+// credentials count only in the body; LinkedIn takes no Basic authentication.
+func missing(form url.Values, names ...string) *answer {
+	for _, name := range names {
+		if form.Get(name) == "" {
+			return invalidRequest(`A required parameter "` + name + `" is missing`)
+		}
+	}
+	return nil
+}
+
+func (a *auth) knows(form url.Values) bool {
+	return form.Get("client_id") == a.w.cfg.ClientID && form.Get("client_secret") == a.secret
+}
+
+func invalidClient() *answer {
+	return oauthError(http.StatusUnauthorized, "invalid_client", "Client authentication failed")
+}
+
+// redeem makes tokens of a code.
+func (a *auth) redeem(form url.Values) *answer {
+	c, now := a.codes[form.Get("code")], a.w.clock.now()
+	switch {
+	case !a.knows(form):
+		return invalidClient()
+	case c == nil || c.used:
+		return oauthError(http.StatusUnauthorized, "invalid_request", "authorization code not found")
+	case c.redirect != form.Get("redirect_uri") || now.Sub(c.issued) >= codeLife:
+		return oauthError(http.StatusBadRequest, "invalid_redirect_uri",
+			"The redirect_uri, app or code verifier do not match the authorization code, or the code has expired")
+	}
+	c.used = true
+	return jsonAnswer(a.issue(TokenSpec{Scopes: c.scopes}, now, nil))
+}
+
+// refresh answers every failure alike: expired and revoked cannot be told apart.
+func (a *auth) refresh(form url.Values) *answer {
+	t := a.tokens[form.Get("refresh_token")]
+	switch {
+	case !a.knows(form):
+		return invalidClient()
+	case t == nil || !t.refresh || a.status(t) != "active":
+		return invalidRequest("The provided authorization grant or refresh token is invalid, expired or revoked")
+	}
+	return jsonAnswer(a.issue(TokenSpec{Scopes: t.scopes}, t.authorized, t))
+}
+
+// status is a token's state as introspection names it.
+func (a *auth) status(t *token) string {
+	switch {
+	case t.revoked:
+		return "revoked"
+	case !a.w.clock.now().Before(t.expires):
+		return "expired"
+	}
+	return "active"
+}
+
+// introspection is what introspectToken answers. Times are in epoch seconds.
+type introspection struct {
+	Active       bool   `json:"active"`
+	ClientID     string `json:"client_id,omitempty"`
+	AuthorizedAt int64  `json:"authorized_at,omitempty"`
+	CreatedAt    int64  `json:"created_at,omitempty"`
+	Status       string `json:"status,omitempty"`
+	ExpiresAt    int64  `json:"expires_at,omitempty"`
+	Scope        string `json:"scope,omitempty"`
+	AuthType     string `json:"auth_type,omitempty"`
+}
+
+func (a *auth) introspect(form url.Values) *answer {
+	t := a.tokens[form.Get("token")]
+	switch {
+	case form.Get("client_id") != a.w.cfg.ClientID:
+		return invalidRequest("The client_id is not known")
+	case !a.knows(form):
+		return invalidClient()
+	case t == nil || t.refresh && !a.w.switches.IntrospectRefresh:
+		return jsonAnswer(introspection{})
+	}
+	status := a.status(t)
+	if status != "active" && a.w.switches.IntrospectionBare {
+		return jsonAnswer(introspection{Status: status})
+	}
+	return jsonAnswer(introspection{
+		Active: status == "active", ClientID: a.w.cfg.ClientID, Status: status,
+		AuthorizedAt: t.authorized.Unix(), CreatedAt: t.created.Unix(), ExpiresAt: t.expires.Unix(),
+		Scope: strings.Join(t.scopes, ","), AuthType: "3L",
+	})
+}

@@ -1,0 +1,256 @@
+package linkedinsim
+
+import (
+	"cmp"
+	"encoding/json"
+	"net/http"
+	"slices"
+)
+
+// project is the JSON of a value cut down to what the request asks for.
+func (c *call) project(v any) []byte { return c.fields.apply(mustJSON(v)) }
+
+// may reports whether the member holds one of the roles on an organization.
+func (c *call) may(o *Organization, roles []string) bool { return o.grants(c.token.member, roles) }
+
+// one answers with one resource, given as JSON.
+func one(body []byte) *answer { return &answer{status: http.StatusOK, body: body} }
+
+// selects reports whether the role and state parameters select a role.
+func (c *call) selects(r Role) bool {
+	return (c.role == "" || r.Role == c.role) && (c.state == "" || r.State == c.state)
+}
+
+// roleRow is a role as organizationAcls gives it. LinkedIn's samples name the
+// organization in two ways.
+func (c *call) roleRow(o *Organization, r Role) []byte {
+	row := struct {
+		Assignee     string `json:"roleAssignee"`
+		Role         string `json:"role"`
+		State        string `json:"state"`
+		Organization string `json:"organization,omitempty"`
+		Target       string `json:"organizationTarget,omitempty"`
+		Created      Stamp  `json:"created"`
+		LastModified Stamp  `json:"lastModified"`
+	}{personPrefix + r.Member, r.Role, r.State, o.URN(), "", r.Created, r.LastModified}
+	if c.w.switches.OrganizationTarget {
+		row.Organization, row.Target = "", o.URN()
+	}
+	return c.project(row)
+}
+
+// findOwnRoles is organizationAcls?q=roleAssignee: one row per organization and
+// role that the member holds. A request that wants organizations resolved fails
+// as a whole when one of the rows is not approved, as it does at LinkedIn.
+func findOwnRoles(c *call) *answer {
+	var rows [][]byte
+	for _, o := range c.w.orgs {
+		for _, r := range o.Roles {
+			if r.Member != c.token.member || !c.selects(r) {
+				continue
+			}
+			if c.decorated && r.State != stateApproved {
+				return envelope{
+					Status: http.StatusForbidden, ServiceCode: 100, Code: "ACCESS_DENIED",
+					Message: "Viewer don't have permission to the ADMIN_ONLY VisibilityReduction for " + o.URN(),
+				}.answer()
+			}
+			rows = append(rows, c.roleRow(o, r))
+		}
+	}
+	return c.list(rows)
+}
+
+// findRolesOn is organizationAcls?q=organization: who holds roles on a page.
+func findRolesOn(c *call) *answer {
+	if !c.may(c.owner, adminRoles) {
+		return c.noRole()
+	}
+	var rows [][]byte
+	for _, r := range c.owner.Roles {
+		if c.selects(r) {
+			rows = append(rows, c.roleRow(c.owner, r))
+		}
+	}
+	return c.list(rows)
+}
+
+// getOrganization is organizations/{id}, for administrators of the page.
+func getOrganization(c *call) *answer {
+	o := c.pageByID(c.id)
+	switch {
+	case o == nil:
+		return notFound("Organization")
+	case !c.may(o, adminRoles):
+		return c.noRole()
+	}
+	return one(c.project(map[string]any{
+		"id": o.ID, "localizedName": o.Name, "vanityName": o.VanityName, "primaryOrganizationType": "NONE",
+		"name": map[string]any{"localized": map[string]string{"en_US": o.Name}, "preferredLocale": localeUS},
+	}))
+}
+
+// summary is an organization as anybody may see it.
+func (c *call) summary(o *Organization) []byte {
+	return c.project(map[string]any{"id": o.ID, "localizedName": o.Name, "vanityName": o.VanityName})
+}
+
+// findVanityName is organizations?q=vanityName, where it is offered.
+func findVanityName(c *call) *answer {
+	var found [][]byte
+	for _, o := range c.w.orgs {
+		if o.VanityName == c.vanityName && c.vanityName != "" {
+			found = append(found, c.summary(o))
+		}
+	}
+	return c.list(found)
+}
+
+// lookUpOrganizations is organizationsLookup?ids=List(…), which needs no role.
+func lookUpOrganizations(c *call) *answer {
+	return c.batch(func(id int64) ([]byte, int) {
+		if o := c.pageByID(id); o != nil {
+			return c.summary(o), 0
+		}
+		return nil, http.StatusNotFound
+	})
+}
+
+// batch answers a BATCH_GET: with what was found, and a status for the rest.
+func (c *call) batch(read func(id int64) ([]byte, int)) *answer {
+	found, statuses, errors := map[string]json.RawMessage{}, map[string]int{}, map[string]json.RawMessage{}
+	for _, text := range c.ids {
+		id, _ := parseID(text) // was read before
+		if body, status := read(id); status == 0 {
+			found[text] = body
+		} else {
+			statuses[text], errors[text] = status, unreadable(status, "The entity").body
+		}
+	}
+	return jsonAnswer(map[string]any{"results": found, "statuses": statuses, "errors": errors})
+}
+
+// readForm is the current version of a form, and the status with which LinkedIn
+// refuses it, 0 when it does not.
+func (c *call) readForm(id int64) (*formVersion, int) {
+	f := c.w.forms[id]
+	if f == nil {
+		return nil, http.StatusNotFound
+	}
+	return f.current(), f.status
+}
+
+// getForm is leadForms/{id}; the key is a bare number. It is always the current
+// version: an older one cannot be asked for.
+func getForm(c *call) *answer {
+	v, status := c.readForm(c.id)
+	switch {
+	case status != 0:
+		return unreadable(status, "Lead form")
+	case !c.may(v.org, pageRoles):
+		return c.noRole()
+	}
+	return one(v.project(c.fields))
+}
+
+// batchForms is leadForms?ids=List(…).
+func batchForms(c *call) *answer {
+	return c.batch(func(id int64) ([]byte, int) {
+		v, status := c.readForm(id)
+		switch {
+		case status != 0:
+			return nil, status
+		case !c.may(v.org, pageRoles):
+			return nil, http.StatusForbidden
+		}
+		return v.project(c.fields), 0
+	})
+}
+
+// findForms is leadForms?q=owner.
+func findForms(c *call) *answer {
+	if !c.may(c.owner, pageRoles) {
+		return c.noRole()
+	}
+	var found [][]byte
+	for _, v := range c.w.formsOf(c.owner) {
+		found = append(found, v.project(c.fields))
+	}
+	return c.list(found)
+}
+
+// printEvent is the event as LinkedIn prints it.
+func (c *call) printEvent(e *event) []byte {
+	printed := e.Event
+	printed.LeadGenForm, printed.Cancelled = "", false
+	if e.form != 0 {
+		printed.LeadGenForm = c.w.forms[e.form].current().form.URN()
+		if c.w.switches.UnversionedEventForm {
+			printed.LeadGenForm = formURN(e.form)
+		}
+	}
+	return c.project(&printed)
+}
+
+// eventPage is the page of the organizer's events that keep passes.
+func (c *call) eventPage(keep func(*event) bool) *answer {
+	if !c.may(c.owner, eventRoles) {
+		return c.noRole()
+	}
+	var kept []*event
+	for _, e := range c.w.events {
+		if e.org == c.owner && keep(e) {
+			kept = append(kept, e)
+		}
+	}
+	switch c.order {
+	case "START_TIME_ASC":
+		slices.SortStableFunc(kept, func(a, b *event) int { return cmp.Compare(a.StartsAt, b.StartsAt) })
+	case "END_TIME_DESC":
+		slices.SortStableFunc(kept, func(a, b *event) int { return cmp.Compare(b.endsAt(), a.endsAt()) })
+	}
+	found := make([][]byte, len(kept))
+	for i := c.start; i < min(c.start+c.count, len(kept)); i++ { // the others are not on this page
+		found[i] = c.printEvent(kept[i])
+	}
+	return c.list(found)
+}
+
+// findFormEvents is events?q=organizerLeadGenFormEnabledEvents.
+func findFormEvents(c *call) *answer {
+	now := c.w.clock.millis()
+	return c.eventPage(func(e *event) bool {
+		return e.form != 0 && !(c.w.switches.FormFinderDropsPast && (e.Cancelled || e.lifeCycle(now) == "PAST"))
+	})
+}
+
+// findEvents is events?q=eventsByOrganizer.
+func findEvents(c *call) *answer {
+	now := c.w.clock.millis()
+	return c.eventPage(func(e *event) bool {
+		return !(c.noCancelled && e.Cancelled) && (c.entry == "" || e.Entry == c.entry) &&
+			(c.lifeCycle == "" || e.Event.lifeCycle(now) == c.lifeCycle)
+	})
+}
+
+// getEvent is events/{id}.
+func getEvent(c *call) *answer {
+	i := c.w.eventIndex(c.id)
+	switch {
+	case i < 0:
+		return notFound("Event")
+	case !c.may(c.w.events[i].org, eventRoles):
+		return c.noRole()
+	}
+	return one(c.printEvent(c.w.events[i]))
+}
+
+// getMe is /v2/me, for tokens that have a profile scope.
+func getMe(c *call) *answer {
+	return jsonAnswer(map[string]string{"id": c.token.member, "localizedFirstName": "Sim", "localizedLastName": "Member"})
+}
+
+// getUserInfo is /v2/userinfo, for tokens that have the openid scope.
+func getUserInfo(c *call) *answer {
+	return jsonAnswer(map[string]string{"sub": c.token.member, "name": "Sim Member"})
+}
