@@ -2,7 +2,6 @@ package linkedinsim
 
 import (
 	"encoding/json"
-	"fmt"
 	"strconv"
 	"sync"
 )
@@ -20,16 +19,12 @@ type formVersion struct {
 	projected sync.Map // projection text → []byte
 }
 
-func compileVersion(f *Form, org *Organization) (*formVersion, error) {
-	text, err := json.Marshal(f)
-	if err != nil {
-		return nil, fmt.Errorf("rendering form %d: %w", f.ID, err)
-	}
-	v := &formVersion{form: f, org: org, json: text, ownerJSON: mustJSON(f.Owner), urnJSON: mustJSON(f.URN())}
+func compileVersion(f *Form, org *Organization) *formVersion {
+	v := &formVersion{form: f, org: org, json: mustJSON(f), ownerJSON: mustJSON(f.Owner), urnJSON: mustJSON(f.URN())}
 	for i := range f.Content.Questions {
 		v.questions = append(v.questions, compileQuestion(&f.Content.Questions[i], f.CreationLocale))
 	}
-	return v, nil
+	return v
 }
 
 // project is the form's JSON cut down to a projection; kept once made.
@@ -72,8 +67,11 @@ func (v *formVersion) appendAnswers(dst []byte, n uint32, h uint64, style answer
 // appendConsents appends the list members for the form's consents; both styles
 // agree.
 func (v *formVersion) appendConsents(dst []byte, h uint64) []byte {
+	if v.form.Content.LegalInfo == nil {
+		return dst
+	}
 	start := len(dst)
-	for i, c := range v.form.consents() {
+	for i, c := range v.form.Content.LegalInfo.Consents {
 		dst = strconv.AppendInt(append(comma(dst, start), `{"consentId":`...), int64(c.ID), 10)
 		dst = strconv.AppendBool(append(dst, `,"accepted":`...), c.CheckRequired || h>>(uint(i)%60)&1 == 1)
 		dst = append(dst, '}')
@@ -207,9 +205,6 @@ func pool(texts ...string) sample {
 // mustJSON is the JSON of a value that cannot fail to have one: texts, numbers
 // and structures of them.
 func mustJSON(v any) []byte {
-	text, err := json.Marshal(v)
-	if err != nil { // cannot happen for the types above; visible if it ever does
-		return fmt.Appendf(nil, "%q", err.Error())
-	}
+	text, _ := json.Marshal(v)
 	return text
 }

@@ -95,13 +95,9 @@ func (w *World) SetRole(organization int64, role string) error {
 // version number is then counted on unless f has a greater one. It returns the
 // version.
 func (w *World) AddForm(f Form) (int, error) {
-	copied, err := f.clone()
-	if err != nil {
-		return 0, err
-	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.addForm(copied)
+	return w.addForm(f.clone())
 }
 
 func (w *World) addForm(f *Form) (int, error) {
@@ -123,15 +119,12 @@ func (w *World) addForm(f *Form) (int, error) {
 	f.LastModified = cmp.Or(f.LastModified, w.clock.millis())
 	f.State = cmp.Or(f.State, "PUBLISHED")
 	f.CreationLocale = cmp.Or(f.CreationLocale, localeUS)
-	v, err := compileVersion(f, org)
-	if err != nil {
-		return 0, err
-	}
 	if known == nil {
 		known = &form{}
 		w.forms[f.ID] = known
 		w.formIDs = append(w.formIDs, f.ID)
 	}
+	v := compileVersion(f, org)
 	v.index = int32(len(w.versions))
 	w.versions = append(w.versions, v)
 	known.versions = append(known.versions, v)
@@ -147,10 +140,7 @@ func (w *World) ReviseForm(id int64, change func(*Form) error) (int, error) {
 	if known == nil {
 		return 0, fmt.Errorf("there is no form %d", id)
 	}
-	f, err := known.current().form.clone()
-	if err != nil {
-		return 0, err
-	}
+	f := known.current().form.clone()
 	if err := change(f); err != nil {
 		return 0, fmt.Errorf("changing form %d: %w", id, err)
 	}

@@ -1,6 +1,7 @@
 package linkedinsim
 
 import (
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -82,11 +83,13 @@ func TestBatchTellsWhatWasNotFound(t *testing.T) {
 
 func TestEventsEndWhereTheyAre(t *testing.T) {
 	end := testStart.UnixMilli()
-	for name, e := range map[string]EventType{
-		"external": {Online: &Online{OnlineFormat{External: &Place{EndsAt: end}}}},
-		"live":     {Online: &Online{OnlineFormat{Live: &Place{EndsAt: end}}}},
-		"place":    {InPerson: &InPerson{Place: Place{EndsAt: end}}},
+	for name, kind := range map[string]string{
+		"external": `{"online":{"format":{"external":{"endsAt":%d}}}}`,
+		"live":     `{"online":{"format":{"live":{"endsAt":%d}}}}`,
+		"place":    `{"inPerson":{"endsAt":%d}}`,
 	} {
+		var e EventType
+		decodeJSON(t, fmt.Appendf(nil, kind, end), &e)
 		event := Event{StartsAt: end - 1000, Type: e}
 		for after, want := range map[time.Duration]string{-2 * time.Second: "UPCOMING", -time.Second: "ONGOING", 0: "PAST"} {
 			if got := event.lifeCycle(testStart.Add(after).UnixMilli()); got != want {

@@ -2,8 +2,10 @@ package linkedinsim
 
 import (
 	"context"
+	"encoding/json"
+	"errors"
 	"fmt"
-	"strconv"
+	"math"
 	"time"
 )
 
@@ -31,24 +33,22 @@ func (w *World) generate() error {
 			return err
 		}
 	}
-	for i := range w.cfg.Events {
+	for i := range w.cfg.Events + w.cfg.Organizations {
 		if err := w.AddEvent(w.makeEvent(i, start)); err != nil {
 			return err
 		}
 	}
-	for i := range w.cfg.Organizations {
-		if err := w.AddEvent(w.makePlainEvent(i, start)); err != nil {
-			return err
-		}
-	}
-	if w.cfg.Leads == 0 {
-		return nil
-	}
-	if len(w.asking) == 0 {
-		return fmt.Errorf("no organization has both an event and a form: make Forms and Events at least 1, of an organization that has both")
+	if w.cfg.Leads > 0 && len(w.asking) == 0 {
+		return errors.New("no organization has both an event and a form: make Forms and Events at least 1, of an organization that has both")
 	}
 	w.makeLeads(start)
 	return nil
+}
+
+// fromJSON is a T in the shape in which the API gives it.
+func fromJSON[T any](format string, a ...any) (v T) {
+	_ = json.Unmarshal(fmt.Appendf(nil, format, a...), &v) // the formats are below
+	return v
 }
 
 func (w *World) organizationAt(i int) int64 {
@@ -58,107 +58,152 @@ func (w *World) organizationAt(i int) int64 {
 // makeOrganization gives the member ADMINISTRATOR on most organizations and
 // CONTENT_ADMINISTRATOR alone on every third; both read event leads.
 func (w *World) makeOrganization(i int) Organization {
-	o := Organization{
-		ID:         w.organizationAt(i),
-		Name:       fmt.Sprintf("Example Organization %d", i+1),
-		VanityName: fmt.Sprintf("example-organization-%d", i+1),
-		Roles:      []Role{{Role: roleAdministrator}},
-	}
-	switch i % 3 {
-	case 1:
-		o.Roles = append(o.Roles, Role{Role: "ANALYST"})
-	case 2:
-		o.Roles = []Role{{Role: roleContentAdministrator}}
-	}
-	return o
+	roles := []string{`{"role":"ADMINISTRATOR"}`, `{"role":"ADMINISTRATOR"},{"role":"ANALYST"}`, `{"role":"CONTENT_ADMINISTRATOR"}`}[i%3]
+	return fromJSON[Organization](`{"id":%d,"name":"Example Organization %[2]d","vanityName":"example-organization-%[2]d","roles":[%[3]s]}`,
+		w.organizationAt(i), i+1, roles)
 }
 
-// makeForm adds form i with its older versions: the last questions were added
-// one version after the other.
-func (w *World) makeForm(i int, start time.Time) error {
-	full := w.formContent(i, start)
-	questions := full.Content.Questions
-	for older := w.cfg.Revisions; older >= 0; older-- {
-		f, err := full.clone()
-		if err != nil {
-			return err
-		}
-		f.VersionID = 0 // counted
-		f.Content.Questions = f.Content.Questions[:max(1, len(questions)-older)]
-		f.LastModified = start.Add(-w.cfg.Span * time.Duration(older) / time.Duration(w.cfg.Revisions+1)).UnixMilli()
-		if _, err := w.AddForm(*f); err != nil {
-			return err
-		}
-	}
-	return nil
-}
+const eventFormat = `{"id":%d,"name":{"localized":{"en_US":"Example %s %d"}},"organizer":%q,"vanityName":"example-%[5]s-%[3]d","startsAt":%[6]d,
+	"description":{"localized":{"en_US":{"rawText":"A synthetic event, for trying things out."}}},
+	"type":{"online":{"format":{"external":{"url":"https://events.example.com/%[3]d","endsAt":%[7]d}}}},
+	"discoveryMode":"LISTED","entryCriteria":"PUBLIC","created":{"time":%[8]d,"actor":%[9]q},"lastModified":{"time":%[8]d,"actor":%[9]q}}`
 
-func english(text string) Localized { return Localized{Localized: map[string]string{"en_US": text}} }
-
+// makeEvent makes event i. Behind those with a form, each organization has one
+// without.
 func (w *World) makeEvent(i int, start time.Time) Event {
+	id, name, slug, plain := int64(firstEvent), "Event", "event", i >= w.cfg.Events
+	if plain {
+		i -= w.cfg.Events
+		id, name, slug = firstPlainEvent, "Event without a form", "event-without-form"
+	}
 	// From past to future, so that every life cycle occurs.
 	begins := start.Add(time.Duration(i%7-3) * 20 * day).Truncate(time.Hour).Add(30 * time.Minute)
-	e := Event{
-		ID:         firstEvent + int64(i),
-		Name:       english(fmt.Sprintf("Example Event %d", i+1)),
-		Organizer:  organizationURN(w.organizationAt(i)),
-		VanityName: fmt.Sprintf("example-event-%d", i+1),
-		StartsAt:   begins.UnixMilli(),
-		Type:       EventType{Online: &Online{OnlineFormat{External: &Place{URL: "https://events.example.com/" + strconv.Itoa(i+1), EndsAt: begins.Add(8 * time.Hour).UnixMilli()}}}},
-		Discovery:  "LISTED",
-		Entry:      "PUBLIC",
-		Created:    &Stamp{Time: start.Add(-w.cfg.Span).UnixMilli(), Actor: personPrefix + w.cfg.Member},
-		Modified:   &Stamp{Time: start.Add(-w.cfg.Span).UnixMilli(), Actor: personPrefix + w.cfg.Member},
-		Description: LocalizedLong{Localized: map[string]RawText{
-			"en_US": {RawText: "A synthetic event, for trying things out."},
-		}},
-	}
+	e := fromJSON[Event](eventFormat, id+int64(i), name, i+1, organizationURN(w.organizationAt(i)), slug, begins.UnixMilli(),
+		begins.Add(8*time.Hour).UnixMilli(), start.Add(-w.cfg.Span).UnixMilli(), personPrefix+w.cfg.Member)
 	// Forms i, i+n, i+2n … belong to organization i of n, as the events do.
 	own := (w.cfg.Forms - i%w.cfg.Organizations + w.cfg.Organizations - 1) / w.cfg.Organizations
-	if own > 0 {
+	if own > 0 && !plain {
 		k := (i / w.cfg.Organizations) % own
 		e.LeadGenForm = formURN(firstForm + int64(i%w.cfg.Organizations+k*w.cfg.Organizations))
 	}
 	return e
 }
 
-// makePlainEvent is the one event of an organization that has no form.
-func (w *World) makePlainEvent(i int, start time.Time) Event {
-	e := w.makeEvent(i, start)
-	e.ID = firstPlainEvent + int64(i)
-	e.Name = english(fmt.Sprintf("Example Event without a form %d", i+1))
-	e.VanityName = fmt.Sprintf("example-event-without-form-%d", i+1)
-	e.LeadGenForm = ""
-	return e
+const formFormat = `{"id":%d,"owner":{"organization":%q},"name":"Example Form %d","created":%d,"creationLocale":{"country":"US","language":"en"},
+	"reviewInfo":{"reviewStatus":"NEEDS_REVIEW","rejectionReasons":[],"lastUpdated":%[4]d},
+	"hiddenFields":[{"name":"utm_campaign","value":"example-%[3]d"},{"name":"utm_source","value":"linkedin"}],
+	"content":{"headline":{"localized":{"en_US":"Register for example event %[3]d"}},"description":{"localized":{"en_US":"Tell us who you are."}},
+		"postSubmissionInfo":{"message":{"localized":{"en_US":"Thank you, see you there."}},"callToAction":{
+			"callToActionLabel":"VISIT_COMPANY_WEBSITE","callToActionTarget":{"landingPageUrl":"https://events.example.com/%[3]d"}}},
+		"legalInfo":{"legalInfoId":%[5]d,"privacyPolicyUrl":"https://events.example.com/privacy",
+			"legalDisclaimer":{"localized":{"en_US":"We use this to run the event."}},"consents":[
+			{"id":0,"checkRequired":true,"consent":{"localized":{"en_US":"I agree to the terms of the event."}}},
+			{"id":1,"consent":{"localized":{"en_US":"Send me news about later events."}}}]}}}`
+
+// makeForm adds form i with its older versions: the last questions were added
+// one version after the other.
+func (w *World) makeForm(i int, start time.Time) error {
+	f := fromJSON[Form](formFormat, firstForm+int64(i), organizationURN(w.organizationAt(i)), i+1, start.Add(-w.cfg.Span).UnixMilli(), firstLegalInfo+i)
+	if i%4 == 3 { // a form made in German, with a second language beside it
+		f.CreationLocale = Locale{Country: "DE", Language: "de"}
+		f.Content.Headline.Localized["de_DE"] = fmt.Sprintf("Anmeldung zur Beispielveranstaltung %d", i+1)
+	}
+	var questions []Question
+	for j := range w.cfg.Questions {
+		questions = append(questions, makeQuestion(i, j, f.CreationLocale))
+	}
+	for older := w.cfg.Revisions; older >= 0; older-- {
+		f.Content.Questions = questions[:max(1, len(questions)-older)]
+		f.LastModified = start.Add(-w.cfg.Span * time.Duration(older) / time.Duration(w.cfg.Revisions+1)).UnixMilli()
+		if _, err := w.AddForm(f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// questionTemplates come in this order; a form with more questions starts over
+// with the custom ones. Equal texts, emoji and the empty text are meant.
+var questionTemplates = []struct {
+	predefined, text string
+	options          []string
+}{
+	{"FIRST_NAME", "First name", nil},
+	{"LAST_NAME", "Last name", nil},
+	{"EMAIL", "Email address", nil},
+	{"", "Which tracks interest you?", []string{"Connectors", "Operations", "Stream processing", "None of these"}},
+	{"", "What do you want to learn?", nil},
+	{"COMPANY_NAME", "Company", nil},
+	{"JOB_TITLE", "Job title", nil},
+	{"", "Will you join the dinner? 🍝", []string{"Yes", "No"}},
+	{"", "Anything else?", nil},
+	{"PHONE_NUMBER", "Phone number", nil},
+	{"LINKEDIN_PROFILE_LINK", "LinkedIn profile", nil},
+	{"INDUSTRY", "Industry", nil},
+	{"", "Anything else?", nil},
+	{"WORK_EMAIL", "Work email", nil},
+	{"", "Größe Ihres Teams", []string{"1–10", "11–50", "51 und mehr"}},
+	{"COUNTRY", "Country", nil},
+	{"", "👩‍💻 or 📈?", nil},
+	{"SENIORITY", "Seniority", nil},
+	{"WORK_PHONE_NUMBER", "Work phone", nil},
+	{"JOB_FUNCTION", "Job function", nil},
+}
+
+// makeQuestion is question j of form i.
+func makeQuestion(i, j int, locale Locale) Question {
+	t, round := questionTemplates[j%len(questionTemplates)], j/len(questionTemplates)
+	if t.predefined != "" && round > 0 { // a predefined field occurs once on a form
+		t.predefined, t.text = "", fmt.Sprintf("%s (%d)", t.text, round+1)
+	}
+	text := func(s string) Localized {
+		l := Localized{Localized: map[string]string{locale.String(): s}}
+		if locale.Language != "en" {
+			l.Localized["en_US"] = s + " (en)"
+		}
+		return l
+	}
+	q := Question{
+		ID: firstQuestion + int64(i)*100 + int64(j), Name: fmt.Sprintf("Custom question %d", j), Question: text(t.text),
+		PredefinedField: t.predefined, ResponseRequired: j < 3, ResponseEditable: true, Details: textDetails(),
+	}
+	if t.predefined != "" {
+		q.Name = t.text
+	}
+	if t.options != nil {
+		q.Details = QuestionDetails{Choice: &ChoiceDetails{}}
+	}
+	for id, option := range t.options {
+		q.Details.Choice.Options = append(q.Details.Choice.Options, Option{ID: id, Text: text(option)})
+	}
+	return q
 }
 
 // makeLeads spreads the leads evenly over the span, each somewhere in its part.
 func (w *World) makeLeads(start time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.rows = make([]row, 0, w.cfg.Leads+int(float64(w.cfg.Leads)*w.cfg.HiddenShare*1.2)+16)
-	slot := w.cfg.Span / time.Duration(w.cfg.Leads)
-	for i := range w.cfg.Leads {
-		from := start.Add(-w.cfg.Span + slot*time.Duration(i))
-		revision := i * (w.cfg.Revisions + 1) / w.cfg.Leads
-		w.makeLead(from, slot, revision)
+	count := w.cfg.Leads
+	w.rows = make([]row, 0, count+int(float64(count)*w.cfg.HiddenShare*1.2)+16)
+	for i := range count {
+		slot := w.cfg.Span / time.Duration(count)
+		w.makeLead(start.Add(-w.cfg.Span+slot*time.Duration(i)), slot, i*(w.cfg.Revisions+1)/count)
 	}
 }
 
 // makeLead makes one lead somewhere in [from, from+slot), and now and then a
 // filler row beside it. revision is the place of its form's version, counted
 // from the oldest; past the last one means the current.
-func (w *World) makeLead(from time.Time, slot time.Duration, revision int) uint32 {
+func (w *World) makeLead(from time.Time, slot time.Duration, revision int) {
 	n := uint32(len(w.rows))
 	h := w.hash(n)
-	at := from
 	if slot > 0 {
-		at = at.Add(time.Duration(mix(h) % uint64(slot)))
+		from = from.Add(time.Duration(mix(h) % uint64(slot)))
 	}
 	event := w.asking[h>>20%uint64(len(w.asking))]
 	versions := w.forms[w.events[event].form].versions
 	r := row{
-		submitted: at.UnixMilli(), visible: at.UnixMilli(), event: event,
+		submitted: from.UnixMilli(), visible: from.UnixMilli(), event: event,
 		version: versions[min(revision, len(versions)-1)].index,
 	}
 	if chance(mix(h+1), w.cfg.LateProbability) {
@@ -173,46 +218,31 @@ func (w *World) makeLead(from time.Time, slot time.Duration, revision int) uint3
 		r.flags = flagFiller
 		w.add(r, nil)
 	}
-	return n
 }
 
-// generateLeads makes count leads submitted now, of all events, as Run does.
-func (w *World) generateLeads(count int) error {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if len(w.asking) == 0 {
-		return fmt.Errorf("no event has a form, so nobody can submit one")
-	}
-	now := w.clock.now()
-	for range count {
-		w.makeLead(now, 0, int(^uint(0)>>1))
-	}
-	return nil
-}
-
-// makeNew makes leads at the configured rate; without a rate it only waits.
+// makeNew makes leads submitted now, of all events, at the configured rate,
+// until ctx ends; without a rate it only waits.
 func (w *World) makeNew(ctx context.Context) error {
 	if w.cfg.Rate <= 0 {
 		<-ctx.Done()
 		return nil
 	}
-	each := time.Duration(float64(time.Minute) / w.cfg.Rate)
-	tick := time.NewTicker(max(each, 10*time.Millisecond))
+	tick := time.NewTicker(max(time.Duration(float64(time.Minute)/w.cfg.Rate), 10*time.Millisecond))
 	defer tick.Stop()
-	start, made := time.Now(), 0
-	for {
+	for start, made := time.Now(), 0; ; {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-tick.C:
 		}
-		owed := int(float64(time.Since(start))/float64(time.Minute)*w.cfg.Rate) - made
-		if owed <= 0 {
-			continue
+		w.mu.Lock()
+		if len(w.asking) == 0 {
+			w.mu.Unlock()
+			return errors.New("making new leads: no event has a form, so nobody can submit one")
 		}
-		if err := w.generateLeads(owed); err != nil {
-			return fmt.Errorf("making new leads: %w", err)
+		for due := int(time.Since(start).Minutes() * w.cfg.Rate); made < due; made++ {
+			w.makeLead(w.clock.now(), 0, math.MaxInt)
 		}
-		made += owed
+		w.mu.Unlock()
 	}
 }
