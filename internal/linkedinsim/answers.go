@@ -1,30 +1,25 @@
 package linkedinsim
 
 import (
-	"encoding/json"
-	"strconv"
+	"fmt"
+	"strings"
 	"sync"
 )
 
-// formVersion is one version of a form with everything rendered that its leads
-// and the leadForms resource need. It does not change.
+// formVersion is one version of a form, with the JSON that is printed of it. It
+// does not change.
 type formVersion struct {
 	form      *Form
 	org       *Organization
 	index     int32 // in World.versions
 	json      []byte
 	ownerJSON []byte
-	urnJSON   []byte // the versioned URN as a JSON string
-	questions []compiledQuestion
 	projected sync.Map // projection text → []byte
 }
 
-func compileVersion(f *Form, org *Organization) *formVersion {
-	v := &formVersion{form: f, org: org, json: mustJSON(f), ownerJSON: mustJSON(f.Owner), urnJSON: mustJSON(f.URN())}
-	for i := range f.Content.Questions {
-		v.questions = append(v.questions, compileQuestion(&f.Content.Questions[i], f.CreationLocale))
-	}
-	return v
+// urn names the version; with a blank as in webhook samples.
+func (v *formVersion) urn(blank bool) string {
+	return versionedFormURN(v.form.ID, v.form.VersionID, blank)
 }
 
 // project is the form's JSON cut down to a projection; kept once made.
@@ -41,170 +36,94 @@ func (v *formVersion) project(p projection) []byte {
 	return text
 }
 
-// answerStyle is how an answer is written.
-type answerStyle int
+// answers are those of row n: given with the lead or made up.
+func (w *World) answers(n uint32) []Answer {
+	if given := w.extra(n).Answers; given != nil {
+		return given
+	}
+	return makeAnswers(w.versionOf(n).form, n, w.hash(n))
+}
 
-const (
-	wireStyle   answerStyle = iota // as leadFormResponses gives it
-	ledgerStyle                    // as the ledger gives it, an Answer
-)
-
-// appendAnswers appends the list members with which row n, whose hash is h,
-// answers this form; not in the order of the questions, as on LinkedIn.
-func (v *formVersion) appendAnswers(dst []byte, n uint32, h uint64, style answerStyle) []byte {
-	start := len(dst)
-	for i := range v.questions {
-		q := &v.questions[(i+int(h%uint64(len(v.questions))))%len(v.questions)]
-		r := mix(h + uint64(q.id))
-		if !q.required && r>>56 < 12 {
+// makeAnswers makes up the answers of row n, whose hash is h; not in the order
+// of the questions, as on LinkedIn.
+func makeAnswers(form *Form, n uint32, h uint64) []Answer {
+	questions := form.Content.Questions
+	answers := make([]Answer, 0, len(questions))
+	for i := range questions {
+		q := &questions[(i+int(h%uint64(len(questions))))%len(questions)]
+		r := mix(h + uint64(q.ID))
+		if !q.ResponseRequired && r>>56 < 12 {
 			continue // was skipped
 		}
-		dst = q.appendAnswer(comma(dst, start), n, r, style)
-	}
-	return dst
-}
-
-// appendConsents appends the list members for the form's consents; both styles
-// agree.
-func (v *formVersion) appendConsents(dst []byte, h uint64) []byte {
-	if v.form.Content.LegalInfo == nil {
-		return dst
-	}
-	start := len(dst)
-	for i, c := range v.form.Content.LegalInfo.Consents {
-		dst = strconv.AppendInt(append(comma(dst, start), `{"consentId":`...), int64(c.ID), 10)
-		dst = strconv.AppendBool(append(dst, `,"accepted":`...), c.CheckRequired || h>>(uint(i)%60)&1 == 1)
-		dst = append(dst, '}')
-	}
-	return dst
-}
-
-// comma appends a comma unless dst is as long as it was at the start.
-func comma(dst []byte, start int) []byte {
-	if len(dst) == start {
-		return dst
-	}
-	return append(dst, ',')
-}
-
-// compiledQuestion is a question with everything about its answers rendered
-// that does not depend on the lead.
-type compiledQuestion struct {
-	id       int64
-	required bool
-	sample   sample
-	options  [][]byte  // JSON strings of the option texts; nil for a text question
-	ids      []int     // of the options
-	heads    [2][]byte // open an answer, by style
-}
-
-func compileQuestion(q *Question, locale Locale) compiledQuestion {
-	c := compiledQuestion{id: q.ID, required: q.ResponseRequired, sample: customSample}
-	if s, ok := samples[q.PredefinedField]; ok {
-		c.sample = s
-	}
-	head := `{"questionId":` + strconv.FormatInt(q.ID, 10)
-	if q.Details.Choice == nil {
-		c.heads = [2][]byte{[]byte(head + `,"answerDetails":{"textQuestionAnswer":{"answer":`), []byte(head + `,"text":`)}
-		return c
-	}
-	c.heads = [2][]byte{[]byte(head + `,"answerDetails":{"multipleChoiceAnswer":{"options":[`), []byte(head + `,"options":[`)}
-	c.options = [][]byte{}
-	for _, o := range q.Details.Choice.Options {
-		c.options = append(c.options, mustJSON(o.Text.text(locale)))
-		c.ids = append(c.ids, o.ID)
-	}
-	return c
-}
-
-// appendAnswer appends the answer of lead n; r is its hash.
-func (c *compiledQuestion) appendAnswer(dst []byte, n uint32, r uint64, style answerStyle) []byte {
-	dst = append(dst, c.heads[style]...)
-	switch {
-	case c.options == nil && style == wireStyle:
-		return append(c.sample.appendTo(dst, n, r), "}}}"...)
-	case c.options == nil:
-		return append(c.sample.appendTo(dst, n, r), '}')
-	case style == wireStyle:
-		return append(c.appendOptions(dst, r, false), "]}}}"...)
-	}
-	dst = append(c.appendOptions(dst, r, false), `],"optionTexts":[`...)
-	return append(c.appendOptions(dst, r, true), "]}"...)
-}
-
-// appendOptions appends the ids or texts of the options that the lead with hash
-// r chose: one of them surely, the others rarely.
-func (c *compiledQuestion) appendOptions(dst []byte, r uint64, texts bool) []byte {
-	start := len(dst)
-	for i := range c.options {
-		switch chosen := i == int(r%uint64(len(c.options))) || (r>>8>>(uint(i)%48))&7 == 0; {
-		case chosen && texts:
-			dst = append(comma(dst, start), c.options[i]...)
-		case chosen:
-			dst = strconv.AppendInt(comma(dst, start), int64(c.ids[i]), 10)
+		a := Answer{QuestionID: q.ID}
+		if q.Details.Choice == nil {
+			a.Text = sampleText(q.PredefinedField, n, r)
+		} else {
+			a.Options = []int{}
+			for j, o := range q.Details.Choice.Options { // one of them surely, the others rarely
+				if j == int(r%uint64(len(q.Details.Choice.Options))) || (r>>8>>(uint(j)%48))&7 == 0 {
+					a.Options = append(a.Options, o.ID)
+				}
+			}
 		}
+		answers = append(answers, a)
 	}
-	return dst
+	return answers
 }
 
-// sample is how the text of a generated answer is made up: a text that may have
-// the lead's number in it, or one of a pool. All are parts of JSON strings.
-type sample struct {
-	before, after string
-	numbered      bool
-	pool          [][]byte
+// consents are those of row n: given with the lead or made up.
+func (w *World) consents(n uint32) []ConsentAnswer {
+	if given := w.extra(n).Consents; given != nil {
+		return given
+	}
+	legal, consents := w.versionOf(n).form.Content.LegalInfo, []ConsentAnswer{}
+	if legal == nil {
+		return consents
+	}
+	for i, c := range legal.Consents {
+		consents = append(consents, ConsentAnswer{c.ID, c.CheckRequired || w.hash(n)>>(uint(i)%60)&1 == 1})
+	}
+	return consents
 }
 
-// appendTo appends the JSON string with which lead n answers; r is its hash.
-func (s *sample) appendTo(dst []byte, n uint32, r uint64) []byte {
-	if s.pool != nil {
-		return append(dst, s.pool[r%uint64(len(s.pool))]...)
+// sampleText is the text with which lead n answers; r is its hash.
+func sampleText(predefined string, n uint32, r uint64) string {
+	pool, known := samples[predefined]
+	if !known {
+		pool = samples[""]
 	}
-	dst = append(dst, s.before...)
-	if s.numbered {
-		dst = appendSix(dst, uint64(n)+1)
+	before, after, numbered := strings.Cut(pool[r%uint64(len(pool))], "#")
+	if !numbered {
+		return before
 	}
-	return append(dst, s.after...)
+	return before + leadNumber(n) + after
 }
 
-// Synthetic answers: accents, other scripts, emoji, quotes, line breaks and the
-// empty text are what readers stumble over.
-var (
-	customSample = pool(
+// leadNumber is the number of row n from 1, six digits at least.
+func leadNumber(n uint32) string { return fmt.Sprintf("%06d", uint64(n)+1) }
+
+// samples are synthetic answers by predefined field, "" for all others; # stands
+// for the lead's number. Accents, other scripts, emoji, quotes, line breaks and
+// the empty text are what readers stumble over.
+var samples = map[string][]string{
+	"": {
 		"How to keep order across partitions", "Exactly-once, please 🚀", "Schöne Grüße aus Köln",
 		"数据流处理", "Что нового в этом году?", `Quotes " and \ backslashes`, "Two\nlines\tand a tab",
 		"", "👩‍💻 from zero to production", "كيف أبدأ؟", "naïve café – déjà vu", "none",
-	)
-	samples = map[string]sample{
-		"FIRST_NAME":            {before: `"Lead"`},
-		"LAST_NAME":             {before: `"`, numbered: true, after: `"`},
-		"EMAIL":                 {before: `"lead.`, numbered: true, after: `@example.com"`},
-		"WORK_EMAIL":            {before: `"lead.`, numbered: true, after: `@example.com"`},
-		"PHONE_NUMBER":          {before: `"+1 555 0100 `, numbered: true, after: `"`},
-		"WORK_PHONE_NUMBER":     {before: `"+1 555 0100 `, numbered: true, after: `"`},
-		"LINKEDIN_PROFILE_LINK": {before: `"https://www.linkedin.example/in/lead-`, numbered: true, after: `"`},
-		"COMPANY_NAME":          pool("Example GmbH", "Muster & Söhne AG", "例示株式会社", "Example 🎪 Circus Ltd", "O'Example Inc."),
-		"JOB_TITLE":             pool("Data Engineer", "Head of Platform", "Développeuse", "Student", "C*O"),
-		"JOB_FUNCTION":          pool("Engineering", "Operations", "Marketing"),
-		"SENIORITY":             pool("Senior", "Entry", "Director"),
-		"INDUSTRY":              pool("Software Development", "Retail", "Énergie"),
-		"COUNTRY":               pool("Germany", "Česko", "日本", "Brazil"),
-		"CITY":                  pool("Köln", "São Paulo", "Reykjavík"),
-		"COMPANY_SIZE":          pool("1-10", "11-50", "10,001+"),
-	}
-)
-
-func pool(texts ...string) sample {
-	var s sample
-	for _, t := range texts {
-		s.pool = append(s.pool, mustJSON(t))
-	}
-	return s
-}
-
-// mustJSON is the JSON of a value that cannot fail to have one: texts, numbers
-// and structures of them.
-func mustJSON(v any) []byte {
-	text, _ := json.Marshal(v)
-	return text
+	},
+	"FIRST_NAME":            {"Lead"},
+	"LAST_NAME":             {"#"},
+	"EMAIL":                 {"lead.#@example.com"},
+	"WORK_EMAIL":            {"lead.#@example.com"},
+	"PHONE_NUMBER":          {"+1 555 0100 #"},
+	"WORK_PHONE_NUMBER":     {"+1 555 0100 #"},
+	"LINKEDIN_PROFILE_LINK": {"https://www.linkedin.example/in/lead-#"},
+	"COMPANY_NAME":          {"Example GmbH", "Muster & Söhne AG", "例示株式会社", "Example 🎪 Circus Ltd", "O'Example Inc."},
+	"JOB_TITLE":             {"Data Engineer", "Head of Platform", "Développeuse", "Student", "C*O"},
+	"JOB_FUNCTION":          {"Engineering", "Operations", "Marketing"},
+	"SENIORITY":             {"Senior", "Entry", "Director"},
+	"INDUSTRY":              {"Software Development", "Retail", "Énergie"},
+	"COUNTRY":               {"Germany", "Česko", "日本", "Brazil"},
+	"CITY":                  {"Köln", "São Paulo", "Reykjavík"},
+	"COMPANY_SIZE":          {"1-10", "11-50", "10,001+"},
 }

@@ -124,8 +124,7 @@ func (w *World) addForm(f *Form) (int, error) {
 		w.forms[f.ID] = known
 		w.formIDs = append(w.formIDs, f.ID)
 	}
-	v := compileVersion(f, org)
-	v.index = int32(len(w.versions))
+	v := &formVersion{form: f, org: org, index: int32(len(w.versions)), json: mustJSON(f), ownerJSON: mustJSON(f.Owner)}
 	w.versions = append(w.versions, v)
 	known.versions = append(known.versions, v)
 	return f.VersionID, nil

@@ -6,8 +6,10 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"iter"
 	"net/http"
 	"reflect"
+	"slices"
 	"time"
 )
 
@@ -42,8 +44,10 @@ import (
 func (s *Server) control() http.Handler {
 	mux := http.NewServeMux()
 	for pattern, handler := range map[string]http.HandlerFunc{
-		"GET /sim":               get(s.Describe),
-		"POST /sim/leads":        s.postLeads,
+		"GET /sim": get(s.Describe),
+		"POST /sim/leads": post(func(_ context.Context, specs []LeadSpec) ([]LedgerEntry, error) {
+			return s.AddLeads(specs...)
+		}),
 		"DELETE /sim/leads/{id}": s.deleteLead,
 		"POST /sim/organizations": post(func(_ context.Context, o Organization) (any, error) {
 			return map[string]string{"organization": o.URN()}, s.AddOrganization(o)
@@ -65,7 +69,7 @@ func (s *Server) control() http.Handler {
 		}),
 		"GET /sim/faults":             get(s.Faults),
 		"DELETE /sim/faults":          get(func() any { s.ClearFaults(); return struct{}{} }),
-		"GET /sim/ledger":             lines(s.WriteLedger),
+		"GET /sim/ledger":             lines(s.Ledger),
 		"GET /sim/stats":              get(s.Stats),
 		"GET /sim/clock":              get(s.clockState),
 		"POST /sim/clock":             post(s.changeClock),
@@ -77,7 +81,7 @@ func (s *Server) control() http.Handler {
 		"POST /sim/webhooks/validate": post(s.webhooksAfter(s.validate)),
 		"POST /sim/webhooks/unblock":  post(s.webhooksAfter(s.unblock)),
 		"POST /sim/webhooks/send":     post(s.resend),
-		"GET /sim/deliveries":         lines(s.writeDeliveries),
+		"GET /sim/deliveries":         lines(func() iter.Seq[Delivery] { return slices.Values(s.Deliveries()) }),
 	} {
 		mux.HandleFunc(pattern, handler)
 	}
@@ -103,10 +107,10 @@ func post[T, R any](do func(context.Context, T) (R, error)) http.HandlerFunc {
 }
 
 // lines answers with JSON lines.
-func lines(write func(io.Writer) error) http.HandlerFunc {
+func lines[T any](read func() iter.Seq[T]) http.HandlerFunc {
 	return func(w http.ResponseWriter, _ *http.Request) {
 		w.Header().Set("Content-Type", "application/x-ndjson")
-		_ = write(w) // fails only when the client has gone
+		_ = writeLines(w, read()) // fails only when the client has gone
 	}
 }
 
@@ -199,33 +203,6 @@ func readableMembers(v any) error {
 		}
 	}
 	return nil
-}
-
-func (s *Server) postLeads(w http.ResponseWriter, r *http.Request) {
-	var specs []LeadSpec
-	err := decode(r, &specs)
-	var made []uint32
-	if err == nil {
-		made, err = s.addLeads(specs)
-	}
-	if err != nil {
-		respond(w, nil, err)
-		return
-	}
-	w.Header().Set("Content-Type", "application/json")
-	text := []byte{'['}
-	for i, n := range made {
-		if i > 0 {
-			text = append(text, ',')
-		}
-		if text = s.entry(text, n); len(text) > 1<<16 {
-			if _, err := w.Write(text); err != nil {
-				return // the client has gone
-			}
-			text = text[:0]
-		}
-	}
-	_, _ = w.Write(append(text, "]\n"...))
 }
 
 func (s *Server) deleteLead(w http.ResponseWriter, r *http.Request) {

@@ -3,7 +3,6 @@ package linkedinsim
 import (
 	"cmp"
 	"context"
-	"io"
 	"net/http"
 	"slices"
 	"time"
@@ -216,19 +215,4 @@ func (w *World) Deliveries() []Delivery {
 		all = append(all, about)
 	}
 	return all
-}
-
-// writeDeliveries writes the deliveries as JSON lines. It takes the lock.
-func (w *World) writeDeliveries(out io.Writer) error {
-	return writeLines(out, func(dst []byte, next *int) []byte {
-		w.mu.RLock()
-		defer w.mu.RUnlock()
-		log := w.notifier.log
-		for end := min(*next+chunk, len(log)); *next < end; *next++ {
-			about := log[*next].Delivery
-			about.Attempts = append([]Attempt{}, about.Attempts...)
-			dst = append(append(dst, mustJSON(about)...), '\n')
-		}
-		return dst
-	})
 }

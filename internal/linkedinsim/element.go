@@ -1,232 +1,169 @@
 package linkedinsim
 
-import "strconv"
+import (
+	"encoding/json"
+	"strconv"
+)
 
 // member is a member of an element of leadFormResponses.
 type member struct {
 	name  string
 	shown memberClass
 	// value appends the value of row n, and nothing when it has none.
-	value func(e *elements, dst []byte, n uint32) []byte
+	value func(c *call, dst []byte, n uint32) []byte
 }
 
-// memberClass says when a member is printed.
+// memberClass says when a member is printed that is not named by a projection.
 type memberClass int
 
 const (
-	plainMember     memberClass = iota // without projection, or when it is named
-	infoMember                         // when it is named, or always by a switch
-	projectedMember                    // when it is named
+	plainMember memberClass = iota // without projection
+	infoMember                     // without projection, by a switch
+	namedMember                    // never
 )
 
 var members = []member{
-	{"id", plainMember, func(e *elements, dst []byte, n uint32) []byte {
-		return append(e.w.appendID(append(dst, '"'), n), '"')
+	{"id", plainMember, func(c *call, dst []byte, n uint32) []byte { return appendText(dst, c.w.leadID(n)) }},
+	{"owner", plainMember, func(c *call, dst []byte, n uint32) []byte { return append(dst, c.w.versionOf(n).ownerJSON...) }},
+	{"submitter", plainMember, func(c *call, dst []byte, n uint32) []byte { return appendText(dst, c.w.submitter(n)) }},
+	{"leadType", plainMember, func(c *call, dst []byte, n uint32) []byte { return appendText(dst, c.w.rows[n].kind.String()) }},
+	{"versionedLeadGenFormUrn", plainMember, func(c *call, dst []byte, n uint32) []byte {
+		return appendText(dst, c.w.versionOf(n).urn(c.w.switches.BlankInFormURN))
 	}},
-	{"owner", plainMember, func(e *elements, dst []byte, n uint32) []byte { return append(dst, e.w.versionOf(n).ownerJSON...) }},
-	{"submitter", plainMember, func(e *elements, dst []byte, n uint32) []byte { return e.w.appendSubmitter(dst, n) }},
-	{"leadType", plainMember, func(e *elements, dst []byte, n uint32) []byte {
-		return append(append(append(dst, '"'), e.w.rows[n].kind.String()...), '"')
+	{"submittedAt", plainMember, func(c *call, dst []byte, n uint32) []byte { return strconv.AppendInt(dst, c.w.rows[n].submitted, 10) }},
+	{"testLead", plainMember, func(c *call, dst []byte, n uint32) []byte {
+		return strconv.AppendBool(dst, c.w.rows[n].flags.has(flagTest))
 	}},
-	{"versionedLeadGenFormUrn", plainMember, (*elements).appendForm},
-	{"submittedAt", plainMember, func(e *elements, dst []byte, n uint32) []byte {
-		return strconv.AppendInt(dst, e.w.rows[n].submitted, 10)
+	{"associatedEntity", plainMember, appendEvent},
+	{"formResponse", plainMember, appendResponse},
+	{"ownerInfo", infoMember, func(c *call, dst []byte, n uint32) []byte {
+		return append(dst, mustJSON(object{"organizationInfo": object{"name": c.w.versionOf(n).org.Name}})...)
 	}},
-	{"testLead", plainMember, func(e *elements, dst []byte, n uint32) []byte {
-		return strconv.AppendBool(dst, e.w.rows[n].flags.has(flagTest))
-	}},
-	{"associatedEntity", plainMember, (*elements).appendEvent},
-	{"formResponse", plainMember, (*elements).appendResponse},
-	{"ownerInfo", infoMember, func(e *elements, dst []byte, n uint32) []byte {
-		return append(dst, mustJSON(map[string]any{"organizationInfo": map[string]string{"name": e.w.versionOf(n).org.Name}})...)
-	}},
-	{"associatedEntityInfo", infoMember, (*elements).appendEventInfo},
-	{"leadMetadataInfo", infoMember, func(_ *elements, dst []byte, _ uint32) []byte { return append(dst, "{}"...) }},
-	{"form", projectedMember, (*elements).appendInlinedForm},
+	{"associatedEntityInfo", infoMember, appendEventInfo},
+	{"leadMetadataInfo", infoMember, func(_ *call, dst []byte, _ uint32) []byte { return append(dst, "{}"...) }},
+	{"form", namedMember, appendInlinedForm},
 }
 
-// elements prints elements of leadFormResponses under one projection.
-type elements struct {
-	w       *World
-	printed []printed
-	form    projection // of the inlined form
-}
-
-// printed is a member that is printed.
-type printed struct {
-	member
-	head   string     // the name, as JSON
-	within projection // of the value
-}
-
-func newElements(w *World, p projection) *elements {
-	e := &elements{w: w, form: p["form"]}
-	for _, m := range members {
-		within, named := p[m.name]
-		if m.shown == projectedMember {
-			within = nil // is applied to the form alone, once
+// appendElement appends the element of row n under the request's projection.
+func (c *call) appendElement(dst []byte, n uint32) []byte {
+	return c.appendUnlessDefect(dst, n, wholeElement, func(c *call, dst []byte, n uint32) []byte {
+		dst = append(dst, '{')
+		start := len(dst)
+		for _, m := range members {
+			within, named := c.fields[m.name]
+			if !named && (len(c.fields) > 0 || m.shown == namedMember || m.shown == infoMember && !c.w.switches.InfoAlways) {
+				continue
+			}
+			before := len(dst)
+			dst = append(append(append(comma(dst, start), '"'), m.name...), `":`...)
+			from := len(dst)
+			dst = c.appendUnlessDefect(dst, n, m.name, m.value)
+			switch {
+			case len(dst) == from:
+				dst = dst[:before]
+			case len(within) > 0 && m.shown != namedMember: // the form is cut down already
+				dst = append(dst[:from], within.apply(dst[from:])...)
+			}
 		}
-		if named || len(p) == 0 && (m.shown == plainMember || m.shown == infoMember && w.switches.InfoAlways) {
-			e.printed = append(e.printed, printed{m, `"` + m.name + `":`, within})
-		}
-	}
-	return e
+		return append(dst, '}')
+	})
 }
 
-// appendTo appends the JSON of row n.
-func (e *elements) appendTo(dst []byte, n uint32) []byte {
-	d := e.w.extra(n).defect
-	if d.of(wholeElement) {
-		return d.appendTo(dst, e.w, n)
+// appendUnlessDefect appends the value of a member of row n, or what the lead's
+// defect prints in its place.
+func (c *call) appendUnlessDefect(dst []byte, n uint32, member string, value func(c *call, dst []byte, n uint32) []byte) []byte {
+	d := c.w.extra(n).defect
+	switch {
+	case d == nil || d.member != member:
+		return value(c, dst, n)
+	case d.value == nil:
+		return dst
 	}
-	dst = append(dst, '{')
+	return append(dst, d.value(c.w, n)...)
+}
+
+func appendEvent(c *call, dst []byte, n uint32) []byte {
+	e := c.w.eventOf(n)
+	if e == nil {
+		return dst
+	}
+	key := "event"
+	if c.w.switches.AssociatedEventKey {
+		key = "associatedEvent"
+	}
+	return append(append(append(append(dst, `{"`...), key...), `":"`+e.URN()...), `"}`...)
+}
+
+func appendEventInfo(c *call, dst []byte, n uint32) []byte {
+	e := c.w.eventOf(n)
+	if e == nil {
+		return dst
+	}
+	return append(dst, mustJSON(object{"eventInfo": object{"name": e.Name}})...)
+}
+
+func appendResponse(c *call, dst []byte, n uint32) []byte {
+	dst = c.appendUnlessDefect(append(dst, `{"answers":`...), n, "answers", appendAnswers)
+	dst = c.appendUnlessDefect(append(dst, `,"consentResponses":`...), n, "consentResponses", appendConsents)
+	return append(dst, '}')
+}
+
+func appendAnswers(c *call, dst []byte, n uint32) []byte {
+	dst = append(dst, '[')
 	start := len(dst)
-	for i := range e.printed {
-		m, before := &e.printed[i], len(dst)
-		dst = append(comma(dst, start), m.head...)
-		from := len(dst)
-		if d.of(m.name) {
-			dst = d.appendTo(dst, e.w, n)
-		} else {
-			dst = m.value(e, dst, n)
-		}
+	for _, a := range c.w.answers(n) {
+		dst = strconv.AppendInt(append(comma(dst, start), `{"questionId":`...), a.QuestionID, 10)
+		dst = append(dst, `,"answerDetails":`...)
 		switch {
-		case len(dst) == from:
-			dst = dst[:before]
-		case len(m.within) > 0:
-			dst = append(dst[:from], m.within.apply(dst[from:])...)
+		case a.Options != nil:
+			dst = append(append(dst, `{"multipleChoiceAnswer":{"options":`...), mustJSON(a.Options)...)
+			dst = append(dst, "}}"...)
+		case a.Raw != nil:
+			dst = append(dst, a.Raw...)
+		default:
+			dst = append(appendText(append(dst, `{"textQuestionAnswer":{"answer":`...), a.Text), "}}"...)
+		}
+		dst = append(dst, '}')
+	}
+	return append(dst, ']')
+}
+
+func appendConsents(c *call, dst []byte, n uint32) []byte {
+	return append(dst, mustJSON(c.w.consents(n))...)
+}
+
+func appendInlinedForm(c *call, dst []byte, n uint32) []byte {
+	v := c.w.versionOf(n)
+	if c.w.switches.InlinedCurrent {
+		v = c.w.forms[v.form.ID].current()
+	}
+	return append(dst, v.project(c.fields["form"])...)
+}
+
+// comma appends a comma unless dst is as long as it was at the start.
+func comma(dst []byte, start int) []byte {
+	if len(dst) == start {
+		return dst
+	}
+	return append(dst, ',')
+}
+
+// appendText appends a text as JSON. Most need no escapes.
+func appendText(dst []byte, text string) []byte {
+	for i := range len(text) {
+		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' || c == '<' || c == '>' || c == '&' {
+			return append(dst, mustJSON(text)...)
 		}
 	}
-	return append(dst, '}')
+	return append(append(append(dst, '"'), text...), '"')
 }
 
-// of reports whether the defect is one of the member; there may be no defect.
-func (d *defect) of(member string) bool { return d != nil && d.member == member }
+// object is a JSON object that is made up here.
+type object = map[string]any
 
-func (d *defect) appendTo(dst []byte, w *World, n uint32) []byte {
-	if d.value == nil {
-		return dst
-	}
-	return append(dst, d.value(w, n)...)
-}
-
-func (w *World) versionOf(n uint32) *formVersion { return w.versions[w.rows[n].version] }
-
-// leadID is the id of row n.
-func (w *World) leadID(n uint32) string {
-	if id := w.extra(n).id; id != "" {
-		return id
-	}
-	return string(w.ids.appendTo(nil, n))
-}
-
-// appendID appends the id of row n as a JSON string, without its quotes.
-func (w *World) appendID(dst []byte, n uint32) []byte {
-	if id := w.extra(n).id; id != "" {
-		quoted := mustJSON(id)
-		return append(dst, quoted[1:len(quoted)-1]...)
-	}
-	return w.ids.appendTo(dst, n)
-}
-
-// appendSubmitter appends the URN of the member as a JSON string.
-func (w *World) appendSubmitter(dst []byte, n uint32) []byte {
-	if submitter := w.extra(n).submitter; submitter != "" {
-		return append(dst, mustJSON(submitter)...)
-	}
-	return append(appendSix(append(dst, `"urn:li:person:SimLead`...), uint64(n)+1), '"')
-}
-
-func (e *elements) appendForm(dst []byte, n uint32) []byte {
-	v := e.w.versionOf(n)
-	if e.w.switches.BlankInFormURN {
-		return append(dst, mustJSON(versionedFormURN(v.form.ID, v.form.VersionID, true))...)
-	}
-	return append(dst, v.urnJSON...)
-}
-
-func (e *elements) appendEvent(dst []byte, n uint32) []byte {
-	if e.w.rows[n].event < 0 {
-		return dst
-	}
-	head := `{"event":"urn:li:event:`
-	if e.w.switches.AssociatedEventKey {
-		head = `{"associatedEvent":"urn:li:event:`
-	}
-	dst = strconv.AppendInt(append(dst, head...), e.w.events[e.w.rows[n].event].ID, 10)
-	return append(dst, `"}`...)
-}
-
-func (e *elements) appendEventInfo(dst []byte, n uint32) []byte {
-	if e.w.rows[n].event < 0 {
-		return dst
-	}
-	name := e.w.events[e.w.rows[n].event].Name
-	return append(dst, mustJSON(map[string]any{"eventInfo": map[string]any{"name": name}})...)
-}
-
-func (e *elements) appendResponse(dst []byte, n uint32) []byte {
-	d := e.w.extra(n).defect
-	dst = append(dst, `{"answers":`...)
-	if d.of("answers") {
-		dst = d.appendTo(dst, e.w, n)
-	} else {
-		dst = append(e.w.appendAnswers(append(dst, '['), n, wireStyle), ']')
-	}
-	dst = append(dst, `,"consentResponses":`...)
-	if d.of("consentResponses") {
-		dst = d.appendTo(dst, e.w, n)
-	} else {
-		dst = append(e.w.appendConsents(append(dst, '['), n), ']')
-	}
-	return append(dst, '}')
-}
-
-// appendAnswers appends the members of the list of answers.
-func (w *World) appendAnswers(dst []byte, n uint32, style answerStyle) []byte {
-	given := w.extra(n).answers
-	if given == nil {
-		return w.versionOf(n).appendAnswers(dst, n, w.hash(n), style)
-	}
-	start := len(dst)
-	for _, a := range given {
-		if style == ledgerStyle {
-			dst = append(comma(dst, start), mustJSON(a)...)
-		} else {
-			dst = append(comma(dst, start), a.wire()...)
-		}
-	}
-	return dst
-}
-
-// wire is the answer as leadFormResponses gives it.
-func (a Answer) wire() []byte {
-	var details any = a.Raw
-	if a.Options != nil {
-		details = map[string]any{"multipleChoiceAnswer": map[string]any{"options": a.Options}}
-	} else if a.Raw == nil {
-		details = map[string]any{"textQuestionAnswer": map[string]any{"answer": a.Text}}
-	}
-	return mustJSON(map[string]any{"questionId": a.QuestionID, "answerDetails": details})
-}
-
-// appendConsents appends the members of the list of consents.
-func (w *World) appendConsents(dst []byte, n uint32) []byte {
-	given := w.extra(n).consents
-	if given == nil {
-		return w.versionOf(n).appendConsents(dst, w.hash(n))
-	}
-	start := len(dst)
-	for _, c := range given {
-		dst = append(comma(dst, start), mustJSON(c)...)
-	}
-	return dst
-}
-
-func (e *elements) appendInlinedForm(dst []byte, n uint32) []byte {
-	v := e.w.versionOf(n)
-	if e.w.switches.InlinedCurrent {
-		v = e.w.forms[v.form.ID].current()
-	}
-	return append(dst, v.project(e.form)...)
+// mustJSON is the JSON of a value that cannot fail to have one: texts, numbers
+// and structures of them.
+func mustJSON(v any) []byte {
+	text, _ := json.Marshal(v)
+	return text
 }

@@ -2,7 +2,6 @@ package linkedinsim
 
 import (
 	"cmp"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -14,21 +13,6 @@ import (
 // AddLeads makes leads now and returns their ledger entries, in order. Either
 // all of them are made or none.
 func (w *World) AddLeads(specs ...LeadSpec) ([]LedgerEntry, error) {
-	rows, err := w.addLeads(specs)
-	if err != nil {
-		return nil, err
-	}
-	entries := make([]LedgerEntry, len(rows))
-	for i, n := range rows {
-		if err := json.Unmarshal(w.entry(nil, n), &entries[i]); err != nil {
-			return nil, fmt.Errorf("reading back a ledger entry: %w", err)
-		}
-	}
-	return entries, nil
-}
-
-// addLeads makes leads and returns their rows. It takes the lock.
-func (w *World) addLeads(specs []LeadSpec) ([]uint32, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	targets := make([]target, len(specs))
@@ -51,7 +35,11 @@ func (w *World) addLeads(specs []LeadSpec) ([]uint32, error) {
 			rows = append(rows, n)
 		}
 	}
-	return rows, nil
+	entries := make([]LedgerEntry, len(rows))
+	for i, n := range rows {
+		entries[i] = w.entry(n)
+	}
+	return entries, nil
 }
 
 // target is what a spec's leads belong to. Without a version each of them picks
@@ -131,11 +119,7 @@ func (w *World) addLead(s LeadSpec, t target, j int) (uint32, error) {
 	if s.TestLead {
 		r.flags |= flagTest
 	}
-	x, err := w.extraOf(s, n, v)
-	if err != nil {
-		return 0, err
-	}
-	n = w.register(r, x)
+	n = w.register(r, w.extraOf(s, n, v))
 	w.tell(n, actionCreated, r.submitted)
 	return n, nil
 }
@@ -143,10 +127,10 @@ func (w *World) addLead(s LeadSpec, t target, j int) (uint32, error) {
 // register adds a lead and, when its id exists already, marks the earlier
 // submissions as replaced.
 func (w *World) register(r row, x *extra) uint32 {
-	if x == nil || x.id == "" {
+	if x == nil || x.ID == "" {
 		return w.add(r, x)
 	}
-	for _, e := range w.locate(x.id) {
+	for _, e := range w.locate(x.ID) {
 		if w.rows[e].submitted > r.submitted {
 			r.flags |= flagReplaced
 		} else {
@@ -155,32 +139,24 @@ func (w *World) register(r row, x *extra) uint32 {
 		}
 	}
 	n := w.add(r, x)
-	w.given[x.id] = append(w.given[x.id], n)
+	w.given[x.ID] = append(w.given[x.ID], n)
 	return n
 }
 
 // extraOf is what the spec says beyond what a row holds, nil when nothing.
-func (w *World) extraOf(s LeadSpec, n uint32, v *formVersion) (*extra, error) {
+func (w *World) extraOf(s LeadSpec, n uint32, v *formVersion) *extra {
 	if s.ID == "" && s.Submitter == "" && s.Answers == nil && s.Consents == nil && s.Malformed == "" {
-		return nil, nil
+		return nil
 	}
-	x := &extra{
-		id: s.ID, submitter: s.Submitter, answers: slices.Clone(s.Answers), consents: slices.Clone(s.Consents),
-		malformed: s.Malformed, defect: defectOf(s.Malformed),
-	}
-	if x.answers == nil && s.Malformed != "" {
-		made := v.appendAnswers([]byte{'['}, n, w.hash(n), ledgerStyle)
-		if err := json.Unmarshal(append(made, ']'), &x.answers); err != nil {
-			return nil, fmt.Errorf("making answers: %w", err)
-		}
-	}
+	x := &extra{s, defectOf(s.Malformed)}
+	x.Answers = slices.Clone(s.Answers)
 	if x.defect != nil && x.defect.answers != nil {
-		x.answers = x.defect.answers(x.answers)
+		if x.Answers == nil {
+			x.Answers = makeAnswers(v.form, n, w.hash(n))
+		}
+		x.Answers = x.defect.answers(x.Answers)
 	}
-	for i, a := range x.answers {
-		x.answers[i].OptionTexts = v.form.optionTexts(a.QuestionID, a.Options)
-	}
-	return x, nil
+	return x
 }
 
 // DeleteLead deletes every submission of an id, as when the member leaves the

@@ -56,6 +56,15 @@ type Answer struct {
 	Raw json.RawMessage `json:"raw,omitempty"`
 }
 
+// MarshalJSON writes the text of a text answer even when it is empty.
+func (a Answer) MarshalJSON() ([]byte, error) {
+	type plain Answer
+	if a.Options != nil || a.Raw != nil || a.Text != "" {
+		return json.Marshal(plain(a))
+	}
+	return json.Marshal(object{"questionId": a.QuestionID, "text": ""})
+}
+
 // ConsentAnswer says whether a consent was given.
 type ConsentAnswer struct {
 	ConsentID int  `json:"consentId"`

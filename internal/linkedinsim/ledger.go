@@ -1,11 +1,10 @@
 package linkedinsim
 
 import (
-	"bytes"
-	"encoding/json"
 	"fmt"
 	"io"
 	"iter"
+	"slices"
 	"strconv"
 )
 
@@ -43,91 +42,63 @@ type LedgerEntry struct {
 // made while it is read.
 func (w *World) Ledger() iter.Seq[LedgerEntry] {
 	return func(yield func(LedgerEntry) bool) {
-		for next := 0; ; {
-			text := w.ledgerLines(nil, &next)
-			if len(text) == 0 {
-				return
-			}
-			for line := range bytes.Lines(text) {
-				var e LedgerEntry
-				if json.Unmarshal(line, &e) != nil || !yield(e) {
+		for next := uint32(0); ; {
+			part := w.ledgerPart(&next)
+			for _, e := range part {
+				if !yield(e) {
 					return
 				}
 			}
+			if len(part) == 0 {
+				return
+			}
 		}
 	}
+}
+
+// ledgerPart are the next entries of the ledger: few, so that the world is not
+// locked while a slow reader takes a long list. It takes the lock.
+func (w *World) ledgerPart(next *uint32) (part []LedgerEntry) {
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	for ; int(*next) < len(w.rows) && len(part) < 512; *next++ {
+		if !w.rows[*next].flags.has(flagFiller) {
+			part = append(part, w.entry(*next))
+		}
+	}
+	return part
 }
 
 // WriteLedger writes the ledger as JSON lines.
-func (w *World) WriteLedger(out io.Writer) error { return writeLines(out, w.ledgerLines) }
+func (w *World) WriteLedger(out io.Writer) error { return writeLines(out, w.Ledger()) }
 
-// chunk is how many lines are taken at once, so that the world is not locked
-// while a slow reader takes a long list.
-const chunk = 512
-
-// writeLines writes what part appends, until it appends nothing. Part goes on
-// from next, which it moves.
-func writeLines(out io.Writer, part func(dst []byte, next *int) []byte) error {
-	var text []byte
-	for next := 0; ; {
-		if text = part(text[:0], &next); len(text) == 0 {
-			return nil
-		}
-		if _, err := out.Write(text); err != nil {
+// writeLines writes JSON lines.
+func writeLines[T any](out io.Writer, list iter.Seq[T]) error {
+	for v := range list {
+		if _, err := out.Write(append(mustJSON(v), '\n')); err != nil {
 			return fmt.Errorf("writing lines: %w", err)
 		}
 	}
+	return nil
 }
 
-// ledgerLines appends the next entries of the ledger. It takes the lock.
-func (w *World) ledgerLines(dst []byte, next *int) []byte {
-	w.mu.RLock()
-	defer w.mu.RUnlock()
-	for left := chunk; *next < len(w.rows) && left > 0; *next++ {
-		if !w.rows[*next].flags.has(flagFiller) {
-			dst = append(w.appendEntry(dst, uint32(*next)), '\n')
-			left--
-		}
+// entry is the ledger entry of row n.
+func (w *World) entry(n uint32) LedgerEntry {
+	r, form := w.rows[n], w.versionOf(n).form
+	e := LedgerEntry{
+		ID: w.leadID(n), SubmittedAt: r.submitted, VisibleAt: r.visible,
+		Owner: form.Owner.Organization, LeadType: r.kind.String(),
+		Form: form.URN(), FormID: strconv.FormatInt(form.ID, 10), FormVersion: form.VersionID,
+		TestLead: r.flags.has(flagTest), Submitter: w.submitter(n), Answers: slices.Clone(w.answers(n)), Consents: w.consents(n),
+		Listed: r.visible <= w.clock.millis() && w.listable(n) && r.submitted >= w.oldest() &&
+			!(r.flags.has(flagTest) && w.switches.TestLeads == "omitted_excludes"),
+		Deleted: r.flags.has(flagDeleted), DeletedAt: w.gone[n], Superseded: r.flags.has(flagReplaced), Malformed: w.extra(n).Malformed,
 	}
-	return dst
-}
-
-// entry appends the ledger entry of row n. It takes the lock.
-func (w *World) entry(dst []byte, n uint32) []byte {
-	w.mu.RLock()
-	defer w.mu.RUnlock()
-	return w.appendEntry(dst, n)
-}
-
-// appendEntry appends one entry as JSON, without a line break. It is written by
-// hand because a ledger has a million of them.
-func (w *World) appendEntry(dst []byte, n uint32) []byte {
-	r, v, x := w.rows[n], w.versionOf(n), w.extra(n)
-	listed := r.visible <= w.clock.millis() && w.listable(n) && r.submitted >= w.oldest() &&
-		!(r.flags.has(flagTest) && w.switches.TestLeads == "omitted_excludes")
-	dst = append(w.appendID(append(dst, `{"id":"`...), n), `","submittedAt":`...)
-	dst = append(strconv.AppendInt(dst, r.submitted, 10), `,"visibleAt":`...)
-	dst = append(strconv.AppendInt(dst, r.visible, 10), `,"owner":"`...)
-	dst = append(append(dst, v.form.Owner.Organization...), `","leadType":"`...)
-	dst = append(append(dst, r.kind.String()...), '"')
-	if r.event >= 0 {
-		dst = append(strconv.AppendInt(append(dst, `,"event":"urn:li:event:`...), w.events[r.event].ID, 10), '"')
+	if event := w.eventOf(n); event != nil {
+		e.Event = event.URN()
 	}
-	dst = append(append(dst, `,"form":`...), v.urnJSON...)
-	dst = append(strconv.AppendInt(append(dst, `,"formId":"`...), v.form.ID, 10), `","formVersion":`...)
-	dst = append(strconv.AppendInt(dst, int64(v.form.VersionID), 10), `,"testLead":`...)
-	dst = append(strconv.AppendBool(dst, r.flags.has(flagTest)), `,"submitter":`...)
-	dst = append(w.appendSubmitter(dst, n), `,"answers":[`...)
-	dst = append(w.appendAnswers(dst, n, ledgerStyle), `],"consents":[`...)
-	dst = append(w.appendConsents(dst, n), `],"listed":`...)
-	dst = append(strconv.AppendBool(dst, listed), `,"deleted":`...)
-	dst = strconv.AppendBool(dst, r.flags.has(flagDeleted))
-	if at := w.gone[n]; at != 0 {
-		dst = strconv.AppendInt(append(dst, `,"deletedAt":`...), at, 10)
+	for i := range e.Answers {
+		e.Answers[i].OptionTexts = form.optionTexts(e.Answers[i].QuestionID, e.Answers[i].Options)
 	}
-	dst = strconv.AppendBool(append(dst, `,"superseded":`...), r.flags.has(flagReplaced))
-	if x.malformed != "" {
-		dst = append(append(dst, `,"malformed":`...), mustJSON(x.malformed)...)
-	}
-	return append(dst, '}')
+	return e
 }

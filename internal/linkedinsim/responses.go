@@ -16,8 +16,7 @@ func findResponses(c *call) *answer {
 	}
 	rows, total := c.w.find(source{c.owner, c.kind}, c.selection)
 	shown := slices.DeleteFunc(rows, func(n uint32) bool { return c.w.rows[n].flags.has(flagFiller) })
-	e := newElements(c.w, c.fields)
-	return c.page(len(shown), total, func(dst []byte, i int) []byte { return e.appendTo(dst, shown[i]) })
+	return c.page(len(shown), total, func(dst []byte, i int) []byte { return c.appendElement(dst, shown[i]) })
 }
 
 // getResponse is leadFormResponses/{id}. What the member may not read looks as
@@ -33,7 +32,7 @@ func getResponse(c *call) *answer {
 	case !c.may(c.w.versionOf(n).org, leadRoles(c.w.rows[n].kind)):
 		return c.noRole()
 	}
-	return one(newElements(c.w, c.fields).appendTo(nil, n))
+	return one(c.appendElement(nil, n))
 }
 
 // list is the page that the request asks for of what was found.

@@ -32,13 +32,10 @@ const (
 func (f flags) has(x flags) bool { return f&x != 0 }
 
 // extra is what only leads made by the control API have. It does not change.
+// What the spec leaves empty is the row's own.
 type extra struct {
-	id        string // empty: the row's own
-	submitter string // empty: the row's own
-	answers   []Answer
-	consents  []ConsentAnswer
-	malformed Malformation
-	defect    *defect // of malformed
+	LeadSpec
+	defect *defect // nil for a sound lead
 }
 
 // leadType is an index into leadTypes.
@@ -123,12 +120,4 @@ func (i identity) row(id string) (uint32, bool) {
 	}
 	n := (uint32(first) - i.add) * i.inv
 	return n, string(i.appendTo(nil, n)) == id
-}
-
-// appendSix appends n in decimal, six digits at least.
-func appendSix(dst []byte, n uint64) []byte {
-	for limit := uint64(100_000); limit > n && limit > 1; limit /= 10 {
-		dst = append(dst, '0')
-	}
-	return strconv.AppendUint(dst, n, 10)
 }

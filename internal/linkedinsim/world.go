@@ -179,7 +179,7 @@ func (w *World) relist() {
 // locate is the rows that have this id, oldest made first.
 func (w *World) locate(id string) []uint32 {
 	var found []uint32
-	if n, ok := w.ids.row(id); ok && int(n) < len(w.rows) && !w.rows[n].flags.has(flagFiller) && w.extra(n).id == "" {
+	if n, ok := w.ids.row(id); ok && int(n) < len(w.rows) && !w.rows[n].flags.has(flagFiller) && w.extra(n).ID == "" {
 		found = append(found, n)
 	}
 	return append(found, w.given[id]...)
@@ -194,6 +194,29 @@ func (w *World) extra(n uint32) *extra {
 }
 
 var noExtra extra
+
+func (w *World) versionOf(n uint32) *formVersion { return w.versions[w.rows[n].version] }
+
+// eventOf is the event of row n, nil when it has none.
+func (w *World) eventOf(n uint32) *event {
+	if w.rows[n].event < 0 {
+		return nil
+	}
+	return w.events[w.rows[n].event]
+}
+
+// leadID is the id of row n.
+func (w *World) leadID(n uint32) string {
+	if id := w.extra(n).ID; id != "" {
+		return id
+	}
+	return string(w.ids.appendTo(nil, n))
+}
+
+// submitter is the URN of the member who is row n.
+func (w *World) submitter(n uint32) string {
+	return cmp.Or(w.extra(n).Submitter, personPrefix+"SimLead"+leadNumber(n))
+}
 
 // Now is LinkedIn's clock, which the Date header shows.
 func (w *World) Now() time.Time { return w.clock.now() }
