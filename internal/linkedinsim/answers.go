@@ -3,7 +3,6 @@ package linkedinsim
 import (
 	"fmt"
 	"strings"
-	"sync"
 )
 
 // formVersion is one version of a form, with the JSON that is printed of it. It
@@ -14,26 +13,11 @@ type formVersion struct {
 	index     int32 // in World.versions
 	json      []byte
 	ownerJSON []byte
-	projected sync.Map // projection text → []byte
 }
 
 // urn names the version; with a blank as in webhook samples.
 func (v *formVersion) urn(blank bool) string {
 	return versionedFormURN(v.form.ID, v.form.VersionID, blank)
-}
-
-// project is the form's JSON cut down to a projection; kept once made.
-func (v *formVersion) project(p projection) []byte {
-	if len(p) == 0 {
-		return v.json
-	}
-	key := p.String()
-	if cached, ok := v.projected.Load(key); ok {
-		return cached.([]byte)
-	}
-	text := p.apply(v.json)
-	v.projected.Store(key, text)
-	return text
 }
 
 // answers are those of row n: given with the lead or made up.

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"io"
+	"math"
 	"mime"
 	"net/http"
 	"strings"
@@ -27,30 +28,36 @@ type call struct {
 	params  map[string]string // of the query, still encoded
 	version string
 	token   *token
-	action  string // GET, BATCH_GET, FINDER-name
-	v1      bool   // Rest.li protocol 1.0.0, where complex values look otherwise
+	action  string                  // GET, BATCH_GET, FINDER-name
+	v1      bool                    // Rest.li protocol 1.0.0, where complex values look otherwise
+	forms   map[*formVersion][]byte // cut down to be printed in leads
 	query
 }
 
-// api answers a request under /rest or /v2.
-func (s *Server) api(at location, h http.Header, r *http.Request) *answer {
-	c := &call{w: s.World, at: at, r: r}
+// api answers a request under /rest or /v2. h are the answer's headers.
+func (w *World) api(at location, h http.Header, r *http.Request) *answer {
+	c := &call{w: w, at: at, r: r, forms: map[*formVersion][]byte{}}
 	if refused := c.readQuery(); refused != nil {
 		return refused
 	}
-	s.reveal()
+	w.reveal()
 	if c.writes() {
-		s.mu.Lock()
-		defer s.mu.Unlock()
+		w.mu.Lock()
+		defer w.mu.Unlock()
 	} else {
-		s.mu.RLock()
-		defer s.mu.RUnlock()
+		w.mu.RLock()
+		defer w.mu.RUnlock()
 	}
-	if refused := c.authenticate(); refused != nil {
+	bearer, ok := strings.CutPrefix(r.Header.Get("Authorization"), "Bearer ")
+	if bearer = strings.TrimSpace(bearer); !ok || bearer == "" {
+		return unauthorized(http.StatusUnauthorized, "", "Empty oauth2_access_token")
+	}
+	var refused *answer
+	if c.token, refused = w.auth.accept(bearer); refused != nil {
 		return refused
 	}
-	if s.stats.spent(at.endpoint, s.switches.DailyBudget) {
-		return s.dayThrottled()
+	if w.stats.spent(at.endpoint, w.switches.DailyBudget) {
+		return w.dayThrottled()
 	}
 	if refused := c.protocol(h); refused != nil {
 		return refused
@@ -91,19 +98,19 @@ func (c *call) readQuery() *answer {
 	if c.raw = r.URL.RawQuery; r.Method == http.MethodGet {
 		return nil
 	}
-	if !c.writes() {
-		if r.Method != http.MethodPost || r.Header.Get("X-HTTP-Method-Override") != http.MethodGet || c.raw != "" || !hasType(r.Header, formType) {
-			return methodNotAllowed(r.Method)
-		}
-		if r.ContentLength < 0 {
-			return refusal(http.StatusLengthRequired, "Content-Length is required")
-		}
+	tunnelled := r.Method == http.MethodPost && r.Header.Get("X-HTTP-Method-Override") == http.MethodGet && c.raw == "" && hasType(r.Header, formType)
+	switch {
+	case c.writes():
+	case !tunnelled:
+		return methodNotAllowed(r.Method)
+	case r.ContentLength < 0:
+		return refusal(http.StatusLengthRequired, "Content-Length is required")
 	}
 	var err error
 	if c.body, err = io.ReadAll(io.LimitReader(r.Body, maxRequest+1)); err != nil {
 		return refusal(http.StatusBadRequest, "The body cannot be read")
 	}
-	if c.writes() {
+	if !tunnelled {
 		return nil
 	}
 	if len(c.body)+len(uri) > maxRequest {
@@ -121,25 +128,14 @@ func hasType(h http.Header, want string) bool {
 	return err == nil && mediaType == want
 }
 
-func (c *call) authenticate() (refused *answer) {
-	bearer, ok := strings.CutPrefix(c.r.Header.Get("Authorization"), "Bearer ")
-	if bearer = strings.TrimSpace(bearer); !ok || bearer == "" {
-		return unauthorized(http.StatusUnauthorized, "", "Empty oauth2_access_token")
-	}
-	c.token, refused = c.w.auth.accept(bearer)
-	return refused
-}
-
 // noRole answers that the member holds no role that would do.
 func (c *call) noRole() *answer {
 	return c.denied(cmp.Or(c.w.switches.RoleMissingStatus, http.StatusForbidden))
 }
 
 func (c *call) denied(status int) *answer {
-	return envelope{
-		Status: status, ServiceCode: 100, Code: "ACCESS_DENIED",
-		Message: fmt.Sprintf("Not enough permissions to access: %s.%s.%s", c.at.endpoint, shorten(c.action), c.version),
-	}.answer()
+	message := fmt.Sprintf("Not enough permissions to access: %s.%s.%s", c.at.endpoint, shorten(c.action), c.version)
+	return envelope{Status: status, ServiceCode: 100, Code: "ACCESS_DENIED", Message: message}.answer()
 }
 
 // protocol checks the version headers and answers with the protocol's version.
@@ -157,20 +153,19 @@ func (c *call) protocol(h http.Header) *answer {
 		c.version = "NO_VERSION"
 		return nil
 	}
-	if v = c.r.Header.Get("LinkedIn-Version"); v == "" {
+	v = c.r.Header.Get("LinkedIn-Version")
+	c.version = v + "01"
+	switch {
+	case v == "":
 		missing := envelope{Status: http.StatusBadRequest, Code: "VERSION_MISSING", Message: "A version must be present. Please specify a version by adding the LinkedIn-Version header."}
 		if c.w.switches.VersionMissingBare {
 			missing.Code = ""
 		}
 		return missing.answer()
+	case !c.w.live[v]:
+		message := "Requested version " + shorten(v) + "01 is not active"
+		return envelope{Status: http.StatusUpgradeRequired, Code: "NONEXISTENT_VERSION", Message: message}.answer()
 	}
-	if !c.w.live[v] {
-		return envelope{
-			Status: http.StatusUpgradeRequired, Code: "NONEXISTENT_VERSION",
-			Message: "Requested version " + shorten(v) + "01 is not active",
-		}.answer()
-	}
-	c.version = v + "01"
 	return nil
 }
 
@@ -185,13 +180,16 @@ func (c *call) dispatch() *answer {
 	}
 	if said := c.r.Header.Get("X-RestLi-Method"); said != "" && !strings.EqualFold(said, method) ||
 		said == "" && method == "BATCH_GET" && c.at.endpoint == "leadForms" {
-		return illegal("X-RestLi-Method " + shorten(said) + " does not fit the request")
+		return usual(http.StatusBadRequest, "X-RestLi-Method %s does not fit the request", shorten(said))
 	}
 	route, ok := routes[c.at.endpoint+"."+c.action]
 	if !ok || c.at.endpoint == "organizations" && method == "FINDER" && !c.w.switches.VanityNameFinder {
 		return badParam("q")
 	}
-	if !c.token.has(route.scopes) && !c.rolesAnyway() {
+	// Whether organizationAcls needs a scope of its own is not documented for apps
+	// that read event leads.
+	rolesAnyway := c.at.endpoint == "organizationAcls" && c.w.switches.RolesWithoutAdminScope && c.token.has(leadScopes)
+	if !c.token.has(route.scopes) && !rolesAnyway {
 		return c.denied(http.StatusForbidden)
 	}
 	unknown := ""
@@ -203,7 +201,6 @@ func (c *call) dispatch() *answer {
 	}
 	a := c.answer(route)
 	if unknown != "" && a.status == http.StatusOK {
-		a.release()
 		return badParam(unknown)
 	}
 	return a
@@ -215,8 +212,9 @@ func (c *call) answer(route route) *answer {
 	if route.key != nil && !route.key(c) {
 		return badParam("id")
 	}
+	c.from, c.to, c.count = math.MinInt64, math.MaxInt64, 10 // API guide, pagination
 	for _, p := range route.params {
-		if raw, given := c.params[p.name]; !p.read(c, raw, given) {
+		if raw, given := c.params[p.name]; (given || p.required) && !p.read(c, raw) {
 			return badParam(p.name)
 		}
 	}
@@ -247,10 +245,4 @@ func (c *call) restMethod() string {
 		return "FINDER"
 	}
 	return c.action
-}
-
-// rolesAnyway: whether organizationAcls needs a scope of its own is not
-// documented for apps that read event leads.
-func (c *call) rolesAnyway() bool {
-	return c.at.endpoint == "organizationAcls" && c.w.switches.RolesWithoutAdminScope && c.token.has(leadScopes)
 }

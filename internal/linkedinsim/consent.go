@@ -135,7 +135,7 @@ func (c consentRequest) back(arguments url.Values) *answer {
 		query.Set("state", c.State)
 	}
 	u.RawQuery = query.Encode()
-	return &answer{status: http.StatusFound, location: u.String(), contentType: htmlType}
+	return &answer{status: http.StatusFound, header: map[string]string{"Location": u.String(), "Content-Type": htmlType}}
 }
 
 func htmlAnswer(status int, page *template.Template, data any) *answer {
@@ -143,5 +143,5 @@ func htmlAnswer(status int, page *template.Template, data any) *answer {
 	if err := page.Execute(&body, data); err != nil {
 		return refusal(http.StatusInternalServerError, "the page could not be made")
 	}
-	return &answer{status: status, contentType: htmlType, body: body.Bytes()}
+	return (&answer{status: status, body: body.Bytes()}).with("Content-Type", htmlType)
 }

@@ -137,7 +137,10 @@ func appendInlinedForm(c *call, dst []byte, n uint32) []byte {
 	if c.w.switches.InlinedCurrent {
 		v = c.w.forms[v.form.ID].current()
 	}
-	return append(dst, v.project(c.fields["form"])...)
+	if c.forms[v] == nil {
+		c.forms[v] = c.fields["form"].apply(v.json)
+	}
+	return append(dst, c.forms[v]...)
 }
 
 // comma appends a comma unless dst is as long as it was at the start.

@@ -16,15 +16,12 @@ func answerStatus(_ *World, f *Fault) *answer {
 	if f.Body != "" {
 		a.body = []byte(f.Body)
 	}
-	a.contentType, a.retryAfter = f.ContentType, f.RetryAfter
-	return a
+	return a.with("Content-Type", f.ContentType).retry(f.RetryAfter)
 }
 
 func answerPage(_ *World, f *Fault) *answer {
-	return &answer{
-		status: cmp.Or(f.Status, http.StatusOK), contentType: htmlType,
-		body: []byte("<!DOCTYPE html><html><head><title>LinkedIn</title></head><body>We'll be back soon.</body></html>"),
-	}
+	const page = "<!DOCTYPE html><html><head><title>LinkedIn</title></head><body>We'll be back soon.</body></html>"
+	return (&answer{status: cmp.Or(f.Status, http.StatusOK), body: []byte(page)}).with("Content-Type", htmlType)
 }
 
 func answerNothing(_ *World, f *Fault) *answer {
@@ -41,16 +38,6 @@ func answerBudget(w *World, _ *Fault) *answer {
 	return w.dayThrottled()
 }
 
-// send sends the answer, in the fault's way when it has one. Where a client has
-// gone meanwhile there is nobody to tell.
-func (f *scheduled) send(w http.ResponseWriter, r *http.Request, a *answer) {
-	if f == nil || f.def.send == nil {
-		a.write(w)
-		return
-	}
-	f.def.send(&f.Fault, w, r, a)
-}
-
 func sendBroken(_ *Fault, w http.ResponseWriter, _ *http.Request, a *answer) {
 	a.body = a.body[:len(a.body)*2/3]
 	a.write(w)
@@ -60,7 +47,7 @@ func sendBroken(_ *Fault, w http.ResponseWriter, _ *http.Request, a *answer) {
 // connection early. A stalled answer stays open as long as the fault says, or
 // until the client leaves.
 func sendHalf(f *Fault, w http.ResponseWriter, r *http.Request, a *answer) {
-	a.header(w, len(a.body)+1)
+	a.open(w, len(a.body)+1)
 	_, _ = w.Write(a.body[:len(a.body)/2])
 	if f.Kind != Stall {
 		return
@@ -90,7 +77,7 @@ func sendReset(_ *Fault, w http.ResponseWriter, _ *http.Request, _ *answer) {
 
 func sendOversize(f *Fault, w http.ResponseWriter, _ *http.Request, a *answer) {
 	size := cmp.Or(f.Size, 64<<20)
-	a.header(w, size+len(a.body))
+	a.open(w, size+len(a.body))
 	blanks := []byte(strings.Repeat(" ", 1<<16))
 	for size > 0 {
 		n, err := w.Write(blanks[:min(size, len(blanks))])

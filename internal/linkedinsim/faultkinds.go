@@ -110,7 +110,7 @@ var faultKinds = []faultKind{
 	{kind: NoElements, group: AnswerFaults, replace: answerNoElements},
 	{kind: Reset, group: AnswerFaults, send: sendReset},
 	{kind: Oversize, group: AnswerFaults, send: sendOversize},
-	{kind: Throttle, group: AnswerFaults, replace: func(_ *World, f *Fault) *answer { return throttled("", f.RetryAfter) }},
+	{kind: Throttle, group: AnswerFaults, replace: func(_ *World, f *Fault) *answer { return throttled("").retry(f.RetryAfter) }},
 	{kind: Budget, group: AnswerFaults, replace: answerBudget},
 
 	{kind: IgnoreParameter, group: ContradictionFaults},

@@ -3,8 +3,6 @@ package linkedinsim
 import (
 	"bytes"
 	"encoding/json"
-	"maps"
-	"slices"
 	"strings"
 )
 
@@ -48,21 +46,6 @@ func parseFields(text string, depth int) (projection, string, bool) {
 
 func fieldByte(c byte) bool { return alphanumeric(c) || c == '_' || c == '$' || c == '*' }
 
-// String is the projection in a fixed order.
-func (p projection) String() string {
-	var b strings.Builder
-	for i, name := range slices.Sorted(maps.Keys(p)) {
-		if i > 0 {
-			b.WriteByte(',')
-		}
-		b.WriteString(name)
-		if len(p[name]) > 0 {
-			b.WriteString(":(" + p[name].String() + ")")
-		}
-	}
-	return b.String()
-}
-
 // apply cuts one JSON value down to the projection. What is not JSON stays.
 func (p projection) apply(text []byte) []byte {
 	if len(p) == 0 {
@@ -86,20 +69,16 @@ func (p projection) cut(v any) any {
 		for i := range v {
 			v[i] = p.cut(v[i])
 		}
-		return v
-	case map[string]any:
+	case object:
 		for name := range v {
 			sub, ok := p[name]
 			if !ok {
 				sub, ok = p["$*"]
 			}
-			if !ok {
+			if v[name] = sub.cut(v[name]); !ok {
 				delete(v, name)
-				continue
 			}
-			v[name] = sub.cut(v[name])
 		}
-		return v
 	}
 	return v
 }

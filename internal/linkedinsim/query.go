@@ -154,14 +154,24 @@ func (c *call) once(s string) string {
 }
 
 // number reads a number that is not negative.
-func (c *call) number(to *int, raw string, given bool) bool {
-	if !given || c.v1 && raw == "" {
+func (c *call) number(to *int, raw string) bool {
+	if c.v1 && raw == "" {
 		return true
 	}
 	s, ok := c.text(raw)
 	n, err := strconv.Atoi(s)
 	*to = n
 	return ok && err == nil && n >= 0
+}
+
+// boolean reads true or false.
+func (c *call) boolean(to *bool, raw string) bool {
+	if c.v1 && raw == "" {
+		return true
+	}
+	s, ok := c.text(raw)
+	*to = s == "true"
+	return ok && (s == "true" || s == "false")
 }
 
 // record reads a record of strings, which is never empty. With a wrapper it is

@@ -2,7 +2,9 @@ package linkedinsim
 
 import (
 	"fmt"
+	"maps"
 	"reflect"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -95,6 +97,21 @@ func escape(s string) string {
 			b.WriteByte(c)
 		} else {
 			fmt.Fprintf(&b, "%%%02X", c)
+		}
+	}
+	return b.String()
+}
+
+// String is the projection in a fixed order.
+func (p projection) String() string {
+	var b strings.Builder
+	for i, name := range slices.Sorted(maps.Keys(p)) {
+		if i > 0 {
+			b.WriteByte(',')
+		}
+		b.WriteString(name)
+		if len(p[name]) > 0 {
+			b.WriteString(":(" + p[name].String() + ")")
 		}
 	}
 	return b.String()

@@ -13,9 +13,6 @@ func (c *call) project(v any) []byte { return c.fields.apply(mustJSON(v)) }
 // may reports whether the member holds one of the roles on an organization.
 func (c *call) may(o *Organization, roles []string) bool { return o.grants(c.token.member, roles) }
 
-// one answers with one resource, given as JSON.
-func one(body []byte) *answer { return &answer{status: http.StatusOK, body: body} }
-
 // selects reports whether the role and state parameters select a role.
 func (c *call) selects(r Role) bool {
 	return (c.role == "" || r.Role == c.role) && (c.state == "" || r.State == c.state)
@@ -84,15 +81,15 @@ func getOrganization(c *call) *answer {
 	case !c.may(o, adminRoles):
 		return c.noRole()
 	}
-	return one(c.project(map[string]any{
+	return success(c.project(object{
 		"id": o.ID, "localizedName": o.Name, "vanityName": o.VanityName, "primaryOrganizationType": "NONE",
-		"name": map[string]any{"localized": map[string]string{"en_US": o.Name}, "preferredLocale": localeUS},
+		"name": object{"localized": map[string]string{"en_US": o.Name}, "preferredLocale": localeUS},
 	}))
 }
 
 // summary is an organization as anybody may see it.
 func (c *call) summary(o *Organization) []byte {
-	return c.project(map[string]any{"id": o.ID, "localizedName": o.Name, "vanityName": o.VanityName})
+	return c.project(object{"id": o.ID, "localizedName": o.Name, "vanityName": o.VanityName})
 }
 
 // findVanityName is organizations?q=vanityName, where it is offered.
@@ -127,7 +124,7 @@ func (c *call) batch(read func(id int64) ([]byte, int)) *answer {
 			statuses[text], errors[text] = status, unreadable(status, "The entity").body
 		}
 	}
-	return jsonAnswer(map[string]any{"results": found, "statuses": statuses, "errors": errors})
+	return jsonAnswer(object{"results": found, "statuses": statuses, "errors": errors})
 }
 
 // readForm is the current version of a form, and the status with which LinkedIn
@@ -150,7 +147,7 @@ func getForm(c *call) *answer {
 	case !c.may(v.org, pageRoles):
 		return c.noRole()
 	}
-	return one(v.project(c.fields))
+	return success(c.fields.apply(v.json))
 }
 
 // batchForms is leadForms?ids=List(…).
@@ -163,7 +160,7 @@ func batchForms(c *call) *answer {
 		case !c.may(v.org, pageRoles):
 			return nil, http.StatusForbidden
 		}
-		return v.project(c.fields), 0
+		return c.fields.apply(v.json), 0
 	})
 }
 
@@ -174,7 +171,7 @@ func findForms(c *call) *answer {
 	}
 	var found [][]byte
 	for _, v := range c.w.formsOf(c.owner) {
-		found = append(found, v.project(c.fields))
+		found = append(found, c.fields.apply(v.json))
 	}
 	return c.list(found)
 }
@@ -242,7 +239,7 @@ func getEvent(c *call) *answer {
 	case !c.may(c.w.events[i].org, eventRoles):
 		return c.noRole()
 	}
-	return one(c.printEvent(c.w.events[i]))
+	return success(c.printEvent(c.w.events[i]))
 }
 
 // getMe is /v2/me, for tokens that have a profile scope.

@@ -2,9 +2,9 @@ package linkedinsim
 
 import (
 	"cmp"
+	"fmt"
 	"net/http"
 	"slices"
-	"strconv"
 	"strings"
 )
 
@@ -13,6 +13,10 @@ import (
 func findResponses(c *call) *answer {
 	if !c.may(c.owner, leadRoles(c.kind)) {
 		return c.noRole()
+	}
+	_, told := c.params["limitedToTestLeads"]
+	if sw := c.w.switches.TestLeads; c.onlyTests || sw == "omitted_excludes" || sw == "false_excludes" && told {
+		c.keep = append(c.keep, func(r *row) bool { return r.flags.has(flagTest) == c.onlyTests })
 	}
 	rows, total := c.w.find(source{c.owner, c.kind}, c.selection)
 	shown := slices.DeleteFunc(rows, func(n uint32) bool { return c.w.rows[n].flags.has(flagFiller) })
@@ -32,7 +36,7 @@ func getResponse(c *call) *answer {
 	case !c.may(c.w.versionOf(n).org, leadRoles(c.w.rows[n].kind)):
 		return c.noRole()
 	}
-	return one(c.appendElement(nil, n))
+	return success(c.appendElement(nil, n))
 }
 
 // list is the page that the request asks for of what was found.
@@ -44,10 +48,7 @@ func (c *call) list(found [][]byte) *answer {
 
 // page answers with a page of so many elements, out of so many rows.
 func (c *call) page(given, total int, element func(dst []byte, i int) []byte) *answer {
-	buffer := buffers.Get().(*[]byte)
-	dst := append(strconv.AppendInt(append((*buffer)[:0], `{"paging":{"start":`...), int64(c.start), 10), `,"count":`...)
-	dst = append(strconv.AppendInt(dst, int64(c.count), 10), `,"links":[`...)
-	dst = append(c.links(dst, given, total), ']')
+	dst := fmt.Appendf(nil, `{"paging":{"start":%d,"count":%d,"links":%s`, c.start, c.count, mustJSON(c.links(given, total)))
 	// Roles and organizations never have a total.
 	if !strings.HasPrefix(c.at.endpoint, "organization") && c.w.switches.Total != "absent" {
 		switch c.w.switches.Total {
@@ -56,42 +57,44 @@ func (c *call) page(given, total int, element func(dst []byte, i int) []byte) *a
 		case "high":
 			total += 37
 		}
-		dst = strconv.AppendInt(append(dst, `,"total":`...), int64(total), 10)
+		dst = fmt.Appendf(dst, `,"total":%d`, total)
 	}
 	dst = append(dst, `},"elements":[`...)
 	start := len(dst)
 	for i := range given {
 		dst = element(comma(dst, start), i)
 	}
-	return &answer{status: http.StatusOK, body: append(dst, "]}"...), pooled: buffer}
+	return success(append(dst, "]}"...))
 }
 
-// links appends the links to the pages before and after. A short page has no
-// next link by default, even when rows follow.
-func (c *call) links(dst []byte, given, total int) []byte {
+// link is a link to the page before or after.
+type link struct {
+	Rel  string `json:"rel"`
+	Href string `json:"href"`
+	Type string `json:"type"`
+}
+
+// links lead to the pages before and after. A short page has no next link by
+// default, even when rows follow.
+func (c *call) links(given, total int) []link {
+	links := []link{}
 	if c.w.switches.Links == "none" {
-		return dst
+		return links
 	}
-	start := len(dst)
+	add := func(rel string, start int) {
+		href := c.r.URL.EscapedPath() + "?"
+		for pair := range strings.SplitSeq(c.raw, "&") {
+			if !strings.HasPrefix(pair, "start=") && !strings.HasPrefix(pair, "count=") {
+				href += pair + "&"
+			}
+		}
+		links = append(links, link{rel, fmt.Sprintf("%sstart=%d&count=%d", href, start, c.count), "application/json"})
+	}
 	if c.start > 0 {
-		dst = append(dst, c.link("prev", max(0, c.start-c.count))...)
+		add("prev", max(0, c.start-c.count))
 	}
 	if c.start+c.count < total && (given == c.count || c.w.switches.Links != "") {
-		dst = append(comma(dst, start), c.link("next", c.start+c.count)...)
+		add("next", c.start+c.count)
 	}
-	return dst
-}
-
-func (c *call) link(rel string, start int) []byte {
-	href := c.r.URL.EscapedPath() + "?"
-	for pair := range strings.SplitSeq(c.raw, "&") {
-		if !strings.HasPrefix(pair, "start=") && !strings.HasPrefix(pair, "count=") {
-			href += pair + "&"
-		}
-	}
-	return mustJSON(struct {
-		Rel  string `json:"rel"`
-		Href string `json:"href"`
-		Type string `json:"type"`
-	}{rel, href + "start=" + strconv.Itoa(start) + "&count=" + strconv.Itoa(c.count), "application/json"})
+	return links
 }

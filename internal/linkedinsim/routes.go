@@ -28,38 +28,63 @@ var (
 // world's lock held, for writing where the request writes.
 var routes = map[string]route{
 	"leadFormResponses.FINDER-owner": {leadScopes, nil, []param{
-		{"leadType", readLeadType}, {"owner", readOwner}, {"submittedAtTimeRange", readTimeRange}, {"associatedEntity", readEvent},
-		{"versionedLeadGenFormUrn", readForm}, {"limitedToTestLeads", readTestLeads}, {"fields", readResponseFields}, startParam, countParam,
+		leadTypeParam, ownerParam, {"submittedAtTimeRange", false, readTimeRange}, {"associatedEntity", false, readEvent},
+		{"versionedLeadGenFormUrn", false, readForm}, {"limitedToTestLeads", false, func(c *call, raw string) bool { return c.boolean(&c.onlyTests, raw) }}, leadFieldsParam, startParam, countParam,
 	}, findResponses},
-	"leadFormResponses.GET":                           {leadScopes, textKey, []param{{"fields", readResponseFields}}, getResponse},
-	"leadForms.FINDER-owner":                          {formScopes, nil, []param{{"owner", readPage}, fieldsParam, startParam, countParam}, findForms},
+	"leadFormResponses.GET":                           {leadScopes, textKey, []param{leadFieldsParam}, getResponse},
+	"leadForms.FINDER-owner":                          {formScopes, nil, []param{{"owner", true, readPage}, fieldsParam, startParam, countParam}, findForms},
 	"leadForms.GET":                                   {formScopes, numericKey, []param{fieldsParam}, getForm},
-	"leadForms.BATCH_GET":                             {formScopes, nil, []param{{"ids", readIDs}, fieldsParam}, batchForms},
-	"events.FINDER-organizerLeadGenFormEnabledEvents": {eventScopes, nil, []param{startParam, countParam, fieldsParam, {"organizer", readPageURN}}, findFormEvents},
+	"leadForms.BATCH_GET":                             {formScopes, nil, []param{idsParam, fieldsParam}, batchForms},
+	"events.FINDER-organizerLeadGenFormEnabledEvents": {eventScopes, nil, []param{startParam, countParam, fieldsParam, {"organizer", true, readPageURN}}, findFormEvents},
 	"events.FINDER-eventsByOrganizer": {eventScopes, nil, []param{
-		{"excludeCancelled", readExcludeCancelled}, {"timeBasedFilter", readLifeCycle}, {"entryCriteria", readEntry}, {"sortOrder", readSortOrder},
-		startParam, countParam, fieldsParam, {"organizer", readPageURN},
+		{"excludeCancelled", false, func(c *call, raw string) bool { return c.boolean(&c.noCancelled, raw) }},
+		{"timeBasedFilter", false, readLifeCycle},
+		{"entryCriteria", false, func(c *call, raw string) bool { return c.oneOf(&c.entry, raw, "PUBLIC", "GATED") }},
+		{"sortOrder", false, func(c *call, raw string) bool { return c.oneOf(&c.order, raw, "START_TIME_ASC", "END_TIME_DESC") }},
+		startParam, countParam, fieldsParam, {"organizer", true, readPageURN},
 	}, findEvents},
-	"events.GET":                           {eventScopes, numericKey, []param{fieldsParam}, getEvent},
-	"organizationAcls.FINDER-roleAssignee": {adminScopes, nil, []param{startParam, countParam, roleParam, stateParam, {"projection", readDecoration}, fieldsParam}, findOwnRoles},
-	"organizationAcls.FINDER-organization": {adminScopes, nil, []param{startParam, countParam, roleParam, stateParam, {"organization", readPageURN}, fieldsParam}, findRolesOn},
-	"organizations.GET":                    {adminScopes, numericKey, []param{fieldsParam}, getOrganization},
-	"organizations.FINDER-vanityName":      {adminScopes, nil, []param{startParam, countParam, {"vanityName", readVanityName}, fieldsParam}, findVanityName},
-	"organizationsLookup.BATCH_GET":        {adminScopes, nil, []param{fieldsParam, {"ids", readIDs}}, lookUpOrganizations},
-	"leadNotifications.CREATE":             {leadScopes, nil, nil, subscribe},
-	"leadNotifications.GET":                {leadScopes, numericKey, []param{fieldsParam}, getSubscription},
-	"leadNotifications.FINDER-criteria":    {leadScopes, nil, []param{startParam, countParam, fieldsParam, {"leadType", readLeadType}, {"owner", readNestedOwner}}, findSubscriptions},
-	"leadNotifications.DELETE":             {leadScopes, numericKey, nil, unsubscribe},
-	"me.GET":                               {[]string{"r_basicprofile", "r_liteprofile"}, nil, nil, getMe},
-	"userinfo.GET":                         {[]string{"openid"}, nil, nil, getUserInfo},
+	"events.GET": {eventScopes, numericKey, []param{fieldsParam}, getEvent},
+	"organizationAcls.FINDER-roleAssignee": {adminScopes, nil, []param{
+		startParam, countParam, roleParam, stateParam, {"projection", false, readDecoration}, fieldsParam,
+	}, findOwnRoles},
+	"organizationAcls.FINDER-organization": {adminScopes, nil, []param{
+		startParam, countParam, roleParam, stateParam, {"organization", true, readPageURN}, fieldsParam,
+	}, findRolesOn},
+	"organizations.GET": {adminScopes, numericKey, []param{fieldsParam}, getOrganization},
+	"organizations.FINDER-vanityName": {adminScopes, nil, []param{
+		startParam, countParam, {"vanityName", false, func(c *call, raw string) bool { return c.oneOf(&c.vanityName, raw) }}, fieldsParam,
+	}, findVanityName},
+	"organizationsLookup.BATCH_GET": {adminScopes, nil, []param{fieldsParam, idsParam}, lookUpOrganizations},
+	"leadNotifications.CREATE":      {leadScopes, nil, nil, subscribe},
+	"leadNotifications.GET":         {leadScopes, numericKey, []param{fieldsParam}, getSubscription},
+	"leadNotifications.FINDER-criteria": {leadScopes, nil, []param{
+		startParam, countParam, fieldsParam, leadTypeParam, {"owner", true, readNestedOwner},
+	}, findSubscriptions},
+	"leadNotifications.DELETE": {leadScopes, numericKey, nil, unsubscribe},
+	"me.GET":                   {[]string{"r_basicprofile", "r_liteprofile"}, nil, nil, getMe},
+	"userinfo.GET":             {[]string{"openid"}, nil, nil, getUserInfo},
 }
 
-// param is a parameter of a method. read reports whether it can be read; what
-// is not given is read too, as it may be needed.
+// param is a parameter of a method. read reports whether it can be read. A
+// required one that is missing is read as the empty text, which is always
+// wrong.
 type param struct {
-	name string
-	read func(c *call, raw string, given bool) bool
+	name     string
+	required bool
+	read     func(c *call, raw string) bool
 }
+
+var (
+	startParam      = param{"start", false, func(c *call, raw string) bool { return c.number(&c.start, raw) }}
+	countParam      = param{"count", false, readCount}
+	fieldsParam     = param{"fields", false, readFields}
+	leadFieldsParam = param{"fields", false, func(c *call, raw string) bool { return readFields(c, raw) && !c.w.switches.RefuseFields }}
+	idsParam        = param{"ids", true, readIDs}
+	roleParam       = param{"role", false, func(c *call, raw string) bool { return c.oneOf(&c.role, raw) }}
+	stateParam      = param{"state", false, func(c *call, raw string) bool { return c.oneOf(&c.state, raw) }}
+	leadTypeParam   = param{"leadType", true, readLeadType}
+	ownerParam      = param{"owner", true, func(c *call, raw string) bool { return c.readUnion(raw, "") }}
+)
 
 // query is what the path key and the parameters of a request ask for.
 type query struct {
@@ -76,33 +101,26 @@ type query struct {
 	role, state string
 	decorated   bool // organizations are to be resolved
 	vanityName  string
+	onlyTests   bool
 	noCancelled bool
 	lifeCycle   string
 	entry       string
 	order       string
 }
 
-var (
-	startParam  = param{"start", func(c *call, raw string, given bool) bool { return c.number(&c.start, raw, given) }}
-	countParam  = param{"count", readCount}
-	fieldsParam = param{"fields", readFields}
-	roleParam   = param{"role", func(c *call, raw string, given bool) bool { return c.optional(&c.role, raw, given) }}
-	stateParam  = param{"state", func(c *call, raw string, given bool) bool { return c.optional(&c.state, raw, given) }}
-)
-
 // unknown is the first parameter, by name, that the method does not know.
 func (c *call) unknown(known []param) string {
-	first := ""
+	var unknown []string
 	for name := range c.params {
-		if name == "fields" || name == "q" && strings.HasPrefix(c.action, "FINDER-") ||
-			slices.ContainsFunc(known, func(p param) bool { return p.name == name }) {
-			continue
-		}
-		if first == "" || name < first {
-			first = name
+		if name != "fields" && !(name == "q" && strings.HasPrefix(c.action, "FINDER-")) &&
+			!slices.ContainsFunc(known, func(p param) bool { return p.name == name }) {
+			unknown = append(unknown, name)
 		}
 	}
-	return first
+	if len(unknown) == 0 {
+		return ""
+	}
+	return slices.Min(unknown)
 }
 
 func textKey(c *call) bool {
@@ -117,85 +135,35 @@ func numericKey(c *call) (ok bool) {
 	return ok
 }
 
-func readCount(c *call, raw string, given bool) bool {
-	most := 100
-	switch sw := &c.w.switches; c.at.endpoint {
-	case "leadFormResponses":
-		most = cmp.Or(sw.MaxResponses, most)
-	case "leadForms":
-		most = cmp.Or(sw.MaxForms, most)
-	case "organizationAcls":
-		most = cmp.Or(sw.MaxACLs, most)
-	case "events":
-		most = cmp.Or(sw.MaxEvents, 50)
-	}
-	c.count = 10 // API guide, pagination
-	return c.number(&c.count, raw, given) && c.count > 0 && c.count <= most
+func readCount(c *call, raw string) bool {
+	sw := &c.w.switches
+	most := map[string]int{"leadFormResponses": sw.MaxResponses, "leadForms": sw.MaxForms, "organizationAcls": sw.MaxACLs, "events": cmp.Or(sw.MaxEvents, 50)}
+	return c.number(&c.count, raw) && c.count > 0 && c.count <= cmp.Or(most[c.at.endpoint], 100)
 }
 
-func readFields(c *call, raw string, given bool) (ok bool) {
-	if !given {
-		return true
-	}
+func readFields(c *call, raw string) (ok bool) {
 	c.fields, ok = parseProjection(raw)
 	return ok
 }
 
-func readResponseFields(c *call, raw string, given bool) bool {
-	return readFields(c, raw, given) && !(given && c.w.switches.RefuseFields)
-}
-
-func readIDs(c *call, raw string, _ bool) (ok bool) {
+func readIDs(c *call, raw string) (ok bool) {
 	c.ids, ok = c.strings(raw)
 	return ok && !slices.ContainsFunc(c.ids, func(s string) bool { _, ok := parseID(s); return !ok })
 }
 
-// optional reads a string that may be left out. When there are allowed ones, it
-// is one of these or empty.
-func (c *call) optional(to *string, raw string, given bool, allowed ...string) (ok bool) {
-	if !given {
-		return true
-	}
+// oneOf reads a text: when there are allowed ones, one of these or the empty one.
+func (c *call) oneOf(to *string, raw string, allowed ...string) (ok bool) {
 	*to, ok = c.text(raw)
 	return ok && (*to == "" || len(allowed) == 0 || slices.Contains(allowed, *to))
 }
 
-func readVanityName(c *call, raw string, given bool) bool {
-	return c.optional(&c.vanityName, raw, given)
-}
-
-func readEntry(c *call, raw string, given bool) bool {
-	return c.optional(&c.entry, raw, given, "PUBLIC", "GATED")
-}
-
-func readSortOrder(c *call, raw string, given bool) bool {
-	return c.optional(&c.order, raw, given, "START_TIME_ASC", "END_TIME_DESC")
-}
-
-func readLifeCycle(c *call, raw string, given bool) bool {
-	if !given {
-		return true
-	}
+func readLifeCycle(c *call, raw string) bool {
 	filter, ok := c.record(raw, "")
 	c.lifeCycle = filter["lifeCycleState"]
 	return ok && len(filter) == 1 && slices.Contains([]string{"UPCOMING", "ONGOING", "PAST"}, c.lifeCycle)
 }
 
-// boolean reads true or false.
-func (c *call) boolean(to *bool, raw string, given bool) bool {
-	if !given || c.v1 && raw == "" {
-		return true
-	}
-	s, ok := c.text(raw)
-	*to = s == "true"
-	return ok && (s == "true" || s == "false")
-}
-
-func readExcludeCancelled(c *call, raw string, given bool) bool {
-	return c.boolean(&c.noCancelled, raw, given)
-}
-
-func readDecoration(c *call, raw string, _ bool) bool {
+func readDecoration(c *call, raw string) bool {
 	c.decorated = strings.Contains(raw, "~")
 	return true
 }
@@ -222,29 +190,26 @@ func (c *call) pageByID(id int64) *Organization {
 	return nil
 }
 
-func readPageURN(c *call, raw string, _ bool) bool {
+func readPageURN(c *call, raw string) bool {
 	urn, ok := c.text(raw)
 	return ok && c.pageOf(urn)
 }
 
 // readPage reads the owner of forms: (organization:URN).
-func readPage(c *call, raw string, _ bool) bool {
+func readPage(c *call, raw string) bool {
 	owner, ok := c.record(raw, "")
 	return ok && len(owner) == 1 && c.pageOf(owner["organization"])
 }
 
-func readLeadType(c *call, raw string, _ bool) bool {
+func readLeadType(c *call, raw string) (known bool) {
 	record, ok := c.record(raw, "")
-	kind, known := parseLeadType(record["leadType"])
-	c.kind = kind
+	c.kind, known = parseLeadType(record["leadType"])
 	return ok && known
 }
 
-func readOwner(c *call, raw string, _ bool) bool { return c.readUnion(raw, "") }
-
 // readNestedOwner reads the owner of subscriptions, one level deeper than that
 // of the other finders: (value:(organization:URN)).
-func readNestedOwner(c *call, raw string, _ bool) bool { return c.readUnion(raw, "value") }
+func readNestedOwner(c *call, raw string) bool { return c.readUnion(raw, "value") }
 
 // readUnion reads the owner of leads, which must fit their type: page leads
 // belong to organizations, sponsored ones to ad accounts. There are no ad
@@ -268,33 +233,27 @@ func (c *call) ownerOf(owner map[string]string) bool {
 
 // readTimeRange reads a TimeRange, which includes its start and excludes its
 // end; Switches.Bounds has the other readings.
-func readTimeRange(c *call, raw string, _ bool) bool {
-	c.from, c.to = math.MinInt64, math.MaxInt64
+func readTimeRange(c *call, raw string) bool {
 	if raw == "" {
 		return true
 	}
 	record, ok := c.record(raw, "")
+	text, bounded := record["end"]
 	start, err := strconv.ParseInt(record["start"], 10, 64)
-	c.from = start
-	if strings.HasPrefix(c.w.switches.Bounds, "(") {
+	end, endErr := strconv.ParseInt(text, 10, 64)
+	if c.from = start; strings.HasPrefix(c.w.switches.Bounds, "(") {
 		c.from++
 	}
-	text, bounded := record["end"]
 	if !bounded {
 		return ok && err == nil && len(record) == 1
 	}
-	end, endErr := strconv.ParseInt(text, 10, 64)
-	c.to = end
-	if strings.HasSuffix(c.w.switches.Bounds, "]") {
+	if c.to = end; strings.HasSuffix(c.w.switches.Bounds, "]") {
 		c.to++
 	}
 	return ok && err == nil && endErr == nil && len(record) == 2 && end >= start && end < math.MaxInt64
 }
 
-func readEvent(c *call, raw string, given bool) bool {
-	if !given {
-		return true
-	}
+func readEvent(c *call, raw string) bool {
 	union := strings.HasPrefix(raw, "(") || strings.HasPrefix(raw, "%28")
 	if union && c.w.switches.AssociatedEntityParam == "" || !union && c.w.switches.AssociatedEntityParam == "union" {
 		return false
@@ -314,23 +273,10 @@ func readEvent(c *call, raw string, given bool) bool {
 	return ok
 }
 
-func readForm(c *call, raw string, given bool) bool {
-	if !given {
-		return true
-	}
+func readForm(c *call, raw string) bool {
 	urn, ok := c.text(raw)
 	id, number, known := parseFormURN(urn)
 	version, err := c.w.formVersion(id, number)
 	c.keep = append(c.keep, func(r *row) bool { return err == nil && r.version == version.index })
 	return ok && (known && number != 0 || c.doubled)
-}
-
-func readTestLeads(c *call, raw string, given bool) bool {
-	only := false
-	ok := c.boolean(&only, raw, given)
-	excluded := c.w.switches.TestLeads == "omitted_excludes" || c.w.switches.TestLeads == "false_excludes" && given
-	if only || excluded {
-		c.keep = append(c.keep, func(r *row) bool { return r.flags.has(flagTest) == only })
-	}
-	return ok
 }

@@ -16,8 +16,7 @@ import (
 // the API under /rest and /v2, and the control API under /sim.
 type Server struct {
 	*World
-	stats stats
-	sim   http.Handler // the control API
+	sim http.Handler // the control API
 }
 
 // New makes a simulated LinkedIn. It reports every field of cfg that is out of
@@ -28,7 +27,6 @@ func New(cfg Config) (*Server, error) {
 		return nil, fmt.Errorf("configuring the simulated LinkedIn: %w", err)
 	}
 	s := &Server{World: newWorld(cfg)}
-	s.stats.got = Stats{ByEndpoint: map[string]uint64{}, ByStatus: map[int]uint64{}, Today: map[string]int{}}
 	s.sim = s.control()
 	if err := s.generate(); err != nil {
 		return nil, fmt.Errorf("making the simulated world: %w", err)
@@ -70,18 +68,19 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		a = s.api(at, h, fault.misread(r))
 	}
 	s.stats.status(a.status)
-	fault.send(w, r, a)
-	a.release()
+	if fault != nil && fault.def.send != nil {
+		fault.def.send(&fault.Fault, w, r, a)
+		return
+	}
+	a.write(w)
 }
 
 // wait reports whether d passed before the context ended.
 func wait(ctx context.Context, d time.Duration) bool {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
 	select {
 	case <-ctx.Done():
 		return false
-	case <-timer.C:
+	case <-time.After(d):
 		return true
 	}
 }
@@ -108,8 +107,7 @@ var endpoints = map[string][]string{
 func locate(escapedPath string) location {
 	parts := strings.Split(strings.TrimPrefix(escapedPath, "/"), "/")
 	l := location{root: parts[0], endpoint: endpointUnknown}
-	parts = parts[1:]
-	if l.root == "oauth" {
+	if parts = parts[1:]; l.root == "oauth" {
 		if len(parts) == 0 || parts[0] != "v2" {
 			return l
 		}
@@ -158,8 +156,7 @@ func (s *stats) count(endpoint string, now time.Time) uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if today := now.Format(time.DateOnly); today != s.day {
-		s.day = today
-		clear(s.got.Today)
+		s.day, s.got.Today = today, map[string]int{}
 	}
 	s.got.Total++
 	s.got.ByEndpoint[endpoint]++
@@ -181,9 +178,9 @@ func (s *stats) spent(endpoint string, budget int) bool {
 }
 
 // Stats are the requests answered so far.
-func (s *Server) Stats() Stats {
-	s.stats.mu.Lock()
-	defer s.stats.mu.Unlock()
-	got := s.stats.got
+func (w *World) Stats() Stats {
+	w.stats.mu.Lock()
+	defer w.stats.mu.Unlock()
+	got := w.stats.got
 	return Stats{got.Total, maps.Clone(got.ByEndpoint), maps.Clone(got.ByStatus), maps.Clone(got.Today)}
 }

@@ -3,7 +3,6 @@ package linkedinsim
 import (
 	"cmp"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"net/netip"
 	"net/url"
@@ -89,10 +88,10 @@ func subscribe(c *call) *answer {
 		}
 	}
 	if own >= maxSubscriptions {
-		return illegal(fmt.Sprintf("The owner has %d notifications, the most allowed", maxSubscriptions))
+		return usual(http.StatusBadRequest, "The owner has %d notifications, the most allowed", maxSubscriptions)
 	}
 	c.w.notifier.subscribe(u, first)
-	return &answer{status: http.StatusCreated, restliID: strconv.FormatInt(u.ID, 10)}
+	return (&answer{status: http.StatusCreated}).with("X-RestLi-Id", strconv.FormatInt(u.ID, 10))
 }
 
 // jsonBody is the body of a request as the members of one JSON object.
@@ -103,7 +102,7 @@ func (c *call) jsonBody() (members map[string]json.RawMessage, refused *answer) 
 	case len(c.body) > maxRequest:
 		return nil, refusal(http.StatusRequestURITooLong, "Request too long")
 	case json.Unmarshal(c.body, &members) != nil || members == nil:
-		return nil, illegal("The body is not a JSON object")
+		return nil, usual(http.StatusBadRequest, "The body is not a JSON object")
 	}
 	return members, nil
 }
@@ -169,7 +168,7 @@ func getSubscription(c *call) *answer {
 	if refused != nil {
 		return refused
 	}
-	return one(c.project(u.Subscription))
+	return success(c.project(u.Subscription))
 }
 
 // unsubscribe is the DELETE of leadNotifications/{id}.

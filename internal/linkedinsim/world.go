@@ -21,6 +21,7 @@ type World struct {
 	seed   uint64
 	ids    identity
 	faults faults
+	stats  stats
 
 	mu       sync.RWMutex
 	switches Switches
@@ -68,6 +69,7 @@ func newWorld(cfg Config) *World {
 		forms: map[int64]*form{}, extras: map[uint32]*extra{}, given: map[string][]uint32{},
 		gone: map[uint32]int64{}, lists: map[source][]uint32{},
 	}
+	w.stats.got = Stats{ByEndpoint: map[string]uint64{}, ByStatus: map[int]uint64{}, Today: map[string]int{}}
 	w.clock.base = cfg.Now
 	w.clock.offset.Store(int64(cfg.ClockOffset))
 	w.nextDue.Store(math.MaxInt64)
