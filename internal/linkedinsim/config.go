@@ -1,6 +1,7 @@
 package linkedinsim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
@@ -110,31 +111,13 @@ const (
 
 // withDefaults is c with every unset field set.
 func (c Config) withDefaults() Config {
-	set := func(s *string, v string) {
-		if *s == "" {
-			*s = v
-		}
-	}
-	span := func(d *time.Duration, v time.Duration) {
-		if *d == 0 {
-			*d = v
-		}
-	}
-	share := func(f *float64, v float64) {
-		if *f == 0 {
-			*f = v
-		}
-		*f = max(*f, 0)
-	}
-	set(&c.ClientID, DefaultClientID)
-	set(&c.ClientSecret, DefaultClientSecret)
-	set(&c.Member, "SimMbr0001")
-	span(&c.AccessLife, 60*day)
-	span(&c.RefreshLife, 365*day)
-	span(&c.Span, 300*day)
-	span(&c.LateBy, 2*time.Hour)
-	share(&c.HiddenShare, 0.02)
-	share(&c.TestShare, 0.01)
+	c.ClientID = cmp.Or(c.ClientID, DefaultClientID)
+	c.ClientSecret = cmp.Or(c.ClientSecret, DefaultClientSecret)
+	c.Member = cmp.Or(c.Member, "SimMbr0001")
+	c.AccessLife, c.RefreshLife = cmp.Or(c.AccessLife, 60*day), cmp.Or(c.RefreshLife, 365*day)
+	c.Span, c.LateBy = cmp.Or(c.Span, 300*day), cmp.Or(c.LateBy, 2*time.Hour)
+	c.HiddenShare, c.TestShare = max(cmp.Or(c.HiddenShare, 0.02), 0), max(cmp.Or(c.TestShare, 0.01), 0)
+	c.Questions, c.TokenLength = cmp.Or(c.Questions, 10), cmp.Or(c.TokenLength, 350)
 	if c.Now == nil {
 		c.Now = time.Now
 	}
@@ -144,12 +127,6 @@ func (c Config) withDefaults() Config {
 	}
 	if c.Versions == nil {
 		c.Versions = DefaultVersions()
-	}
-	if c.Questions == 0 {
-		c.Questions = 10
-	}
-	if c.TokenLength == 0 {
-		c.TokenLength = 350
 	}
 	return c
 }
@@ -175,27 +152,29 @@ func plain(n float64) string { return strconv.FormatFloat(n, 'f', -1, 64) }
 
 // validate reports every field that is out of bounds.
 func (c Config) validate() error {
+	const decade = 10 * 365 * day
 	var problems []error
-	within := func(name string, v, low, high float64) {
-		if !(v >= low && v <= high) { // nor is what is no number
-			problems = append(problems, &BoundError{Field: name, Value: v, Low: low, High: high})
+	for _, b := range []BoundError{
+		{"Organizations", float64(c.Organizations), 0, 1_000},
+		{"Events", float64(c.Events), 0, 10_000},
+		{"Forms", float64(c.Forms), 0, 10_000},
+		{"Leads", float64(c.Leads), 0, maxLeads},
+		{"Rate", c.Rate, 0, 6_000_000},
+		{"Questions", float64(c.Questions), 1, 90},
+		{"Revisions", float64(c.Revisions), 0, 20},
+		{"LateProbability", c.LateProbability, 0, 1},
+		{"HiddenShare", c.HiddenShare, 0, 0.5},
+		{"TestShare", c.TestShare, 0, 1},
+		{"AccessLife in seconds", c.AccessLife.Seconds(), 1, decade.Seconds()},
+		{"RefreshLife in seconds", c.RefreshLife.Seconds(), 1, decade.Seconds()},
+		{"Span in seconds", c.Span.Seconds(), 0, decade.Seconds()},
+		{"LateBy in seconds", c.LateBy.Seconds(), 0, decade.Seconds()},
+		{"Latency in seconds", c.Latency.Seconds(), 0, 3600},
+	} {
+		if !(b.Value >= b.Low && b.Value <= b.High) { // nor is what is no number
+			problems = append(problems, &b)
 		}
 	}
-	within("Organizations", float64(c.Organizations), 0, 1_000)
-	within("Events", float64(c.Events), 0, 10_000)
-	within("Forms", float64(c.Forms), 0, 10_000)
-	within("Leads", float64(c.Leads), 0, maxLeads)
-	within("Rate", c.Rate, 0, 6_000_000)
-	within("Questions", float64(c.Questions), 1, 90)
-	within("Revisions", float64(c.Revisions), 0, 20)
-	within("LateProbability", c.LateProbability, 0, 1)
-	within("HiddenShare", c.HiddenShare, 0, 0.5)
-	within("TestShare", c.TestShare, 0, 1)
-	within("AccessLife in seconds", c.AccessLife.Seconds(), 1, (10 * 365 * day).Seconds())
-	within("RefreshLife in seconds", c.RefreshLife.Seconds(), 1, (10 * 365 * day).Seconds())
-	within("Span in seconds", c.Span.Seconds(), 0, (10 * 365 * day).Seconds())
-	within("LateBy in seconds", c.LateBy.Seconds(), 0, (10 * 365 * day).Seconds())
-	within("Latency in seconds", c.Latency.Seconds(), 0, 3600)
 	if (c.Events > 0 || c.Forms > 0) && c.Organizations == 0 {
 		problems = append(problems, errors.New("events and forms need at least one organization"))
 	}

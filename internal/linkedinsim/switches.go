@@ -3,19 +3,23 @@ package linkedinsim
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"reflect"
+	"slices"
+	"strings"
 	"time"
 )
 
 // Switches choose among behaviours that LinkedIn does not document or that
 // differ between apps. The zero value of each field is the default, which is
-// what LinkedIn's text or most observations say.
+// what LinkedIn's text or most observations say. A field is one of those that
+// are allowed, and at least its least, which is 0.
 type Switches struct {
-	// Bounds are of submittedAtTimeRange: "[)" (default), "(]", "[]" or "()".
-	Bounds string `json:"bounds,omitempty"`
+	// Bounds are of submittedAtTimeRange, default "[)".
+	Bounds string `json:"bounds,omitempty" allowed:"[) (] [] ()"`
 	// OldestFirst lists leads by rising submittedAt; default newest first.
 	OldestFirst bool `json:"oldestFirst,omitempty"`
-	// MaxResponses, MaxEvents, MaxForms and MaxACLs are the greatest count
-	// accepted, default 100, 50, 100 and 100.
+	// The greatest counts accepted; default 100, 50, 100 and 100.
 	MaxResponses int `json:"maxResponses,omitempty"`
 	MaxEvents    int `json:"maxEvents,omitempty"`
 	MaxForms     int `json:"maxForms,omitempty"`
@@ -23,24 +27,24 @@ type Switches struct {
 	// Total is paging.total of responses and events: "" counts the rows before
 	// some are dropped, "absent" leaves it out, "low" counts the page's elements
 	// only, "high" is more than there are. Roles never have a total.
-	Total string `json:"total,omitempty"`
+	Total string `json:"total,omitempty" allowed:"absent low high"`
 	// Links are paging.links: "" has a next link on full pages only, "none" has
 	// no links, "always" has a next link wherever rows follow.
-	Links string `json:"links,omitempty"`
+	Links string `json:"links,omitempty" allowed:"none always"`
 
 	// AssociatedEventKey names the event of a lead associatedEvent; default event.
 	AssociatedEventKey bool `json:"associatedEventKey,omitempty"`
 	// AssociatedEntityParam is the form of the associatedEntity parameter: ""
 	// wants the bare URN, "union" wants (event:urn), "both" takes either.
-	AssociatedEntityParam string `json:"associatedEntityParam,omitempty"`
+	AssociatedEntityParam string `json:"associatedEntityParam,omitempty" allowed:"union both"`
 	// UnversionedEventForm makes an event name its form as urn:li:leadGenForm;
 	// default urn:li:versionedLeadGenForm.
 	UnversionedEventForm bool `json:"unversionedEventForm,omitempty"`
 	// FormFinderDropsPast leaves past and cancelled events out of
 	// organizerLeadGenFormEnabledEvents.
 	FormFinderDropsPast bool `json:"formFinderDropsPast,omitempty"`
-	// DeletedStatus answers the GET of a deleted lead: 404 (default), 403 or 410.
-	DeletedStatus int `json:"deletedStatus,omitempty"`
+	// DeletedStatus answers the GET of a deleted lead; default 404.
+	DeletedStatus int `json:"deletedStatus,omitempty" allowed:"404 403 410"`
 	// DeletedListed keeps deleted leads in the finder.
 	DeletedListed bool `json:"deletedListed,omitempty"`
 	// ReplacedVanish takes the earlier submission out of the finder when the same
@@ -49,12 +53,11 @@ type Switches struct {
 	// TestLeads is what limitedToTestLeads means besides true: "" lists test leads
 	// when it is false or omitted, "false_excludes" leaves them out when it is
 	// false, "omitted_excludes" when it is false or omitted.
-	TestLeads string `json:"testLeads,omitempty"`
+	TestLeads string `json:"testLeads,omitempty" allowed:"false_excludes omitted_excludes"`
 	// InlinedCurrent makes the form:(…) projection of a response give the form's
 	// current version; default the version that was answered.
 	InlinedCurrent bool `json:"inlinedCurrent,omitempty"`
-	// InfoAlways gives ownerInfo, associatedEntityInfo and leadMetadataInfo
-	// without projection too.
+	// InfoAlways gives the info members of leads without projection too.
 	InfoAlways bool `json:"infoAlways,omitempty"`
 	// BlankInFormURN prints a blank after the comma of a versioned form's URN.
 	BlankInFormURN bool `json:"blankInFormUrn,omitempty"`
@@ -74,9 +77,9 @@ type Switches struct {
 	// RolesWithoutAdminScope lets organizationAcls answer to a token that has
 	// lead and event scopes only.
 	RolesWithoutAdminScope bool `json:"rolesWithoutAdminScope,omitempty"`
-	// RoleMissingStatus answers requests of a member without the role they need:
-	// 403 (default) or 401; the code is ACCESS_DENIED either way.
-	RoleMissingStatus int `json:"roleMissingStatus,omitempty"`
+	// RoleMissingStatus answers a member without the role, with code ACCESS_DENIED;
+	// default 403.
+	RoleMissingStatus int `json:"roleMissingStatus,omitempty" allowed:"403 401"`
 	// OrganizationTarget names the organization of a role organizationTarget.
 	OrganizationTarget bool `json:"organizationTarget,omitempty"`
 
@@ -88,10 +91,9 @@ type Switches struct {
 	// 429; 0 is no limit.
 	DailyBudget int `json:"dailyBudget,omitempty"`
 
-	// AccessLife and RefreshLife are how long tokens live that are issued from now
-	// on; 0 is as long as Config says.
-	AccessLife  time.Duration `json:"accessLife,omitempty"`
-	RefreshLife time.Duration `json:"refreshLife,omitempty"`
+	// How long tokens live that are issued from now on; 0 is as Config says.
+	AccessLife  time.Duration `json:"accessLife,omitempty" least:"1s"`
+	RefreshLife time.Duration `json:"refreshLife,omitempty" least:"1s"`
 	// WithheldScopes are scopes, separated by blanks, that a consent does not grant
 	// although the app asks for them. By LinkedIn's text there is no such consent.
 	WithheldScopes string `json:"withheldScopes,omitempty"`
@@ -99,7 +101,7 @@ type Switches struct {
 	BearerOnly bool `json:"bearerOnly,omitempty"`
 	// RefreshAnswer is what a refresh says of the refresh token: "" repeats it,
 	// "rotated" gives a new one and kills the old, "absent" leaves it out.
-	RefreshAnswer string `json:"refreshAnswer,omitempty"`
+	RefreshAnswer string `json:"refreshAnswer,omitempty" allowed:"rotated absent"`
 	// RefreshLifeInMinutes prints refresh_token_expires_in in minutes, as one of
 	// LinkedIn's samples does.
 	RefreshLifeInMinutes bool `json:"refreshLifeInMinutes,omitempty"`
@@ -107,22 +109,18 @@ type Switches struct {
 	SpacesInScope bool `json:"spacesInScope,omitempty"`
 	// FreshTokenLag is how long a new token is answered as revoked.
 	FreshTokenLag time.Duration `json:"freshTokenLag,omitempty"`
-	// IntrospectionBare leaves all but active and status out of the answer about
-	// an expired or revoked token.
+	// IntrospectionBare tells only active and status of an expired or revoked token.
 	IntrospectionBare bool `json:"introspectionBare,omitempty"`
-	// IntrospectRefresh answers for refresh tokens as for access tokens; default
-	// they are unknown.
+	// IntrospectRefresh answers for refresh tokens too; default they are unknown.
 	IntrospectRefresh bool `json:"introspectRefresh,omitempty"`
-	// SkipConsent shows no consent page to a member who has already granted the
-	// same scopes.
+	// SkipConsent shows no consent page to a member who has granted the same scopes.
 	SkipConsent bool `json:"skipConsent,omitempty"`
 
 	// LocalWebhooks accepts webhooks that are not public HTTPS, which LinkedIn
 	// refuses: plain http, this machine and private networks. For tests.
 	LocalWebhooks bool `json:"localWebhooks,omitempty"`
-	// RefuseUnvalidated makes the handshake with a webhook before the request to
-	// create a notification is answered, and answers 400 when it fails; default
-	// the handshake follows the answer.
+	// RefuseUnvalidated makes the handshake before the request to create a
+	// notification is answered, and answers 400 when it fails; default afterwards.
 	RefuseUnvalidated bool `json:"refuseUnvalidated,omitempty"`
 	// ChallengeBare leaves applicationId out of the challenge.
 	ChallengeBare bool `json:"challengeBare,omitempty"`
@@ -132,15 +130,12 @@ type Switches struct {
 	SignatureOfBody bool `json:"signatureOfBody,omitempty"`
 	// OccurredInSeconds gives occurredAt in epoch seconds; default milliseconds.
 	OccurredInSeconds bool `json:"occurredInSeconds,omitempty"`
-	// OccurredAfter is how long after submittedAt the occurredAt of CREATED is;
-	// default not at all. That of DELETED is when the member left.
+	// OccurredAfter is how long after submittedAt the occurredAt of CREATED is.
 	OccurredAfter time.Duration `json:"occurredAfter,omitempty"`
-	// BlankInNotice prints a blank after the comma of the versioned form's URN in
-	// notifications, as samples of LinkedIn's do.
+	// BlankInNotice is BlankInFormURN for notifications, as in LinkedIn's samples.
 	BlankInNotice bool `json:"blankInNotice,omitempty"`
-	// NotificationDeleteStatus answers the DELETE of a notification: 204
-	// (default) or 200.
-	NotificationDeleteStatus int `json:"notificationDeleteStatus,omitempty"`
+	// NotificationDeleteStatus answers the DELETE of a notification; default 204.
+	NotificationDeleteStatus int `json:"notificationDeleteStatus,omitempty" allowed:"204 200"`
 	// WebhookDiesWithRole deletes the notifications of a member who loses the
 	// role that reading their leads needs; default they stay.
 	WebhookDiesWithRole bool `json:"webhookDiesWithRole,omitempty"`
@@ -148,9 +143,27 @@ type Switches struct {
 	// attempt follows, WebhookRetryFor how long after the first attempt there is
 	// none any more, and WebhookTimeout how long an attempt waits for the answer;
 	// default 5 minutes, 8 hours and 10 seconds, by the base clock.
-	WebhookRetry    time.Duration `json:"webhookRetry,omitempty"`
-	WebhookRetryFor time.Duration `json:"webhookRetryFor,omitempty"`
-	WebhookTimeout  time.Duration `json:"webhookTimeout,omitempty"`
+	WebhookRetry    time.Duration `json:"webhookRetry,omitempty" least:"1ms"`
+	WebhookRetryFor time.Duration `json:"webhookRetryFor,omitempty" least:"1ms"`
+	WebhookTimeout  time.Duration `json:"webhookTimeout,omitempty" least:"1ms"`
+}
+
+// validate reports every switch that is not allowed.
+func (s Switches) validate() error {
+	var problems []error
+	for field, value := range reflect.ValueOf(s).Fields() {
+		name, _, _ := strings.Cut(field.Tag.Get("json"), ",")
+		allowed, limited := field.Tag.Lookup("allowed")
+		least, _ := time.ParseDuration(field.Tag.Get("least")) // nothing is 0
+		switch {
+		case value.IsZero():
+		case limited && !slices.Contains(strings.Fields(allowed), fmt.Sprint(value)):
+			problems = append(problems, fmt.Errorf("switch %s is %v, must be one of: %s", name, value, allowed))
+		case value.CanInt() && value.Int() < int64(least):
+			problems = append(problems, fmt.Errorf("switch %s is %v, must be at least %v", name, value, least))
+		}
+	}
+	return errors.Join(problems...)
 }
 
 // Variants are the alternatives to the default, each alone, by a name for test
@@ -211,18 +224,6 @@ func Variants() map[string]Switches {
 	}
 }
 
-// variant is one of Variants or NotificationVariants.
-func variant(name string) (Switches, error) {
-	sw, known := Variants()[name]
-	if !known {
-		sw, known = NotificationVariants()[name]
-	}
-	if !known {
-		return sw, fmt.Errorf("there is no variant %q", name)
-	}
-	return sw, nil
-}
-
 // NotificationVariants are the alternatives to the default that bear on
 // notifications and webhooks, each alone, by a name for test output. Whoever
 // only reads does not notice them.
@@ -240,60 +241,13 @@ func NotificationVariants() map[string]Switches {
 	}
 }
 
-func (s Switches) validate() error {
-	var problems []error
-	oneOf := func(name, v string, allowed ...string) {
-		for _, a := range allowed {
-			if v == a {
-				return
-			}
-		}
-		problems = append(problems, fmt.Errorf("switch %s is %q, must be one of %q", name, v, allowed))
+// variant is one of Variants or NotificationVariants.
+func variant(name string) (Switches, error) {
+	all := Variants()
+	maps.Copy(all, NotificationVariants())
+	sw, known := all[name]
+	if !known {
+		return sw, fmt.Errorf("there is no variant %q", name)
 	}
-	oneOf("bounds", s.Bounds, "", "[)", "(]", "[]", "()")
-	oneOf("total", s.Total, "", "absent", "low", "high")
-	oneOf("links", s.Links, "", "none", "always")
-	oneOf("associatedEntityParam", s.AssociatedEntityParam, "", "union", "both")
-	oneOf("testLeads", s.TestLeads, "", "false_excludes", "omitted_excludes")
-	oneOf("refreshAnswer", s.RefreshAnswer, "", "rotated", "absent")
-	switch s.DeletedStatus {
-	case 0, 403, 404, 410:
-	default:
-		problems = append(problems, fmt.Errorf("switch deletedStatus is %d, must be 404, 403 or 410", s.DeletedStatus))
-	}
-	switch s.NotificationDeleteStatus {
-	case 0, 200, 204:
-	default:
-		problems = append(problems, fmt.Errorf("switch notificationDeleteStatus is %d, must be 204 or 200", s.NotificationDeleteStatus))
-	}
-	switch s.RoleMissingStatus {
-	case 0, 401, 403:
-	default:
-		problems = append(problems, fmt.Errorf("switch roleMissingStatus is %d, must be 403 or 401", s.RoleMissingStatus))
-	}
-	atLeast := func(name string, d, least time.Duration) {
-		if d != 0 && d < least {
-			problems = append(problems, fmt.Errorf("switch %s is %v, must be at least %v", name, d, least))
-		}
-	}
-	atLeast("accessLife", s.AccessLife, time.Second)
-	atLeast("refreshLife", s.RefreshLife, time.Second)
-	atLeast("occurredAfter", s.OccurredAfter, 0)
-	atLeast("webhookRetry", s.WebhookRetry, time.Millisecond)
-	atLeast("webhookRetryFor", s.WebhookRetryFor, time.Millisecond)
-	atLeast("webhookTimeout", s.WebhookTimeout, time.Millisecond)
-	for _, n := range []int{s.MaxResponses, s.MaxEvents, s.MaxForms, s.MaxACLs, s.DailyBudget, int(s.FreshTokenLag)} {
-		if n < 0 {
-			problems = append(problems, fmt.Errorf("a switch is %d, must not be negative", n))
-		}
-	}
-	return errors.Join(problems...)
-}
-
-// orDefault is n, or the default when n is 0.
-func orDefault[N int | time.Duration](n, otherwise N) N {
-	if n == 0 {
-		return otherwise
-	}
-	return n
+	return sw, nil
 }
