@@ -78,8 +78,8 @@ func (s *Server) control() http.Handler {
 		"PATCH /sim/switches":         s.changeSwitches,
 		"POST /sim/tokens":            post(func(_ context.Context, spec TokenSpec) (Token, error) { return s.issueTokens(spec) }),
 		"GET /sim/webhooks":           get(s.Webhooks),
-		"POST /sim/webhooks/validate": post(s.webhooksAfter(s.validate)),
-		"POST /sim/webhooks/unblock":  post(s.webhooksAfter(s.unblock)),
+		"POST /sim/webhooks/validate": post(s.postHandshake(false)),
+		"POST /sim/webhooks/unblock":  post(s.postHandshake(true)),
 		"POST /sim/webhooks/send":     post(s.resend),
 		"GET /sim/deliveries":         lines(func() iter.Seq[Delivery] { return slices.Values(s.Deliveries()) }),
 	} {
@@ -259,14 +259,14 @@ func (s *Server) changeSwitches(w http.ResponseWriter, r *http.Request) {
 	respond(w, s.Switches(), err)
 }
 
-// webhooksAfter answers with the webhooks after do.
-func (s *Server) webhooksAfter(do func(context.Context, string) error) func(context.Context, webhookName) ([]WebhookState, error) {
-	return func(ctx context.Context, name webhookName) ([]WebhookState, error) {
-		err := do(ctx, name.Webhook)
-		return s.Webhooks(), err
-	}
-}
-
 type webhookName struct {
 	Webhook string `json:"webhook"`
+}
+
+// postHandshake makes handshakes and answers with the webhooks after them.
+func (s *Server) postHandshake(unblock bool) func(context.Context, webhookName) ([]WebhookState, error) {
+	return func(ctx context.Context, name webhookName) ([]WebhookState, error) {
+		err := s.validate(ctx, name.Webhook, unblock)
+		return s.Webhooks(), err
+	}
 }

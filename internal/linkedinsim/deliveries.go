@@ -63,20 +63,16 @@ func (w *World) tell(n uint32, action string, occurred int64) {
 	if len(w.notifier.subscriptions) == 0 {
 		return
 	}
-	x := w.notice(n, action, occurred)
-	for _, about := range w.notifier.deliveriesOf(x) {
+	for _, about := range w.notifier.deliveriesOf(w.notice(n, action, occurred)) {
 		w.notifier.dispatch(about)
 	}
 }
 
 // deliveriesOf are the deliveries of a notice to those who subscribed to such.
-func (n *notifier) deliveriesOf(x notice) []Delivery {
-	var list []Delivery
+func (n *notifier) deliveriesOf(x notice) (list []Delivery) {
 	for _, u := range n.subscriptions {
 		if u.wants(x) {
-			list = append(list, Delivery{
-				Subscription: u.ID, Webhook: u.Webhook, Lead: x.lead, Action: x.action, Body: string(x.body(n.w.switches)),
-			})
+			list = append(list, Delivery{Subscription: u.ID, Webhook: u.Webhook, Lead: x.lead, Action: x.action, Body: string(x.body(n.w.switches))})
 		}
 	}
 	return list
@@ -188,12 +184,8 @@ func (n *notifier) attempt(ctx context.Context, d *delivery) {
 func (n *notifier) post(ctx context.Context, webhook, body, signed string) Attempt {
 	ctx, cancel := context.WithTimeout(ctx, cmp.Or(n.w.Switches().WebhookTimeout, 10*time.Second))
 	defer cancel()
-	header := map[string]string{"Content-Type": "application/json"}
-	if signed != "" {
-		header["X-LI-Signature"] = signed
-	}
 	tried, start := Attempt{At: n.w.Now()}, time.Now()
-	answer, _, err := n.exchange(ctx, http.MethodPost, webhook, body, header)
+	answer, _, err := n.exchange(ctx, http.MethodPost, webhook, body, signed)
 	if err != nil {
 		tried.Error = err.Error()
 	} else {

@@ -1,12 +1,12 @@
 package linkedinsim
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
 	"net/http"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -87,65 +87,43 @@ func (n *notifier) run(ctx context.Context) {
 	var sending sync.WaitGroup
 	defer sending.Wait()
 	free := make(chan struct{}, maxSending)
-	for {
-		select {
-		case <-ctx.Done():
-			return
-		case free <- struct{}{}:
-		}
+	for ctx.Err() == nil {
 		job, due := n.next(n.w.cfg.Now())
-		if job == nil {
-			<-free
-			if !n.rest(ctx, due) {
-				return
-			}
+		if job != nil { // is done even when ctx ends meanwhile: it then goes back into the queue
+			free <- struct{}{}
+			sending.Go(func() {
+				job(ctx)
+				<-free
+			})
 			continue
 		}
-		sending.Go(func() {
-			job(ctx)
-			<-free
-		})
+		var timeUp <-chan time.Time // never, for a negative time
+		if due >= 0 {
+			timeUp = time.After(due)
+		}
+		select {
+		case <-ctx.Done():
+		case <-n.wake:
+		case <-timeUp:
+		}
 	}
-}
-
-// rest waits until something is due or may be; false means that ctx ended. A
-// negative time is without end.
-func (n *notifier) rest(ctx context.Context, d time.Duration) bool {
-	var timeUp <-chan time.Time
-	if d >= 0 {
-		timer := time.NewTimer(d)
-		defer timer.Stop()
-		timeUp = timer.C
-	}
-	select {
-	case <-ctx.Done():
-		return false
-	case <-n.wake:
-	case <-timeUp:
-	}
-	return true
 }
 
 // Notify makes the handshakes and deliveries that are due now and returns when
 // they have been answered, or ctx ends. Run does so all the time; Notify is for
 // whoever has a base clock of their own and no Run.
 func (w *World) Notify(ctx context.Context) {
-	n, now := w.notifier, w.cfg.Now()
-	defer n.client.CloseIdleConnections()
-	for ctx.Err() == nil {
+	defer w.notifier.client.CloseIdleConnections()
+	for now, taken := w.cfg.Now(), 1; taken > 0 && ctx.Err() == nil; {
 		var sending sync.WaitGroup
-		taken := 0
-		for ; taken < maxSending; taken++ {
-			job, _ := n.next(now)
+		for taken = 0; taken < maxSending; taken++ {
+			job, _ := w.notifier.next(now)
 			if job == nil {
 				break
 			}
 			sending.Go(func() { job(ctx) })
 		}
 		sending.Wait()
-		if taken == 0 {
-			return
-		}
 	}
 }
 
@@ -158,7 +136,7 @@ func (n *notifier) next(base time.Time) (job func(context.Context), wait time.Du
 	h, wait := n.nextHandshake()
 	if h != nil {
 		h.underWay = true
-		return func(ctx context.Context) { n.handshake(ctx, h) }, 0
+		return func(ctx context.Context) { n.handshake(ctx, h.Webhook) }, 0
 	}
 	for i := 0; i < len(n.queue); {
 		d := n.queue[i]
@@ -170,11 +148,7 @@ func (n *notifier) next(base time.Time) (job func(context.Context), wait time.Du
 			i++
 			continue
 		}
-		if n.queue[i] = nil; i == 0 {
-			n.queue = n.queue[1:]
-		} else {
-			n.queue = slices.Delete(n.queue, i, i+1)
-		}
+		n.queue = slices.Delete(n.queue, i, i+1)
 		if outcome == "" {
 			return func(ctx context.Context) { n.attempt(ctx, d) }, 0
 		}
@@ -191,14 +165,18 @@ func sooner(a, b time.Duration) time.Duration {
 	return a
 }
 
-// exchange sends a request to a webhook and reads the answer.
-func (n *notifier) exchange(ctx context.Context, method, webhook, body string, header map[string]string) (*http.Response, []byte, error) {
-	r, err := http.NewRequestWithContext(ctx, method, webhook, bytes.NewReader([]byte(body)))
+// exchange sends a request to a webhook and reads the answer. A POST is of JSON,
+// signed unless the signature is empty.
+func (n *notifier) exchange(ctx context.Context, method, webhook, body, signed string) (*http.Response, []byte, error) {
+	r, err := http.NewRequestWithContext(ctx, method, webhook, strings.NewReader(body))
 	if err != nil {
 		return nil, nil, fmt.Errorf("making the request: %w", err)
 	}
-	for name, value := range header {
-		r.Header.Set(name, value)
+	if method == http.MethodPost {
+		r.Header.Set("Content-Type", "application/json")
+	}
+	if signed != "" {
+		r.Header.Set("X-LI-Signature", signed)
 	}
 	answer, err := n.client.Do(r)
 	if err != nil {

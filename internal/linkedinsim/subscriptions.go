@@ -75,7 +75,7 @@ func subscribe(c *call) *answer {
 	first := c.w.switches.RefuseUnvalidated
 	if first {
 		c.w.mu.Unlock() // the world goes on during the handshake
-		passed := c.w.notifier.passes(c.r.Context(), u.Webhook)
+		passed := c.w.notifier.handshake(c.r.Context(), u.Webhook)
 		c.w.mu.Lock()
 		if !passed {
 			return badParam("webhook")

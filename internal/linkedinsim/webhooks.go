@@ -6,10 +6,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -64,34 +64,32 @@ func (n *notifier) webhook(url string) *webhook {
 func (w *World) Webhooks() []WebhookState {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
-	states := map[string]*WebhookState{}
-	for url, h := range w.notifier.webhooks {
+	list := []WebhookState{}
+	for _, url := range slices.Sorted(maps.Keys(w.notifier.webhooks)) {
+		h := w.notifier.webhooks[url]
 		state := h.WebhookState
 		state.Subscriptions = []Subscription{}
-		states[url] = &state
-	}
-	for _, u := range w.notifier.subscriptions {
-		state := states[u.Webhook]
-		state.Subscriptions = append(state.Subscriptions, u.Subscription)
-		if !state.Blocked {
-			state.Next = w.notifier.webhooks[u.Webhook].due
+		for _, u := range w.notifier.subscriptions {
+			if u.Webhook == url {
+				state.Subscriptions = append(state.Subscriptions, u.Subscription)
+			}
 		}
-	}
-	for _, d := range w.notifier.log {
-		switch state := states[d.Webhook]; d.Outcome {
-		case outcomeDelivered:
-			state.Delivered++
-		case outcomeWaiting:
-			state.Waiting++
-		default:
-			state.Dropped++
+		if len(state.Subscriptions) > 0 && !h.Blocked {
+			state.Next = h.due
 		}
+		for _, d := range w.notifier.log {
+			switch {
+			case d.Webhook != url:
+			case d.Outcome == outcomeDelivered:
+				state.Delivered++
+			case d.Outcome == outcomeWaiting:
+				state.Waiting++
+			default:
+				state.Dropped++
+			}
+		}
+		list = append(list, state)
 	}
-	list := []WebhookState{}
-	for _, state := range states {
-		list = append(list, *state)
-	}
-	slices.SortFunc(list, func(a, b WebhookState) int { return strings.Compare(a.Webhook, b.Webhook) })
 	return list
 }
 
@@ -116,37 +114,28 @@ func (n *notifier) nextHandshake() (*webhook, time.Duration) {
 	return nil, wait
 }
 
-// handshake is the regular handshake with a webhook. It takes the lock.
-func (n *notifier) handshake(ctx context.Context, h *webhook) {
-	n.passes(ctx, h.Webhook)
+// handshake makes the handshake with a webhook now and reports whether LinkedIn
+// takes it for validated. It takes the lock.
+func (n *notifier) handshake(ctx context.Context, url string) bool {
+	err := n.challenge(ctx, url)
 	n.w.mu.Lock()
 	defer n.w.mu.Unlock()
-	h.underWay = false
-	n.stir() // the next one counts from now on
-}
-
-// passes makes the handshake with a webhook now and reports whether LinkedIn
-// takes it for validated. It takes the lock.
-func (n *notifier) passes(ctx context.Context, url string) bool {
-	err := n.challenge(ctx, url)
-	if ctx.Err() != nil {
+	defer n.stir() // the next one counts from now on
+	h, now := n.webhook(url), n.w.clock.now()
+	if h.underWay = false; ctx.Err() != nil {
 		return false // nobody waits for it any more
 	}
-	n.w.mu.Lock()
-	defer n.w.mu.Unlock()
-	h, now := n.webhook(url), n.w.clock.now()
 	h.Handshakes++
 	h.Last, h.due = now, now.Add(challengeInterval)
 	if err == nil {
 		h.Failures, h.Problem, h.Validated = 0, "", !h.Blocked
-	} else {
-		h.Failures++
-		h.Problem = err.Error()
-		h.Blocked = h.Blocked || h.Failures >= maxFailures
-		h.Validated = h.Validated && !h.Blocked
+		return h.Validated
 	}
-	n.stir()
-	return err == nil && h.Validated
+	h.Failures++
+	h.Problem = err.Error()
+	h.Blocked = h.Blocked || h.Failures >= maxFailures
+	h.Validated = h.Validated && !h.Blocked
+	return false
 }
 
 // challenge asks a webhook to prove that it knows the app's secret. The error
@@ -171,19 +160,19 @@ func (n *notifier) challenge(ctx context.Context, webhook string) error {
 	u.RawQuery = arguments
 	ctx, cancel := context.WithTimeout(ctx, challengeTimeout)
 	defer cancel()
-	answer, body, err := n.exchange(ctx, http.MethodGet, u.String(), "", nil)
+	answer, body, err := n.exchange(ctx, http.MethodGet, u.String(), "", "")
 	if err != nil {
 		return err
+	}
+	if answer.StatusCode != http.StatusOK {
+		return fmt.Errorf("the answer has status %d, must have 200", answer.StatusCode)
+	}
+	if !hasType(answer.Header, "application/json") {
+		return fmt.Errorf("the answer's Content-Type is %q, must be application/json", answer.Header.Get("Content-Type"))
 	}
 	var said struct {
 		Code     string `json:"challengeCode"`
 		Response string `json:"challengeResponse"`
-	}
-	switch {
-	case answer.StatusCode != http.StatusOK:
-		return fmt.Errorf("the answer has status %d, must have 200", answer.StatusCode)
-	case !hasType(answer.Header, "application/json"):
-		return fmt.Errorf("the answer's Content-Type is %q, must be application/json", answer.Header.Get("Content-Type"))
 	}
 	if err := json.Unmarshal(body, &said); err != nil {
 		return fmt.Errorf("reading the answer: %w", err)
@@ -194,35 +183,25 @@ func (n *notifier) challenge(ctx context.Context, webhook string) error {
 	return nil
 }
 
-// validate makes the handshake with a webhook, or with every registered one
-// when the URL is empty, and returns when it is answered or ctx ends. A blocked
-// webhook is left alone, as LinkedIn does.
-func (w *World) validate(ctx context.Context, url string) error {
-	return w.eachWebhook(url, func(h WebhookState) {
-		if !h.Blocked {
-			w.notifier.passes(ctx, h.Webhook)
-		}
-	})
-}
-
-// unblock is the restart in LinkedIn's portal: it lifts the block of a webhook,
-// or of every one when the URL is empty, and makes the handshake.
-func (w *World) unblock(ctx context.Context, url string) error {
-	return w.eachWebhook(url, func(h WebhookState) {
-		w.mu.Lock()
-		known := w.notifier.webhook(h.Webhook)
-		known.Blocked, known.Failures = false, 0
-		w.mu.Unlock()
-		w.notifier.passes(ctx, h.Webhook)
-	})
-}
-
-func (w *World) eachWebhook(url string, do func(WebhookState)) error {
+// validate makes the handshake with a webhook, or with every registered one when
+// the URL is empty, and returns when it is answered or ctx ends. A blocked one is
+// left alone, as LinkedIn does, unless its block is lifted first, as by the
+// restart in LinkedIn's portal. It takes the lock.
+func (w *World) validate(ctx context.Context, url string, unblock bool) error {
 	found := url == ""
 	for _, h := range w.Webhooks() {
-		if url == "" || h.Webhook == url {
-			found = true
-			do(h)
+		if url != "" && h.Webhook != url {
+			continue
+		}
+		found = true
+		if unblock {
+			w.mu.Lock()
+			known := w.notifier.webhook(h.Webhook)
+			known.Blocked, known.Failures = false, 0
+			w.mu.Unlock()
+		}
+		if unblock || !h.Blocked {
+			w.notifier.handshake(ctx, h.Webhook)
 		}
 	}
 	if !found {
