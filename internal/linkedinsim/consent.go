@@ -12,19 +12,21 @@ import (
 )
 
 // consentPage asks the member. Each button posts the form back with a decision.
-var consentPage = template.Must(template.New("consent").Parse(`<!DOCTYPE html>
+var consentPage = template.Must(template.New("consent").Funcs(template.FuncMap{
+	"scopes": func(form url.Values) []string { return strings.Fields(form.Get("scope")) },
+}).Parse(`<!DOCTYPE html>
 <html lang="en">
 <head><meta charset="utf-8"><title>Simulated LinkedIn: allow access?</title></head>
 <body>
 <h1>Simulated LinkedIn</h1>
-<p>The app <strong>{{.ClientID}}</strong> would like to:</p>
-<ul>{{range .Scopes}}<li>{{.}}</li>{{end}}</ul>
+<p>The app <strong>{{.Get "client_id"}}</strong> would like to:</p>
+<ul>{{range scopes .}}<li>{{.}}</li>{{end}}</ul>
 <form method="post" action="/oauth/v2/authorization">
 <input type="hidden" name="response_type" value="code">
-<input type="hidden" name="client_id" value="{{.ClientID}}">
-<input type="hidden" name="redirect_uri" value="{{.RedirectURI}}">
-<input type="hidden" name="scope" value="{{.Scope}}">
-<input type="hidden" name="state" value="{{.State}}">
+<input type="hidden" name="client_id" value="{{.Get "client_id"}}">
+<input type="hidden" name="redirect_uri" value="{{.Get "redirect_uri"}}">
+<input type="hidden" name="scope" value="{{.Get "scope"}}">
+<input type="hidden" name="state" value="{{.Get "state"}}">
 <button type="submit" name="decision" value="approve" id="approve">Allow</button>
 <button type="submit" name="decision" value="cancel" id="cancel">Cancel</button>
 <button type="submit" name="decision" value="cancel_login" id="cancel-login">Do not sign in</button>
@@ -40,54 +42,66 @@ var refusalPage = template.Must(template.New("refusal").Parse(`<!DOCTYPE html>
 </html>
 `))
 
-// consentRequest are the parameters of the authorization page.
-type consentRequest struct {
-	ClientID, RedirectURI, Scope, State string
-	Scopes                              []string
-}
-
 // authorize is the authorization page and what its buttons lead to.
 func (s *Server) authorize(r *http.Request) *answer {
-	form, decision := r.URL.Query(), ""
+	form := r.URL.Query()
 	switch r.Method {
 	case http.MethodGet:
+		form.Del("decision") // is made on the page
 	case http.MethodPost:
 		posted, ok := readPosted(r)
 		if !ok {
 			return htmlAnswer(http.StatusBadRequest, refusalPage, "The form could not be read.")
 		}
-		form, decision = posted, posted.Get("decision")
+		form = posted
 	default:
 		return methodNotAllowed(r.Method)
 	}
-	req := consentRequest{
-		ClientID: form.Get("client_id"), RedirectURI: form.Get("redirect_uri"),
-		Scope: form.Get("scope"), State: form.Get("state"), Scopes: strings.Fields(form.Get("scope")),
-	}
-	problem := ""
+	scopes, problem := strings.Fields(form.Get("scope")), ""
 	switch {
 	case form.Get("response_type") != "code":
 		problem = "The response_type must be code."
-	case req.ClientID != s.cfg.ClientID:
+	case form.Get("client_id") != s.cfg.ClientID:
 		problem = "The client_id is not known."
-	case !s.cfg.registered(req.RedirectURI):
+	case !s.cfg.registered(form.Get("redirect_uri")):
 		problem = "The redirect_uri does not match the registered value."
-	case len(req.Scopes) == 0 || strings.Contains(req.Scope, ","):
+	case len(scopes) == 0 || strings.Contains(form.Get("scope"), ","):
 		problem = "The scope must be one or more scopes separated by spaces."
 	}
 	if problem != "" { // LinkedIn does not go back to such an app
 		return htmlAnswer(http.StatusUnauthorized, refusalPage, problem)
 	}
-	for _, scope := range req.Scopes {
-		if !slices.Contains(s.cfg.Scopes, scope) {
-			return req.back(url.Values{
-				"error": {"unauthorized_scope_error"}, "error_description": {"Scope " + scope + " is not authorized for your application"},
-			})
-		}
-	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.auth.decide(req, decision)
+	decision := form.Get("decision")
+	if decision == "" && (s.cfg.AutoConsent || s.switches.SkipConsent && s.auth.granted == scopeSet(scopes)) {
+		decision = "approve"
+	}
+	result := url.Values{}
+	if i := slices.IndexFunc(scopes, func(scope string) bool { return !slices.Contains(s.cfg.Scopes, scope) }); i >= 0 {
+		result = url.Values{"error": {"unauthorized_scope_error"}, "error_description": {"Scope " + scopes[i] + " is not authorized for your application"}}
+	} else if decision == "approve" {
+		code := s.auth.add(token{kind: codeToken, redirect: form.Get("redirect_uri"), scopes: s.auth.grant(scopes), expires: s.clock.now().Add(codeLife)}, 120)
+		result.Set("code", code.value)
+	} else if description, cancelled := cancellations[decision]; cancelled {
+		result = url.Values{"error": {"user_" + description[0]}, "error_description": {"The user cancelled " + description[1]}}
+	} else {
+		return htmlAnswer(http.StatusOK, consentPage, form)
+	}
+	u, _ := url.Parse(form.Get("redirect_uri")) // is registered, so it is one
+	query := u.Query()
+	maps.Copy(query, result)
+	if state := form.Get("state"); state != "" {
+		query.Set("state", state)
+	}
+	u.RawQuery = query.Encode()
+	return (&answer{status: http.StatusFound}).with("Location", u.String()).with("Content-Type", htmlType)
+}
+
+// cancellations are what the app is told of the decisions not to consent.
+var cancellations = map[string][2]string{
+	"cancel":       {"cancelled_authorize", "the authorization"},
+	"cancel_login": {"cancelled_login", "LinkedIn login"},
 }
 
 // registered compares a redirect URL with those of the app; query arguments do
@@ -107,41 +121,8 @@ func (c *Config) registered(text string) bool {
 	})
 }
 
-// decide shows the page, or does what the member decided on it.
-func (a *auth) decide(req consentRequest, decision string) *answer {
-	skip := a.w.cfg.AutoConsent || a.w.switches.SkipConsent && a.granted == scopeSet(req.Scopes)
-	switch {
-	case decision == "approve" || decision == "" && skip:
-		text := a.text("code", "AQT", "code", 120)
-		a.codes[text] = &code{redirect: req.RedirectURI, scopes: a.grant(req.Scopes), issued: a.w.clock.now()}
-		return req.back(url.Values{"code": {text}})
-	case decision == "cancel":
-		return req.back(url.Values{"error": {"user_cancelled_authorize"}, "error_description": {"The user cancelled the authorization"}})
-	case decision == "cancel_login":
-		return req.back(url.Values{"error": {"user_cancelled_login"}, "error_description": {"The user cancelled LinkedIn login"}})
-	}
-	return htmlAnswer(http.StatusOK, consentPage, req)
-}
-
-// back sends the browser to the app.
-func (c consentRequest) back(arguments url.Values) *answer {
-	u, err := url.Parse(c.RedirectURI)
-	if err != nil { // was parsed before
-		return htmlAnswer(http.StatusUnauthorized, refusalPage, "The redirect_uri is not a URL.")
-	}
-	query := u.Query()
-	maps.Copy(query, arguments)
-	if c.State != "" {
-		query.Set("state", c.State)
-	}
-	u.RawQuery = query.Encode()
-	return &answer{status: http.StatusFound, header: map[string]string{"Location": u.String(), "Content-Type": htmlType}}
-}
-
 func htmlAnswer(status int, page *template.Template, data any) *answer {
 	var body bytes.Buffer
-	if err := page.Execute(&body, data); err != nil {
-		return refusal(http.StatusInternalServerError, "the page could not be made")
-	}
+	_ = page.Execute(&body, data) // into memory, of texts alone
 	return (&answer{status: status, body: body.Bytes()}).with("Content-Type", htmlType)
 }

@@ -118,7 +118,7 @@ var faultKinds = []faultKind{
 
 	{kind: ExpireToken, group: ActionFaults, act: func(w *World, _ *Fault) error { w.ExpireTokens(); return nil }},
 	{kind: RevokeToken, group: ActionFaults, act: func(w *World, _ *Fault) error { w.RevokeTokens(); return nil }},
-	{kind: ExpireRefreshToken, group: ActionFaults, act: func(w *World, _ *Fault) error { w.endTokens(true, false); return nil }},
+	{kind: ExpireRefreshToken, group: ActionFaults, act: func(w *World, _ *Fault) error { w.endTokens(refreshToken, false); return nil }},
 	{kind: RevokeRefreshToken, group: ActionFaults, act: func(w *World, _ *Fault) error { w.RevokeRefreshTokens(); return nil }},
 	{kind: LoseRole, group: ActionFaults, needs: "owner", act: func(w *World, f *Fault) error { return w.SetRole(f.owner(), "") }},
 	{kind: GrantRole, group: ActionFaults, needs: "owner", act: func(w *World, f *Fault) error {

@@ -5,16 +5,14 @@ import (
 	"net/http"
 	"net/url"
 	"strings"
+	"time"
 )
+
+const codeLife = 30 * time.Minute // authorization code flow
 
 // oauthError is the error body of the token endpoints.
 func oauthError(status int, name, description string) *answer {
-	a := jsonAnswer(struct {
-		Error       string `json:"error"`
-		Description string `json:"error_description"`
-	}{name, description})
-	a.status = status
-	return a
+	return &answer{status: status, body: mustJSON(object{"error": name, "error_description": description})}
 }
 
 func invalidRequest(description string) *answer {
@@ -51,17 +49,18 @@ func (s *Server) oauth(at location, r *http.Request) *answer {
 	if !ok {
 		return invalidRequest("The body must be application/x-www-form-urlencoded")
 	}
-	endpoint := introspectEndpoint
+	endpoint, needs := introspectEndpoint, []string{}
 	if at.endpoint == "accessToken" {
-		if missing := missing(form, "grant_type"); missing != nil {
-			return missing
-		}
-		if endpoint, ok = grantTypes[form.Get("grant_type")]; !ok {
-			return invalidRequest("The grant_type is not supported")
+		endpoint, ok = grantTypes[form.Get("grant_type")]
+		needs = append(needs, "grant_type")
+	}
+	for _, name := range append(needs, endpoint.needs...) { // in the body: LinkedIn takes no Basic authentication
+		if form.Get(name) == "" {
+			return invalidRequest(`A required parameter "` + name + `" is missing`)
 		}
 	}
-	if missing := missing(form, endpoint.needs...); missing != nil {
-		return missing
+	if !ok {
+		return invalidRequest("The grant_type is not supported")
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -80,17 +79,6 @@ func readPosted(r *http.Request) (url.Values, bool) {
 	return form, err == nil
 }
 
-// missing is an error naming the first of the parameters that is missing. The
-// credentials count only in the body; LinkedIn takes no Basic authentication.
-func missing(form url.Values, names ...string) *answer {
-	for _, name := range names {
-		if form.Get(name) == "" {
-			return invalidRequest(`A required parameter "` + name + `" is missing`)
-		}
-	}
-	return nil
-}
-
 func (a *auth) knows(form url.Values) bool {
 	return form.Get("client_id") == a.w.cfg.ClientID && form.Get("client_secret") == a.secret
 }
@@ -101,17 +89,17 @@ func invalidClient() *answer {
 
 // redeem makes tokens of a code.
 func (a *auth) redeem(form url.Values) *answer {
-	c, now := a.codes[form.Get("code")], a.w.clock.now()
+	c, now := a.tokens[form.Get("code")], a.w.clock.now()
 	switch {
 	case !a.knows(form):
 		return invalidClient()
-	case c == nil || c.used:
+	case c == nil || c.kind != codeToken || c.revoked:
 		return oauthError(http.StatusUnauthorized, "invalid_request", "authorization code not found")
-	case c.redirect != form.Get("redirect_uri") || now.Sub(c.issued) >= codeLife:
+	case c.redirect != form.Get("redirect_uri") || !now.Before(c.expires):
 		return oauthError(http.StatusBadRequest, "invalid_redirect_uri",
 			"The redirect_uri, app or code verifier do not match the authorization code, or the code has expired")
 	}
-	c.used = true
+	c.revoked = true
 	return jsonAnswer(a.issue(TokenSpec{Scopes: c.scopes}, now, nil))
 }
 
@@ -121,7 +109,7 @@ func (a *auth) refresh(form url.Values) *answer {
 	switch {
 	case !a.knows(form):
 		return invalidClient()
-	case t == nil || !t.refresh || a.status(t) != "active":
+	case t == nil || t.kind != refreshToken || a.status(t) != "active":
 		return invalidRequest("The provided authorization grant or refresh token is invalid, expired or revoked")
 	}
 	return jsonAnswer(a.issue(TokenSpec{Scopes: t.scopes}, t.authorized, t))
@@ -157,7 +145,7 @@ func (a *auth) introspect(form url.Values) *answer {
 		return invalidRequest("The client_id is not known")
 	case !a.knows(form):
 		return invalidClient()
-	case t == nil || t.refresh && !a.w.switches.IntrospectRefresh:
+	case t == nil || t.kind == codeToken || t.kind == refreshToken && !a.w.switches.IntrospectRefresh:
 		return jsonAnswer(introspection{})
 	}
 	status := a.status(t)

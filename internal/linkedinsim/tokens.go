@@ -10,8 +10,6 @@ import (
 	"time"
 )
 
-const codeLife = 30 * time.Minute // authorization code flow
-
 // Token is what the token endpoint answers.
 type Token struct {
 	AccessToken           string `json:"access_token"`
@@ -38,16 +36,27 @@ type TokenSpec struct {
 	RefreshToken string `json:"refreshToken,omitempty"`
 }
 
-// token is an access or a refresh token.
+// tokenKind is a kind of token and how its text begins and goes on, as examples
+// of LinkedIn's show it.
+type tokenKind struct{ name, opening, closing string }
+
+var (
+	codeToken    = &tokenKind{"code", "AQT", "code"}
+	accessToken  = &tokenKind{"access", "AQX", "accesstokenvalue"}
+	refreshToken = &tokenKind{"refresh", "AQW", "refreshtokenvalue"}
+)
+
+// token is an access or a refresh token or an authorization code.
 type token struct {
+	kind       *tokenKind
 	value      string
-	refresh    bool
 	member     string
 	scopes     []string
 	authorized time.Time // consent
 	created    time.Time
 	expires    time.Time
-	revoked    bool
+	revoked    bool   // of a code: was used
+	redirect   string // of a code
 }
 
 // has reports whether the token has one of the scopes; no scopes need none.
@@ -55,25 +64,17 @@ func (t *token) has(scopes []string) bool {
 	return len(scopes) == 0 || slices.ContainsFunc(scopes, func(s string) bool { return slices.Contains(t.scopes, s) })
 }
 
-type code struct {
-	redirect string
-	scopes   []string
-	issued   time.Time
-	used     bool
-}
-
-// auth is what LinkedIn knows of codes and tokens, guarded by World.mu.
+// auth is what LinkedIn knows of tokens, guarded by World.mu.
 type auth struct {
 	w       *World
-	secret  string         // of the app
-	made    map[string]int // tokens and codes made so far, by kind
-	codes   map[string]*code
+	secret  string             // of the app
+	made    map[*tokenKind]int // tokens made so far
 	tokens  map[string]*token
 	granted string // the scopes the member has consented to, sorted and joined
 }
 
 func newAuth(w *World) *auth {
-	return &auth{w: w, secret: w.cfg.ClientSecret, made: map[string]int{}, codes: map[string]*code{}, tokens: map[string]*token{}}
+	return &auth{w: w, secret: w.cfg.ClientSecret, made: map[*tokenKind]int{}, tokens: map[string]*token{}}
 }
 
 // IssueToken consents on the member's behalf to the given scopes, DefaultScopes
@@ -100,19 +101,6 @@ func (w *World) issueTokens(spec TokenSpec) (Token, error) {
 	return w.auth.issue(spec, w.clock.now(), nil), nil
 }
 
-// text makes a token or code: the opening that examples of LinkedIn's show, a
-// number, and filling up to the length. The same seed makes the same ones.
-func (a *auth) text(kind, opening, closing string, length int) string {
-	a.made[kind]++
-	made := fmt.Sprintf("%ssim%04d%s", opening, a.made[kind], closing)
-	var block [8]byte
-	for h := mix(a.w.seed ^ uint64(a.made[kind])<<32 ^ uint64(len(kind))); len(made) < length; h = mix(h) {
-		binary.BigEndian.PutUint64(block[:], h)
-		made += base64.RawURLEncoding.EncodeToString(block[:])
-	}
-	return made
-}
-
 func scopeSet(scopes []string) string {
 	return strings.Join(slices.Compact(slices.Sorted(slices.Values(scopes))), " ")
 }
@@ -124,43 +112,57 @@ func (a *auth) grant(asked []string) []string {
 	withheld := strings.Fields(a.w.switches.WithheldScopes)
 	scopes := slices.DeleteFunc(slices.Clone(asked), func(s string) bool { return slices.Contains(withheld, s) })
 	set := scopeSet(scopes)
-	if a.granted != "" && a.granted != set {
-		for _, t := range a.tokens {
-			t.revoked = true
-		}
+	for _, t := range a.tokens {
+		t.revoked = t.revoked || t.kind != codeToken && a.granted != "" && a.granted != set
 	}
 	a.granted = set
 	return scopes
 }
 
+// add makes a token. Unless its text is given, it is a number and filling up to
+// the length; the same seed makes the same ones.
+func (a *auth) add(t token, length int) *token {
+	a.made[t.kind]++
+	made := fmt.Sprintf("%ssim%04d%s", t.kind.opening, a.made[t.kind], t.kind.closing)
+	var block [8]byte
+	for h := mix(a.w.seed ^ uint64(a.made[t.kind])<<32 ^ uint64(len(t.kind.name))); len(made) < length; h = mix(h) {
+		binary.BigEndian.PutUint64(block[:], h)
+		made += base64.RawURLEncoding.EncodeToString(block[:])
+	}
+	t.value, t.member, t.created = cmp.Or(t.value, made), a.w.cfg.Member, a.w.clock.now()
+	a.tokens[t.value] = &t
+	return &t
+}
+
 // issue makes an access token and, unless there is one already or the app gets
 // none, a refresh token.
 func (a *auth) issue(spec TokenSpec, authorized time.Time, refresh *token) Token {
-	sw, created := &a.w.switches, a.w.clock.now().Truncate(time.Second)
-	access := &token{
-		value: cmp.Or(spec.AccessToken, a.text("access", "AQX", "accesstokenvalue", a.w.cfg.TokenLength)), scopes: spec.Scopes, authorized: authorized,
-		expires: created.Add(cmp.Or(spec.AccessLife, sw.AccessLife, a.w.cfg.AccessLife)),
-	}
-	answer := Token{AccessToken: access.value, Scope: strings.Join(spec.Scopes, ","), TokenType: "Bearer"}
-	if sw.SpacesInScope {
-		answer.Scope = strings.Join(spec.Scopes, " ")
-	}
+	sw, cfg, created := &a.w.switches, a.w.cfg, a.w.clock.now().Truncate(time.Second)
 	renewal := refresh != nil
-	switch {
-	case renewal && sw.RefreshAnswer == "rotated":
-		refresh.revoked = true
-		refresh = a.refreshToken(spec, authorized, refresh.expires)
-	case !renewal && !sw.BearerOnly:
-		refresh = a.refreshToken(spec, authorized, created.Add(cmp.Or(spec.RefreshLife, sw.RefreshLife, a.w.cfg.RefreshLife)))
+	access := a.add(token{
+		kind: accessToken, value: spec.AccessToken, scopes: spec.Scopes, authorized: authorized,
+		expires: created.Add(cmp.Or(spec.AccessLife, sw.AccessLife, cfg.AccessLife)),
+	}, cfg.TokenLength)
+	if rotated := renewal && sw.RefreshAnswer == "rotated"; rotated || !renewal && !sw.BearerOnly {
+		expires := created.Add(cmp.Or(spec.RefreshLife, sw.RefreshLife, cfg.RefreshLife))
+		if rotated {
+			expires, refresh.revoked = refresh.expires, true
+		}
+		refresh = a.add(token{kind: refreshToken, value: spec.RefreshToken, scopes: spec.Scopes, authorized: authorized, expires: expires}, cfg.TokenLength)
 	}
 	if refresh != nil && refresh.expires.Before(access.expires) {
 		access.expires = refresh.expires // an access token does not outlive its refresh token
 	}
-	a.keep(access)
-	answer.ExpiresIn = int64(access.expires.Sub(created) / time.Second)
+	separator := ","
+	if sw.SpacesInScope {
+		separator = " "
+	}
+	answer := Token{
+		AccessToken: access.value, ExpiresIn: int64(access.expires.Sub(created) / time.Second),
+		Scope: strings.Join(spec.Scopes, separator), TokenType: "Bearer",
+	}
 	if refresh != nil && !(renewal && sw.RefreshAnswer == "absent") {
-		answer.RefreshToken = refresh.value
-		answer.RefreshTokenExpiresIn = int64(refresh.expires.Sub(created) / time.Second)
+		answer.RefreshToken, answer.RefreshTokenExpiresIn = refresh.value, int64(refresh.expires.Sub(created)/time.Second)
 		if sw.RefreshLifeInMinutes {
 			answer.RefreshTokenExpiresIn /= 60
 		}
@@ -168,25 +170,11 @@ func (a *auth) issue(spec TokenSpec, authorized time.Time, refresh *token) Token
 	return answer
 }
 
-func (a *auth) refreshToken(spec TokenSpec, authorized, expires time.Time) *token {
-	t := &token{
-		value: cmp.Or(spec.RefreshToken, a.text("refresh", "AQW", "refreshtokenvalue", a.w.cfg.TokenLength)), refresh: true,
-		scopes: spec.Scopes, authorized: authorized, expires: expires,
-	}
-	a.keep(t)
-	return t
-}
-
-func (a *auth) keep(t *token) {
-	t.member, t.created = a.w.cfg.Member, a.w.clock.now()
-	a.tokens[t.value] = t
-}
-
 // accept is the token of a request, or the 401 that refuses it.
 func (a *auth) accept(bearer string) (*token, *answer) {
 	now, t := a.w.clock.now(), a.tokens[bearer]
 	switch {
-	case t == nil || t.refresh:
+	case t == nil || t.kind != accessToken:
 		return nil, unauthorized(65600, "INVALID_ACCESS_TOKEN", "Invalid access token")
 	case t.revoked, now.Before(t.created.Add(a.w.switches.FreshTokenLag)) && !now.Before(t.created):
 		return nil, unauthorized(65601, "REVOKED_ACCESS_TOKEN", "The token used in the request has been revoked by the user")
@@ -196,26 +184,23 @@ func (a *auth) accept(bearer string) (*token, *answer) {
 	return t, nil
 }
 
-// move makes codes and tokens as much older or younger as LinkedIn's clock
-// moves, so that they live on.
+// move makes tokens as much older or younger as LinkedIn's clock moves, so that
+// they live on.
 func (a *auth) move(d time.Duration) {
 	for _, t := range a.tokens {
 		t.authorized, t.created, t.expires = t.authorized.Add(d), t.created.Add(d), t.expires.Add(d)
-	}
-	for _, c := range a.codes {
-		c.issued = c.issued.Add(d)
 	}
 }
 
 // endTokens expires or revokes every living token of one kind. It takes the
 // lock.
-func (w *World) endTokens(refresh, revoke bool) {
+func (w *World) endTokens(kind *tokenKind, revoke bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	now := w.clock.now()
 	for _, t := range w.auth.tokens {
 		switch {
-		case t.refresh != refresh || t.revoked || !now.Before(t.expires):
+		case t.kind != kind || t.revoked || !now.Before(t.expires):
 		case revoke:
 			t.revoked = true
 		default:
@@ -225,10 +210,10 @@ func (w *World) endTokens(refresh, revoke bool) {
 }
 
 // ExpireTokens ends the life of every access token now.
-func (w *World) ExpireTokens() { w.endTokens(false, false) }
+func (w *World) ExpireTokens() { w.endTokens(accessToken, false) }
 
 // RevokeTokens revokes every access token, as the member can.
-func (w *World) RevokeTokens() { w.endTokens(false, true) }
+func (w *World) RevokeTokens() { w.endTokens(accessToken, true) }
 
 // RevokeRefreshTokens revokes every refresh token.
-func (w *World) RevokeRefreshTokens() { w.endTokens(true, true) }
+func (w *World) RevokeRefreshTokens() { w.endTokens(refreshToken, true) }
