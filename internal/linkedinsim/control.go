@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"reflect"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -129,76 +130,61 @@ const maxControl = 64 << 20 // bytes of a control request
 // decode reads the body into v, strictly. Where v is a list, the body may be
 // one element of it.
 func decode(r *http.Request, v any) error {
-	text, err := io.ReadAll(io.LimitReader(r.Body, maxControl))
+	d := json.NewDecoder(io.LimitReader(r.Body, maxControl))
+	d.UseNumber()
+	var given any
+	err := d.Decode(&given)
+	if err == nil {
+		if _, list := given.([]any); !list && reflect.TypeOf(v).Elem().Kind() == reflect.Slice {
+			given = []any{given}
+		}
+		err = readable(given)
+	}
+	if err == nil {
+		d = json.NewDecoder(bytes.NewReader(mustJSON(given)))
+		d.DisallowUnknownFields()
+		err = d.Decode(v)
+	}
 	if err != nil {
-		return fmt.Errorf("reading the request: %w", err)
-	}
-	text = bytes.TrimSpace(text)
-	if reflect.TypeOf(v).Elem().Kind() == reflect.Slice && len(text) > 0 && text[0] != '[' {
-		text = append(append([]byte("["), text...), ']')
-	}
-	if text, err = readable(text); err != nil {
-		return err
-	}
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.DisallowUnknownFields()
-	if err := d.Decode(v); err != nil {
 		return fmt.Errorf("reading the request: %w", err)
 	}
 	return nil
 }
 
 // durationMembers are given as texts and decoded as nanoseconds.
-var durationMembers = map[string]bool{
-	"age": true, "every": true, "visibleAfter": true, "for": true, "latency": true, "retryAfter": true,
-	"shift": true, "offset": true, "freshTokenLag": true, "accessLife": true, "refreshLife": true,
-	"occurredAfter": true, "webhookRetry": true, "webhookRetryFor": true, "webhookTimeout": true,
-}
+var durationMembers = strings.Fields("age every visibleAfter for latency retryAfter shift offset freshTokenLag accessLife refreshLife " +
+	"occurredAfter webhookRetry webhookRetryFor webhookTimeout")
 
 // readable turns what people write, durations as texts and times as epoch
-// milliseconds, into what encoding/json reads into Go's types.
-func readable(text []byte) ([]byte, error) {
-	d := json.NewDecoder(bytes.NewReader(text))
-	d.UseNumber()
-	var v any
-	if err := d.Decode(&v); err != nil {
-		return nil, fmt.Errorf("reading the request: %w", err)
-	}
-	err := readableMembers(v)
-	return mustJSON(v), err
-}
-
-// readableMembers changes the members of an object, of the leads in it, and of
-// the objects in a list.
-func readableMembers(v any) error {
-	list, _ := v.([]any)
-	for _, item := range list {
-		if err := readableMembers(item); err != nil {
-			return err
-		}
-	}
-	members, _ := v.(map[string]any)
-	for name, value := range members {
-		switch value := value.(type) {
-		case string:
-			if !durationMembers[name] {
-				continue
-			}
-			d, err := time.ParseDuration(value)
-			if err != nil {
-				return fmt.Errorf("%s is %q, want a duration such as 1m30s", name, value)
-			}
-			members[name] = int64(d)
-		case json.Number:
-			if millis, err := value.Int64(); err == nil && (name == "submittedAt" || name == "occurredAt") {
-				members[name] = time.UnixMilli(millis).UTC()
-			}
-		case map[string]any:
-			if name != "leads" {
-				continue
-			}
-			if err := readableMembers(value); err != nil {
+// milliseconds, into what encoding/json reads into Go's types: the members of an
+// object, of the leads in it, and of the objects in a list.
+func readable(v any) error {
+	switch v := v.(type) {
+	case []any:
+		for _, item := range v {
+			if err := readable(item); err != nil {
 				return err
+			}
+		}
+	case object:
+		for name, value := range v {
+			text, isText := value.(string)
+			number, isNumber := value.(json.Number)
+			switch {
+			case isText && slices.Contains(durationMembers, name):
+				d, err := time.ParseDuration(text)
+				if err != nil {
+					return fmt.Errorf("%s is %q, want a duration such as 1m30s", name, text)
+				}
+				v[name] = int64(d)
+			case isNumber && (name == "submittedAt" || name == "occurredAt"):
+				if millis, err := number.Int64(); err == nil {
+					v[name] = time.UnixMilli(millis).UTC()
+				}
+			case name == "leads":
+				if err := readable(value); err != nil {
+					return err
+				}
 			}
 		}
 	}
