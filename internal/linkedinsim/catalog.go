@@ -20,7 +20,13 @@ type form struct {
 	status   int            // with which LinkedIn refuses it, 0 when it does not
 }
 
-func (f *form) current() *formVersion { return f.versions[len(f.versions)-1] }
+// current is the newest version; nil when there is no form.
+func (f *form) current() *formVersion {
+	if f == nil {
+		return nil
+	}
+	return f.versions[len(f.versions)-1]
+}
 
 // AddOrganization adds an organization, or replaces the one of the same id.
 func (w *World) AddOrganization(o Organization) error {
@@ -58,11 +64,21 @@ func (w *World) completeRoles(o *Organization) {
 
 // org is the organization of an id, nil when there is none.
 func (w *World) org(id int64) *Organization {
-	i := slices.IndexFunc(w.orgs, func(o *Organization) bool { return o.ID == id })
-	if i < 0 {
-		return nil
+	for _, o := range w.orgs {
+		if o.ID == id {
+			return o
+		}
 	}
-	return w.orgs[i]
+	return nil
+}
+
+// form is the form of an id.
+func (w *World) form(id int64) (*form, error) {
+	f := w.forms[id]
+	if f == nil {
+		return nil, fmt.Errorf("there is no form %d", id)
+	}
+	return f, nil
 }
 
 // SetRole gives the member an approved role on an organization, or takes all
@@ -74,17 +90,15 @@ func (w *World) SetRole(organization int64, role string) error {
 	if o == nil {
 		return fmt.Errorf("there is no organization %d", organization)
 	}
-	given := role == ""
+	had := false
 	for i := range o.Roles {
-		r := &o.Roles[i]
-		switch {
-		case role == "":
+		if r := &o.Roles[i]; role == "" {
 			r.State = stateRevoked
-		case r.Role == role:
-			r.State, given = stateApproved, true
+		} else if r.Role == role {
+			r.State, had = stateApproved, true
 		}
 	}
-	if !given {
+	if role != "" && !had {
 		o.Roles = append(o.Roles, Role{Role: role})
 	}
 	w.completeRoles(o)
@@ -109,21 +123,17 @@ func (w *World) addForm(f *Form) (int, error) {
 	if org == nil {
 		return 0, fmt.Errorf("form %d: there is no organization %d", f.ID, owner)
 	}
-	known := w.forms[f.ID]
-	last := 0
-	if known != nil {
-		last = known.current().form.VersionID
-	}
-	f.VersionID = max(f.VersionID, last+1)
-	f.Created = cmp.Or(f.Created, w.clock.millis())
-	f.LastModified = cmp.Or(f.LastModified, w.clock.millis())
-	f.State = cmp.Or(f.State, "PUBLISHED")
-	f.CreationLocale = cmp.Or(f.CreationLocale, localeUS)
+	known, last := w.forms[f.ID], 0
 	if known == nil {
 		known = &form{}
 		w.forms[f.ID] = known
 		w.formIDs = append(w.formIDs, f.ID)
+	} else {
+		last = known.current().form.VersionID
 	}
+	f.VersionID = max(f.VersionID, last+1)
+	f.Created, f.LastModified = cmp.Or(f.Created, w.clock.millis()), cmp.Or(f.LastModified, w.clock.millis())
+	f.State, f.CreationLocale = cmp.Or(f.State, "PUBLISHED"), cmp.Or(f.CreationLocale, localeUS)
 	v := &formVersion{form: f, org: org, index: int32(len(w.versions)), json: mustJSON(f), ownerJSON: mustJSON(f.Owner)}
 	w.versions = append(w.versions, v)
 	known.versions = append(known.versions, v)
@@ -135,9 +145,9 @@ func (w *World) addForm(f *Form) (int, error) {
 func (w *World) ReviseForm(id int64, change func(*Form) error) (int, error) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	known := w.forms[id]
-	if known == nil {
-		return 0, fmt.Errorf("there is no form %d", id)
+	known, err := w.form(id)
+	if err != nil {
+		return 0, err
 	}
 	f := known.current().form.clone()
 	if err := change(f); err != nil {
@@ -154,22 +164,18 @@ func (w *World) ReviseForm(id int64, change func(*Form) error) (int, error) {
 func (w *World) RefuseForm(id int64, status int) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	known := w.forms[id]
-	if known == nil {
-		return fmt.Errorf("there is no form %d", id)
+	known, err := w.form(id)
+	if err == nil {
+		known.status = status
 	}
-	known.status = status
-	return nil
+	return err
 }
 
 // formVersion is a version of a form, the current one for 0.
 func (w *World) formVersion(id int64, version int) (*formVersion, error) {
-	known := w.forms[id]
-	if known == nil {
-		return nil, fmt.Errorf("there is no form %d", id)
-	}
-	if version == 0 {
-		return known.current(), nil
+	known, err := w.form(id)
+	if err != nil || version == 0 {
+		return known.current(), err
 	}
 	for _, v := range known.versions {
 		if v.form.VersionID == version {

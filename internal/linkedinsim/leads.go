@@ -25,19 +25,15 @@ func (w *World) AddLeads(specs ...LeadSpec) ([]LedgerEntry, error) {
 			return nil, fmt.Errorf("lead %d: %w", i, err)
 		}
 	}
-	var rows []uint32
+	first := len(w.rows)
 	for i, s := range specs {
 		for j := range max(s.Count, 1) {
-			n, err := w.addLead(s, targets[i], j)
-			if err != nil {
-				return nil, fmt.Errorf("lead %d: %w", i, err)
-			}
-			rows = append(rows, n)
+			w.addLead(s, targets[i], j)
 		}
 	}
-	entries := make([]LedgerEntry, len(rows))
-	for i, n := range rows {
-		entries[i] = w.entry(n)
+	entries := []LedgerEntry{}
+	for n := range w.rows[first:] {
+		entries = append(entries, w.entry(uint32(first+n)))
 	}
 	return entries, nil
 }
@@ -50,27 +46,24 @@ type target struct {
 }
 
 func (w *World) target(s LeadSpec) (t target, err error) {
-	owner, ok := reference(s.Owner, organizationPrefix)
-	if !ok {
+	owner, isOwner := reference(s.Owner, organizationPrefix)
+	eventID, isEvent := reference(s.Event, eventPrefix)
+	formID, version, isForm := formReference(s.Form)
+	switch {
+	case !isOwner:
 		return t, fmt.Errorf("owner %q is neither an id nor a URN", s.Owner)
-	}
-	eventID, ok := reference(s.Event, eventPrefix)
-	if !ok {
+	case !isEvent:
 		return t, fmt.Errorf("event %q is neither an id nor a URN", s.Event)
-	}
-	formID, version, ok := formReference(s.Form)
-	if !ok {
+	case !isForm:
 		return t, fmt.Errorf("form %q is neither an id nor a URN", s.Form)
 	}
-	for _, i := range w.asking {
-		e := w.events[i]
-		if owner != 0 && e.org.ID != owner || eventID != 0 && e.ID != eventID || formID != 0 && eventID == 0 && e.form != formID {
+	for i, e := range w.events {
+		if e.form == 0 || owner != 0 && e.org.ID != owner || eventID != 0 && e.ID != eventID || formID != 0 && eventID == 0 && e.form != formID {
 			continue
 		}
-		if _, missing := w.formVersion(e.form, s.FormVersion); formID == 0 && missing != nil {
-			continue
+		if _, missing := w.formVersion(e.form, s.FormVersion); formID != 0 || missing == nil {
+			t.events = append(t.events, int32(i))
 		}
-		t.events = append(t.events, i)
 	}
 	switch {
 	case formID != 0:
@@ -81,27 +74,16 @@ func (w *World) target(s LeadSpec) (t target, err error) {
 	return t, err
 }
 
-// pick is the event and the form version of row n.
-func (t target) pick(w *World, s LeadSpec, n uint32) (event int32, v *formVersion, err error) {
-	switch {
-	case t.version == nil:
-		event = t.events[w.hash(n)>>20%uint64(len(t.events))]
-		v, err = w.formVersion(w.events[event].form, s.FormVersion)
-		return event, v, err
-	case len(t.events) == 0:
-		return -1, t.version, nil
-	}
-	return t.events[0], t.version, nil
-}
-
 // addLead makes the j-th lead of a spec.
-func (w *World) addLead(s LeadSpec, t target, j int) (uint32, error) {
-	n := uint32(len(w.rows))
-	event, v, err := t.pick(w, s, n)
-	if err != nil {
-		return 0, err
+func (w *World) addLead(s LeadSpec, t target, j int) {
+	n, event, v, now := uint32(len(w.rows)), int32(-1), t.version, w.clock.now()
+	switch {
+	case v == nil:
+		event = t.events[w.hash(n)>>20%uint64(len(t.events))]
+		v, _ = w.formVersion(w.events[event].form, s.FormVersion) // target left out those without
+	case len(t.events) > 0:
+		event = t.events[0]
 	}
-	now := w.clock.now()
 	at := s.SubmittedAt
 	if at.IsZero() {
 		at = now.Add(-s.Age)
@@ -119,9 +101,7 @@ func (w *World) addLead(s LeadSpec, t target, j int) (uint32, error) {
 	if s.TestLead {
 		r.flags |= flagTest
 	}
-	n = w.register(r, w.extraOf(s, n, v))
-	w.tell(n, actionCreated, r.submitted)
-	return n, nil
+	w.tell(w.register(r, w.extraOf(s, n, v)), actionCreated, r.submitted)
 }
 
 // register adds a lead and, when its id exists already, marks the earlier
@@ -232,28 +212,26 @@ func (w *World) find(src source, sel selection) (rows []uint32, total int) {
 	list := w.lists[src]
 	low := w.search(list, max(sel.from, w.oldest()))
 	window := list[low:max(low, w.search(list, sel.to))]
-	at := func(i int) uint32 {
+	filtered := len(sel.keep) > 0
+	if !filtered {
+		total = min(sel.start, len(window)) // the others are not looked at
+	}
+	for i := total; i < len(window) && (filtered || len(rows) < sel.count); i++ {
+		n := window[i]
 		if !w.switches.OldestFirst {
-			i = len(window) - 1 - i
+			n = window[len(window)-1-i]
 		}
-		return window[i]
-	}
-	rows = make([]uint32, 0, min(sel.count, len(window)))
-	if len(sel.keep) == 0 {
-		for i := sel.start; i < min(len(window), sel.start+sel.count); i++ {
-			rows = append(rows, at(i))
-		}
-		return rows, len(window)
-	}
-	for i := range window {
-		r := &w.rows[at(i)]
+		r := &w.rows[n]
 		if slices.ContainsFunc(sel.keep, func(keep func(*row) bool) bool { return !keep(r) }) {
 			continue
 		}
 		if total >= sel.start && len(rows) < sel.count {
-			rows = append(rows, at(i))
+			rows = append(rows, n)
 		}
 		total++
+	}
+	if !filtered {
+		total = len(window)
 	}
 	return rows, total
 }

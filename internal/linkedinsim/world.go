@@ -225,8 +225,7 @@ func (w *World) Now() time.Time { return w.clock.now() }
 
 // SetClockOffset sets how far LinkedIn's clock is ahead of the base clock.
 func (w *World) SetClockOffset(d time.Duration) {
-	w.clock.offset.Store(int64(d))
-	w.notifier.stir()
+	w.shiftClock(d-time.Duration(w.clock.offset.Load()), false)
 }
 
 // shiftClock moves LinkedIn's clock from where it is. With keepTokens the times
