@@ -124,28 +124,30 @@ var faultKinds = []faultKind{
 	{kind: GrantRole, group: ActionFaults, needs: "owner", act: func(w *World, f *Fault) error {
 		return w.SetRole(f.owner(), cmp.Or(f.Role, roleAdministrator))
 	}},
-	{kind: ChangeForm, group: ActionFaults, needs: "form", act: changeForm},
-	{kind: RefuseForm, group: ActionFaults, needs: "form", act: func(w *World, f *Fault) error {
-		return w.refuseForm(f, cmp.Or(f.Status, http.StatusNotFound))
+	{kind: ChangeForm, group: ActionFaults, needs: "form", act: func(w *World, f *Fault) error {
+		_, err := w.ReviseForm(f.form(), orZero(f.Change).apply)
+		return err
 	}},
-	{kind: RestoreForm, group: ActionFaults, needs: "form", act: func(w *World, f *Fault) error { return w.refuseForm(f, 0) }},
-	{kind: DeleteLeads, group: ActionFaults, needs: "id or owner", act: deleteLeads},
+	{kind: RefuseForm, group: ActionFaults, needs: "form", act: func(w *World, f *Fault) error {
+		return w.RefuseForm(f.form(), cmp.Or(f.Status, http.StatusNotFound))
+	}},
+	{kind: RestoreForm, group: ActionFaults, needs: "form", act: func(w *World, f *Fault) error { return w.RefuseForm(f.form(), 0) }},
+	{kind: DeleteLeads, group: ActionFaults, needs: "id or owner", act: func(w *World, f *Fault) error {
+		if f.ID == "" {
+			w.DeleteNewest(f.owner(), cmp.Or(f.Number, 1))
+		} else if !w.DeleteLead(f.ID) {
+			return fmt.Errorf("there is no lead %q", f.ID)
+		}
+		return nil
+	}},
 	{kind: AddLeads, group: ActionFaults, act: func(w *World, f *Fault) error {
 		_, err := w.AddLeads(orZero(f.Leads))
 		return err
 	}},
 	{kind: RetireVersion, group: ActionFaults, needs: "version (YYYYMM)", act: func(w *World, f *Fault) error { return w.SetVersion(f.Version, false) }},
 	{kind: ActivateVersion, group: ActionFaults, needs: "version (YYYYMM)", act: func(w *World, f *Fault) error { return w.SetVersion(f.Version, true) }},
-	{kind: ShiftClock, group: ActionFaults, needs: "shift", act: func(w *World, f *Fault) error {
-		w.shiftClock(f.Shift, f.KeepTokens)
-		return nil
-	}},
-	{kind: ChangeSecret, group: ActionFaults, needs: "secret", act: func(w *World, f *Fault) error {
-		w.mu.Lock()
-		defer w.mu.Unlock()
-		w.auth.secret = f.Secret
-		return nil
-	}},
+	{kind: ShiftClock, group: ActionFaults, needs: "shift", act: func(w *World, f *Fault) error { w.shiftClock(f.Shift, f.KeepTokens); return nil }},
+	{kind: ChangeSecret, group: ActionFaults, needs: "secret", act: func(w *World, f *Fault) error { w.setSecret(f.Secret); return nil }},
 
 	{kind: LoseDelivery, group: DeliveryFaults},
 	{kind: DuplicateDelivery, group: DeliveryFaults},
@@ -153,14 +155,12 @@ var faultKinds = []faultKind{
 	{kind: ReorderDeliveries, group: DeliveryFaults},
 }
 
-// needs tells, for what an action cannot do without, whether it is given.
-var needs = map[string]func(*Fault) bool{
-	"owner":            func(f *Fault) bool { return f.Owner != "" },
-	"form":             func(f *Fault) bool { return f.Form != "" },
-	"id or owner":      func(f *Fault) bool { return f.ID != "" || f.Owner != "" },
-	"version (YYYYMM)": func(f *Fault) bool { return versionFormat.MatchString(f.Version) },
-	"shift":            func(f *Fault) bool { return f.Shift != 0 },
-	"secret":           func(f *Fault) bool { return f.Secret != "" },
+// given tells which of the things that an action may need are given.
+func (f *Fault) given() map[string]bool {
+	return map[string]bool{
+		"": true, "owner": f.Owner != "", "form": f.form() != 0, "id or owner": f.ID != "" || f.Owner != "",
+		"version (YYYYMM)": versionFormat.MatchString(f.Version), "shift": f.Shift != 0, "secret": f.Secret != "",
+	}
 }
 
 func (f *Fault) owner() int64 {
@@ -168,44 +168,15 @@ func (f *Fault) owner() int64 {
 	return owner
 }
 
-func (f *Fault) form() (int64, error) {
-	id, ok := reference(f.Form, formPrefix)
-	if !ok {
-		return 0, fmt.Errorf("form %q is neither an id nor a URN", f.Form)
-	}
-	return id, nil
-}
-
-func (w *World) refuseForm(f *Fault, status int) error {
-	id, err := f.form()
-	if err != nil {
-		return err
-	}
-	return w.RefuseForm(id, status)
-}
-
-func changeForm(w *World, f *Fault) error {
-	id, err := f.form()
-	if err != nil {
-		return err
-	}
-	_, err = w.ReviseForm(id, orZero(f.Change).apply)
-	return err
-}
-
-func deleteLeads(w *World, f *Fault) error {
-	if f.ID == "" {
-		w.DeleteNewest(f.owner(), cmp.Or(f.Number, 1))
-	} else if !w.DeleteLead(f.ID) {
-		return fmt.Errorf("there is no lead %q", f.ID)
-	}
-	return nil
+func (f *Fault) form() int64 {
+	form, _ := reference(f.Form, formPrefix) // 0 when it is no form
+	return form
 }
 
 // orZero is what p points to, the zero value when it is nil.
-func orZero[T any](p *T) T {
-	if p == nil {
-		return *new(T)
+func orZero[T any](p *T) (v T) {
+	if p != nil {
+		v = *p
 	}
-	return *p
+	return v
 }

@@ -1,12 +1,13 @@
 package linkedinsim
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"net/http"
 	"net/url"
+	"regexp"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 )
@@ -94,7 +95,7 @@ func (w *World) Schedule(f Fault) error {
 	if i < 0 {
 		return fmt.Errorf("fault kind is %q, must be one of %q", f.Kind, FaultKinds())
 	}
-	add := &scheduled{Fault: f, def: &faultKinds[i], left: f.Count}
+	add := &scheduled{Fault: f, def: &faultKinds[i], left: cmp.Or(f.Count, 1)}
 	_, readable := reference(f.Owner, organizationPrefix)
 	switch {
 	case add.def.group == DeliveryFaults && f.Endpoint != "":
@@ -103,16 +104,13 @@ func (w *World) Schedule(f Fault) error {
 		return fmt.Errorf("status is %d, must be between 200 and 599", f.Status)
 	case !readable:
 		return fmt.Errorf("owner %q is neither an id nor a URN", f.Owner)
-	case add.def.needs != "" && !needs[add.def.needs](&f):
+	case !f.given()[add.def.needs]:
 		return fmt.Errorf("fault %s needs %s", f.Kind, add.def.needs)
 	case add.def.act != nil && f.Endpoint == "" && f.After == 0:
 		return add.def.act(w, &f)
 	}
-	if f.Count == 0 {
-		add.left = 1
-		if f.For > 0 || f.Kind == Budget {
-			add.left = -1
-		}
+	if f.Count == 0 && (f.For > 0 || f.Kind == Budget) {
+		add.left = -1
 	}
 	if f.For > 0 {
 		add.until = w.cfg.Now().Add(f.For)
@@ -164,23 +162,13 @@ func (f *scheduled) matches(at location, text string) bool {
 	if f.Endpoint == "" && at.root == "oauth" || f.Endpoint != "" && f.Endpoint != "*" && f.Endpoint != at.endpoint {
 		return false
 	}
-	owner, _ := reference(f.Owner, organizationPrefix) // was validated
-	return (f.Owner == "" || mentions(text, organizationURN(owner))) &&
+	return (f.Owner == "" || mentions(text, organizationURN(f.owner()))) &&
 		(f.Form == "" || f.def.act != nil || mentions(text, f.Form))
 }
 
 // mentions reports whether text has name, not followed by another digit.
 func mentions(text, name string) bool {
-	for {
-		i := strings.Index(text, name)
-		if i < 0 {
-			return false
-		}
-		text = text[i+len(name):]
-		if text == "" || text[0] < '0' || text[0] > '9' {
-			return true
-		}
-	}
+	return regexp.MustCompile(regexp.QuoteMeta(name) + `(\D|$)`).MatchString(text)
 }
 
 // due are the faults that apply to this request or delivery, as they stood

@@ -209,6 +209,13 @@ func (w *World) endTokens(kind *tokenKind, revoke bool) {
 	}
 }
 
+// setSecret gives the app another secret. It takes the lock.
+func (w *World) setSecret(secret string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.auth.secret = secret
+}
+
 // ExpireTokens ends the life of every access token now.
 func (w *World) ExpireTokens() { w.endTokens(accessToken, false) }
 
