@@ -86,9 +86,7 @@ type Event struct {
 	ID          int64     `json:"id"`
 	Name        Localized `json:"name"`
 	Description struct {
-		Localized map[string]struct {
-			RawText string `json:"rawText"`
-		} `json:"localized"`
+		Localized object `json:"localized"`
 	} `json:"description"`
 	Organizer   string    `json:"organizer"` // URN of an organization
 	VanityName  string    `json:"vanityName,omitempty"`
@@ -160,7 +158,7 @@ type Form struct {
 	Created        int64         `json:"created"`      // epoch milliseconds
 	LastModified   int64         `json:"lastModified"` // epoch milliseconds
 	CreationLocale Locale        `json:"creationLocale"`
-	ReviewInfo     *ReviewInfo   `json:"reviewInfo,omitempty"`
+	ReviewInfo     object        `json:"reviewInfo,omitempty"`
 	HiddenFields   []HiddenField `json:"hiddenFields,omitempty"`
 	Content        Content       `json:"content"`
 }
@@ -182,13 +180,6 @@ type Localized struct {
 	Localized map[string]string `json:"localized"`
 }
 
-// ReviewInfo is the state of LinkedIn's review of a form.
-type ReviewInfo struct {
-	ReviewStatus     string   `json:"reviewStatus"`
-	RejectionReasons []string `json:"rejectionReasons"`
-	LastUpdated      int64    `json:"lastUpdated"` // epoch milliseconds
-}
-
 // HiddenField is a fixed value of a form.
 type HiddenField struct {
 	Name  string `json:"name"`
@@ -200,16 +191,8 @@ type Content struct {
 	Headline       Localized  `json:"headline"`
 	Description    Localized  `json:"description"`
 	Questions      []Question `json:"questions"`
-	PostSubmission *struct {
-		Message      Localized `json:"message"`
-		CallToAction struct {
-			Label  string `json:"callToActionLabel"`
-			Target struct {
-				LandingPageURL string `json:"landingPageUrl"`
-			} `json:"callToActionTarget"`
-		} `json:"callToAction"`
-	} `json:"postSubmissionInfo,omitempty"`
-	LegalInfo *LegalInfo `json:"legalInfo,omitempty"`
+	PostSubmission object     `json:"postSubmissionInfo,omitempty"`
+	LegalInfo      *LegalInfo `json:"legalInfo,omitempty"`
 }
 
 // Question is one question of a form.
