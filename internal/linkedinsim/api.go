@@ -40,7 +40,6 @@ func (w *World) api(at location, h http.Header, r *http.Request) *answer {
 	if refused := c.readQuery(); refused != nil {
 		return refused
 	}
-	w.reveal()
 	if c.writes() {
 		w.mu.Lock()
 		defer w.mu.Unlock()

@@ -115,7 +115,6 @@ func (w *World) register(r row, x *extra) uint32 {
 			r.flags |= flagReplaced
 		} else {
 			w.rows[e].flags |= flagReplaced
-			w.unlist(e)
 		}
 	}
 	n := w.add(r, x)
@@ -157,7 +156,6 @@ func (w *World) leave(id string) bool {
 		}
 		w.rows[n].flags |= flagDeleted
 		w.gone[n] = w.clock.millis()
-		w.unlist(n)
 		last, found = n, true
 	}
 	if found {
@@ -172,14 +170,13 @@ func (w *World) leave(id string) bool {
 func (w *World) DeleteNewest(organization int64, count int) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	w.revealDue()
 	first := slices.Clone(w.lists[source{w.org(organization), kindEvent}])
 	if !w.switches.OldestFirst {
 		slices.Reverse(first)
 	}
 	left := 0
 	for _, n := range first {
-		if left < count && !w.rows[n].flags.has(flagFiller) && w.leave(w.leadID(n)) {
+		if left < count && w.listed(n, w.clock.millis()) && !w.rows[n].flags.has(flagFiller) && w.leave(w.leadID(n)) {
 			left++
 		}
 	}
@@ -207,31 +204,22 @@ type selection struct {
 }
 
 // find is the rows of one page, fillers included, and how many rows the whole
-// selection has. It costs the page alone unless keep is set.
+// selection has.
 func (w *World) find(src source, sel selection) (rows []uint32, total int) {
-	list := w.lists[src]
+	list, now := w.lists[src], w.clock.millis()
 	low := w.search(list, max(sel.from, w.oldest()))
 	window := list[low:max(low, w.search(list, sel.to))]
-	filtered := len(sel.keep) > 0
-	if !filtered {
-		total = min(sel.start, len(window)) // the others are not looked at
-	}
-	for i := total; i < len(window) && (filtered || len(rows) < sel.count); i++ {
-		n := window[i]
+	for i, n := range window {
 		if !w.switches.OldestFirst {
 			n = window[len(window)-1-i]
 		}
-		r := &w.rows[n]
-		if slices.ContainsFunc(sel.keep, func(keep func(*row) bool) bool { return !keep(r) }) {
+		if !w.listed(n, now) || slices.ContainsFunc(sel.keep, func(keep func(*row) bool) bool { return !keep(&w.rows[n]) }) {
 			continue
 		}
 		if total >= sel.start && len(rows) < sel.count {
 			rows = append(rows, n)
 		}
 		total++
-	}
-	if !filtered {
-		total = len(window)
 	}
 	return rows, total
 }

@@ -90,7 +90,7 @@ func (w *World) entry(n uint32) LedgerEntry {
 		Owner: form.Owner.Organization, LeadType: r.kind.String(),
 		Form: form.URN(), FormID: strconv.FormatInt(form.ID, 10), FormVersion: form.VersionID,
 		TestLead: r.flags.has(flagTest), Submitter: w.submitter(n), Answers: slices.Clone(w.answers(n)), Consents: w.consents(n),
-		Listed: r.visible <= w.clock.millis() && w.listable(n) && r.submitted >= w.oldest() &&
+		Listed: w.listed(n, w.clock.millis()) && r.submitted >= w.oldest() &&
 			!(r.flags.has(flagTest) && w.switches.TestLeads == "omitted_excludes"),
 		Deleted: r.flags.has(flagDeleted), DeletedAt: w.gone[n], Superseded: r.flags.has(flagReplaced), Malformed: w.extra(n).Malformed,
 	}

@@ -27,6 +27,7 @@ const (
 	flagDeleted
 	flagReplaced // the same id was submitted again later
 	flagExtra    // World.extras has more about it
+	flagShown    // was visible when LinkedIn's clock was put back, and stays it
 )
 
 func (f flags) has(x flags) bool { return f&x != 0 }

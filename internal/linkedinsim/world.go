@@ -3,7 +3,6 @@ package linkedinsim
 import (
 	"cmp"
 	"fmt"
-	"math"
 	"slices"
 	"sort"
 	"sync"
@@ -40,11 +39,7 @@ type World struct {
 	extras map[uint32]*extra
 	given  map[string][]uint32 // rows of ids that were given or given again
 	gone   map[uint32]int64    // when deleted, epoch milliseconds
-	// lists hold the rows of a source that the finder can list now, in the order
-	// of before.
-	lists   map[source][]uint32
-	pending []uint32     // rows that become visible later, the first one first
-	nextDue atomic.Int64 // epoch milliseconds at which pending has something
+	lists  map[source][]uint32 // the rows of a source, in the order of their submission
 }
 
 // source is what the finder reads: the leads of one type of one organization.
@@ -72,7 +67,6 @@ func newWorld(cfg Config) *World {
 	w.stats.got = Stats{ByEndpoint: map[string]uint64{}, ByStatus: map[int]uint64{}, Today: map[string]int{}}
 	w.clock.base = cfg.Now
 	w.clock.offset.Store(int64(cfg.ClockOffset))
-	w.nextDue.Store(math.MaxInt64)
 	for _, v := range cfg.Versions {
 		w.live[v] = true
 	}
@@ -84,8 +78,7 @@ func newWorld(cfg Config) *World {
 // hash is the number that decides everything about row n that is made up.
 func (w *World) hash(n uint32) uint64 { return mix(w.seed ^ uint64(n)<<16) }
 
-// add makes a row. It is listed at once when it is visible, else later by
-// reveal.
+// add makes a row.
 func (w *World) add(r row, x *extra) uint32 {
 	n := uint32(len(w.rows))
 	if x != nil {
@@ -93,12 +86,8 @@ func (w *World) add(r row, x *extra) uint32 {
 		w.extras[n] = x
 	}
 	w.rows = append(w.rows, r)
-	if r.visible <= w.clock.millis() {
-		w.list(n)
-	} else {
-		w.pending = insert(w.pending, n, func(a, b uint32) bool { return w.rows[a].visible < w.rows[b].visible })
-		w.nextDue.Store(w.rows[w.pending[0]].visible)
-	}
+	src := source{w.versionOf(n).org, r.kind}
+	w.lists[src] = insert(w.lists[src], n, func(a, b uint32) bool { return w.rows[a].submitted < w.rows[b].submitted })
 	return n
 }
 
@@ -111,71 +100,11 @@ func insert[T any](list []T, x T, before func(a, b T) bool) []T {
 	return slices.Insert(list, i, x)
 }
 
-// list puts row n where the finder sees it, unless it went before it came.
-func (w *World) list(n uint32) {
-	if w.listable(n) {
-		src := w.source(n)
-		w.lists[src] = insert(w.lists[src], n, w.before)
-	}
-}
-
-// unlist takes row n out of its list unless the switches keep it there.
-func (w *World) unlist(n uint32) {
-	src := w.source(n)
-	if i, listed := slices.BinarySearchFunc(w.lists[src], n, w.compare); listed && !w.listable(n) {
-		w.lists[src] = slices.Delete(w.lists[src], i, i+1)
-	}
-}
-
-// listable reports whether the switches let the finder list row n at all.
-func (w *World) listable(n uint32) bool {
-	f := w.rows[n].flags
-	return !(f.has(flagDeleted) && !w.switches.DeletedListed) && !(f.has(flagReplaced) && w.switches.ReplacedVanish)
-}
-
-func (w *World) source(n uint32) source {
-	return source{w.versions[w.rows[n].version].org, w.rows[n].kind}
-}
-
-// compare orders rows by the time of their submission.
-func (w *World) compare(a, b uint32) int {
-	return cmp.Or(cmp.Compare(w.rows[a].submitted, w.rows[b].submitted), cmp.Compare(a, b))
-}
-
-func (w *World) before(a, b uint32) bool { return w.compare(a, b) < 0 }
-
-// reveal lists what has become visible since the last call. It takes the lock.
-func (w *World) reveal() {
-	if w.clock.millis() < w.nextDue.Load() {
-		return
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.revealDue()
-}
-
-func (w *World) revealDue() {
-	now := w.clock.millis()
-	for len(w.pending) > 0 && w.rows[w.pending[0]].visible <= now {
-		w.list(w.pending[0])
-		w.pending = w.pending[1:]
-	}
-	w.nextDue.Store(math.MaxInt64)
-	if len(w.pending) > 0 {
-		w.nextDue.Store(w.rows[w.pending[0]].visible)
-	}
-}
-
-// relist makes the lists anew, after a switch that bears on them.
-func (w *World) relist() {
-	w.revealDue()
-	now := w.clock.millis()
-	clear(w.lists)
-	for n := range uint32(len(w.rows)) {
-		if w.rows[n].visible <= now {
-			w.list(n)
-		}
-	}
+// listed reports whether the finder lists row n at a moment in epoch milliseconds.
+func (w *World) listed(n uint32, now int64) bool {
+	r := &w.rows[n]
+	return (r.visible <= now || r.flags.has(flagShown)) && !(r.flags.has(flagDeleted) && !w.switches.DeletedListed) &&
+		!(r.flags.has(flagReplaced) && w.switches.ReplacedVanish)
 }
 
 // locate is the rows that have this id, oldest made first.
@@ -234,6 +163,11 @@ func (w *World) SetClockOffset(d time.Duration) {
 func (w *World) shiftClock(d time.Duration, keepTokens bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	for i := range w.rows {
+		if r := &w.rows[i]; d < 0 && r.visible <= w.clock.millis() {
+			r.flags |= flagShown
+		}
+	}
 	w.clock.offset.Add(int64(d))
 	if keepTokens {
 		w.auth.move(d)
@@ -256,7 +190,6 @@ func (w *World) SetSwitches(sw Switches) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.switches = sw
-	w.relist()
 	w.notifier.stir()
 	return nil
 }
