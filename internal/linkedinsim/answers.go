@@ -10,7 +10,6 @@ import (
 type formVersion struct {
 	form      *Form
 	org       *Organization
-	index     int32 // in World.versions
 	json      []byte
 	ownerJSON []byte
 }
@@ -22,10 +21,10 @@ func (v *formVersion) urn(blank bool) string {
 
 // answers are those of row n: given with the lead or made up.
 func (w *World) answers(n uint32) []Answer {
-	if given := w.extra(n).Answers; given != nil {
+	if given := w.rows[n].extra.Answers; given != nil {
 		return given
 	}
-	return makeAnswers(w.versionOf(n).form, n, w.hash(n))
+	return makeAnswers(w.rows[n].version.form, n, w.hash(n))
 }
 
 // makeAnswers makes up the answers of row n, whose hash is h; not in the order
@@ -57,10 +56,10 @@ func makeAnswers(form *Form, n uint32, h uint64) []Answer {
 
 // consents are those of row n: given with the lead or made up.
 func (w *World) consents(n uint32) []ConsentAnswer {
-	if given := w.extra(n).Consents; given != nil {
+	if given := w.rows[n].extra.Consents; given != nil {
 		return given
 	}
-	legal, consents := w.versionOf(n).form.Content.LegalInfo, []ConsentAnswer{}
+	legal, consents := w.rows[n].version.form.Content.LegalInfo, []ConsentAnswer{}
 	if legal == nil {
 		return consents
 	}

@@ -134,8 +134,7 @@ func (w *World) addForm(f *Form) (int, error) {
 	f.VersionID = max(f.VersionID, last+1)
 	f.Created, f.LastModified = cmp.Or(f.Created, w.clock.millis()), cmp.Or(f.LastModified, w.clock.millis())
 	f.State, f.CreationLocale = cmp.Or(f.State, "PUBLISHED"), cmp.Or(f.CreationLocale, localeUS)
-	v := &formVersion{form: f, org: org, index: int32(len(w.versions)), json: mustJSON(f), ownerJSON: mustJSON(f.Owner)}
-	w.versions = append(w.versions, v)
+	v := &formVersion{form: f, org: org, json: mustJSON(f), ownerJSON: mustJSON(f.Owner)}
 	known.versions = append(known.versions, v)
 	return f.VersionID, nil
 }
@@ -219,14 +218,14 @@ func (w *World) AddEvent(e Event) error {
 		}
 	}
 	if i := w.eventIndex(e.ID); i >= 0 {
-		w.events[i] = added
+		*w.events[i] = *added
 	} else {
 		w.events = append(w.events, added)
 	}
 	w.asking = w.asking[:0]
-	for i, x := range w.events {
+	for _, x := range w.events {
 		if x.form != 0 {
-			w.asking = append(w.asking, int32(i))
+			w.asking = append(w.asking, x)
 		}
 	}
 	return nil

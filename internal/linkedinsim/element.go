@@ -24,11 +24,11 @@ const (
 
 var members = []member{
 	{"id", plainMember, func(c *call, dst []byte, n uint32) []byte { return appendText(dst, c.w.leadID(n)) }},
-	{"owner", plainMember, func(c *call, dst []byte, n uint32) []byte { return append(dst, c.w.versionOf(n).ownerJSON...) }},
+	{"owner", plainMember, func(c *call, dst []byte, n uint32) []byte { return append(dst, c.w.rows[n].version.ownerJSON...) }},
 	{"submitter", plainMember, func(c *call, dst []byte, n uint32) []byte { return appendText(dst, c.w.submitter(n)) }},
 	{"leadType", plainMember, func(c *call, dst []byte, n uint32) []byte { return appendText(dst, c.w.rows[n].kind.String()) }},
 	{"versionedLeadGenFormUrn", plainMember, func(c *call, dst []byte, n uint32) []byte {
-		return appendText(dst, c.w.versionOf(n).urn(c.w.switches.BlankInFormURN))
+		return appendText(dst, c.w.rows[n].version.urn(c.w.switches.BlankInFormURN))
 	}},
 	{"submittedAt", plainMember, func(c *call, dst []byte, n uint32) []byte { return strconv.AppendInt(dst, c.w.rows[n].submitted, 10) }},
 	{"testLead", plainMember, func(c *call, dst []byte, n uint32) []byte {
@@ -37,7 +37,7 @@ var members = []member{
 	{"associatedEntity", plainMember, appendEvent},
 	{"formResponse", plainMember, appendResponse},
 	{"ownerInfo", infoMember, func(c *call, dst []byte, n uint32) []byte {
-		return append(dst, mustJSON(object{"organizationInfo": object{"name": c.w.versionOf(n).org.Name}})...)
+		return append(dst, mustJSON(object{"organizationInfo": object{"name": c.w.rows[n].version.org.Name}})...)
 	}},
 	{"associatedEntityInfo", infoMember, appendEventInfo},
 	{"leadMetadataInfo", infoMember, func(_ *call, dst []byte, _ uint32) []byte { return append(dst, "{}"...) }},
@@ -72,7 +72,7 @@ func (c *call) appendElement(dst []byte, n uint32) []byte {
 // appendUnlessDefect appends the value of a member of row n, or what the lead's
 // defect prints in its place.
 func (c *call) appendUnlessDefect(dst []byte, n uint32, member string, value func(c *call, dst []byte, n uint32) []byte) []byte {
-	d := c.w.extra(n).defect
+	d := c.w.rows[n].extra.defect
 	switch {
 	case d == nil || d.member != member:
 		return value(c, dst, n)
@@ -83,7 +83,7 @@ func (c *call) appendUnlessDefect(dst []byte, n uint32, member string, value fun
 }
 
 func appendEvent(c *call, dst []byte, n uint32) []byte {
-	e := c.w.eventOf(n)
+	e := c.w.rows[n].event
 	if e == nil {
 		return dst
 	}
@@ -95,7 +95,7 @@ func appendEvent(c *call, dst []byte, n uint32) []byte {
 }
 
 func appendEventInfo(c *call, dst []byte, n uint32) []byte {
-	e := c.w.eventOf(n)
+	e := c.w.rows[n].event
 	if e == nil {
 		return dst
 	}
@@ -133,7 +133,7 @@ func appendConsents(c *call, dst []byte, n uint32) []byte {
 }
 
 func appendInlinedForm(c *call, dst []byte, n uint32) []byte {
-	v := c.w.versionOf(n)
+	v := c.w.rows[n].version
 	if c.w.switches.InlinedCurrent {
 		v = c.w.forms[v.form.ID].current()
 	}

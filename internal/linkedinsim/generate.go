@@ -201,10 +201,10 @@ func (w *World) makeLead(from time.Time, slot time.Duration, revision int) {
 		from = from.Add(time.Duration(mix(h) % uint64(slot)))
 	}
 	event := w.asking[h>>20%uint64(len(w.asking))]
-	versions := w.forms[w.events[event].form].versions
+	versions := w.forms[event.form].versions
 	r := row{
 		submitted: from.UnixMilli(), visible: from.UnixMilli(), event: event,
-		version: versions[min(revision, len(versions)-1)].index,
+		version: versions[min(revision, len(versions)-1)], extra: &noExtra,
 	}
 	if chance(mix(h+1), w.cfg.LateProbability) {
 		r.visible += int64(mix(h+2)%uint64(max(w.cfg.LateBy.Milliseconds(), 1))) + 1
@@ -212,11 +212,11 @@ func (w *World) makeLead(from time.Time, slot time.Duration, revision int) {
 	if chance(mix(h+3), w.cfg.TestShare) {
 		r.flags |= flagTest
 	}
-	w.add(r, nil)
+	w.add(r)
 	w.tell(n, actionCreated, r.submitted)
 	if chance(mix(h+4), w.cfg.HiddenShare) {
 		r.flags = flagFiller
-		w.add(r, nil)
+		w.add(r)
 	}
 }
 

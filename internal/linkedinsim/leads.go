@@ -42,7 +42,7 @@ func (w *World) AddLeads(specs ...LeadSpec) ([]LedgerEntry, error) {
 // one of the events, and answers that event's form.
 type target struct {
 	version *formVersion
-	events  []int32
+	events  []*event
 }
 
 func (w *World) target(s LeadSpec) (t target, err error) {
@@ -57,12 +57,12 @@ func (w *World) target(s LeadSpec) (t target, err error) {
 	case !isForm:
 		return t, fmt.Errorf("form %q is neither an id nor a URN", s.Form)
 	}
-	for i, e := range w.events {
-		if e.form == 0 || owner != 0 && e.org.ID != owner || eventID != 0 && e.ID != eventID || formID != 0 && eventID == 0 && e.form != formID {
+	for _, e := range w.asking {
+		if owner != 0 && e.org.ID != owner || eventID != 0 && e.ID != eventID || formID != 0 && eventID == 0 && e.form != formID {
 			continue
 		}
 		if _, missing := w.formVersion(e.form, s.FormVersion); formID != 0 || missing == nil {
-			t.events = append(t.events, int32(i))
+			t.events = append(t.events, e)
 		}
 	}
 	switch {
@@ -76,13 +76,14 @@ func (w *World) target(s LeadSpec) (t target, err error) {
 
 // addLead makes the j-th lead of a spec.
 func (w *World) addLead(s LeadSpec, t target, j int) {
-	n, event, v, now := uint32(len(w.rows)), int32(-1), t.version, w.clock.now()
+	n, now := uint32(len(w.rows)), w.clock.now()
+	r := row{version: t.version}
 	switch {
-	case v == nil:
-		event = t.events[w.hash(n)>>20%uint64(len(t.events))]
-		v, _ = w.formVersion(w.events[event].form, s.FormVersion) // target left out those without
+	case r.version == nil:
+		r.event = t.events[w.hash(n)>>20%uint64(len(t.events))]
+		r.version, _ = w.formVersion(r.event.form, s.FormVersion) // target left out those without
 	case len(t.events) > 0:
-		event = t.events[0]
+		r.event = t.events[0]
 	}
 	at := s.SubmittedAt
 	if at.IsZero() {
@@ -96,36 +97,38 @@ func (w *World) addLead(s LeadSpec, t target, j int) {
 		}
 		visible = visible.Add(s.VisibleAfter)
 	}
-	kind, _ := parseLeadType(s.LeadType) // empty is EVENT, the rest was validated
-	r := row{submitted: at.UnixMilli(), visible: visible.UnixMilli(), version: v.index, event: event, kind: kind}
+	r.submitted, r.visible = at.UnixMilli(), visible.UnixMilli()
+	r.kind, _ = parseLeadType(s.LeadType) // empty is EVENT, the rest was validated
+	r.extra = w.extraOf(s, n, r.version)
 	if s.TestLead {
 		r.flags |= flagTest
 	}
-	w.tell(w.register(r, w.extraOf(s, n, v)), actionCreated, r.submitted)
+	w.tell(w.register(r), actionCreated, r.submitted)
 }
 
 // register adds a lead and, when its id exists already, marks the earlier
 // submissions as replaced.
-func (w *World) register(r row, x *extra) uint32 {
-	if x == nil || x.ID == "" {
-		return w.add(r, x)
+func (w *World) register(r row) uint32 {
+	id := r.extra.ID
+	if id == "" {
+		return w.add(r)
 	}
-	for _, e := range w.locate(x.ID) {
+	for _, e := range w.locate(id) {
 		if w.rows[e].submitted > r.submitted {
 			r.flags |= flagReplaced
 		} else {
 			w.rows[e].flags |= flagReplaced
 		}
 	}
-	n := w.add(r, x)
-	w.given[x.ID] = append(w.given[x.ID], n)
+	n := w.add(r)
+	w.given[id] = append(w.given[id], n)
 	return n
 }
 
-// extraOf is what the spec says beyond what a row holds, nil when nothing.
+// extraOf is what the spec says beyond what a row holds.
 func (w *World) extraOf(s LeadSpec, n uint32, v *formVersion) *extra {
 	if s.ID == "" && s.Submitter == "" && s.Answers == nil && s.Consents == nil && s.Malformed == "" {
-		return nil
+		return &noExtra
 	}
 	x := &extra{s, defectOf(s.Malformed)}
 	x.Answers = slices.Clone(s.Answers)
@@ -151,15 +154,13 @@ func (w *World) DeleteLead(id string) bool {
 func (w *World) leave(id string) bool {
 	last, found := uint32(0), false
 	for _, n := range w.locate(id) {
-		if w.rows[n].flags.has(flagDeleted) {
-			continue
+		if w.rows[n].deleted == 0 {
+			w.rows[n].deleted = w.clock.millis()
+			last, found = n, true
 		}
-		w.rows[n].flags |= flagDeleted
-		w.gone[n] = w.clock.millis()
-		last, found = n, true
 	}
 	if found {
-		w.tell(last, actionDeleted, w.gone[last])
+		w.tell(last, actionDeleted, w.rows[last].deleted)
 	}
 	return found
 }

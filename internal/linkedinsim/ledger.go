@@ -84,7 +84,7 @@ func writeLines[T any](out io.Writer, list iter.Seq[T]) error {
 
 // entry is the ledger entry of row n.
 func (w *World) entry(n uint32) LedgerEntry {
-	r, form := w.rows[n], w.versionOf(n).form
+	r, form := w.rows[n], w.rows[n].version.form
 	e := LedgerEntry{
 		ID: w.leadID(n), SubmittedAt: r.submitted, VisibleAt: r.visible,
 		Owner: form.Owner.Organization, LeadType: r.kind.String(),
@@ -92,9 +92,9 @@ func (w *World) entry(n uint32) LedgerEntry {
 		TestLead: r.flags.has(flagTest), Submitter: w.submitter(n), Answers: slices.Clone(w.answers(n)), Consents: w.consents(n),
 		Listed: w.listed(n, w.clock.millis()) && r.submitted >= w.oldest() &&
 			!(r.flags.has(flagTest) && w.switches.TestLeads == "omitted_excludes"),
-		Deleted: r.flags.has(flagDeleted), DeletedAt: w.gone[n], Superseded: r.flags.has(flagReplaced), Malformed: w.extra(n).Malformed,
+		Deleted: r.deleted != 0, DeletedAt: w.rows[n].deleted, Superseded: r.flags.has(flagReplaced), Malformed: w.rows[n].extra.Malformed,
 	}
-	if event := w.eventOf(n); event != nil {
+	if event := w.rows[n].event; event != nil {
 		e.Event = event.URN()
 	}
 	for i := range e.Answers {

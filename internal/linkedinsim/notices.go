@@ -26,7 +26,7 @@ type notice struct {
 
 // notice describes what happened to row n at a moment in epoch milliseconds.
 func (w *World) notice(n uint32, action string, occurred int64) notice {
-	r, v := w.rows[n], w.versionOf(n)
+	r, v := w.rows[n], w.rows[n].version
 	x := notice{
 		lead: w.leadID(n), form: v.form.ID, version: v.form.VersionID, owner: v.org.ID,
 		kind: r.kind, action: action, occurred: occurred,
@@ -34,8 +34,8 @@ func (w *World) notice(n uint32, action string, occurred int64) notice {
 	if action == actionCreated {
 		x.occurred += w.switches.OccurredAfter.Milliseconds()
 	}
-	if r.event >= 0 {
-		x.event = w.events[r.event].ID
+	if r.event != nil {
+		x.event = r.event.ID
 	}
 	return x
 }

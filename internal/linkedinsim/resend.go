@@ -100,7 +100,7 @@ func (w *World) resendOfLead(r Resend) ([]Delivery, error) {
 	n := found[len(found)-1]
 	at := w.rows[n].submitted
 	if action == actionDeleted {
-		at = cmp.Or(w.gone[n], w.clock.millis())
+		at = cmp.Or(w.rows[n].deleted, w.clock.millis())
 	}
 	x := w.notice(n, action, at)
 	if !r.OccurredAt.IsZero() {

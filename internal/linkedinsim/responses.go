@@ -31,9 +31,9 @@ func getResponse(c *call) *answer {
 	switch {
 	case !found:
 		return notFound(what)
-	case c.w.rows[n].flags.has(flagDeleted):
+	case c.w.rows[n].deleted != 0:
 		return unreadable(cmp.Or(c.w.switches.DeletedStatus, http.StatusNotFound), what)
-	case !c.may(c.w.versionOf(n).org, leadRoles(c.w.rows[n].kind)):
+	case !c.may(c.w.rows[n].version.org, leadRoles(c.w.rows[n].kind)):
 		return c.noRole()
 	}
 	return success(c.appendElement(nil, n))

@@ -269,7 +269,7 @@ func readEvent(c *call, raw string) bool {
 	}
 	var id int64
 	ok = ok && c.readURN(&id, urn, eventPrefix)
-	c.keep = append(c.keep, func(r *row) bool { return r.event >= 0 && c.w.events[r.event].ID == id })
+	c.keep = append(c.keep, func(r *row) bool { return r.event != nil && r.event.ID == id })
 	return ok
 }
 
@@ -277,6 +277,6 @@ func readForm(c *call, raw string) bool {
 	urn, ok := c.text(raw)
 	id, number, known := parseFormURN(urn)
 	version, err := c.w.formVersion(id, number)
-	c.keep = append(c.keep, func(r *row) bool { return err == nil && r.version == version.index })
+	c.keep = append(c.keep, func(r *row) bool { return err == nil && r.version == version })
 	return ok && (known && number != 0 || c.doubled)
 }

@@ -8,13 +8,14 @@ import (
 )
 
 // row is a lead, or a filler row that LinkedIn drops after it has cut the page.
-// There can be millions, so it is small and holds no pointer; what does not fit
-// is in an extra. A row's number is its index in World.rows.
+// There can be millions, so it is small. Its number is its index in World.rows.
 type row struct {
-	submitted int64 // epoch milliseconds
-	visible   int64 // epoch milliseconds; never before submitted unless asked for
-	version   int32 // index into World.versions
-	event     int32 // index into World.events, -1 for none
+	submitted int64  // epoch milliseconds
+	visible   int64  // epoch milliseconds; never before submitted unless asked for
+	deleted   int64  // epoch milliseconds, 0 for not
+	event     *event // nil for none
+	version   *formVersion
+	extra     *extra // never nil
 	kind      leadType
 	flags     flags
 }
@@ -24,9 +25,7 @@ type flags uint8
 const (
 	flagFiller flags = 1 << iota
 	flagTest
-	flagDeleted
 	flagReplaced // the same id was submitted again later
-	flagExtra    // World.extras has more about it
 	flagShown    // was visible when LinkedIn's clock was put back, and stays it
 )
 
@@ -38,6 +37,8 @@ type extra struct {
 	LeadSpec
 	defect *defect // nil for a sound lead
 }
+
+var noExtra extra
 
 // leadType is an index into leadTypes.
 type leadType uint8

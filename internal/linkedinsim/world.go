@@ -28,18 +28,15 @@ type World struct {
 	auth     *auth
 	notifier *notifier
 
-	orgs     []*Organization
-	events   []*event
-	asking   []int32 // indices of the events that have a form
-	forms    map[int64]*form
-	formIDs  []int64        // in the order they were made
-	versions []*formVersion // of all forms, in the order they were made
+	orgs    []*Organization
+	events  []*event
+	asking  []*event // those that have a form
+	forms   map[int64]*form
+	formIDs []int64 // in the order they were made
 
-	rows   []row
-	extras map[uint32]*extra
-	given  map[string][]uint32 // rows of ids that were given or given again
-	gone   map[uint32]int64    // when deleted, epoch milliseconds
-	lists  map[source][]uint32 // the rows of a source, in the order of their submission
+	rows  []row
+	given map[string][]uint32 // rows of ids that were given or given again
+	lists map[source][]uint32 // the rows of a source, in the order of their submission
 }
 
 // source is what the finder reads: the leads of one type of one organization.
@@ -61,8 +58,8 @@ func (c *clock) millis() int64 { return c.now().UnixMilli() }
 func newWorld(cfg Config) *World {
 	w := &World{
 		cfg: cfg, seed: mix(cfg.Seed), ids: newIdentity(cfg.Seed), switches: cfg.Switches, live: map[string]bool{},
-		forms: map[int64]*form{}, extras: map[uint32]*extra{}, given: map[string][]uint32{},
-		gone: map[uint32]int64{}, lists: map[source][]uint32{},
+		forms: map[int64]*form{}, given: map[string][]uint32{},
+		lists: map[source][]uint32{},
 	}
 	w.stats.got = Stats{ByEndpoint: map[string]uint64{}, ByStatus: map[int]uint64{}, Today: map[string]int{}}
 	w.clock.base = cfg.Now
@@ -79,14 +76,10 @@ func newWorld(cfg Config) *World {
 func (w *World) hash(n uint32) uint64 { return mix(w.seed ^ uint64(n)<<16) }
 
 // add makes a row.
-func (w *World) add(r row, x *extra) uint32 {
+func (w *World) add(r row) uint32 {
 	n := uint32(len(w.rows))
-	if x != nil {
-		r.flags |= flagExtra
-		w.extras[n] = x
-	}
 	w.rows = append(w.rows, r)
-	src := source{w.versionOf(n).org, r.kind}
+	src := source{r.version.org, r.kind}
 	w.lists[src] = insert(w.lists[src], n, func(a, b uint32) bool { return w.rows[a].submitted < w.rows[b].submitted })
 	return n
 }
@@ -103,42 +96,22 @@ func insert[T any](list []T, x T, before func(a, b T) bool) []T {
 // listed reports whether the finder lists row n at a moment in epoch milliseconds.
 func (w *World) listed(n uint32, now int64) bool {
 	r := &w.rows[n]
-	return (r.visible <= now || r.flags.has(flagShown)) && !(r.flags.has(flagDeleted) && !w.switches.DeletedListed) &&
+	return (r.visible <= now || r.flags.has(flagShown)) && !(r.deleted != 0 && !w.switches.DeletedListed) &&
 		!(r.flags.has(flagReplaced) && w.switches.ReplacedVanish)
 }
 
 // locate is the rows that have this id, oldest made first.
 func (w *World) locate(id string) []uint32 {
 	var found []uint32
-	if n, ok := w.ids.row(id); ok && int(n) < len(w.rows) && !w.rows[n].flags.has(flagFiller) && w.extra(n).ID == "" {
+	if n, ok := w.ids.row(id); ok && int(n) < len(w.rows) && !w.rows[n].flags.has(flagFiller) && w.rows[n].extra.ID == "" {
 		found = append(found, n)
 	}
 	return append(found, w.given[id]...)
 }
 
-// extra is what row n has beyond the ordinary.
-func (w *World) extra(n uint32) *extra {
-	if w.rows[n].flags.has(flagExtra) {
-		return w.extras[n]
-	}
-	return &noExtra
-}
-
-var noExtra extra
-
-func (w *World) versionOf(n uint32) *formVersion { return w.versions[w.rows[n].version] }
-
-// eventOf is the event of row n, nil when it has none.
-func (w *World) eventOf(n uint32) *event {
-	if w.rows[n].event < 0 {
-		return nil
-	}
-	return w.events[w.rows[n].event]
-}
-
 // leadID is the id of row n.
 func (w *World) leadID(n uint32) string {
-	if id := w.extra(n).ID; id != "" {
+	if id := w.rows[n].extra.ID; id != "" {
 		return id
 	}
 	return string(w.ids.appendTo(nil, n))
@@ -146,7 +119,7 @@ func (w *World) leadID(n uint32) string {
 
 // submitter is the URN of the member who is row n.
 func (w *World) submitter(n uint32) string {
-	return cmp.Or(w.extra(n).Submitter, personPrefix+"SimLead"+leadNumber(n))
+	return cmp.Or(w.rows[n].extra.Submitter, personPrefix+"SimLead"+leadNumber(n))
 }
 
 // Now is LinkedIn's clock, which the Date header shows.
