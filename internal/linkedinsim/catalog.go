@@ -7,13 +7,6 @@ import (
 	"slices"
 )
 
-// event is an Event, the form it asks for and the organization it belongs to.
-type event struct {
-	Event
-	form int64 // 0 for none
-	org  *Organization
-}
-
 // form is the versions of a form.
 type form struct {
 	versions []*formVersion // oldest first
@@ -208,7 +201,8 @@ func (w *World) AddEvent(e Event) error {
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	added := &event{Event: e, org: w.org(organizer)}
+	added := &e
+	e.form, e.org = 0, w.org(organizer)
 	if added.org == nil {
 		return fmt.Errorf("event %d: there is no organization %d", e.ID, organizer)
 	}
@@ -233,5 +227,5 @@ func (w *World) AddEvent(e Event) error {
 
 // eventIndex is the place of an event, -1 when there is none.
 func (w *World) eventIndex(id int64) int {
-	return slices.IndexFunc(w.events, func(e *event) bool { return e.ID == id })
+	return slices.IndexFunc(w.events, func(e *Event) bool { return e.ID == id })
 }

@@ -38,6 +38,9 @@ type Delivery struct {
 	// or lost.
 	Outcome  string    `json:"outcome"`
 	Attempts []Attempt `json:"attempts"`
+
+	due   time.Time // base clock
+	first time.Time // attempt, base clock
 }
 
 // Attempt is one request to a webhook.
@@ -49,13 +52,6 @@ type Attempt struct {
 }
 
 func (a Attempt) taken() bool { return a.Status >= 200 && a.Status < 300 }
-
-// delivery is a Delivery while it is made.
-type delivery struct {
-	Delivery
-	due   time.Time // base clock
-	first time.Time // attempt, base clock
-}
 
 // tell queues what happened to row n at a moment in epoch milliseconds for
 // everybody who subscribed to such.
@@ -119,25 +115,25 @@ func (f *scheduled) turn(random uint64) time.Duration {
 }
 
 // record notes a delivery that is to be made.
-func (n *notifier) record(about Delivery) *delivery {
+func (n *notifier) record(about Delivery) *Delivery {
 	about.Number, about.MadeAt, about.Outcome = len(n.log)+1, n.w.clock.now(), outcomeWaiting
-	d := &delivery{Delivery: about, due: n.w.cfg.Now()}
-	n.log = append(n.log, d)
-	n.webhook(d.Webhook) // is known from now on
-	return d
+	about.due = n.w.cfg.Now()
+	n.log = append(n.log, &about)
+	n.webhook(about.Webhook) // is known from now on
+	return &about
 }
 
-func (n *notifier) push(d *delivery) {
-	n.queue = insert(n.queue, d, func(a, b *delivery) bool { return a.due.Before(b.due) })
+func (n *notifier) push(d *Delivery) {
+	n.queue = insert(n.queue, d, func(a, b *Delivery) bool { return a.due.Before(b.due) })
 	n.stir()
 }
 
 // admit is the outcome of a delivery that is due, or empty when it may be made:
 // webhooks that have not proved themselves get none.
-func (n *notifier) admit(d *delivery) string {
+func (n *notifier) admit(d *Delivery) string {
 	h := n.webhook(d.Webhook)
 	switch {
-	case !slices.ContainsFunc(n.subscriptions, func(u *subscription) bool { return u.ID == d.Subscription }):
+	case !slices.ContainsFunc(n.subscriptions, func(u *Subscription) bool { return u.ID == d.Subscription }):
 		return outcomeDeleted
 	case h.Blocked:
 		return outcomeBlocked
@@ -151,7 +147,7 @@ func (n *notifier) admit(d *delivery) string {
 
 // attempt sends a delivery once. What is not taken is tried again later. It
 // takes the lock.
-func (n *notifier) attempt(ctx context.Context, d *delivery) {
+func (n *notifier) attempt(ctx context.Context, d *Delivery) {
 	n.w.mu.RLock()
 	sw, signed := n.w.switches, signature(n.w.auth.secret, d.Body, n.w.switches)
 	n.w.mu.RUnlock()
@@ -202,7 +198,7 @@ func (w *World) Deliveries() []Delivery {
 	defer w.mu.RUnlock()
 	var all []Delivery
 	for _, d := range w.notifier.log {
-		about := d.Delivery
+		about := *d
 		about.Attempts = append([]Attempt{}, about.Attempts...)
 		all = append(all, about)
 	}

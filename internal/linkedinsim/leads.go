@@ -42,7 +42,7 @@ func (w *World) AddLeads(specs ...LeadSpec) ([]LedgerEntry, error) {
 // one of the events, and answers that event's form.
 type target struct {
 	version *formVersion
-	events  []*event
+	events  []*Event
 }
 
 func (w *World) target(s LeadSpec) (t target, err error) {

@@ -24,12 +24,12 @@ type notifier struct {
 	client *http.Client
 	wake   chan struct{} // holds one token when there may be something to do
 
-	subscriptions []*subscription // oldest first
+	subscriptions []*Subscription // oldest first
 	subscribed    int64           // subscriptions ever made
-	webhooks      map[string]*webhook
+	webhooks      map[string]*WebhookState
 	challenges    uint32
-	queue         []*delivery // the first one due first
-	log           []*delivery
+	queue         []*Delivery // the first one due first
+	log           []*Delivery
 }
 
 func newNotifier(w *World) *notifier {
@@ -39,7 +39,7 @@ func newNotifier(w *World) *notifier {
 		transport = &http.Transport{MaxIdleConnsPerHost: maxSending, IdleConnTimeout: 30 * time.Second}
 	}
 	return &notifier{
-		w: w, wake: make(chan struct{}, 1), webhooks: map[string]*webhook{},
+		w: w, wake: make(chan struct{}, 1), webhooks: map[string]*WebhookState{},
 		client: &http.Client{
 			Transport:     transport,
 			CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
@@ -57,7 +57,7 @@ func (n *notifier) stir() {
 
 // subscribe keeps a subscription and gives it its id. Unless it has just been
 // made, the handshake with its webhook is due.
-func (n *notifier) subscribe(u *subscription, validated bool) {
+func (n *notifier) subscribe(u *Subscription, validated bool) {
 	u.ID = firstSubscription + n.subscribed
 	n.subscribed++
 	n.subscriptions = append(n.subscriptions, u)
@@ -68,7 +68,7 @@ func (n *notifier) subscribe(u *subscription, validated bool) {
 }
 
 // unsubscribe forgets the subscriptions that match.
-func (n *notifier) unsubscribe(match func(*subscription) bool) {
+func (n *notifier) unsubscribe(match func(*Subscription) bool) {
 	n.subscriptions = slices.DeleteFunc(n.subscriptions, match)
 	n.stir()
 }
@@ -76,7 +76,7 @@ func (n *notifier) unsubscribe(match func(*subscription) bool) {
 // roleChanged drops what a member may no longer read, where the switch says so.
 func (n *notifier) roleChanged(o *Organization) {
 	if n.w.switches.WebhookDiesWithRole {
-		n.unsubscribe(func(u *subscription) bool { return u.owner == o && !o.grants(u.member, leadRoles(u.kind)) })
+		n.unsubscribe(func(u *Subscription) bool { return u.owner == o && !o.grants(u.member, leadRoles(u.kind)) })
 	}
 }
 

@@ -63,7 +63,7 @@ func (w *World) resend(ctx context.Context, r Resend) ([]Delivery, error) {
 		if tried.taken() {
 			sent.Outcome = outcomeDelivered
 		}
-		*d = sent.Delivery
+		*d = *sent
 		w.mu.Unlock()
 	}
 	return list, err
@@ -78,7 +78,7 @@ func (w *World) resendOf(r Resend) ([]Delivery, error) {
 		if r.Delivery < 1 || r.Delivery > len(w.notifier.log) {
 			return nil, fmt.Errorf("there is no delivery %d", r.Delivery)
 		}
-		return []Delivery{w.notifier.log[r.Delivery-1].Delivery}, nil
+		return []Delivery{*w.notifier.log[r.Delivery-1]}, nil
 	case r.Lead != "" && r.Delivery == 0:
 		return w.resendOfLead(r)
 	case r.Webhook != "" && r.Body != "" && r.Delivery == 0:

@@ -177,8 +177,8 @@ func findForms(c *call) *answer {
 }
 
 // printEvent is the event as LinkedIn prints it.
-func (c *call) printEvent(e *event) []byte {
-	printed := e.Event
+func (c *call) printEvent(e *Event) []byte {
+	printed := *e
 	printed.LeadGenForm, printed.Cancelled = "", false
 	if e.form != 0 {
 		printed.LeadGenForm = c.w.forms[e.form].current().form.URN()
@@ -190,11 +190,11 @@ func (c *call) printEvent(e *event) []byte {
 }
 
 // eventPage is the page of the organizer's events that keep passes.
-func (c *call) eventPage(keep func(*event) bool) *answer {
+func (c *call) eventPage(keep func(*Event) bool) *answer {
 	if !c.may(c.owner, eventRoles) {
 		return c.noRole()
 	}
-	var kept []*event
+	var kept []*Event
 	for _, e := range c.w.events {
 		if e.org == c.owner && keep(e) {
 			kept = append(kept, e)
@@ -202,9 +202,9 @@ func (c *call) eventPage(keep func(*event) bool) *answer {
 	}
 	switch c.order {
 	case "START_TIME_ASC":
-		slices.SortStableFunc(kept, func(a, b *event) int { return cmp.Compare(a.StartsAt, b.StartsAt) })
+		slices.SortStableFunc(kept, func(a, b *Event) int { return cmp.Compare(a.StartsAt, b.StartsAt) })
 	case "END_TIME_DESC":
-		slices.SortStableFunc(kept, func(a, b *event) int { return cmp.Compare(b.endsAt(), a.endsAt()) })
+		slices.SortStableFunc(kept, func(a, b *Event) int { return cmp.Compare(b.endsAt(), a.endsAt()) })
 	}
 	found := make([][]byte, len(kept))
 	for i := c.start; i < min(c.start+c.count, len(kept)); i++ { // the others are not on this page
@@ -216,7 +216,7 @@ func (c *call) eventPage(keep func(*event) bool) *answer {
 // findFormEvents is events?q=organizerLeadGenFormEnabledEvents.
 func findFormEvents(c *call) *answer {
 	now := c.w.clock.millis()
-	return c.eventPage(func(e *event) bool {
+	return c.eventPage(func(e *Event) bool {
 		return e.form != 0 && !(c.w.switches.FormFinderDropsPast && (e.Cancelled || e.lifeCycle(now) == "PAST"))
 	})
 }
@@ -224,9 +224,9 @@ func findFormEvents(c *call) *answer {
 // findEvents is events?q=eventsByOrganizer.
 func findEvents(c *call) *answer {
 	now := c.w.clock.millis()
-	return c.eventPage(func(e *event) bool {
+	return c.eventPage(func(e *Event) bool {
 		return !(c.noCancelled && e.Cancelled) && (c.entry == "" || e.Entry == c.entry) &&
-			(c.lifeCycle == "" || e.Event.lifeCycle(now) == c.lifeCycle)
+			(c.lifeCycle == "" || e.lifeCycle(now) == c.lifeCycle)
 	})
 }
 

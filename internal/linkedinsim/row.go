@@ -13,7 +13,7 @@ type row struct {
 	submitted int64  // epoch milliseconds
 	visible   int64  // epoch milliseconds; never before submitted unless asked for
 	deleted   int64  // epoch milliseconds, 0 for not
-	event     *event // nil for none
+	event     *Event // nil for none
 	version   *formVersion
 	extra     *extra // never nil
 	kind      leadType

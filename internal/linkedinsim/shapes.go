@@ -98,6 +98,9 @@ type Event struct {
 	Created     *Stamp    `json:"created,omitempty"`
 	Modified    *Stamp    `json:"lastModified,omitempty"`
 	Cancelled   bool      `json:"cancelled,omitempty"` // for the control API; LinkedIn does not print it
+
+	form int64 // 0 for none
+	org  *Organization
 }
 
 // EventType is a union: exactly one member is set.

@@ -21,6 +21,13 @@ type Subscription struct {
 	LeadType         string      `json:"leadType"`
 	AssociatedEntity *LeadEntity `json:"associatedEntity,omitempty"`
 	VersionedForm    string      `json:"versionedForm,omitempty"`
+
+	owner   *Organization
+	kind    leadType
+	event   int64 // 0 for any
+	form    int64 // 0 for any
+	version int
+	member  string // who made it
 }
 
 // LeadEntity is what a lead belongs to, a union of which only the event exists
@@ -29,19 +36,8 @@ type LeadEntity struct {
 	Event string `json:"event"`
 }
 
-// subscription is a Subscription read, and who made it.
-type subscription struct {
-	Subscription
-	owner   *Organization
-	kind    leadType
-	event   int64 // 0 for any
-	form    int64 // 0 for any
-	version int
-	member  string
-}
-
 // wants reports whether the subscription is one for such a notice.
-func (u *subscription) wants(x notice) bool {
+func (u *Subscription) wants(x notice) bool {
 	return u.owner.ID == x.owner && u.kind == x.kind && (u.event == 0 || u.event == x.event) &&
 		(u.form == 0 || u.form == x.form && u.version == x.version)
 }
@@ -109,8 +105,8 @@ func (c *call) jsonBody() (members map[string]json.RawMessage, refused *answer) 
 
 // readSubscription reads what a CREATE asks for; bad is the first member that
 // is missing, unknown or wrong.
-func (c *call) readSubscription(members map[string]json.RawMessage) (u *subscription, bad string) {
-	u = &subscription{member: c.token.member}
+func (c *call) readSubscription(members map[string]json.RawMessage) (u *Subscription, bad string) {
+	u = &Subscription{member: c.token.member}
 	var owner, entity map[string]string
 	targets := map[string]any{
 		"webhook": &u.Webhook, "owner": &owner, "leadType": &u.LeadType,
@@ -149,7 +145,7 @@ func (c *call) readSubscription(members map[string]json.RawMessage) (u *subscrip
 
 // ownSubscription is the subscription of the path key, or what is answered when
 // there is none that the member may see.
-func (c *call) ownSubscription() (*subscription, *answer) {
+func (c *call) ownSubscription() (*Subscription, *answer) {
 	for _, u := range c.w.notifier.subscriptions {
 		switch {
 		case u.ID != c.id:
@@ -168,7 +164,7 @@ func getSubscription(c *call) *answer {
 	if refused != nil {
 		return refused
 	}
-	return success(c.project(u.Subscription))
+	return success(c.project(u))
 }
 
 // unsubscribe is the DELETE of leadNotifications/{id}.
@@ -177,7 +173,7 @@ func unsubscribe(c *call) *answer {
 	if refused != nil {
 		return refused
 	}
-	c.w.notifier.unsubscribe(func(other *subscription) bool { return other == u })
+	c.w.notifier.unsubscribe(func(other *Subscription) bool { return other == u })
 	return &answer{status: cmp.Or(c.w.switches.NotificationDeleteStatus, http.StatusNoContent)}
 }
 
@@ -189,7 +185,7 @@ func findSubscriptions(c *call) *answer {
 	var found [][]byte
 	for _, u := range c.w.notifier.subscriptions {
 		if u.owner == c.owner && u.kind == c.kind {
-			found = append(found, c.project(u.Subscription))
+			found = append(found, c.project(u))
 		}
 	}
 	return c.list(found)

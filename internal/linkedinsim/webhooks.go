@@ -40,21 +40,17 @@ type WebhookState struct {
 	Waiting       int            `json:"waiting"`
 	Dropped       int            `json:"dropped"`
 	Subscriptions []Subscription `json:"subscriptions"`
-}
 
-// webhook is the state of one webhook, whatever is registered with it. Of the
-// members of WebhookState those about the handshakes are kept up.
-type webhook struct {
-	WebhookState
 	due      time.Time // of the next handshake, on LinkedIn's clock
 	underWay bool
 }
 
-// webhook is the webhook of a URL.
-func (n *notifier) webhook(url string) *webhook {
+// webhook is what is known of a URL. Of its members those about the handshakes are
+// kept up.
+func (n *notifier) webhook(url string) *WebhookState {
 	h := n.webhooks[url]
 	if h == nil {
-		h = &webhook{WebhookState: WebhookState{Webhook: url}}
+		h = &WebhookState{Webhook: url}
 		n.webhooks[url] = h
 	}
 	return h
@@ -67,11 +63,11 @@ func (w *World) Webhooks() []WebhookState {
 	list := []WebhookState{}
 	for _, url := range slices.Sorted(maps.Keys(w.notifier.webhooks)) {
 		h := w.notifier.webhooks[url]
-		state := h.WebhookState
+		state := *h
 		state.Subscriptions = []Subscription{}
 		for _, u := range w.notifier.subscriptions {
 			if u.Webhook == url {
-				state.Subscriptions = append(state.Subscriptions, u.Subscription)
+				state.Subscriptions = append(state.Subscriptions, *u)
 			}
 		}
 		if len(state.Subscriptions) > 0 && !h.Blocked {
@@ -94,7 +90,7 @@ func (w *World) Webhooks() []WebhookState {
 }
 
 // nextHandshake is a webhook whose handshake is due, or how long until one is.
-func (n *notifier) nextHandshake() (*webhook, time.Duration) {
+func (n *notifier) nextHandshake() (*WebhookState, time.Duration) {
 	now, wait := n.w.clock.now(), time.Duration(-1)
 	for _, u := range n.subscriptions {
 		h := n.webhooks[u.Webhook]

@@ -29,8 +29,8 @@ type World struct {
 	notifier *notifier
 
 	orgs    []*Organization
-	events  []*event
-	asking  []*event // those that have a form
+	events  []*Event
+	asking  []*Event // those that have a form
 	forms   map[int64]*form
 	formIDs []int64 // in the order they were made
 
