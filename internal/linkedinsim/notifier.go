@@ -57,11 +57,11 @@ func (n *notifier) stir() {
 
 // subscribe keeps a subscription and gives it its id. Unless it has just been
 // made, the handshake with its webhook is due.
-func (n *notifier) subscribe(u *Subscription, validated bool) {
+func (n *notifier) subscribe(u *Subscription) {
 	u.ID = firstSubscription + n.subscribed
 	n.subscribed++
 	n.subscriptions = append(n.subscriptions, u)
-	if h := n.webhook(u.Webhook); !validated {
+	if h := n.webhook(u.Webhook); !n.w.switches.RefuseUnvalidated {
 		h.due = n.w.clock.now()
 	}
 	n.stir()

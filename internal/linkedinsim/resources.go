@@ -21,19 +21,14 @@ func (c *call) selects(r Role) bool {
 // roleRow is a role as organizationAcls gives it. LinkedIn's samples name the
 // organization in two ways.
 func (c *call) roleRow(o *Organization, r Role) []byte {
-	row := struct {
-		Assignee     string `json:"roleAssignee"`
-		Role         string `json:"role"`
-		State        string `json:"state"`
-		Organization string `json:"organization,omitempty"`
-		Target       string `json:"organizationTarget,omitempty"`
-		Created      Stamp  `json:"created"`
-		LastModified Stamp  `json:"lastModified"`
-	}{personPrefix + r.Member, r.Role, r.State, o.URN(), "", r.Created, r.LastModified}
+	organization := "organization"
 	if c.w.switches.OrganizationTarget {
-		row.Organization, row.Target = "", o.URN()
+		organization = "organizationTarget"
 	}
-	return c.project(row)
+	return c.project(object{
+		"roleAssignee": personPrefix + r.Member, "role": r.Role, "state": r.State, organization: o.URN(),
+		"created": r.Created, "lastModified": r.LastModified,
+	})
 }
 
 // findOwnRoles is organizationAcls?q=roleAssignee: one row per organization and
@@ -47,10 +42,7 @@ func findOwnRoles(c *call) *answer {
 				continue
 			}
 			if c.decorated && r.State != stateApproved {
-				return envelope{
-					Status: http.StatusForbidden, ServiceCode: 100, Code: "ACCESS_DENIED",
-					Message: "Viewer don't have permission to the ADMIN_ONLY VisibilityReduction for " + o.URN(),
-				}.answer()
+				return usual(http.StatusForbidden, "Viewer don't have permission to the ADMIN_ONLY VisibilityReduction for %s", o.URN())
 			}
 			rows = append(rows, c.roleRow(o, r))
 		}
@@ -58,7 +50,6 @@ func findOwnRoles(c *call) *answer {
 	return c.list(rows)
 }
 
-// findRolesOn is organizationAcls?q=organization: who holds roles on a page.
 func findRolesOn(c *call) *answer {
 	if !c.may(c.owner, adminRoles) {
 		return c.noRole()
@@ -72,7 +63,6 @@ func findRolesOn(c *call) *answer {
 	return c.list(rows)
 }
 
-// getOrganization is organizations/{id}, for administrators of the page.
 func getOrganization(c *call) *answer {
 	o := c.pageByID(c.id)
 	switch {
@@ -92,7 +82,6 @@ func (c *call) summary(o *Organization) []byte {
 	return c.project(object{"id": o.ID, "localizedName": o.Name, "vanityName": o.VanityName})
 }
 
-// findVanityName is organizations?q=vanityName, where it is offered.
 func findVanityName(c *call) *answer {
 	var found [][]byte
 	for _, o := range c.w.orgs {
@@ -103,7 +92,6 @@ func findVanityName(c *call) *answer {
 	return c.list(found)
 }
 
-// lookUpOrganizations is organizationsLookup?ids=List(…), which needs no role.
 func lookUpOrganizations(c *call) *answer {
 	return c.batch(func(id int64) ([]byte, int) {
 		if o := c.pageByID(id); o != nil {
@@ -141,16 +129,15 @@ func (c *call) readForm(id int64) (*formVersion, int) {
 // version: an older one cannot be asked for.
 func getForm(c *call) *answer {
 	v, status := c.readForm(c.id)
-	switch {
-	case status != 0:
+	if status != 0 {
 		return unreadable(status, "Lead form")
-	case !c.may(v.org, pageRoles):
+	}
+	if !c.may(v.org, pageRoles) {
 		return c.noRole()
 	}
 	return success(c.fields.apply(v.json))
 }
 
-// batchForms is leadForms?ids=List(…).
 func batchForms(c *call) *answer {
 	return c.batch(func(id int64) ([]byte, int) {
 		v, status := c.readForm(id)
@@ -164,7 +151,6 @@ func batchForms(c *call) *answer {
 	})
 }
 
-// findForms is leadForms?q=owner.
 func findForms(c *call) *answer {
 	if !c.may(c.owner, pageRoles) {
 		return c.noRole()
@@ -213,7 +199,6 @@ func (c *call) eventPage(keep func(*Event) bool) *answer {
 	return c.list(found)
 }
 
-// findFormEvents is events?q=organizerLeadGenFormEnabledEvents.
 func findFormEvents(c *call) *answer {
 	now := c.w.clock.millis()
 	return c.eventPage(func(e *Event) bool {
@@ -221,7 +206,6 @@ func findFormEvents(c *call) *answer {
 	})
 }
 
-// findEvents is events?q=eventsByOrganizer.
 func findEvents(c *call) *answer {
 	now := c.w.clock.millis()
 	return c.eventPage(func(e *Event) bool {
@@ -230,7 +214,6 @@ func findEvents(c *call) *answer {
 	})
 }
 
-// getEvent is events/{id}.
 func getEvent(c *call) *answer {
 	i := c.w.eventIndex(c.id)
 	switch {
@@ -242,12 +225,10 @@ func getEvent(c *call) *answer {
 	return success(c.printEvent(c.w.events[i]))
 }
 
-// getMe is /v2/me, for tokens that have a profile scope.
 func getMe(c *call) *answer {
 	return jsonAnswer(map[string]string{"id": c.token.member, "localizedFirstName": "Sim", "localizedLastName": "Member"})
 }
 
-// getUserInfo is /v2/userinfo, for tokens that have the openid scope.
 func getUserInfo(c *call) *answer {
 	return jsonAnswer(map[string]string{"sub": c.token.member, "name": "Sim Member"})
 }

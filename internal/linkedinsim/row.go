@@ -2,7 +2,7 @@ package linkedinsim
 
 import (
 	"encoding/binary"
-	"encoding/hex"
+	"fmt"
 	"slices"
 	"strconv"
 )
@@ -87,13 +87,8 @@ func newIdentity(seed uint64) identity {
 	return identity{seed: seed, mul: mul, inv: inv, add: uint32(mix(seed + 1))}
 }
 
-const (
-	uuidLength = 36
-	idLength   = uuidLength + len("-6")
-)
-
-// appendTo appends the id of row n: a UUID and "-6", as organic leads have it.
-func (i identity) appendTo(dst []byte, n uint32) []byte {
+// id is the id of row n: a UUID and "-6", as organic leads have it.
+func (i identity) id(n uint32) string {
 	var u [16]byte
 	binary.BigEndian.PutUint32(u[:], n*i.mul+i.add)
 	low := mix(i.seed ^ uint64(n))
@@ -101,25 +96,12 @@ func (i identity) appendTo(dst []byte, n uint32) []byte {
 	binary.BigEndian.PutUint64(u[8:], low)
 	u[6] = u[6]&0x0f | 0x40 // UUID version 4
 	u[8] = u[8]&0x3f | 0x80 // variant of RFC 9562
-	var text [uuidLength]byte
-	hex.Encode(text[0:8], u[0:4])
-	hex.Encode(text[9:13], u[4:6])
-	hex.Encode(text[14:18], u[6:8])
-	hex.Encode(text[19:23], u[8:10])
-	hex.Encode(text[24:36], u[10:16])
-	text[8], text[13], text[18], text[23] = '-', '-', '-', '-'
-	return append(append(dst, text[:]...), "-6"...)
+	return fmt.Sprintf("%x-%x-%x-%x-%x-6", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
 }
 
 // row is the number of the row that has this id, if the id was made here.
 func (i identity) row(id string) (uint32, bool) {
-	if len(id) != idLength {
-		return 0, false
-	}
-	first, err := strconv.ParseUint(id[:8], 16, 32)
-	if err != nil {
-		return 0, false
-	}
+	first, err := strconv.ParseUint(id[:min(8, len(id))], 16, 32)
 	n := (uint32(first) - i.add) * i.inv
-	return n, string(i.appendTo(nil, n)) == id
+	return n, err == nil && i.id(n) == id
 }

@@ -68,8 +68,7 @@ func subscribe(c *call) *answer {
 	if v, err := c.w.formVersion(u.form, u.version); u.form != 0 && (err != nil || v.org != u.owner) {
 		return badParam("versionedForm")
 	}
-	first := c.w.switches.RefuseUnvalidated
-	if first {
+	if c.w.switches.RefuseUnvalidated {
 		c.w.mu.Unlock() // the world goes on during the handshake
 		passed := c.w.notifier.handshake(c.r.Context(), u.Webhook)
 		c.w.mu.Lock()
@@ -77,16 +76,11 @@ func subscribe(c *call) *answer {
 			return badParam("webhook")
 		}
 	}
-	own := 0
-	for _, other := range c.w.notifier.subscriptions {
-		if other.owner == u.owner {
-			own++
-		}
-	}
-	if own >= maxSubscriptions {
+	own := slices.Clone(c.w.notifier.subscriptions)
+	if own = slices.DeleteFunc(own, func(other *Subscription) bool { return other.owner != u.owner }); len(own) >= maxSubscriptions {
 		return usual(http.StatusBadRequest, "The owner has %d notifications, the most allowed", maxSubscriptions)
 	}
-	c.w.notifier.subscribe(u, first)
+	c.w.notifier.subscribe(u)
 	return (&answer{status: http.StatusCreated}).with("X-RestLi-Id", strconv.FormatInt(u.ID, 10))
 }
 
@@ -158,7 +152,6 @@ func (c *call) ownSubscription() (*Subscription, *answer) {
 	return nil, notFound(notificationName)
 }
 
-// getSubscription is leadNotifications/{id}.
 func getSubscription(c *call) *answer {
 	u, refused := c.ownSubscription()
 	if refused != nil {
@@ -167,7 +160,6 @@ func getSubscription(c *call) *answer {
 	return success(c.project(u))
 }
 
-// unsubscribe is the DELETE of leadNotifications/{id}.
 func unsubscribe(c *call) *answer {
 	u, refused := c.ownSubscription()
 	if refused != nil {
@@ -177,7 +169,6 @@ func unsubscribe(c *call) *answer {
 	return &answer{status: cmp.Or(c.w.switches.NotificationDeleteStatus, http.StatusNoContent)}
 }
 
-// findSubscriptions is leadNotifications?q=criteria.
 func findSubscriptions(c *call) *answer {
 	if !c.may(c.owner, leadRoles(c.kind)) {
 		return c.noRole()

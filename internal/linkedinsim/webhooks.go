@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -139,7 +140,7 @@ func (n *notifier) handshake(ctx context.Context, url string) bool {
 func (n *notifier) challenge(ctx context.Context, webhook string) error {
 	n.w.mu.Lock()
 	n.challenges++
-	code := string(n.w.ids.appendTo(nil, ^n.challenges)[:uuidLength])
+	code := strings.TrimSuffix(n.w.ids.id(^n.challenges), "-6")
 	want := keyedHash(n.w.auth.secret, code)
 	arguments := url.Values{"challengeCode": {code}}.Encode()
 	if !n.w.switches.ChallengeBare {

@@ -111,10 +111,7 @@ func (w *World) locate(id string) []uint32 {
 
 // leadID is the id of row n.
 func (w *World) leadID(n uint32) string {
-	if id := w.rows[n].extra.ID; id != "" {
-		return id
-	}
-	return string(w.ids.appendTo(nil, n))
+	return cmp.Or(w.rows[n].extra.ID, w.ids.id(n))
 }
 
 // submitter is the URN of the member who is row n.
