@@ -55,7 +55,7 @@ func (w *World) api(at location, h http.Header, r *http.Request) *answer {
 	if c.token, refused = w.auth.accept(bearer); refused != nil {
 		return refused
 	}
-	if w.stats.spent(at.endpoint, w.switches.DailyBudget) {
+	if budget := w.switches.DailyBudget; budget > 0 && w.stats.Today[at.endpoint] > budget {
 		return w.dayThrottled()
 	}
 	if refused := c.protocol(h); refused != nil {

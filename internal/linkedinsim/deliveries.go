@@ -78,7 +78,7 @@ func (n *notifier) deliveriesOf(x notice) (list []Delivery) {
 func (n *notifier) dispatch(about Delivery) {
 	var delays []time.Duration // of the second one, the third …
 	lost, delay := false, time.Duration(0)
-	for _, f := range n.w.faults.due(n.w, webhookLocation, about.Body) {
+	for _, f := range n.w.due(webhookLocation, about.Body) {
 		switch f.Kind {
 		case LoseDelivery:
 			lost = true

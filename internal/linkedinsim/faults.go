@@ -8,7 +8,6 @@ import (
 	"net/url"
 	"regexp"
 	"slices"
-	"sync"
 	"time"
 )
 
@@ -70,12 +69,7 @@ type Fault struct {
 	Secret     string      `json:"secret,omitempty"`
 }
 
-// faults are those scheduled. Their lock may be taken while World.mu is held.
-type faults struct {
-	mu   sync.Mutex
-	list []*scheduled
-}
-
+// scheduled is a fault that is still to come.
 type scheduled struct {
 	Fault
 	def    *faultKind
@@ -118,18 +112,18 @@ func (w *World) Schedule(f Fault) error {
 	if f.Kind == Budget {
 		add.until = w.Now().Add(untilMidnight(w.Now()))
 	}
-	w.faults.mu.Lock()
-	defer w.faults.mu.Unlock()
-	w.faults.list = append(w.faults.list, add)
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.faults = append(w.faults, add)
 	return nil
 }
 
 // Faults are those scheduled that have not come to their end.
 func (w *World) Faults() []Fault {
-	w.faults.mu.Lock()
-	defer w.faults.mu.Unlock()
+	w.mu.RLock()
+	defer w.mu.RUnlock()
 	list := []Fault{}
-	for _, f := range w.faults.list {
+	for _, f := range w.faults {
 		if !f.over(w) {
 			list = append(list, f.Fault)
 		}
@@ -139,9 +133,9 @@ func (w *World) Faults() []Fault {
 
 // ClearFaults forgets every scheduled fault. Actions that happened stay.
 func (w *World) ClearFaults() {
-	w.faults.mu.Lock()
-	defer w.faults.mu.Unlock()
-	w.faults.list = nil
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.faults = nil
 }
 
 // over reports whether the fault has come to its end. A budget ends by
@@ -174,16 +168,10 @@ func mentions(text, name string) bool {
 // due are the faults that apply to this request or delivery, as they stood
 // before. Of those that spoil a request's answer only the first counts; the
 // others wait for the next request.
-func (f *faults) due(w *World, at location, text string) []scheduled {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	if len(f.list) == 0 {
-		return nil
-	}
-	f.list = slices.DeleteFunc(f.list, func(x *scheduled) bool { return x.over(w) })
-	var due []scheduled
+func (w *World) due(at location, text string) (due []scheduled) {
+	w.faults = slices.DeleteFunc(w.faults, func(x *scheduled) bool { return x.over(w) })
 	spoiled := false
-	for _, x := range f.list {
+	for _, x := range w.faults {
 		if !x.matches(at, text) || x.spoils() && spoiled {
 			continue
 		}
@@ -206,7 +194,10 @@ func (w *World) applyFaults(at location, r *http.Request) (spoil *scheduled, lat
 	if query, err := url.PathUnescape(r.URL.RawQuery); err == nil {
 		text = r.URL.Path + "?" + query
 	}
-	for _, f := range w.faults.due(w, at, text) {
+	w.mu.Lock()
+	due := w.due(at, text)
+	w.mu.Unlock()
+	for _, f := range due {
 		switch {
 		case f.def.act != nil:
 			err = errors.Join(err, f.def.act(w, &f.Fault))

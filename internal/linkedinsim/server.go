@@ -41,7 +41,7 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	at := locate(r.URL.EscapedPath())
-	sequence := s.stats.count(at.endpoint, s.Now())
+	sequence := s.count(at.endpoint)
 	h := w.Header()
 	h.Set("Date", s.Now().Format(http.TimeFormat))
 	h.Set("X-Li-Uuid", fmt.Sprintf("AAY%020X==", mix(s.seed+sequence)))
@@ -67,7 +67,9 @@ func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		a = s.api(at, h, fault.misread(r))
 	}
-	s.stats.status(a.status)
+	s.mu.Lock()
+	s.stats.ByStatus[a.status]++
+	s.mu.Unlock()
 	if fault != nil && fault.def.send != nil {
 		fault.def.send(&fault.Fault, w, r, a)
 		return
@@ -145,42 +147,22 @@ type Stats struct {
 	Today map[string]int `json:"today"`
 }
 
-// stats counts requests. Its lock may be taken while World.mu is held.
-type stats struct {
-	mu  sync.Mutex
-	got Stats
-	day string // UTC
-}
-
-func (s *stats) count(endpoint string, now time.Time) uint64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if today := now.Format(time.DateOnly); today != s.day {
-		s.day, s.got.Today = today, map[string]int{}
+// count counts a request and returns how many there were. It takes the lock.
+func (w *World) count(endpoint string) uint64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if today := w.clock.now().Format(time.DateOnly); today != w.today {
+		w.today, w.stats.Today = today, map[string]int{}
 	}
-	s.got.Total++
-	s.got.ByEndpoint[endpoint]++
-	s.got.Today[endpoint]++
-	return s.got.Total
-}
-
-func (s *stats) status(status int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.got.ByStatus[status]++
-}
-
-// spent reports whether today's requests to the endpoint are more than budget.
-func (s *stats) spent(endpoint string, budget int) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return budget > 0 && s.got.Today[endpoint] > budget
+	w.stats.Total++
+	w.stats.ByEndpoint[endpoint]++
+	w.stats.Today[endpoint]++
+	return w.stats.Total
 }
 
 // Stats are the requests answered so far.
 func (w *World) Stats() Stats {
-	w.stats.mu.Lock()
-	defer w.stats.mu.Unlock()
-	got := w.stats.got
-	return Stats{got.Total, maps.Clone(got.ByEndpoint), maps.Clone(got.ByStatus), maps.Clone(got.Today)}
+	w.mu.RLock()
+	defer w.mu.RUnlock()
+	return Stats{w.stats.Total, maps.Clone(w.stats.ByEndpoint), maps.Clone(w.stats.ByStatus), maps.Clone(w.stats.Today)}
 }

@@ -15,18 +15,19 @@ import (
 // Exported methods take it; the others are called with it held, and say so
 // where they want it free.
 type World struct {
-	cfg    Config // does not change
-	clock  clock
-	seed   uint64
-	ids    identity
-	faults faults
-	stats  stats
+	cfg   Config // does not change
+	clock clock
+	seed  uint64
+	ids   identity
 
 	mu       sync.RWMutex
 	switches Switches
 	live     map[string]bool // values of LinkedIn-Version
 	auth     *auth
 	notifier *notifier
+	faults   []*scheduled
+	stats    Stats
+	today    string // of Stats.Today, UTC
 
 	orgs    []*Organization
 	events  []*Event
@@ -61,7 +62,7 @@ func newWorld(cfg Config) *World {
 		forms: map[int64]*form{}, given: map[string][]uint32{},
 		lists: map[source][]uint32{},
 	}
-	w.stats.got = Stats{ByEndpoint: map[string]uint64{}, ByStatus: map[int]uint64{}, Today: map[string]int{}}
+	w.stats = Stats{ByEndpoint: map[string]uint64{}, ByStatus: map[int]uint64{}, Today: map[string]int{}}
 	w.clock.base = cfg.Now
 	w.clock.offset.Store(int64(cfg.ClockOffset))
 	for _, v := range cfg.Versions {
