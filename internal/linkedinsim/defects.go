@@ -62,32 +62,32 @@ func malformations(contradict bool) []Malformation {
 }
 
 // defect is what a malformation does to an element: it prints another value in
-// the place of a member, none when the value is nil, or changes the answers.
+// the place of a member, none when the value is empty, or changes the answers.
 type defect struct {
 	name        Malformation
 	contradicts bool
-	member      string // "" for the whole element
+	member      string // a path; "" for the whole element
 	value       func(*World, uint32) string
 	answers     func([]Answer) []Answer
 }
 
 var defects = []defect{
-	{name: NoID, member: "id"},
+	{name: NoID, member: "id", value: always("")},
 	{name: IDNotText, member: "id", value: func(_ *World, n uint32) string { return fmt.Sprintf(`{"number":%d}`, n) }},
-	{name: NoTime, member: "submittedAt"},
+	{name: NoTime, member: "submittedAt", value: always("")},
 	{name: UnreadableTime, member: "submittedAt", value: always(`"yesterday"`)},
-	{name: NotAnObject, member: wholeElement, value: always(`"not an object"`)},
-	{name: NoFormResponse, member: "formResponse"},
-	{name: AnswersNotList, member: "answers", value: always(`{"510001":"Lead"}`)},
-	{name: NoForm, member: "versionedLeadGenFormUrn"},
+	{name: NotAnObject, value: always(`"not an object"`)},
+	{name: NoFormResponse, member: "formResponse", value: always("")},
+	{name: AnswersNotList, member: "formResponse.answers", value: always(`{"510001":"Lead"}`)},
+	{name: NoForm, member: "versionedLeadGenFormUrn", value: always("")},
 	{name: UnreadableForm, member: "versionedLeadGenFormUrn", value: always(`"urn:li:versionedLeadGenForm:broken"`)},
 	{name: UnknownForm, member: "versionedLeadGenFormUrn", value: func(w *World, _ uint32) string {
 		return string(mustJSON(versionedFormURN(unknownFormID, 1, w.switches.BlankInFormURN)))
 	}},
-	{name: NoEvent, member: "associatedEntity"},
-	{name: NoSubmitter, member: "submitter"},
+	{name: NoEvent, member: "associatedEntity", value: always("")},
+	{name: NoSubmitter, member: "submitter", value: always("")},
 	{name: UnreadableTest, member: "testLead", value: always(`"perhaps"`)},
-	{name: ConsentsNotList, member: "consentResponses", value: always(`"yes"`)},
+	{name: ConsentsNotList, member: "formResponse.consentResponses", value: always(`"yes"`)},
 	{name: AnswerNotText, answers: firstAnswer(`{"textQuestionAnswer":{"answer":{"nested":["a","b"]}}}`)},
 	{name: AnswerNotObject, answers: firstAnswer(`"just a text"`)},
 	{name: UnknownAnswerKind, answers: firstAnswer(`{"voiceQuestionAnswer":{"seconds":7}}`)},
@@ -108,7 +108,6 @@ var defects = []defect{
 }
 
 const (
-	wholeElement      = "element"           // as the member of a defect
 	unknownQuestionID = 599999              // is on no generated form
 	unknownFormID     = 7139999999999999999 // is no form
 )

@@ -1,10 +1,10 @@
 package linkedinsim
 
 import (
+	"bytes"
 	"cmp"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 )
 
@@ -19,8 +19,13 @@ func findResponses(c *call) *answer {
 		c.keep = append(c.keep, func(r *row) bool { return r.flags.has(flagTest) == c.onlyTests })
 	}
 	rows, total := c.w.find(source{c.owner, c.kind}, c.selection)
-	shown := slices.DeleteFunc(rows, func(n uint32) bool { return c.w.rows[n].flags.has(flagFiller) })
-	return c.page(len(shown), total, func(dst []byte, i int) []byte { return c.appendElement(dst, shown[i]) })
+	var elements [][]byte
+	for _, n := range rows {
+		if !c.w.rows[n].flags.has(flagFiller) {
+			elements = append(elements, c.element(n))
+		}
+	}
+	return c.page(elements, total)
 }
 
 // getResponse is leadFormResponses/{id}. What the member may not read looks as
@@ -36,19 +41,19 @@ func getResponse(c *call) *answer {
 	case !c.may(c.w.rows[n].version.org, leadRoles(c.w.rows[n].kind)):
 		return c.noRole()
 	}
-	return success(c.appendElement(nil, n))
+	return success(c.element(n))
 }
 
 // list is the page that the request asks for of what was found.
 func (c *call) list(found [][]byte) *answer {
 	from := min(c.start, len(found))
-	shown := found[from:min(from+c.count, len(found))]
-	return c.page(len(shown), len(found), func(dst []byte, i int) []byte { return append(dst, shown[i]...) })
+	return c.page(found[from:min(from+c.count, len(found))], len(found))
 }
 
-// page answers with a page of so many elements, out of so many rows.
-func (c *call) page(given, total int, element func(dst []byte, i int) []byte) *answer {
-	dst := fmt.Appendf(nil, `{"paging":{"start":%d,"count":%d,"links":%s`, c.start, c.count, mustJSON(c.links(given, total)))
+// page answers with a page of elements, out of so many rows.
+func (c *call) page(elements [][]byte, total int) *answer {
+	given := len(elements)
+	body := fmt.Appendf(nil, `{"paging":{"start":%d,"count":%d,"links":%s`, c.start, c.count, mustJSON(c.links(given, total)))
 	// Roles and organizations never have a total.
 	if !strings.HasPrefix(c.at.endpoint, "organization") && c.w.switches.Total != "absent" {
 		switch c.w.switches.Total {
@@ -57,14 +62,9 @@ func (c *call) page(given, total int, element func(dst []byte, i int) []byte) *a
 		case "high":
 			total += 37
 		}
-		dst = fmt.Appendf(dst, `,"total":%d`, total)
+		body = fmt.Appendf(body, `,"total":%d`, total)
 	}
-	dst = append(dst, `},"elements":[`...)
-	start := len(dst)
-	for i := range given {
-		dst = element(comma(dst, start), i)
-	}
-	return success(append(dst, "]}"...))
+	return success(fmt.Appendf(body, `},"elements":[%s]}`, bytes.Join(elements, []byte{','})))
 }
 
 // link is a link to the page before or after.
