@@ -472,5 +472,5 @@ func TestWhatWasDeferredOutlivesATopicThatTheTokenStoreMadeAnew(t *testing.T) {
 		w.tick(e, time.Minute)
 	}
 	w.catchUp(e)
-	w.expectIDs(formID, "before", "owed0", "owed1", "owed2", "owed3", "owed4", "after")
+	w.expectIDs(formID, "before", "deferred0", "deferred1", "deferred2", "deferred3", "deferred4", "after")
 }
