@@ -49,8 +49,8 @@ var points = []point{
 	{"6", "Does organizerLeadGenFormEnabledEvents keep past events?", "past events that have a form, looked for in its list", "yes", anOwner, probePast, exactly("yes")},
 	{"9", "Which version of a form does form:(…) inline in a lead?", "a lead that answered an older version", "the one that was answered",
 		leads(1), probeInlined, exactly("the one that was answered")},
-	{"10", "Which values of predefinedField are there?", ofOwner, "known ones", anOwner, values(knownPredefined, form.predefined), knownBefore},
-	{"10", "Which values of reviewStatus are there?", ofOwner, "known ones", anOwner, values(knownReview, form.review), knownBefore},
+	{"10", "Which values of predefinedField are there?", ofOwner, "known ones", anOwner, values(knownPredefined, predefinedFields), knownBefore},
+	{"10", "Which values of reviewStatus are there?", ofOwner, "known ones", anOwner, values(knownReview, reviewStatus), knownBefore},
 	{"24", "Is there organizations?q=vanityName?", "the organization's own vanity name", "no", anOwner, probeVanity, beginning("no: ")},
 
 	{"15", "Which versions are served?", "one role under each version from the configured one on", "the configured one", nothing, probeVersions, configuredServed},

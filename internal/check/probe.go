@@ -8,7 +8,6 @@ import (
 	"math"
 	"slices"
 	"strconv"
-	"time"
 
 	"leadstream/internal/linkedin"
 )
@@ -147,10 +146,10 @@ type prober struct {
 
 	rolesErr *linkedin.APIError // why the member's roles could not be read
 	owner    string
-	from, to time.Time
-	sample   *page[row] // of the owner's leads, newest first or oldest first
-	forms    *page[form]
-	events   *page[row] // with lead forms
+	year     span
+	sample   *page // of the owner's leads, newest first or oldest first
+	forms    *page
+	events   *page // with lead forms
 }
 
 // What a probe takes: nothing, an organization, or some leads of it.
@@ -173,7 +172,7 @@ func (p *prober) leadsFor(n int) error {
 		return stopped
 	case p.owner == "":
 		return errors.New("the member may read the leads of no organization")
-	case p.sample == nil || len(p.sample.Elements) < n:
+	case p.sample == nil || len(p.sample.elements) < n:
 		return errors.New("there are too few leads to tell it by")
 	}
 	return nil

@@ -3,7 +3,6 @@ package check
 import (
 	"cmp"
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -54,13 +53,13 @@ func (p *prober) need(ctx context.Context, q linkedin.Question) ([]byte, error) 
 	return body, err
 }
 
-// pageOf is the page that answers; a refusal is an error.
-func pageOf[T any](ctx context.Context, p *prober, q linkedin.Question) (*page[T], error) {
+// page is the page that answers; a refusal is an error.
+func (p *prober) page(ctx context.Context, q linkedin.Question) (*page, error) {
 	body, err := p.need(ctx, q)
 	if err != nil {
 		return nil, err
 	}
-	found, problem := decodePage[T](body)
+	found, problem := decodePage(body)
 	if problem != "" {
 		return nil, &linkedin.AnswerError{Endpoint: q.Endpoint, Status: http.StatusOK, Problem: problem}
 	}
@@ -90,9 +89,9 @@ func (p *prober) prepare(ctx context.Context) error {
 	if !ok {
 		now = time.Now()
 	}
-	p.from, p.to = now.Add(-365*24*time.Hour), now
+	p.year = span{now.Add(-365 * 24 * time.Hour).UnixMilli(), now.UnixMilli()}
 	for _, owner := range owners[:min(len(owners), ownersTried)] {
-		found, err := pageOf[row](ctx, p, leadQuery(owner, p.from.UnixMilli(), p.to.UnixMilli(), at(0, sampleSize)...))
+		found, err := p.page(ctx, leadQuery(owner, p.year, 0, sampleSize))
 		switch {
 		case ctx.Err() != nil:
 			return fmt.Errorf("probing LinkedIn's API: %w", ctx.Err())
@@ -100,11 +99,11 @@ func (p *prober) prepare(ctx context.Context) error {
 			continue // another may do; if none does, each probe says so
 		}
 		// What is broken is of no use here.
-		found.Elements = slices.DeleteFunc(found.Elements, func(r row) bool { return r.ID == "" || r.millis() <= 0 })
-		if p.sample == nil || len(found.Elements) > len(p.sample.Elements) {
+		found.elements = slices.DeleteFunc(found.elements, func(r node) bool { return r.id() == "" || r.millis() <= 0 })
+		if p.sample == nil || len(found.elements) > len(p.sample.elements) {
 			p.owner, p.sample = owner, found
 		}
-		if len(p.sample.Elements) > 1 {
+		if len(p.sample.elements) > 1 {
 			break
 		}
 	}
@@ -128,81 +127,62 @@ func (p *prober) owners(ctx context.Context) ([]string, error) {
 		return p.opts.Owners, nil
 	}
 	held := map[string][]string{}
-	if found, problem := decodePage[role](body); problem == "" {
-		for _, r := range found.Elements {
-			urn := r.organization()
-			held[urn] = append(held[urn], r.RoleName.value)
+	if found, problem := decodePage(body); problem == "" {
+		for _, r := range found.elements {
+			for _, spelling := range []string{"organization", "organizationTarget"} { // both are in use
+				if urn := r.at(spelling).text(); strings.HasPrefix(urn, "urn:li:") && len(urn) <= longestURN {
+					held[urn] = append(held[urn], r.at("role").text())
+					break
+				}
+			}
 		}
 	}
 	maps.DeleteFunc(held, func(urn string, names []string) bool {
 		problem, _ := lead.Access(names)
-		return urn == "" || problem != ""
+		return problem != ""
 	})
 	return slices.Sorted(maps.Keys(held)), nil
 }
 
-// leadQuery asks for the event leads of an owner in a range of submittedAt, as
-// it stands: bounds and all.
-func leadQuery(owner string, from, to int64, more ...string) linkedin.Question {
-	return linkedin.Question{Endpoint: linkedin.EndpointResponses, Query: append([]string{
-		"q=owner", "owner=" + linkedin.OwnerUnion(owner), "leadType=(leadType:EVENT)", fmt.Sprintf("submittedAtTimeRange=(start:%d,end:%d)", from, to),
-	}, more...)}
+// longestURN bounds the URN of an organization.
+const longestURN = 512
+
+// span is a range of submittedAt in epoch milliseconds, as it goes out.
+type span struct{ from, to int64 }
+
+// leadQuery asks for so many event leads of an owner in a range, from the one at start on.
+func leadQuery(owner string, of span, start, count int, more ...string) linkedin.Question {
+	return question(linkedin.EndpointResponses, start, count, append([]string{
+		"q=owner", "owner=" + linkedin.OwnerUnion(owner), "leadType=(leadType:EVENT)", fmt.Sprintf("submittedAtTimeRange=(start:%d,end:%d)", of.from, of.to),
+	}, more...)...)
 }
 
 // inYear is leadQuery over the year that is looked at.
-func (p *prober) inYear(more ...string) linkedin.Question {
-	return leadQuery(p.owner, p.from.UnixMilli(), p.to.UnixMilli(), more...)
+func (p *prober) inYear(start, count int, more ...string) linkedin.Question {
+	return leadQuery(p.owner, p.year, start, count, more...)
 }
 
-func (p *prober) eventQuery(finder string, more ...string) linkedin.Question {
-	return linkedin.Question{Endpoint: linkedin.EndpointEvents, Query: append([]string{"q=" + finder, "organizer=" + linkedin.Leaf(p.owner)}, more...)}
+func (p *prober) eventQuery(finder string, start, count int, more ...string) linkedin.Question {
+	return question(linkedin.EndpointEvents, start, count, append([]string{"q=" + finder, "organizer=" + linkedin.Leaf(p.owner)}, more...)...)
 }
 
-func roleQuery(more ...string) linkedin.Question {
-	return linkedin.Question{Endpoint: linkedin.EndpointRoles, Query: append([]string{"q=roleAssignee", "state=APPROVED"}, more...)}
+func roleQuery(count int) linkedin.Question {
+	return question(linkedin.EndpointRoles, 0, count, "q=roleAssignee", "state=APPROVED")
 }
 
-func at(start, count int) []string {
-	return []string{"start=" + strconv.Itoa(start), "count=" + strconv.Itoa(count)}
+func question(endpoint string, start, count int, query ...string) linkedin.Question {
+	return linkedin.Question{Endpoint: endpoint, Query: append(query, "start="+strconv.Itoa(start), "count="+strconv.Itoa(count))}
 }
 
 // sizeQuery asks for a page of so many rows.
 func (p *prober) sizeQuery(endpoint string, count int) linkedin.Question {
 	switch endpoint {
 	case linkedin.EndpointResponses:
-		return p.inYear(at(0, count)...)
+		return p.inYear(0, count)
 	case linkedin.EndpointEvents:
-		return p.eventQuery(linkedin.FinderWithForms, at(0, count)...)
+		return p.eventQuery(linkedin.FinderWithForms, 0, count)
 	case linkedin.EndpointForms:
-		return linkedin.Question{Endpoint: linkedin.EndpointForms, Query: append([]string{"q=owner", "owner=" + linkedin.OwnerUnion(p.owner)}, at(0, count)...)}
+		return question(endpoint, 0, count, "q=owner", "owner="+linkedin.OwnerUnion(p.owner))
 	}
-	return roleQuery(at(0, count)...)
-}
-
-// page is a page of a finder as probes look at it.
-type page[T any] struct {
-	Paging struct {
-		Total, Count *whole
-	}
-	Elements elements[T]
-}
-
-// mostElements is above the largest page that a probe asks for.
-const mostElements = 1000
-
-// decodePage reads a page; problem says that it is none.
-func decodePage[T any](body []byte) (p *page[T], problem string) {
-	p = new(page[T])
-	err := json.Unmarshal(body, p)
-	switch {
-	case errors.Is(err, errTooManyElements):
-		return nil, err.Error()
-	case err != nil && !is[*json.UnmarshalTypeError](err):
-		return nil, "it is not JSON from end to end"
-	case !strings.HasPrefix(strings.TrimSpace(string(body[:min(len(body), 64)])), "{"):
-		return nil, "it is not a JSON object"
-	case p.Elements == nil:
-		return nil, "there are no elements in it"
-	}
-	return p, ""
+	return roleQuery(count)
 }

@@ -11,29 +11,18 @@ import (
 	"leadstream/internal/linkedin"
 )
 
-var (
-	errNoEvent      = errors.New("no lead on the page names an event")
-	errSameMoment   = errors.New("all leads were submitted in the same millisecond")
-	errCrowded      = errors.New("too many leads were submitted in that millisecond")
-	errNoTestLead   = errors.New("there is no test lead; LinkedIn makes them in Campaign Manager, as a preview of the form")
-	errNoOlderLead  = errors.New("no lead that answered an older version of a form was found")
-	errNoEventForm  = errors.New("no event has a form")
-	errNoPastForm   = errors.New("no past event has a form")
-	errManyEvents   = errors.New("there are too many events to look through")
-	errNoValue      = errors.New("no form has any")
-	errNoVanityName = errors.New("the organization tells no vanity name")
-)
+var errNoEvent = errors.New("no lead on the page names an event")
 
 func probeBounds(ctx context.Context, p *prober) (string, error) {
-	one := p.sample.Elements[0]
+	one := p.sample.elements[0]
 	var counts [2]bool // as start, as end
 	for i, from := range []int64{one.millis(), one.millis() - 1} {
-		found, err := pageOf[row](ctx, p, leadQuery(p.owner, from, from+1, at(0, sampleSize)...))
+		found, err := p.page(ctx, leadQuery(p.owner, span{from, from + 1}, 0, sampleSize))
 		if err != nil {
 			return "", err
 		}
-		if counts[i] = has(found, one); !counts[i] && len(found.Elements) == sampleSize {
-			return "", errCrowded
+		if counts[i] = found.has(one); !counts[i] && len(found.elements) == sampleSize {
+			return "", errors.New("too many leads were submitted in that millisecond")
 		}
 	}
 	words := map[bool]string{true: "counts", false: "does not"}
@@ -42,14 +31,14 @@ func probeBounds(ctx context.Context, p *prober) (string, error) {
 
 func probeOrder(_ context.Context, p *prober) (string, error) {
 	var times []int64
-	for _, r := range p.sample.Elements {
+	for _, r := range p.sample.elements {
 		times = append(times, r.millis())
 	}
 	rising := slices.IsSorted(times)
 	slices.Reverse(times)
 	switch falling := slices.IsSorted(times); {
 	case rising && falling:
-		return "", errSameMoment
+		return "", errors.New("all leads were submitted in the same millisecond")
 	case falling:
 		return "newest first", nil
 	case rising:
@@ -60,7 +49,7 @@ func probeOrder(_ context.Context, p *prober) (string, error) {
 
 func probeEventKey(_ context.Context, p *prober) (string, error) {
 	keys := map[string]bool{}
-	for _, r := range p.sample.Elements {
+	for _, r := range p.sample.elements {
 		if key, _ := r.event(); key != "" {
 			keys[key] = true
 		}
@@ -73,7 +62,7 @@ func probeEventKey(_ context.Context, p *prober) (string, error) {
 
 func probeEventParam(ctx context.Context, p *prober) (string, error) {
 	var event string
-	for _, r := range p.sample.Elements {
+	for _, r := range p.sample.elements {
 		if _, event = r.event(); event != "" {
 			break
 		}
@@ -91,47 +80,43 @@ func probeEventParam(ctx context.Context, p *prober) (string, error) {
 
 // takesEvent tries a form of associatedEntity.
 func (p *prober) takesEvent(ctx context.Context, event, value string) (string, error) {
-	body, refused, err := p.get(ctx, p.inYear(append([]string{"associatedEntity=" + value}, at(0, sampleSize)...)...))
+	body, refused, err := p.get(ctx, p.inYear(0, sampleSize, "associatedEntity="+value))
 	if err != nil || refused != nil {
 		return "refused", err
 	}
-	found, problem := decodePage[row](body)
+	found, problem := decodePage(body)
 	switch {
-	case problem != "" || len(found.Elements) == 0:
+	case problem != "" || len(found.elements) == 0:
 		return "taken, and finds nothing", nil
-	case slices.ContainsFunc(found.Elements, func(r row) bool { _, urn := r.event(); return urn != event }):
+	case slices.ContainsFunc(found.elements, func(r node) bool { _, urn := r.event(); return urn != event }):
 		return "ignored", nil
 	}
 	return "taken", nil
 }
 
 func probeTestLeads(ctx context.Context, p *prober) (string, error) {
-	only, err := pageOf[row](ctx, p, p.inYear(append([]string{"limitedToTestLeads=true"}, at(0, sampleSize)...)...))
+	only, err := p.page(ctx, p.inYear(0, sampleSize, "limitedToTestLeads=true"))
 	if err != nil {
 		return "", err
 	}
-	i := slices.IndexFunc(only.Elements, func(r row) bool { return r.TestLead.value })
+	i := slices.IndexFunc(only.elements, func(r node) bool { return r.at("testLead").isTrue() })
 	if i < 0 {
-		return "", errNoTestLead
+		return "", errors.New("there is no test lead; LinkedIn makes them in Campaign Manager, as a preview of the form")
 	}
-	one := only.Elements[i]
+	one := only.elements[i]
 	lists := map[string]string{}
-	for _, way := range []string{"", "limitedToTestLeads=false"} {
-		query := at(0, sampleSize)
-		if way != "" {
-			query = append([]string{way}, query...)
-		}
-		found, err := pageOf[row](ctx, p, leadQuery(p.owner, one.millis()-1, one.millis()+1, query...))
+	for way, query := range map[string][]string{"without it": nil, "false": {"limitedToTestLeads=false"}} {
+		found, err := p.page(ctx, leadQuery(p.owner, span{one.millis() - 1, one.millis() + 1}, 0, sampleSize, query...))
 		if err != nil {
 			return "", err
 		}
 		lists[way] = "leaves them out"
-		if has(found, one) {
+		if found.has(one) {
 			lists[way] = "lists test leads"
 		}
 	}
-	seen := fmt.Sprintf("without it %s, false %s", lists[""], lists["limitedToTestLeads=false"])
-	if slices.ContainsFunc(only.Elements, func(r row) bool { return !r.TestLead.value }) {
+	seen := fmt.Sprintf("without it %s, false %s", lists["without it"], lists["false"])
+	if slices.ContainsFunc(only.elements, func(r node) bool { return !r.at("testLead").isTrue() }) {
 		seen += "; true lists others too"
 	}
 	return seen, nil
@@ -139,16 +124,9 @@ func probeTestLeads(ctx context.Context, p *prober) (string, error) {
 
 func probeInfo(_ context.Context, p *prober) (string, error) {
 	var given []string
-	for _, info := range []struct {
-		name  string
-		there func(row) bool
-	}{
-		{"ownerInfo", func(r row) bool { return r.OwnerInfo != nil }},
-		{"associatedEntityInfo", func(r row) bool { return r.AssociatedEntityInfo != nil }},
-		{"leadMetadataInfo", func(r row) bool { return r.LeadMetadataInfo != nil }},
-	} {
-		if slices.ContainsFunc(p.sample.Elements, info.there) {
-			given = append(given, info.name)
+	for _, name := range []string{"ownerInfo", "associatedEntityInfo", "leadMetadataInfo"} {
+		if slices.ContainsFunc(p.sample.elements, func(r node) bool { return r.at(name).there() }) {
+			given = append(given, name)
 		}
 	}
 	if len(given) == 0 {
@@ -158,7 +136,7 @@ func probeInfo(_ context.Context, p *prober) (string, error) {
 }
 
 func probeUnknown(ctx context.Context, p *prober) (string, error) {
-	_, refused, err := p.get(ctx, p.inYear(append([]string{"leadstreamProbe=1"}, at(0, leastPage)...)...))
+	_, refused, err := p.get(ctx, p.inYear(0, leastPage, "leadstreamProbe=1"))
 	if refused != nil {
 		return "refused with " + said(refused), nil
 	}
@@ -166,7 +144,7 @@ func probeUnknown(ctx context.Context, p *prober) (string, error) {
 }
 
 func probeEncoded(ctx context.Context, p *prober) (string, error) {
-	q := p.inYear(at(0, leastPage)...)
+	q := p.inYear(0, leastPage)
 	// A leaf is encoded as a whole, its parentheses and colons too.
 	union, _, _ := strings.Cut(linkedin.OwnerUnion(p.owner), ":")
 	q.Query[1] = "owner=" + linkedin.Leaf(union+":"+p.owner+")")
@@ -175,33 +153,33 @@ func probeEncoded(ctx context.Context, p *prober) (string, error) {
 	if err != nil || refused != nil {
 		return "refused", err
 	}
-	if found, problem := decodePage[row](body); problem != "" || len(found.Elements) == 0 {
+	if found, problem := decodePage(body); problem != "" || len(found.elements) == 0 {
 		return "taken, and finds nothing", nil
 	}
 	return "taken", nil
 }
 
 func probeTotal(ctx context.Context, p *prober) (string, error) {
-	first, err := pageOf[row](ctx, p, p.inYear(at(0, leastPage)...))
+	first, err := p.page(ctx, p.inYear(0, leastPage))
 	if err != nil {
 		return "", err
 	}
-	if first.Paging.Total == nil || *first.Paging.Total < 0 {
+	total := first.total
+	if total < 0 {
 		return "absent", nil
 	}
-	total := int(*first.Paging.Total)
-	behind, err := pageOf[row](ctx, p, p.inYear(at(total, leastPage)...))
+	behind, err := p.page(ctx, p.inYear(total, leastPage))
 	switch {
 	case err != nil:
 		return "", err
-	case len(behind.Elements) > 0:
+	case len(behind.elements) > 0:
 		return "too low: rows follow", nil
 	}
-	before, err := pageOf[row](ctx, p, p.inYear(at(max(total-leastPage, 0), leastPage)...))
+	before, err := p.page(ctx, p.inYear(max(total-leastPage, 0), leastPage))
 	switch {
 	case err != nil:
 		return "", err
-	case len(before.Elements) == 0:
+	case len(before.elements) == 0:
 		return "too high: no rows in its last ten places", nil
 	}
 	return "right, to ten rows", nil
@@ -210,7 +188,7 @@ func probeTotal(ctx context.Context, p *prober) (string, error) {
 func probeReach(ctx context.Context, p *prober) (string, error) {
 	reached := 0
 	for _, start := range []int{1000, p.opts.Reach, 10_000, 100_000} {
-		_, refused, err := p.get(ctx, p.inYear(at(start, leastPage)...))
+		_, refused, err := p.get(ctx, p.inYear(start, leastPage))
 		switch {
 		case err != nil:
 			return "", err

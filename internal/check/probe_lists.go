@@ -2,7 +2,7 @@ package check
 
 import (
 	"context"
-	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"net/http"
@@ -31,9 +31,8 @@ func sizes(endpoint string, tried ...int) func(context.Context, *prober) (string
 			case refused != nil:
 				return fmt.Sprintf("%d is taken, %d is refused", taken, size), nil
 			}
-			found, problem := decodePage[struct{}](body)
-			if problem == "" && found.Paging.Count != nil && *found.Paging.Count > 0 && int(*found.Paging.Count) < size {
-				return fmt.Sprintf("%d is cut to %d", size, *found.Paging.Count), nil
+			if found, problem := decodePage(body); problem == "" && found.count > 0 && found.count < size {
+				return fmt.Sprintf("%d is cut to %d", size, found.count), nil
 			}
 			taken = size
 		}
@@ -42,11 +41,11 @@ func sizes(endpoint string, tried ...int) func(context.Context, *prober) (string
 }
 
 // formEvents is the first page of the events that have forms.
-func (p *prober) formEvents(ctx context.Context) (*page[row], error) {
+func (p *prober) formEvents(ctx context.Context) (*page, error) {
 	if p.events != nil {
 		return p.events, nil
 	}
-	found, err := pageOf[row](ctx, p, p.eventQuery(linkedin.FinderWithForms, at(0, smallPage)...))
+	found, err := p.page(ctx, p.eventQuery(linkedin.FinderWithForms, 0, smallPage))
 	p.events = found // nil after an error
 	return found, err
 }
@@ -59,9 +58,10 @@ func probeEventForm(ctx context.Context, p *prober) (string, error) {
 		return "", err
 	}
 	ways := map[string]bool{}
-	for _, r := range found.Elements {
-		switch ref, err := lead.ParseFormURN(r.LeadGenForm.value); {
-		case r.LeadGenForm.value == "":
+	for _, r := range found.elements {
+		urn := r.at("leadGenForm").text()
+		switch ref, err := lead.ParseFormURN(urn); {
+		case urn == "":
 		case err != nil:
 			ways["in a way that leadstream cannot read"] = true
 		case ref.Version > 0:
@@ -71,7 +71,7 @@ func probeEventForm(ctx context.Context, p *prober) (string, error) {
 		}
 	}
 	if len(ways) == 0 {
-		return "", errNoEventForm
+		return "", errors.New("no event has a form")
 	}
 	return strings.Join(slices.Sorted(maps.Keys(ways)), " and "), nil
 }
@@ -80,46 +80,46 @@ func probeEventForm(ctx context.Context, p *prober) (string, error) {
 const morePages = 3
 
 func probePast(ctx context.Context, p *prober) (string, error) {
-	past, err := pageOf[row](ctx, p, p.eventQuery(linkedin.FinderAll, append([]string{"timeBasedFilter=(lifeCycleState:PAST)"}, at(0, smallPage)...)...))
+	past, err := p.page(ctx, p.eventQuery(linkedin.FinderAll, 0, smallPage, "timeBasedFilter=(lifeCycleState:PAST)"))
 	if err != nil {
 		return "", err
 	}
-	wanted := map[digits]bool{}
-	for _, r := range past.Elements {
-		if r.LeadGenForm.value != "" {
-			wanted[r.ID] = true
+	wanted := map[string]bool{}
+	for _, r := range past.elements {
+		if r.at("leadGenForm").text() != "" {
+			wanted[r.id()] = true
 		}
 	}
 	if len(wanted) == 0 {
-		return "", errNoPastForm
+		return "", errors.New("no past event has a form")
 	}
 	found, err := p.formEvents(ctx)
 	for n := 1; err == nil; n++ {
 		switch {
-		case slices.ContainsFunc(found.Elements, func(r row) bool { return wanted[r.ID] }):
+		case slices.ContainsFunc(found.elements, func(r node) bool { return wanted[r.id()] }):
 			return "yes", nil
-		case len(found.Elements) == 0:
+		case len(found.elements) == 0:
 			return "no", nil
 		case n > morePages:
-			return "", errManyEvents
+			return "", errors.New("there are too many events to look through")
 		}
-		found, err = pageOf[row](ctx, p, p.eventQuery(linkedin.FinderWithForms, at(n*smallPage, smallPage)...))
+		found, err = p.page(ctx, p.eventQuery(linkedin.FinderWithForms, n*smallPage, smallPage))
 	}
 	return "", err
 }
 
 // ownForms are the first page of the owner's forms.
-func (p *prober) ownForms(ctx context.Context) ([]form, error) {
+func (p *prober) ownForms(ctx context.Context) ([]node, error) {
 	if p.forms == nil {
 		body, err := p.need(ctx, p.sizeQuery(linkedin.EndpointForms, smallPage))
 		if err != nil {
 			return nil, err
 		}
-		if p.forms, _ = decodePage[form](body); p.forms == nil {
-			p.forms = new(page[form]) // one that cannot be read has none
+		if p.forms, _ = decodePage(body); p.forms == nil {
+			p.forms = new(page) // one that cannot be read has none
 		}
 	}
-	return p.forms.Elements, nil
+	return p.forms.elements, nil
 }
 
 // formsOlder are as many forms as are looked for leads of an older version.
@@ -132,25 +132,26 @@ func probeInlined(ctx context.Context, p *prober) (string, error) {
 	}
 	tried := 0
 	for _, f := range forms {
-		if f.version() < 2 || tried == formsOlder {
+		version := f.at("versionId").whole()
+		if version < 2 || tried == formsOlder {
 			continue
 		}
 		tried++
-		older := lead.FormRef{ID: string(f.ID), Version: f.version() - 1}
-		found, err := pageOf[row](ctx, p, p.inYear(append([]string{"versionedLeadGenFormUrn=" + linkedin.Leaf(older.URN())}, at(0, 1)...)...))
+		older := lead.FormRef{ID: f.id(), Version: version - 1}
+		found, err := p.page(ctx, p.inYear(0, 1, "versionedLeadGenFormUrn="+linkedin.Leaf(older.URN())))
 		if err != nil {
 			return "", err
 		}
-		if len(found.Elements) > 0 && found.Elements[0].form() == older && found.Elements[0].ID != "" {
-			return p.inlined(ctx, found.Elements[0], f.version())
+		if len(found.elements) > 0 && found.elements[0].form() == older && found.elements[0].id() != "" {
+			return p.inlined(ctx, found.elements[0], version)
 		}
 	}
-	return "", errNoOlderLead
+	return "", errors.New("no lead that answered an older version of a form was found")
 }
 
 // inlined looks at the version that is inlined in a lead of an older one.
-func (p *prober) inlined(ctx context.Context, one row, current int) (string, error) {
-	body, refused, err := p.get(ctx, linkedin.Question{Endpoint: linkedin.EndpointResponses, Key: string(one.ID),
+func (p *prober) inlined(ctx context.Context, one node, current int) (string, error) {
+	body, refused, err := p.get(ctx, linkedin.Question{Endpoint: linkedin.EndpointResponses, Key: one.id(),
 		Query: []string{"fields=versionedLeadGenFormUrn,form:(id,versionId)"}})
 	if err != nil {
 		return "", err
@@ -158,11 +159,8 @@ func (p *prober) inlined(ctx context.Context, one row, current int) (string, err
 	if refused != nil {
 		return "the projection is refused with " + said(refused), nil
 	}
-	var answer struct {
-		Form loose[struct{ VersionID digits }]
-	}
-	_ = json.Unmarshal(body, &answer) // one that cannot be read tells no version
-	switch string(answer.Form.value.VersionID) {
+	answer, _ := decode(body) // one that cannot be read tells no version
+	switch answer.at("form", "versionId").digits() {
 	case strconv.Itoa(one.form().Version):
 		return "the one that was answered", nil
 	case strconv.Itoa(current):
@@ -184,8 +182,17 @@ var (
 
 const unknownBefore = "not known before: "
 
+func reviewStatus(form node) []string { return []string{form.at("reviewInfo", "reviewStatus").text()} }
+
+func predefinedFields(form node) (list []string) {
+	for _, q := range form.at("content", "questions").list() {
+		list = append(list, q.at("predefinedField").text())
+	}
+	return list
+}
+
 // values lists what the forms have of an open list.
-func values(known []string, of func(form) []string) func(context.Context, *prober) (string, error) {
+func values(known []string, of func(node) []string) func(context.Context, *prober) (string, error) {
 	return func(ctx context.Context, p *prober) (string, error) {
 		forms, err := p.ownForms(ctx)
 		if err != nil {
@@ -209,7 +216,7 @@ func values(known []string, of func(form) []string) func(context.Context, *probe
 		case len(fresh) > 0:
 			return unknownBefore + strings.Join(slices.Sorted(maps.Keys(fresh)), ", "), nil
 		case len(seen) == 0:
-			return "", errNoValue
+			return "", errors.New("no form has any")
 		}
 		return strings.Join(slices.Sorted(maps.Keys(seen)), ", "), nil
 	}
@@ -220,11 +227,10 @@ func probeVanity(ctx context.Context, p *prober) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	var organization struct{ VanityName loose[string] }
-	_ = json.Unmarshal(body, &organization) // one that cannot be read tells no name
-	name := organization.VanityName.value
+	organization, _ := decode(body) // one that cannot be read tells no name
+	name := organization.at("vanityName").text()
 	if name == "" {
-		return "", errNoVanityName
+		return "", errors.New("the organization tells no vanity name")
 	}
 	_, refused, err := p.get(ctx, linkedin.Question{Endpoint: linkedin.EndpointOrganizations, Query: []string{"q=vanityName", "vanityName=" + linkedin.Leaf(name)}})
 	if refused != nil {

@@ -13,7 +13,7 @@ import (
 
 // oneRole is the cheapest question there is.
 func oneRole(version string) linkedin.Question {
-	q := roleQuery(at(0, 1)...)
+	q := roleQuery(1)
 	q.Version = version
 	return q
 }
@@ -27,7 +27,7 @@ func probeVersions(ctx context.Context, p *prober) (string, error) {
 		return "", fmt.Errorf("reading version %q: %w", p.c.Version(), err)
 	}
 	var served, not []string
-	for n := 0; n <= versionsTried && !month.After(p.to); n++ {
+	for n := 0; n <= versionsTried && month.UnixMilli() <= p.year.to; n++ {
 		version := month.Format("200601")
 		_, refused, err := p.get(ctx, oneRole(version))
 		switch {
