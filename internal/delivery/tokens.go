@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 
 	"golang.org/x/sync/semaphore"
@@ -26,21 +27,10 @@ type Tokens struct {
 	opts Options
 	tail time.Duration // tokenTime, unless a test says otherwise
 
-	turn  *semaphore.Weighted // of one reader at a time; guards what follows
-	held  map[string][]byte   // by id, as far as was read
-	last  mark                // the last record that was read; zero before the first
-	whole bool                // the topic was read to its end once
-}
-
-// mark is a record by which a topic is known again.
-type mark struct {
-	offset int64
-	at     time.Time
-	key    string
-}
-
-func (m mark) is(r *kafka.Record) bool {
-	return r.Offset == m.offset && r.Time.Equal(m.at) && string(r.Key) == m.key
+	turn   *semaphore.Weighted // of one reader at a time; guards what follows
+	reader *kafka.Tailer
+	held   map[string][]byte // by id, as far as was read
+	whole  bool              // the topic was read to its end once
 }
 
 // NewTokens makes Tokens with the Cluster, Name, ReplicationFactor and
@@ -49,7 +39,8 @@ func NewTokens(o Options) *Tokens {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Tokens{opts: o, tail: tokenTime, turn: semaphore.NewWeighted(1), held: map[string][]byte{}}
+	return &Tokens{opts: o, tail: tokenTime, turn: semaphore.NewWeighted(1), held: map[string][]byte{},
+		reader: o.Cluster.Tailer(CheckpointTopic(o.Name)).DetectRecreation().KeepProgress()}
 }
 
 // All gives what is held by id: none without the topic. The first call reads
@@ -73,74 +64,26 @@ func (t *Tokens) All(ctx context.Context) (map[string][]byte, error) {
 // and to go on with the memory of it would be to lose the tokens at the next
 // start.
 func (t *Tokens) catchUp(ctx context.Context) error {
-	same, err := t.readTail(ctx)
-	if err == nil && !same {
-		t.forget()
-		_, err = t.read(ctx)
-	}
-	if errors.Is(err, kafka.ErrTopicMissing) {
-		t.forget()
-		return nil
-	}
-	return err
-}
-
-// readTail is read, in a time that suits how much there is to be read.
-func (t *Tokens) readTail(ctx context.Context) (same bool, err error) {
 	if t.whole {
 		var cancel context.CancelFunc
 		ctx, cancel = context.WithTimeout(ctx, t.tail)
 		defer cancel()
 	}
-	return t.read(ctx)
-}
-
-func (t *Tokens) forget() {
-	t.held, t.last, t.whole = map[string][]byte{}, mark{}, false
-}
-
-// errGone ends a reading that does not begin with the record it should begin with.
-var errGone = errors.New("the record that was read last is gone")
-
-// read takes in what stands from the last record on that was read before; after
-// an error, as far as it came: the records of tokens are in no transaction, so
-// that none stands before the last one read. It is false, and takes nothing in,
-// when that record is another one or gone. It would come before all others: of what
-// was committed before it, nothing stands behind it.
-func (t *Tokens) read(ctx context.Context) (same bool, err error) {
-	from, last, partitions := t.last, t.last, 1
-	same = from.at.IsZero()
-	came := map[string][]byte{} // the newest value of each, nil for a removed one
-	err = t.opts.Cluster.Reader.Read(ctx, CheckpointTopic(t.opts.Name), kafka.From{Offset: from.offset}, func(r *kafka.Record) error {
-		if same = same || from.is(r); !same {
-			return errGone
-		}
-		partitions = max(partitions, r.Partition+1)
-		if r.Offset >= last.offset {
-			last = mark{r.Offset, r.Time, string(r.Key)}
-		}
+	came := map[string][]byte{} // the newest value of each, empty for a removed one
+	anew, err := t.reader.Next(ctx, func(r *kafka.Record) error {
 		if id, ok := checkpoint.ParseTokenKey(string(r.Key)); ok {
-			came[id] = append([]byte(nil), r.Value...)
+			came[id] = slices.Clone(r.Value)
 		}
 		return nil
 	})
-	if errors.Is(err, errGone) {
-		err = nil // however little time there was
-	}
-	if !same {
-		return false, err
-	}
-	if from.at.IsZero() {
-		t.held = map[string][]byte{}
+	if anew {
+		clear(t.held)
 	}
 	for id, value := range came {
 		t.enter(id, value)
 	}
-	if t.last = last; partitions > 1 { // not as it is made: one place does not tell what was read
-		t.last = mark{}
-	}
-	t.whole = t.whole || err == nil
-	return true, err
+	t.whole = err == nil || t.whole && !anew
+	return err
 }
 
 func (t *Tokens) enter(id string, value []byte) {

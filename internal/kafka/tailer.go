@@ -1,10 +1,12 @@
 package kafka
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"maps"
+	"slices"
 	"time"
 )
 
@@ -17,6 +19,7 @@ type Tailer struct {
 	existed          bool    // although nothing was read of it
 	places           []place // by partition
 	detectRecreation bool
+	keepProgress     bool
 }
 
 // place is how far a partition was read.
@@ -26,7 +29,8 @@ type place struct {
 	// ahead are the offsets from next on that were handed out: what stands
 	// between them was not decided yet.
 	ahead map[int64]struct{}
-	mark  Mark // the last that was handed out
+	mark  Mark   // the last that was handed out
+	key   []byte // of that record
 }
 
 // Mark tells a partition from that of another topic of the same name: the record
@@ -48,6 +52,14 @@ func (f *Tailer) DetectRecreation() *Tailer {
 	return f
 }
 
+// KeepProgress has a call that ends with an error count as far as it came: the next one
+// goes on from there, and anew is told with the error. It is for records that stand
+// outside transactions; of one whose marker was just met, some may be left out.
+func (f *Tailer) KeepProgress() *Tailer {
+	f.keepProgress = true
+	return f
+}
+
 // MustExist says that the topic exists: that it is missing is not believed of one
 // broker.
 func (f *Tailer) MustExist() { f.existed = true }
@@ -55,7 +67,7 @@ func (f *Tailer) MustExist() { f.existed = true }
 // Next hands fn the committed records that came since the last call, as Read
 // does, and reports whether the topic is another one than before, which is read
 // from its beginning. A topic that does not exist has no records. After an error
-// the same records are handed out again.
+// the same records are handed out again, unless KeepProgress was asked for.
 func (f *Tailer) Next(ctx context.Context, fn func(*Record) error) (anew bool, err error) {
 	bounds, err := f.client.Reader.Offsets(ctx, f.topic)
 	if errors.Is(err, ErrTopicMissing) {
@@ -84,7 +96,11 @@ func (f *Tailer) Next(ctx context.Context, fn func(*Record) error) (anew bool, e
 		}
 		r := &topicRead{reader: f.client.Reader, topic: f.topic, decoder: d}
 		if places[partition], err = r.follow(ctx, partition, places[partition], b, fn); err != nil {
-			return false, err
+			if !f.keepProgress {
+				return false, err
+			}
+			f.places = places
+			return anew, err
 		}
 	}
 	f.places = places
@@ -120,7 +136,7 @@ func (f *Tailer) replaced(ctx context.Context, bounds []Offsets, d *decoder) (bo
 			if record.Offset != at.mark.Offset {
 				return nil
 			}
-			there = record.Time.Equal(at.mark.Time)
+			there = record.Time.Equal(at.mark.Time) && bytes.Equal(record.Key, at.key)
 			return errEnough
 		}}
 		_, err := r.partition(ctx, partition, max(at.mark.Offset, bounds[partition].First), at.end)
@@ -135,9 +151,9 @@ func (f *Tailer) replaced(ctx context.Context, bounds []Offsets, d *decoder) (bo
 }
 
 // follow hands out what came to a partition since it was left at a place, and
-// gives the place where it is left now.
+// gives the place where it is left now, also after an error.
 func (r *topicRead) follow(ctx context.Context, partition int, at place, b Offsets, fn func(*Record) error) (place, error) {
-	left := place{end: b.End, mark: at.mark}
+	left := place{end: b.End, mark: at.mark, key: slices.Clone(at.key)}
 	r.fn = func(record *Record) error {
 		if r.at.awaitsMarker(record.Offset) {
 			if left.ahead == nil {
@@ -149,20 +165,21 @@ func (r *topicRead) follow(ctx context.Context, partition int, at place, b Offse
 			return nil
 		}
 		if left.mark.Time.IsZero() || record.Offset > left.mark.Offset {
-			left.mark = Mark{record.Offset, record.Time}
+			left.mark, left.key = Mark{record.Offset, record.Time}, append(left.key[:0], record.Key...)
 		}
 		return fn(record)
 	}
-	open, err := r.partition(ctx, partition, max(at.next, b.First), b.End)
-	if err != nil {
-		return place{}, err
+	_, err := r.partition(ctx, partition, max(at.next, b.First), b.End)
+	if left.next = r.at.next; err == nil {
+		left.next = b.End
+	} else {
+		left.end = left.next
 	}
-	left.next = b.End
-	for _, batches := range open {
+	for _, batches := range r.at.open {
 		left.next = min(left.next, batches[0].base)
 	}
 	maps.DeleteFunc(left.ahead, func(offset int64, _ struct{}) bool { return offset < left.next })
-	return left, nil
+	return left, err
 }
 
 // Skip moves to the end of the topic: only what is written later is handed out.
