@@ -71,13 +71,15 @@ const (
 	PingTimeout = 10 * time.Second
 )
 
-// precondition is a row of the table: a question and when it is asked.
+// precondition is a row of the table: a question, when it is asked, and what it means
+// that there is no answer.
 type precondition struct {
 	looksAt string // told to whoever waits; empty where it takes no time
 	needs   func(*checker) bool
 	// within bounds the question; 0 where what is asked has bounds of its own.
 	within time.Duration
-	ask    func(*checker, context.Context)
+	ask    func(*checker, context.Context) error
+	failed meaning // of the error
 }
 
 // always is for what can be asked whatever else was answered.
@@ -85,21 +87,25 @@ func always(*checker) bool { return true }
 
 // preconditions are all of them, in the order in which one rests on another.
 var preconditions = []precondition{
-	{"", always, 0, (*checker).configuration},
-	{"", always, 0, (*checker).redirect},
-	{"", always, 0, (*checker).tokenStore},
-	{"reaching Kafka", always, PingTimeout, (*checker).reach},
-	{"Kafka's brokers", kafkaAnswers, Timeout, (*checker).brokers},
-	{"checkpoints", kafkaAnswers, Timeout, (*checker).checkpoints},
-	{"permissions", kafkaAnswers, Timeout, (*checker).permissions},
-	{"transactions", kafkaAnswers, Timeout, (*checker).transactions},
-	{"consumer group", mayUseGroup, Timeout, (*checker).group},
-	{"topics", kafkaAnswers, Timeout, (*checker).topics},
-	{"schema registry", always, 0, (*checker).pingRegistry},
-	{"", registryAnswers, 0, (*checker).mayRegister},
-	{"", registryAnswers, 0, (*checker).schemas},
-	{"LinkedIn", always, 3 * Timeout, (*checker).linkedin},
-	{"webhook", always, Timeout, (*checker).webhook},
+	{"", always, 0, (*checker).configuration, meaning{}},
+	{"", always, 0, (*checker).redirect, meaning{"redirect URL", Fail, "%[1]v", "fix linkedin.redirect_url and http.listen"}},
+	{"", always, 0, (*checker).tokenStore, meaning{}},
+	{"reaching Kafka", always, PingTimeout, (*checker).reach,
+		meaning{"kafka reachable", Fail, "%[1]v", "look at kafka.brokers, kafka.tls and kafka.sasl"}},
+	{"Kafka's brokers", kafkaAnswers, Timeout, (*checker).brokers, meaning{"kafka brokers", Fail, "%[1]v", "look at kafka.brokers"}},
+	{"checkpoints", kafkaAnswers, Timeout, (*checker).checkpoints, recordsUnreadable},
+	{"permissions", kafkaAnswers, Timeout, (*checker).permissions, meaning{"kafka permissions", Fail, "%[1]v", "look at kafka.brokers"}},
+	{"transactions", kafkaAnswers, Timeout, (*checker).transactions, meaning{"kafka transactions", Fail, "%[1]v",
+		"see that Kafka's own __transaction_state has its replicas: transaction.state.log.replication.factor brokers, transaction.state.log.min.isr in sync"}},
+	{"consumer group", mayUseGroup, Timeout, (*checker).group, meaning{"kafka group", Fail, "%[1]v",
+		"see that Kafka's own __consumer_offsets has its replicas: offsets.topic.replication.factor brokers"}},
+	{"topics", kafkaAnswers, Timeout, (*checker).topics, meaning{"topics", Fail, "%[1]v", "look at kafka.brokers"}},
+	{"schema registry", always, 0, (*checker).pingRegistry, meaning{"schema registry", Fail, "%[1]v",
+		"look at registry.url, registry.username, registry.password and registry.ca_file"}},
+	{"", registryAnswers, 0, (*checker).mayRegister, meaning{}},
+	{"", registryAnswers, 0, (*checker).schemas, meaning{"schemas", Fail, "%[1]v", asLogSays}},
+	{"LinkedIn", always, 3 * Timeout, (*checker).linkedin, meaning{}},
+	{"webhook", always, Timeout, (*checker).webhook, meaning{}},
 }
 
 // Run looks at everything.
@@ -124,7 +130,9 @@ func (k *checker) look(ctx context.Context, p precondition) {
 		ctx, cancel = context.WithTimeout(ctx, p.within+time.Duration(len(k.state.Forms))*eachForm)
 		defer cancel()
 	}
-	p.ask(k, ctx)
+	if err := p.ask(k, ctx); err != nil {
+		k.say(p.failed, err)
+	}
 }
 
 // checker gathers findings, and keeps what later questions rest on.

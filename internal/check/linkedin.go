@@ -32,8 +32,6 @@ var (
 	clockOff    = meaning{"clock", Warn, "it is %[1]s from LinkedIn's", setClock}
 	clockGood   = meaning{"clock", Pass, "within %[1]s of LinkedIn's", ""}
 
-	subscriptionsUnknown = meaning{"linkedin notifications", Fail, "%[1]v",
-		"have the Lead Sync product added to the LinkedIn app; without notifications leads are found by polling"}
 	subscriptionsLacking = meaning{"linkedin notifications", Warn, "LinkedIn does not have %[1]s subscribed for the leads of %[2]s",
 		"leadstream run subscribes them; its log says why where it cannot"}
 	subscriptionsThere = meaning{"linkedin notifications", Pass, "LinkedIn has %[1]s subscribed for all %[2]d sources", ""}
@@ -59,24 +57,26 @@ func refusedWith(status int) func(error) bool {
 
 // linkedinQuestions share the time that LinkedIn is given.
 var linkedinQuestions = []precondition{
-	{"", always, 0, (*checker).token},
-	{"", tokenUsable, 0, (*checker).api},
-	{"", apiAnswers, 0, (*checker).clock},
-	{"", apiAnswers, 0, (*checker).organizations},
-	{"", apiAnswers, 0, (*checker).subscriptions},
+	{"", always, 0, (*checker).token, meaning{}},
+	{"", tokenUsable, 0, (*checker).api, meaning{}},
+	{"", apiAnswers, 0, (*checker).clock, meaning{}},
+	{"", apiAnswers, 0, (*checker).organizations, meaning{}},
+	{"", apiAnswers, 0, (*checker).subscriptions, meaning{"linkedin notifications", Fail, "%[1]v",
+		"have the Lead Sync product added to the LinkedIn app; without notifications leads are found by polling"}},
 }
 
 func tokenUsable(k *checker) bool { return k.usable }
 func apiAnswers(k *checker) bool  { return k.answers }
 
-func (k *checker) linkedin(ctx context.Context) {
+func (k *checker) linkedin(ctx context.Context) error {
 	for _, q := range linkedinQuestions {
 		k.look(ctx, q)
 	}
+	return nil
 }
 
 // api asks for the member's organizations, whose answer also tells version and time.
-func (k *checker) api(ctx context.Context) {
+func (k *checker) api(ctx context.Context) error {
 	orgs, err := k.LinkedIn.Organizations(ctx)
 	switch {
 	case err == nil:
@@ -94,6 +94,7 @@ func (k *checker) api(ctx context.Context) {
 		}
 		k.say(found, err)
 	}
+	return nil
 }
 
 const (
@@ -105,11 +106,11 @@ const (
 )
 
 // clock compares our clock with LinkedIn's, which windows are made by.
-func (k *checker) clock(context.Context) {
+func (k *checker) clock(context.Context) error {
 	theirs, ok := k.LinkedIn.Now()
 	if !ok {
 		k.say(clockUntold)
-		return
+		return nil
 	}
 	// LinkedIn's is a lower bound, less than a second behind.
 	found, skew := clockGood, time.Since(theirs).Abs()
@@ -120,13 +121,14 @@ func (k *checker) clock(context.Context) {
 		found = clockOff
 	}
 	k.say(found, config.FormatDuration(max(skew, time.Second).Round(time.Second)))
+	return nil
 }
 
 // subscriptions looks whether LinkedIn notifies the webhook of each
 // organization that can be read.
-func (k *checker) subscriptions(ctx context.Context) {
+func (k *checker) subscriptions(ctx context.Context) error {
 	if k.Config.Webhook.URL == "" {
-		return
+		return nil
 	}
 	ours := webhook.Address(k.Config.Webhook.URL)
 	var lacking []string
@@ -134,8 +136,7 @@ func (k *checker) subscriptions(ctx context.Context) {
 	for _, src := range k.readable() {
 		found, err := k.LinkedIn.Subscriptions(ctx, src)
 		if err != nil {
-			k.say(subscriptionsUnknown, err)
-			return
+			return err
 		}
 		sources++
 		if !slices.ContainsFunc(found, func(one lead.Subscription) bool { return one.Webhook == ours && !one.Narrowed }) {
@@ -144,9 +145,10 @@ func (k *checker) subscriptions(ctx context.Context) {
 	}
 	if len(lacking) > 0 {
 		k.say(subscriptionsLacking, ours, strings.Join(lacking, ", "))
-		return
+		return nil
 	}
 	k.say(subscriptionsThere, ours, sources)
+	return nil
 }
 
 // readable are the sources of the organizations that the member may read.

@@ -25,7 +25,7 @@ var (
 )
 
 // organizations looks at roles, and whether leads can really be read.
-func (k *checker) organizations(ctx context.Context) {
+func (k *checker) organizations(ctx context.Context) error {
 	if len(k.orgs) == 0 {
 		k.say(organizationsNone)
 	}
@@ -47,6 +47,7 @@ func (k *checker) organizations(ctx context.Context) {
 		}
 	}
 	k.formFindings(forms)
+	return nil
 }
 
 // withLost adds the organizations that were read before and on which the member

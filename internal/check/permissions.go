@@ -14,8 +14,7 @@ import (
 
 // What Kafka allows means this.
 var (
-	permissionsUnknown = meaning{"kafka permissions", Fail, "%[1]v", "look at kafka.brokers"}
-	permissionsUntold  = meaning{"kafka permissions", Warn, "whether the topics may be written to cannot be told before Write on the transactional id is granted",
+	permissionsUntold = meaning{"kafka permissions", Warn, "whether the topics may be written to cannot be told before Write on the transactional id is granted",
 		"grant that, then run the check again"}
 	permissionsThere  = meaning{"kafka permissions", Pass, "all there: topics %[1]s and %[2]s*, group %[3]s, transactional id %[3]s", ""}
 	permissionMissing = meaning{"kafka permission", Fail, "%[1]s on %[2]s %[3]s is missing", "%[4]s"}
@@ -33,16 +32,14 @@ const TrialTopic = "leadstream-check"
 
 // permissions names every permission that is missing, as a command for
 // kafka-acls.
-func (k *checker) permissions(ctx context.Context) {
+func (k *checker) permissions(ctx context.Context) error {
 	access, err := k.access(ctx)
 	if err != nil {
-		k.say(permissionsUnknown, err)
-		return
+		return err
 	}
 	found, err := k.Cluster.Admin.Permissions(ctx, access)
 	if err != nil {
-		k.say(permissionsUnknown, err)
-		return
+		return err
 	}
 	k.lacking = found.Missing
 	for _, m := range found.Missing {
@@ -60,6 +57,7 @@ func (k *checker) permissions(ctx context.Context) {
 	if len(found.Missing) == 0 {
 		k.say(permissionsThere, strings.Join(k.internalTopics(), ", "), k.Config.Kafka.TopicPrefix, k.Config.Name)
 	}
+	return nil
 }
 
 // internalTopics are the topics that are no form's.

@@ -24,7 +24,6 @@ const (
 
 // What the registry answers means this.
 var (
-	registryAway = meaning{"schema registry", Fail, "%[1]v", "look at registry.url, registry.username, registry.password and registry.ca_file"}
 	registryGood = meaning{"schema registry", Pass,
 		"%[1]s; it takes new schemas, as far as can be told without registering one (not: whether it lets a subject's compatibility level be set)", ""}
 	registryThere = meaning{"schema registry", Pass, "%[1]s", ""}
@@ -33,8 +32,7 @@ var (
 	registerRefused = meaning{"schema registration", Fail, "%[1]v", "let registry.username register schemas under the subjects %[2]s*" + goesOn}
 	registerFailed  = meaning{"schema registration", Fail, "%[1]v", "%[3]s" + goesOn}
 
-	fieldsUnreadable = meaning{"schemas", Fail, "%[1]v", "see docs/records.md; leadstream checkpoints list shows the records"}
-	schemasUnasked   = meaning{"schemas", Fail, "%[1]v", asLogSays}
+	fieldsUnreadable = meaning{"schemas", Fail, "%[1]v", lookAtRecords}
 	schemasLost      = meaning{"schemas", Fail, "the registry does not know schemas that records carry, so that they cannot be read: %[1]s", "%[2]s"}
 	schemasOthers    = meaning{"schemas", Fail, "the registry has given ids that records carry to other schemas, so that they are read as what they are not: %[1]s", "%[2]s"}
 	schemasKnown     = meaning{"schemas", Pass, "the registry knows all %[1]d that records carry", ""}
@@ -45,20 +43,19 @@ func registryAnswers(k *checker) bool { return k.registry }
 // pingRegistry looks whether the registry is there. Each request to it is bounded by
 // its client: how many there are grows with the forms, and so does the time that all
 // of them take.
-func (k *checker) pingRegistry(ctx context.Context) {
+func (k *checker) pingRegistry(ctx context.Context) error {
 	err := k.Registry.Ping(ctx)
-	if k.registry = err == nil; !k.registry {
-		k.say(registryAway, err)
-	}
+	k.registry = err == nil
+	return err
 }
 
 // mayRegister looks whether new schemas can be registered, without registering one.
-func (k *checker) mayRegister(ctx context.Context) {
+func (k *checker) mayRegister(ctx context.Context) error {
 	c := k.Config
 	err := k.Registry.MayRegister(ctx, c.Kafka.TopicPrefix+TrialTopic+"-value")
 	if err == nil {
 		k.say(registryGood, c.Registry.URL)
-		return
+		return nil
 	}
 	k.say(registryThere, c.Registry.URL)
 	found := registerFailed
@@ -69,6 +66,7 @@ func (k *checker) mayRegister(ctx context.Context) {
 		found = registerRefused
 	}
 	k.say(found, err, c.Kafka.TopicPrefix, todoOf(err, asLogSays))
+	return nil
 }
 
 // schemasAtOnce is how many questions are put to the registry at once.
@@ -82,14 +80,14 @@ type carried struct {
 }
 
 // schemas looks whether the registry still has the schemas that records carry.
-func (k *checker) schemas(ctx context.Context) {
+func (k *checker) schemas(ctx context.Context) error {
 	list, err := k.carried()
 	if err != nil {
 		k.say(fieldsUnreadable, err)
-		return
+		return nil
 	}
 	if len(list) == 0 {
-		return // nothing was registered
+		return nil // nothing was registered
 	}
 	names := make([]schema.Naming, len(list))
 	var asked atomic.Int64
@@ -103,10 +101,10 @@ func (k *checker) schemas(ctx context.Context) {
 		})
 	}
 	if err := group.Wait(); err != nil {
-		k.say(schemasUnasked, err)
-		return
+		return err
 	}
 	k.named(list, names)
+	return nil
 }
 
 // named reports what the registry does not name as it should.

@@ -23,9 +23,7 @@ var (
 	settingsGood = meaning{"configuration", Pass, "valid", ""}
 	leadTypes    = meaning{"lead types", Pass, "%[1]s", ""}
 
-	redirectUnreadable = meaning{"redirect URL", Fail, "%[1]v", "fix linkedin.redirect_url"}
-	listenUnreadable   = meaning{"redirect URL", Fail, "%[1]v", "fix http.listen"}
-	redirectElsewhere  = meaning{"redirect URL", Warn, loginOnly + "the connector waits for the browser at " + CallbackPath + ", and %[1]s leads elsewhere",
+	redirectElsewhere = meaning{"redirect URL", Warn, loginOnly + "the connector waits for the browser at " + CallbackPath + ", and %[1]s leads elsewhere",
 		"end linkedin.redirect_url in " + CallbackPath + ", here and in the LinkedIn app"}
 	redirectOtherPort = meaning{"redirect URL", Warn, loginOnly + "%[1]s leads to port %[3]s of this machine, and http.listen is %[2]s",
 		"let http.listen and linkedin.redirect_url (in the LinkedIn app as well) have the same port: %[3]s or %[4]s"}
@@ -40,7 +38,7 @@ var (
 	storeEncrypted  = meaning{"token store", Pass, "%[1]s can be written; token.passphrase is set, so it is encrypted, at the latest when it is next used", ""}
 )
 
-func (k *checker) configuration(context.Context) {
+func (k *checker) configuration(context.Context) error {
 	for _, w := range k.Warnings {
 		k.say(settingOdd, w)
 	}
@@ -48,20 +46,16 @@ func (k *checker) configuration(context.Context) {
 		k.say(settingsGood)
 	}
 	k.say(leadTypes, strings.Join(k.Config.LinkedIn.LeadTypes, ", "))
+	return nil
 }
 
 // redirect compares where LinkedIn sends the browser with where we listen.
-func (k *checker) redirect(context.Context) {
+func (k *checker) redirect(context.Context) error {
 	listen := k.Config.HTTP.Listen
 	u, err := url.Parse(k.Config.LinkedIn.RedirectURL)
-	if err != nil { // the configuration has been checked
-		k.say(redirectUnreadable, err)
-		return
-	}
-	_, port, err := net.SplitHostPort(listen)
-	if err != nil {
-		k.say(listenUnreadable, err)
-		return
+	_, port, unsplit := net.SplitHostPort(listen)
+	if err := errors.Join(err, unsplit); err != nil { // the configuration has been checked
+		return err
 	}
 	found := redirectHere
 	at := localPort(u)
@@ -74,6 +68,7 @@ func (k *checker) redirect(context.Context) {
 		found = redirectOtherPort
 	}
 	k.say(found, u, listen, at, port)
+	return nil
 }
 
 // localPort is the port of an address on this machine; empty for any other.
@@ -90,27 +85,27 @@ func localPort(u *url.URL) string {
 
 // tokenStore looks whether tokens can be kept: a renewed one that cannot be
 // written is not used. What the file holds is the business of "linkedin token".
-func (k *checker) tokenStore(context.Context) {
+func (k *checker) tokenStore(context.Context) error {
 	t := k.Config.Token
 	if t.Store != "file" {
 		k.say(storeElsewhere, t.Store)
-		return
+		return nil
 	}
 	dir := filepath.Dir(t.File)
 	info, err := os.Stat(dir)
 	switch {
 	case err != nil:
 		k.say(storeMissing, err)
-		return
+		return nil
 	case !info.IsDir():
 		k.say(storeNoFolder, dir)
-		return
+		return nil
 	}
 	// A file is replaced as a whole, so the directory must be writable as well.
 	for _, path := range []string{dir, t.File} {
 		if err := writable(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			k.say(storeUnwritable, path, err)
-			return
+			return nil
 		}
 	}
 	found := storePlain
@@ -118,4 +113,5 @@ func (k *checker) tokenStore(context.Context) {
 		found = storeEncrypted
 	}
 	k.say(found, t.File)
+	return nil
 }

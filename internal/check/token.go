@@ -29,15 +29,15 @@ var (
 )
 
 // token looks at the consent, and notes whether anything can be asked with it.
-func (k *checker) token(ctx context.Context) {
+func (k *checker) token(ctx context.Context) error {
 	if k.away != nil && k.Config.Token.Store == "kafka" {
 		k.unreadable(k.away)
-		return
+		return nil
 	}
 	st, err := k.Session.Status(ctx)
 	if err != nil {
 		k.unreadable(err)
-		return
+		return nil
 	}
 	k.usable = st.Usable
 	switch {
@@ -60,6 +60,7 @@ func (k *checker) token(ctx context.Context) {
 	case st.Usable:
 		k.say(scopesThere, strings.Join(st.Scopes, ", "))
 	}
+	return nil
 }
 
 func expired(st oauth.Status) bool {

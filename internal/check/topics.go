@@ -15,7 +15,6 @@ import (
 
 // What is found of the topics means this.
 var (
-	topicsUnknown        = meaning{"topics", Fail, "%[1]v", "look at kafka.brokers"}
 	topicsGood           = meaning{"topics", Pass, "%[1]d exist, with several replicas and a retention above poll.lookback", ""}
 	topicRisk            = meaning{"topic %[1]s", Warn, "%[2]s", "%[3]s"}
 	topicsRisk           = meaning{"%[1]d topics", Warn, "%[2]s (%[4]s)", "%[3]s"}
@@ -77,18 +76,18 @@ func forgets(setting, policy string) func(risky) ([]any, bool) {
 }
 
 // topics looks at what exists: what it is risky to rely on.
-func (k *checker) topics(ctx context.Context) {
+func (k *checker) topics(ctx context.Context) error {
 	internal := k.internalTopics()
 	names := slices.Clone(internal)
 	for form := range k.state.Forms {
 		names = append(names, k.Config.Kafka.TopicPrefix+form)
 	}
 	found, err := k.Cluster.Admin.DescribeTopics(ctx, names, "cleanup.policy", "retention.ms", "delete.retention.ms", "min.insync.replicas")
+	if is[*kafka.AuthorizationError](err) { // named among the permissions
+		return nil
+	}
 	if err != nil {
-		if !is[*kafka.AuthorizationError](err) { // named among the permissions
-			k.say(topicsUnknown, err)
-		}
-		return
+		return err
 	}
 	k.there = found
 	k.checkpointTopic()
@@ -101,6 +100,7 @@ func (k *checker) topics(ctx context.Context) {
 	}
 	k.transactionLog(ctx, r)
 	k.report(r, len(found))
+	return nil
 }
 
 // checkpointTopic looks at the topic that holds the connector's memory.
@@ -155,21 +155,20 @@ func (k *checker) compactCommand(topic string) string {
 
 // risks are what is risky, each with the topics that it is true of, in the
 // order in which they were met: a hundred topics made alike are one line.
-type risks struct {
-	texts  []string
-	todo   map[string]string
-	topics map[string][]string
+type risks []*met
+
+type met struct {
+	text, todo string
+	topics     []string
 }
 
 func (r *risks) add(topic, todo, text string) {
-	if r.topics == nil {
-		r.todo, r.topics = map[string]string{}, map[string][]string{}
+	i := slices.IndexFunc(*r, func(m *met) bool { return m.text == text })
+	if i < 0 {
+		i = len(*r)
+		*r = append(*r, &met{text: text, todo: todo})
 	}
-	if !slices.Contains(r.texts, text) {
-		r.texts = append(r.texts, text)
-	}
-	r.todo[text] = todo
-	r.topics[text] = append(r.topics[text], topic)
+	(*r)[i].topics = append((*r)[i].topics, topic)
 }
 
 // look notes what is risky in one topic.
@@ -177,37 +176,28 @@ func (r *risks) look(name string, info kafka.TopicInfo, lookback time.Duration, 
 	t := risky{TopicInfo: info, lookback: lookback}
 	t.least, _ = strconv.Atoi(info.Configs["min.insync.replicas"]) // 0: a broker that does not tell it
 	for _, one := range replicaRisks {
-		if r.met(name, one, t) {
+		if found, holds := one.holds(t); holds {
+			r.add(name, one.todo, fill(one.text, found))
 			break
 		}
 	}
-	if !leads {
-		return
-	}
 	for _, one := range retentionRisks {
-		r.met(name, one, t)
+		if found, holds := one.holds(t); holds && leads {
+			r.add(name, fill(one.todo, found), fill(one.text, found))
+		}
 	}
-}
-
-// met notes a risk of the topic if it has it.
-func (r *risks) met(name string, one risk, t risky) bool {
-	found, holds := one.holds(t)
-	if holds {
-		r.add(name, fill(one.todo, found), fill(one.text, found))
-	}
-	return holds
 }
 
 // report makes a line of each risk.
 func (k *checker) report(r *risks, topics int) {
-	for _, text := range r.texts {
-		if names := r.topics[text]; len(names) == 1 {
-			k.say(topicRisk, names[0], text, r.todo[text])
+	for _, m := range *r {
+		if len(m.topics) == 1 {
+			k.say(topicRisk, m.topics[0], m.text, m.todo)
 		} else {
-			k.say(topicsRisk, len(names), text, r.todo[text], few(names, 5))
+			k.say(topicsRisk, len(m.topics), m.text, m.todo, few(m.topics, 5))
 		}
 	}
-	if len(r.texts) == 0 && topics > 0 {
+	if len(*r) == 0 && topics > 0 {
 		k.say(topicsGood, topics)
 	}
 }

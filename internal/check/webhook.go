@@ -25,10 +25,10 @@ var (
 // with a challenge, to be answered with the app's secret.
 //
 // Source: LinkedIn, webhook validation.
-func (k *checker) webhook(ctx context.Context) {
+func (k *checker) webhook(ctx context.Context) error {
 	c := k.Config
 	if c.Webhook.URL == "" {
-		return
+		return nil
 	}
 	address, challenge := webhook.Address(c.Webhook.URL), rand.Text()
 	answer, err := askWebhook(ctx, address, challenge)
@@ -40,6 +40,7 @@ func (k *checker) webhook(ctx context.Context) {
 		found = webhookOther
 	}
 	k.say(found, address, c.Webhook.Listen, err)
+	return nil
 }
 
 // challengeAnswer is the answer to LinkedIn's challenge.

@@ -21,7 +21,7 @@ type DeadLetterCount struct {
 }
 
 const (
-	// maxDeadLetters bounds the memory that counting takes, about 30 bytes each.
+	// maxDeadLetters bounds the memory that counting takes, about 50 bytes each.
 	maxDeadLetters = 100_000
 	// maxReasons bounds the reasons: there are three, but whoever may write to
 	// the topic can make up more.
@@ -45,58 +45,54 @@ func CountDeadLetters(ctx context.Context, c *kafka.Client, name string) (DeadLe
 
 // counter knows each dead letter by a fingerprint of its key.
 type counter struct {
-	seed    maphash.Seed
-	letters map[uint64]uint8 // fingerprint to number of the reason
-	reasons map[string]uint8
-	names   []string // of the reasons, by number
-	more    bool
-	last    time.Time
+	seed        maphash.Seed
+	deadLetters map[uint64]string // fingerprint to reason
+	reasons     map[string]string // one text for each
+	more        bool
+	last        time.Time
 }
 
 func newCounter() *counter {
-	return &counter{seed: maphash.MakeSeed(), letters: map[uint64]uint8{}, reasons: map[string]uint8{}}
+	return &counter{seed: maphash.MakeSeed(), deadLetters: map[uint64]string{}, reasons: map[string]string{}}
 }
 
 func (n *counter) take(r *kafka.Record) {
 	key := maphash.Comparable(n.seed, entryPlace{string(r.Key), r.Partition}) // in each a tombstone ends it
 	if r.Value == nil {
-		delete(n.letters, key)
+		delete(n.deadLetters, key)
 		return
 	}
-	if _, known := n.letters[key]; !known && len(n.letters) >= maxDeadLetters {
+	if _, known := n.deadLetters[key]; !known && len(n.deadLetters) >= maxDeadLetters {
 		n.more = true
 		return
 	}
-	n.letters[key] = n.reason(r)
+	n.deadLetters[key] = n.reason(r)
 	n.last = later(n.last, r.Time)
 }
 
-// reason is the number of a record's reason.
-func (n *counter) reason(r *kafka.Record) uint8 {
+func (n *counter) reason(r *kafka.Record) string {
 	name := ""
 	for _, h := range r.Headers {
 		if h.Key == HeaderErrorException {
 			name = string(h.Value)
 		}
 	}
-	if _, known := n.reasons[name]; !known && len(n.names) >= maxReasons-1 {
-		name = otherReasons
+	if _, known := n.reasons[name]; !known {
+		if len(n.reasons) >= maxReasons-1 {
+			return otherReasons
+		}
+		n.reasons[name] = name
 	}
-	number, known := n.reasons[name]
-	if !known {
-		number = uint8(len(n.names))
-		n.reasons[name], n.names = number, append(n.names, name)
-	}
-	return number
+	return n.reasons[name]
 }
 
 func (n *counter) count() DeadLetterCount {
-	l := DeadLetterCount{Total: len(n.letters), More: n.more, Reasons: map[string]int{}}
+	l := DeadLetterCount{Total: len(n.deadLetters), More: n.more, Reasons: map[string]int{}}
 	if l.Total > 0 {
 		l.Last = n.last.UTC()
 	}
-	for _, reason := range n.letters {
-		l.Reasons[n.names[reason]]++
+	for _, reason := range n.deadLetters {
+		l.Reasons[reason]++
 	}
 	return l
 }
