@@ -90,7 +90,7 @@ func (l *leftOut) of(form, topic string) error {
 		if e.From.IsZero() || at.Before(e.From) {
 			e.From = at
 		}
-		e.To = later(e.To, at.Add(time.Millisecond))
+		e.To = lead.Later(e.To, at.Add(time.Millisecond))
 	}
 	return e
 }

@@ -201,7 +201,7 @@ func (r *notified) window(p checkpoint.Progress, rows []lead.Response) lead.Wind
 	w := lead.Window{From: p.Live.Add(-r.ladder[0].Length), To: p.Live}
 	for i := range rows {
 		if t := rows[i].SubmittedAt; !t.IsZero() && rows[i].Unreadable == "" {
-			w.From, w.To = lead.Earlier(w.From, t), later(w.To, t.Add(time.Millisecond))
+			w.From, w.To = lead.Earlier(w.From, t), lead.Later(w.To, t.Add(time.Millisecond))
 		}
 	}
 	return w

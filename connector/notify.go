@@ -40,7 +40,7 @@ func (c *Connector) Notify(ctx context.Context, n lead.Notification) error {
 func (c *Connector) occurred(told time.Time) time.Time {
 	now := c.opts.Now().UTC()
 	if theirs, ok := c.opts.LinkedIn.Now(); ok {
-		now = later(now, theirs)
+		now = lead.Later(now, theirs)
 	}
 	return lead.Earlier(told, now.Add(clocksApart))
 }

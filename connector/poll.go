@@ -65,7 +65,7 @@ func (r *poller) run(ctx context.Context) error {
 			continue
 		}
 		scatter := time.Duration((rand.Float64() - 0.5) * 0.1 * float64(r.opts.Interval))
-		next = later(next.Add(r.opts.Interval), time.Now())
+		next = lead.Later(next.Add(r.opts.Interval), time.Now())
 		if err := fault.Sleep(ctx, time.Until(r.opts.LinkedIn.Moment(r.src, next.Add(scatter)))); err != nil {
 			return err
 		}
@@ -83,13 +83,6 @@ func (r *poller) awaitClock(ctx context.Context) error {
 			return err
 		}
 	}
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }
 
 // outcome notes how a poll went, for status, metrics and --once.

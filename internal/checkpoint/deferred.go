@@ -64,7 +64,7 @@ func (d DeferredWindow) Parts() []DeferredRange {
 	if d.Explicit {
 		return []DeferredRange{{From: d.From, To: d.To, Bound: Bound{Explicit: true}}}
 	}
-	fresh := earlier(later(d.Fresh, d.From), d.To)
+	fresh := lead.Earlier(lead.Later(d.Fresh, d.From), d.To)
 	var parts []DeferredRange
 	if d.From.Before(fresh) {
 		parts = append(parts, DeferredRange{From: d.From, To: fresh})
@@ -94,7 +94,7 @@ func (d DeferredWindow) Defer(t time.Time, b Bound, asOf ReadMark) (next Deferre
 	}
 	r := &parts[at]
 	changed = !r.Window().Contains(t)
-	r.From, r.To, r.asOf = earlier(r.From, t), later(r.To, t.Add(time.Millisecond)), asOf
+	r.From, r.To, r.asOf = lead.Earlier(r.From, t), lead.Later(r.To, t.Add(time.Millisecond)), asOf
 	return d.with(parts), changed
 }
 
@@ -143,12 +143,12 @@ func (d DeferredWindow) with(parts []DeferredRange) DeferredWindow {
 	}
 	d.Ranges, d.From, d.To, d.Explicit = parts, parts[0].From, parts[0].To, false
 	for _, r := range parts {
-		d.To, d.Explicit = later(d.To, r.To), d.Explicit || r.Explicit
+		d.To, d.Explicit = lead.Later(d.To, r.To), d.Explicit || r.Explicit
 	}
 	d.Fresh = d.To
 	for _, r := range parts {
 		if r.Fresh {
-			d.Fresh = earlier(d.Fresh, r.From)
+			d.Fresh = lead.Earlier(d.Fresh, r.From)
 		}
 	}
 	return d
@@ -169,6 +169,6 @@ func joinNearest(parts []DeferredRange) []DeferredRange {
 		}
 	}
 	a, b := &parts[first], parts[second]
-	a.To, a.asOf, a.open = later(a.To, b.To), max(a.asOf, b.asOf), a.open && b.open
+	a.To, a.asOf, a.open = lead.Later(a.To, b.To), max(a.asOf, b.asOf), a.open && b.open
 	return slices.Delete(parts, second, second+1)
 }

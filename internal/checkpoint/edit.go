@@ -14,11 +14,28 @@ import (
 	"leadstream/internal/lead"
 )
 
-// Settable are the kinds of records that a person may write. Push is none: it
-// is a message, not progress.
-func Settable() []string {
-	return []string{KindDeferred, KindDeletions, KindForm, KindReplay, KindRequests, KindSource, KindTopic}
+// edited is a record that a person may write.
+type edited interface {
+	// problem says what is wrong with it under a key that ends so, nil when nothing is.
+	problem(rest string) error
+	// past are the times in it that lie in the past by their nature, by name.
+	past() map[string]time.Time
 }
+
+// settable are the kinds of records that a person may write. Push is none: it
+// is a message, not progress.
+var settable = map[string]func() edited{
+	KindSource:    func() edited { return &Progress{} },
+	KindReplay:    func() edited { return &Replay{} },
+	KindDeferred:  func() edited { return &DeferredWindow{} },
+	KindForm:      func() edited { return &Form{} },
+	KindTopic:     func() edited { return &Topic{} },
+	KindRequests:  func() edited { return &Requests{} },
+	KindDeletions: func() edited { return &Deletions{} },
+}
+
+// Settable are the kinds of records that a person may write.
+func Settable() []string { return slices.Sorted(maps.Keys(settable)) }
 
 // Edited reads a record that a person wrote to be stored under key. Decode
 // takes what another release may have left out or added; here that is a
@@ -31,36 +48,19 @@ func Settable() []string {
 // have what is submitted until then taken for read.
 func Edited(key string, value []byte, now time.Time) (any, error) {
 	kind, rest, _ := strings.Cut(key, "/")
-	if !slices.Contains(Settable(), kind) {
+	newRecord := settable[kind]
+	if newRecord == nil {
 		return nil, fmt.Errorf("key %q is of no kind that can be set: %s", key, strings.Join(Settable(), ", "))
 	}
-	var record interface {
-		problem(rest string) error
-		past() map[string]time.Time
+	record := newRecord()
+	err := decodeGiven(value, record)
+	if err == nil {
+		err = strict(value, record)
 	}
-	switch kind {
-	case KindSource:
-		record = &Progress{}
-	case KindReplay:
-		record = &Replay{}
-	case KindDeferred:
-		record = &DeferredWindow{}
-	case KindForm:
-		record = &Form{}
-	case KindTopic:
-		record = &Topic{}
-	case KindRequests:
-		record = &Requests{}
-	case KindDeletions:
-		record = &Deletions{}
+	if err == nil {
+		err = record.problem(rest)
 	}
-	if err := decodeGiven(value, record); err != nil {
-		return nil, fmt.Errorf("record %q: %w", key, err)
-	}
-	if err := strict(value, record); err != nil {
-		return nil, fmt.Errorf("record %q: %w", key, err)
-	}
-	if err := record.problem(rest); err != nil {
+	if err != nil {
 		return nil, fmt.Errorf("record %q: %w", key, err)
 	}
 	past := record.past()

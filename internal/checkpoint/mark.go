@@ -2,7 +2,6 @@ package checkpoint
 
 import (
 	"slices"
-	"time"
 
 	"leadstream/internal/lead"
 )
@@ -27,7 +26,7 @@ func renew(renewed []renewal, w lead.Window, asOf ReadMark) []renewal {
 	}), renewal{w, asOf})
 	if len(renewed) > maxRenewals {
 		a, b := renewed[0], renewed[1]
-		renewed[1] = renewal{lead.Window{From: earlier(a.From, b.From), To: later(a.To, b.To)}, max(a.asOf, b.asOf)}
+		renewed[1] = renewal{lead.Window{From: lead.Earlier(a.From, b.From), To: lead.Later(a.To, b.To)}, max(a.asOf, b.asOf)}
 		renewed = renewed[1:]
 	}
 	return renewed
@@ -52,11 +51,4 @@ func cleared(w lead.Window, renewed []renewal, readAt ReadMark) []lead.Window {
 		parts = left
 	}
 	return parts
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }

@@ -85,13 +85,13 @@ func Start(now time.Time, backfill time.Duration, ladder Ladder) Progress {
 // later than the end of the window. position bounds how far the progress moves: an
 // answer with a date far ahead must not have what comes until then taken for read.
 func (p Progress) Poll(ladder Ladder, now, position time.Time) (w lead.Window, after Progress) {
-	position = later(p.Live, earlier(now, position))
+	position = lead.Later(p.Live, lead.Earlier(now, position))
 	from := p.Live
 	slack := ladder[0].Period / 2 // polls are not exact; a step must not slip by a whole one
 	for _, s := range ladder {
 		last := p.lastRun(s.Length)
 		if due := !position.Add(slack).Before(last.Add(s.Period)); due || s == ladder[0] {
-			from = earlier(from, last.Add(-s.Length))
+			from = lead.Earlier(from, last.Add(-s.Length))
 		}
 	}
 	after = p.clone()
@@ -115,12 +115,12 @@ func (p Progress) Poll(ladder Ladder, now, position time.Time) (w lead.Window, a
 // It is for a position that lies in the future.
 func (p Progress) Rewind(t time.Time) Progress {
 	next := p.clone()
-	next.Live = earlier(next.Live, t)
+	next.Live = lead.Earlier(next.Live, t)
 	for i := range next.Lookback {
-		next.Lookback[i].Last = earlier(next.Lookback[i].Last, t)
+		next.Lookback[i].Last = lead.Earlier(next.Lookback[i].Last, t)
 	}
 	for i := range next.Backlog {
-		next.Backlog[i].To = earlier(next.Backlog[i].To, t)
+		next.Backlog[i].To = lead.Earlier(next.Backlog[i].To, t)
 	}
 	next.Backlog = slices.DeleteFunc(next.Backlog, func(r Range) bool { return !r.Next.Before(r.To) })
 	return next
@@ -160,7 +160,7 @@ func (p Progress) Defer(w lead.Window, fresh time.Time, asOf ReadMark) Progress 
 	next := p.clone()
 	for _, gap := range without(w, next.Backlog) {
 		next.Backlog = append(next.Backlog, Range{Kind: CatchUp, From: gap.From, Next: gap.From, To: gap.To,
-			Fresh: earlier(later(fresh, gap.From), gap.To)})
+			Fresh: lead.Earlier(lead.Later(fresh, gap.From), gap.To)})
 	}
 	next.Backlog = joinRanges(next.Backlog)
 	next.renewed = renew(next.renewed, w, asOf)
@@ -254,7 +254,7 @@ func (r Range) without(w lead.Window) []Range {
 func (p Progress) Fresh() []lead.Window {
 	var fresh []lead.Window
 	for _, r := range p.Backlog {
-		if from := later(r.Next, r.Fresh); r.Kind == Backfill && from.Before(r.To) {
+		if from := lead.Later(r.Next, r.Fresh); r.Kind == Backfill && from.Before(r.To) {
 			fresh = append(fresh, lead.Window{From: from, To: r.To})
 		}
 	}
@@ -266,13 +266,6 @@ func (p Progress) clone() Progress {
 	p.Backlog = slices.Clone(p.Backlog)
 	p.renewed = slices.Clone(p.renewed)
 	return p
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }
 
 // sameBacklog reports whether both list the same as still to be done.

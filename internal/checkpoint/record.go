@@ -60,13 +60,7 @@ func SourceKey(src lead.Source) string { return KindSource + "/" + src.String() 
 func PushKey(src lead.Source) string { return KindPush + "/" + src.String() }
 
 // ParsePushKey reads what PushKey made.
-func ParsePushKey(key string) (lead.Source, bool) {
-	rest, ok := strings.CutPrefix(key, KindPush+"/")
-	if !ok {
-		return lead.Source{}, false
-	}
-	return ParseSource(rest)
-}
+func ParsePushKey(key string) (lead.Source, bool) { return parseSource(KindPush, key) }
 
 // ReplayKey is the key of a replay's progress.
 func ReplayKey(id string) string { return KindReplay + "/" + id }
@@ -87,26 +81,19 @@ func TokenKey(id string) string { return KindToken + "/" + id }
 func ParseTokenKey(key string) (id string, ok bool) { return strings.CutPrefix(key, KindToken+"/") }
 
 // ParseSourceKey reads what SourceKey made.
-func ParseSourceKey(key string) (lead.Source, bool) {
-	rest, ok := strings.CutPrefix(key, KindSource+"/")
-	if !ok {
-		return lead.Source{}, false
-	}
-	return ParseSource(rest)
+func ParseSourceKey(key string) (lead.Source, bool) { return parseSource(KindSource, key) }
+
+// ParseDeferredKey reads what DeferredKey made.
+func ParseDeferredKey(key string) (src lead.Source, form string, ok bool) {
+	i := max(strings.LastIndexByte(key, '/'), 0)
+	src, ok = parseSource(KindDeferred, key[:i])
+	return src, strings.TrimPrefix(key[i:], "/"), ok
 }
 
-// ParseDeferredKey reads what DebtKey made.
-func ParseDeferredKey(key string) (src lead.Source, form string, ok bool) {
-	rest, ok := strings.CutPrefix(key, KindDeferred+"/")
-	if !ok {
-		return lead.Source{}, "", false
-	}
-	i := strings.LastIndexByte(rest, '/')
-	if i < 0 {
-		return lead.Source{}, "", false
-	}
-	src, ok = ParseSource(rest[:i])
-	return src, rest[i+1:], ok
+func parseSource(kind, key string) (lead.Source, bool) {
+	rest, ok := strings.CutPrefix(key, kind+"/")
+	src, named := ParseSource(rest)
+	return src, ok && named
 }
 
 // ParseSource reads what lead.Source.String made.

@@ -124,7 +124,7 @@ func TestKeysAreReadBack(t *testing.T) {
 		t.Errorf("ParseSourceKey = %v, %v", got, ok)
 	}
 	if got, form, ok := ParseDeferredKey(DeferredKey(src, "7130000000000000001")); !ok || got != src || form != "7130000000000000001" {
-		t.Errorf("ParseDebtKey = %v, %q, %v", got, form, ok)
+		t.Errorf("ParseDeferredKey = %v, %q, %v", got, form, ok)
 	}
 	if got, ok := ParseTokenKey(TokenKey("a/b")); !ok || got != "a/b" {
 		t.Errorf("ParseTokenKey = %q, %v", got, ok)
@@ -134,7 +134,7 @@ func TestKeysAreReadBack(t *testing.T) {
 			t.Errorf("ParseSourceKey(%q) accepted it", bad)
 		}
 		if _, _, ok := ParseDeferredKey(bad); ok {
-			t.Errorf("ParseDebtKey(%q) accepted it", bad)
+			t.Errorf("ParseDeferredKey(%q) accepted it", bad)
 		}
 		if _, ok := ParseTokenKey(bad); ok {
 			t.Errorf("ParseTokenKey(%q) accepted it", bad)

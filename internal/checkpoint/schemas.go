@@ -49,9 +49,6 @@ func (t *Topic) Published(id, columns int, submitted, now time.Time) {
 	}
 }
 
-// readable is how long LinkedIn lets a lead be read (Lead Sync API: 365 days).
-const readable = 365 * 24 * time.Hour
-
 // Replayed reports whether replays in mode All have published everything again that
 // was published with the schema for leads of this owner: of two records of one key
 // the later one counts. What was submitted before LinkedIn's oldest lead, when a
@@ -63,7 +60,7 @@ func (s TopicSchema) Replayed(replays map[string]Replay, owner string) bool {
 			continue
 		}
 		w := lead.Window{From: r.From, To: r.To}
-		if !r.From.After(r.Created.Add(-readable)) {
+		if !r.From.After(r.Created.Add(-lead.Retained)) {
 			w.From = time.Time{}
 		}
 		windows = append(windows, w)

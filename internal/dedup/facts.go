@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"leadstream/internal/checkpoint"
+	"leadstream/internal/lead"
 )
 
 // Facts are what is known of a lead topic beside its leads. The embedded record is its
@@ -38,7 +39,7 @@ func (f *Facts) Forgot(at time.Time, fresh bool, now time.Time) bool {
 // newest is no earlier than any submission that was ever published to the topic.
 func (f *Facts) newest() time.Time {
 	if f.Existed {
-		return later(f.LastLead, f.Seen)
+		return lead.Later(f.LastLead, f.Seen)
 	}
 	return f.LastLead
 }
@@ -46,7 +47,7 @@ func (f *Facts) newest() time.Time {
 // removed moves the horizon behind everything submitted up to that moment.
 func (f *Facts) removed(upTo time.Time) {
 	if !upTo.IsZero() {
-		f.Horizon = later(f.Horizon, upTo.Add(time.Millisecond))
+		f.Horizon = lead.Later(f.Horizon, upTo.Add(time.Millisecond))
 	}
 }
 
@@ -58,7 +59,7 @@ func (f *Facts) FirstSight(bounds []Bounds, clocks Clocks) {
 	}
 	f.Look(bounds, clocks)
 	if f.Existed && f.Retention >= 0 {
-		f.Horizon = later(f.Horizon, f.Seen.Add(-f.Retention))
+		f.Horizon = lead.Later(f.Horizon, f.Seen.Add(-f.Retention))
 	}
 }
 
@@ -90,7 +91,7 @@ func (f *Facts) Look(bounds []Bounds, clocks Clocks) {
 		end += b.End
 		p := &known[i]
 		if b.End > p.End { // by commits that the record of the topic does not tell of
-			p.End, p.LastLead = b.End, later(p.LastLead, f.newest())
+			p.End, p.LastLead = b.End, lead.Later(p.LastLead, f.newest())
 		}
 		if b.First <= p.First {
 			continue
@@ -98,7 +99,7 @@ func (f *Facts) Look(bounds []Bounds, clocks Clocks) {
 		p.First = b.First
 		upTo := p.LastLead
 		if !b.Oldest.IsZero() { // what was removed was published before it
-			upTo = earlier(upTo, clocks.linkedIn(b.Oldest))
+			upTo = lead.Earlier(upTo, clocks.linkedIn(b.Oldest))
 		}
 		f.removed(upTo)
 	}
@@ -123,19 +124,5 @@ func (f *Facts) Published(partition int, last int64, newest time.Time) {
 		f.Partitions = append(f.Partitions, checkpoint.Partition{})
 	}
 	p := &f.Partitions[partition]
-	p.End, p.LastLead = max(p.End, last+1+marker), later(p.LastLead, newest)
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
+	p.End, p.LastLead = max(p.End, last+1+marker), lead.Later(p.LastLead, newest)
 }

@@ -277,7 +277,7 @@ func (s *Store) recordApplied(ctx context.Context, left []pendingDeletion) error
 
 // tombstone is the record of a deletion in a lead topic.
 func (s *Store) tombstone(d Deletion, now time.Time) kafka.Message {
-	return kafka.Message{Topic: s.TopicName(d.Form), Key: []byte(d.ID), Partition: d.Partition, Time: later(now, d.At), Headers: []kafka.Header{
+	return kafka.Message{Topic: s.TopicName(d.Form), Key: []byte(d.ID), Partition: d.Partition, Time: lead.Later(now, d.At), Headers: []kafka.Header{
 		{Key: HeaderDeletedAt, Value: lead.AppendTime(nil, d.At)},
 		{Key: HeaderName, Value: []byte(s.opts.Name)},
 	}}

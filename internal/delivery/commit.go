@@ -12,6 +12,7 @@ import (
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/dedup"
 	"leadstream/internal/kafka"
+	"leadstream/internal/lead"
 )
 
 // Partitions is how many the topic of a form's leads has, as it was described last;
@@ -139,7 +140,7 @@ func (s *Store) nextTopics(b *Batch) map[string]checkpoint.Topic {
 		t.Published(l.Schema.ID, l.Schema.Columns, l.SubmittedAt, s.opts.Now().UTC())
 		t.Leads++
 		t.EndOffset++
-		t.LastLead = later(t.LastLead, l.SubmittedAt)
+		t.LastLead = lead.Later(t.LastLead, l.SubmittedAt)
 		topics[l.Form.ID] = t
 	}
 	return topics
@@ -185,7 +186,7 @@ func (s *Store) committed(b *Batch, topics map[string]checkpoint.Topic, written 
 	newest := map[string]time.Time{}
 	for i := range b.Leads {
 		l := &b.Leads[i]
-		newest[names[l.Form.ID]] = later(newest[names[l.Form.ID]], l.SubmittedAt)
+		newest[names[l.Form.ID]] = lead.Later(newest[names[l.Form.ID]], l.SubmittedAt)
 	}
 	for tp, last := range written {
 		if t := s.topics[tp.Topic]; t != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"leadstream/internal/kafka"
+	"leadstream/internal/lead"
 )
 
 // DeadLetterCount are how many dead letters there are, without the dead letters.
@@ -67,7 +68,7 @@ func (n *counter) take(r *kafka.Record) {
 		return
 	}
 	n.deadLetters[key] = n.reason(r)
-	n.last = later(n.last, r.Time)
+	n.last = lead.Later(n.last, r.Time)
 }
 
 func (n *counter) reason(r *kafka.Record) string {

@@ -82,7 +82,7 @@ func (s *Store) messages(leads []Lead, out []kafka.Message) []kafka.Message {
 		}
 		out = append(out, kafka.Message{
 			Topic: topics[l.Form.ID], Key: key, Value: l.Value,
-			Headers: headers[first:len(headers):len(headers)], Time: later(now, l.SubmittedAt),
+			Headers: headers[first:len(headers):len(headers)], Time: lead.Later(now, l.SubmittedAt),
 		})
 	}
 	return out
@@ -134,13 +134,6 @@ func (s *stamper) of(t time.Time) []byte {
 		s.at, s.text = t, lead.AppendTime(nil, t)
 	}
 	return s.text
-}
-
-func later(a, b time.Time) time.Time {
-	if b.After(a) {
-		return b
-	}
-	return a
 }
 
 // The headers of a dead letter, in Kafka Connect's names (KIP-298).

@@ -71,7 +71,7 @@ func (s *Store) Unpublished(elements []*lead.Response) Lookups {
 			l.keys[r.ID] = map[dedup.At]string{}
 		}
 		l.keys[r.ID][dedup.Submitted(r.SubmittedAt)] = key
-		l.oldest = earlier(l.oldest, r.SubmittedAt)
+		l.oldest = lead.Earlier(l.oldest, r.SubmittedAt)
 		s.lookedFor[key]++
 	}
 	return lookups
@@ -115,11 +115,4 @@ func (s *Store) lacks(topic string, r *lead.Response) bool {
 		}
 	}
 	return false
-}
-
-func earlier(a, b time.Time) time.Time {
-	if b.Before(a) {
-		return b
-	}
-	return a
 }

@@ -214,7 +214,7 @@ func fewAnswersEach(t *testing.T, broker *kfake.Cluster, tokens *Tokens) (held m
 func TestReadingALargeCheckpointTopicGoesOnWhereItWasCutShort(t *testing.T) {
 	broker, o := oneBroker(t)
 	fillCheckpoints(t, o)
-	if held, attempts := fewAnswersEach(t, broker, NewTokens(o)); string(held["a"]) != "sealed" || attempts < 3 {
+	if held, attempts := fewAnswersEach(t, broker, NewTokens(o)); string(held["a"]) != "sealed" || attempts < 2 {
 		t.Errorf("tokens = %q after %d attempts, want those of the topic after several", held, attempts)
 	}
 }
@@ -232,7 +232,7 @@ func TestALogWithoutTheRecordThatWasReadLastIsReadAnewHoweverLongThatTakes(t *te
 		t.Fatal(err)
 	}
 	fillCheckpoints(t, o)
-	if held, attempts := fewAnswersEach(t, broker, tokens); len(held) != 1 || string(held["a"]) != "sealed" || attempts < 3 {
+	if held, attempts := fewAnswersEach(t, broker, tokens); len(held) != 1 || string(held["a"]) != "sealed" || attempts < 2 {
 		t.Errorf("tokens = %q after %d attempts, want those of the topic after several", held, attempts)
 	}
 }
