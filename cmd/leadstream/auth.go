@@ -8,9 +8,7 @@ import (
 	"time"
 
 	"github.com/jedib0t/go-pretty/v6/table"
-
 	"github.com/spf13/cobra"
-	"go.uber.org/zap"
 
 	"leadstream/config"
 	"leadstream/internal/delivery"
@@ -50,11 +48,7 @@ the browser ends at, even though no page appears there.
 Ends with 3 when the consent was not given or lacks scopes.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, log, err := a.load("linkedin.client_id", "linkedin.client_secret")
-			if err != nil {
-				return err
-			}
-			return login(cmd.Context(), a, c, log, oauth.LoginOptions{Browser: !noBrowser && !paste, Paste: paste, In: a.stdin, Out: a.stdout})
+			return a.login(cmd.Context(), oauth.LoginOptions{Browser: !noBrowser && !paste, Paste: paste, In: a.stdin, Out: a.stdout})
 		},
 	}
 	cmd.Flags().BoolVar(&noBrowser, "no-browser", false, "only print the address")
@@ -62,20 +56,21 @@ Ends with 3 when the consent was not given or lacks scopes.`,
 	return cmd
 }
 
-func login(ctx context.Context, a *app, c *config.Config, log *zap.Logger, o oauth.LoginOptions) error {
-	var token oauth.Token
-	err := withSession(c, useTokens, log, func(session *oauth.Session) (err error) {
-		token, err = session.Login(ctx, o)
+func (a *app) login(ctx context.Context, o oauth.LoginOptions) error {
+	s, err := a.connection(useTokens)
+	if err != nil {
 		return err
-	})
+	}
+	defer s.close()
+	token, err := s.session.Login(ctx, o)
 	if err != nil {
 		return fmt.Errorf("connecting to LinkedIn: %w", err)
 	}
 	kept := "not encrypted, token.passphrase is not set"
-	if c.Token.Passphrase.IsSet() {
+	if s.config.Token.Passphrase.IsSet() {
 		kept = "encrypted"
 	}
-	text := fmt.Sprintf("Connected to LinkedIn. The tokens are in %s (%s).\nThe access token ends on %s", tokenPlace(c), kept, date(token.AccessExpiresAt))
+	text := fmt.Sprintf("Connected to LinkedIn. The tokens are in %s (%s).\nThe access token ends on %s", tokenPlace(s.config), kept, date(token.AccessExpiresAt))
 	if token.Refresh == "" {
 		text += "; LinkedIn gave no refresh token, so log in again before.\n"
 	} else {
@@ -95,17 +90,16 @@ person acts (also when a running connector was refused a renewal, or could not
 store one), with 5 when LinkedIn could not be asked.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, log, err := a.load("linkedin.client_id", "linkedin.client_secret")
+			s, err := a.connection(lookAtTokens)
 			if err != nil {
 				return err
 			}
-			return withSession(c, lookAtTokens, log, func(session *oauth.Session) error {
-				status, err := session.Status(cmd.Context())
-				if err != nil {
-					return err
-				}
-				return a.printStatus(status)
-			})
+			defer s.close()
+			status, err := s.session.Status(cmd.Context())
+			if err != nil {
+				return err
+			}
+			return a.printStatus(status)
 		},
 	}
 	a.addOutput(cmd)
@@ -185,20 +179,20 @@ func newAuthLogout(a *app) *cobra.Command {
 connector stops reading LinkedIn within seconds and waits for a new login.`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			c, log, err := a.load()
+			s, err := a.kafkaAlone()
 			if err != nil {
 				return err
 			}
-			return withTokens(c, log, func(store oauth.Store) error {
-				token, err := oauth.Logout(cmd.Context(), store)
-				if errors.Is(err, oauth.ErrNoToken) {
-					return a.print("There is no token in " + tokenPlace(c) + ".\n")
-				}
-				if err != nil {
-					return err
-				}
-				return a.print(logoutText(tokenPlace(c), token))
-			})
+			defer s.close()
+			place := tokenPlace(s.config)
+			token, err := oauth.Logout(cmd.Context(), newTokenStore(s.config, s.cluster, s.log))
+			if errors.Is(err, oauth.ErrNoToken) {
+				return a.print("There is no token in " + place + ".\n")
+			}
+			if err != nil {
+				return err
+			}
+			return a.print(logoutText(place, token))
 		},
 	}
 }

@@ -169,7 +169,7 @@ func TestARevokedConsentShowsInTheMetrics(t *testing.T) {
 		}
 	}
 	await(1)
-	if _, err := oauth.Logout(t.Context(), s.tokens); err != nil {
+	if _, err := oauth.Logout(t.Context(), newTokenStore(s.config, s.cluster, s.log)); err != nil {
 		t.Fatal(err)
 	}
 	await(0)

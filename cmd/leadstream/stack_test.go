@@ -12,7 +12,6 @@ import (
 	"leadstream/config"
 	"leadstream/internal/embedded"
 	"leadstream/internal/linkedinsim"
-	"leadstream/internal/oauth"
 
 	"go.uber.org/zap"
 )
@@ -69,10 +68,12 @@ func (s *stack) consent(over map[string]string) {
 	if err != nil {
 		s.t.Fatal(err)
 	}
-	err = withSession(c, useTokens, zap.NewNop(), func(session *oauth.Session) error {
-		return consentAsMember(s.t.Context(), session)
-	})
+	parts, err := build(c, useTokens, zap.NewNop())
 	if err != nil {
+		s.t.Fatal(err)
+	}
+	defer parts.close()
+	if err := consentAsMember(s.t.Context(), parts.session); err != nil {
 		s.t.Fatal(err)
 	}
 }

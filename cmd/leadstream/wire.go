@@ -38,7 +38,6 @@ type system struct {
 	metrics  *prometheus.Registry
 	cluster  *kafka.Client
 	registry *schema.Registry
-	tokens   oauth.Store
 	session  *oauth.Session
 	linkedin *linkedin.Client
 	receiver *webhook.Receiver // of a connector that runs; nil without a webhook
@@ -70,6 +69,17 @@ func (a *app) kafkaAlone(required ...string) (*system, error) {
 	return &system{config: c, log: log, cluster: cluster}, err
 }
 
+// connection loads the configuration and makes the connection to LinkedIn. Kafka is not
+// asked for anything unless the tokens are there.
+func (a *app) connection(use tokenUse) (*system, error) {
+	s, err := a.kafkaAlone("linkedin.client_id", "linkedin.client_secret")
+	if err != nil {
+		return nil, err
+	}
+	s.session, err = newSession(s.config, newTokenStore(s.config, s.cluster, s.log), use, s.log)
+	return s, err
+}
+
 func build(c *config.Config, use tokenUse, log *zap.Logger) (*system, error) {
 	s := &system{config: c, log: log, metrics: prometheus.NewRegistry()}
 	s.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}), buildInfo())
@@ -80,8 +90,7 @@ func build(c *config.Config, use tokenUse, log *zap.Logger) (*system, error) {
 	if s.registry, err = newRegistry(c); err != nil {
 		return nil, err
 	}
-	s.tokens = newTokenStore(c, s.cluster, log)
-	if s.session, err = newSession(c, s.tokens, use, log); err != nil {
+	if s.session, err = newSession(c, newTokenStore(c, s.cluster, log), use, log); err != nil {
 		return nil, err
 	}
 	s.linkedin, err = linkedin.New(linkedin.Options{
@@ -176,29 +185,6 @@ func newSession(c *config.Config, store oauth.Store, use tokenUse, log *zap.Logg
 		return nil, exitWith(exitUsage, err)
 	}
 	return session, nil
-}
-
-// withTokens gives work the store of the configuration, over a cluster of its
-// own, which makes no connection unless the tokens are in Kafka.
-func withTokens(c *config.Config, log *zap.Logger, work func(oauth.Store) error) error {
-	cluster, err := newCluster(c, log)
-	if err != nil {
-		return err
-	}
-	defer cluster.Close()
-	return work(newTokenStore(c, cluster, log))
-}
-
-// withSession is withTokens with a session over the store.
-func withSession(c *config.Config, use tokenUse, log *zap.Logger, work func(*oauth.Session) error) error {
-	return withTokens(c, log, func(store oauth.Store) error {
-		session, err := newSession(c, store, use, log)
-		if err != nil {
-			return err
-		}
-		defer session.Close()
-		return work(session)
-	})
 }
 
 // newConnector is the connector over the system's parts. base holds what the
