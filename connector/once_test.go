@@ -92,7 +92,7 @@ func TestOnceThatCouldNotReadASourceSaysSo(t *testing.T) {
 // said, and keeps nothing waiting but its own lead.
 func TestOnceThatCannotReadADeletionReadsTheLeadsAndSaysSo(t *testing.T) {
 	w := newWorld(t).notified()
-	if err := w.opts.DeletionLog.Ensure(t.Context()); err != nil {
+	if err := delivery.EnsureDeletions(t.Context(), w.store); err != nil {
 		t.Fatal(err)
 	}
 	err := w.cluster.Append(t.Context(), kafka.Message{Topic: delivery.DeletionsTopic(w.store.Name), Key: []byte("a"), Value: []byte("yesterday"), Time: time.Now()})

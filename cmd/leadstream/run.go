@@ -153,7 +153,7 @@ func (s *system) prepare(ctx context.Context, once bool, issues *connector.Issue
 	return s.awaitKafka(ctx, once, issues, func(ctx context.Context) error {
 		err := delivery.EnsureInternal(ctx, s.storeOptions())
 		if err == nil && s.config.Webhook.Listen != "" {
-			err = delivery.NewDeletionLog(s.storeOptions()).Ensure(ctx)
+			err = delivery.EnsureDeletions(ctx, s.storeOptions())
 		}
 		return err
 	})

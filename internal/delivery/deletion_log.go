@@ -49,30 +49,6 @@ func NewDeletionLog(o Options) *DeletionLog {
 	return &DeletionLog{opts: o, reader: o.Cluster.Tailer(DeletionsTopic(o.Name)).DetectRecreation(), known: newDeletionIndex(), said: newDeletionIndex(), gathered: map[lead.Source]*gathered{}}
 }
 
-// Ensure makes the topic of deletions exist. The error is a *PolicyError when it
-// would forget them.
-func (n *DeletionLog) Ensure(ctx context.Context) error {
-	name := DeletionsTopic(n.opts.Name)
-	found, err := n.opts.Cluster.Admin.DescribeTopics(ctx, []string{name}, "cleanup.policy")
-	if err != nil {
-		return fmt.Errorf("describing topic %s: %w", name, err)
-	}
-	if info, ok := found[name]; ok {
-		if policy := info.Configs["cleanup.policy"]; policy != "compact" {
-			return &PolicyError{Topic: name, Policy: policy}
-		}
-		return nil
-	}
-	created, err := n.opts.Cluster.Admin.CreateTopics(ctx, []kafka.TopicSpec{DeletionTopic(n.opts)})
-	if err == nil {
-		err = created[name]
-	}
-	if err != nil && !errors.Is(err, kafka.ErrTopicExists) {
-		return fmt.Errorf("creating topic %s: %w", name, err)
-	}
-	return nil
-}
-
 // known deletions are read again when they are older than this: LinkedIn repeats
 // a delivery after minutes, to whichever process.
 const knownFor = time.Second
@@ -84,7 +60,7 @@ func (n *DeletionLog) Delete(ctx context.Context, d Deletion) error {
 	n.mu.Lock()
 	defer n.mu.Unlock()
 	if now := n.opts.Now(); now.Sub(n.ensured) >= inspectEvery {
-		if err := n.Ensure(ctx); err != nil {
+		if err := EnsureDeletions(ctx, n.opts); err != nil {
 			return err // what is written there might be forgotten
 		}
 		n.ensured = now
@@ -101,7 +77,7 @@ func (n *DeletionLog) Delete(ctx context.Context, d Deletion) error {
 		Headers: []kafka.Header{{Key: HeaderForm, Value: []byte(d.Form)}}, Time: n.opts.Now()}
 	err := n.opts.Cluster.Append(ctx, m)
 	if errors.Is(err, kafka.ErrTopicMissing) {
-		if err = n.Ensure(ctx); err == nil {
+		if err = EnsureDeletions(ctx, n.opts); err == nil {
 			err = n.opts.Cluster.Append(ctx, m)
 		}
 	}

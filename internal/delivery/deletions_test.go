@@ -346,7 +346,7 @@ func TestATopicOfDeletionsThatForgetsIsRefused(t *testing.T) {
 		t.Fatal(err, made)
 	}
 	var refused *PolicyError
-	if err := NewDeletionLog(w.opts).Ensure(t.Context()); !errors.As(err, &refused) || refused.Topic != name {
+	if err := EnsureDeletions(t.Context(), w.opts); !errors.As(err, &refused) || refused.Topic != name {
 		t.Errorf("Ensure = %v, want a *PolicyError", err)
 	}
 }

@@ -4,7 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
+	"strings"
 	"time"
 
 	"leadstream/internal/fault"
@@ -48,18 +48,22 @@ func (e *PartitionsError) Fault() fault.Kind { return fault.Fatal }
 
 // EnsureInternal makes the checkpoint and dead letter topics exist and refuses
 // a checkpoint topic that would lose what it is for.
-func EnsureInternal(ctx context.Context, o Options) error {
-	found, err := inspect(ctx, o)
-	if err != nil {
+func EnsureInternal(ctx context.Context, o Options) error { return makeInternal(ctx, o, InternalTopics(o)) }
+
+// EnsureDeletions makes the topic of deletions exist. The error is a *PolicyError when it
+// would forget them.
+func EnsureDeletions(ctx context.Context, o Options) error {
+	return makeInternal(ctx, o, []kafka.TopicSpec{DeletionTopic(o)})
+}
+
+func makeInternal(ctx context.Context, o Options, specs []kafka.TopicSpec) error {
+	missing, err := inspect(ctx, o, specs)
+	if err != nil || len(missing) == 0 {
 		return err
-	}
-	missing := slices.DeleteFunc(InternalTopics(o), func(spec kafka.TopicSpec) bool { _, ok := found[spec.Name]; return ok })
-	if len(missing) == 0 {
-		return nil
 	}
 	created, err := o.Cluster.Admin.CreateTopics(ctx, missing)
 	if err != nil {
-		return fmt.Errorf("creating the topics %s and %s: %w", CheckpointTopic(o.Name), DeadLetterTopic(o.Name), err)
+		return fmt.Errorf("creating topics %s: %w", strings.Join(namesOf(missing), " and "), err)
 	}
 	raced := false
 	for name, err := range created {
@@ -70,7 +74,7 @@ func EnsureInternal(ctx context.Context, o Options) error {
 		}
 	}
 	if raced { // whoever was faster may have made it in another way
-		_, err = inspect(ctx, o)
+		_, err = inspect(ctx, o, specs)
 	}
 	return err
 }
@@ -78,24 +82,36 @@ func EnsureInternal(ctx context.Context, o Options) error {
 // Inspect is a *PolicyError or a *PartitionsError where the checkpoint topic exists and
 // would lose what it is for.
 func Inspect(ctx context.Context, o Options) error {
-	_, err := inspect(ctx, o)
+	_, err := inspect(ctx, o, InternalTopics(o))
 	return err
 }
 
-func inspect(ctx context.Context, o Options) (map[string]kafka.TopicInfo, error) {
-	cp, dl := CheckpointTopic(o.Name), DeadLetterTopic(o.Name)
-	found, err := o.Cluster.Admin.DescribeTopics(ctx, []string{cp, dl}, "cleanup.policy")
+// inspect refuses topics that would lose what they are for, and gives those that are
+// missing. A dead letter may be forgotten.
+func inspect(ctx context.Context, o Options, specs []kafka.TopicSpec) (missing []kafka.TopicSpec, err error) {
+	found, err := o.Cluster.Admin.DescribeTopics(ctx, namesOf(specs), keyPolicy)
 	if err != nil {
-		return nil, fmt.Errorf("describing topics %s and %s: %w", cp, dl, err)
+		return nil, fmt.Errorf("describing topics %s: %w", strings.Join(namesOf(specs), " and "), err)
 	}
-	info, ok := found[cp]
-	switch policy := info.Configs["cleanup.policy"]; {
-	case ok && policy != "compact":
-		return nil, &PolicyError{Topic: cp, Policy: policy}
-	case ok && info.Partitions != 1:
-		return nil, &PartitionsError{Topic: cp, Partitions: info.Partitions}
+	for _, spec := range specs {
+		info, there := found[spec.Name]
+		switch policy := info.Configs[keyPolicy]; {
+		case !there:
+			missing = append(missing, spec)
+		case spec.Name != DeadLetterTopic(o.Name) && policy != "compact":
+			return nil, &PolicyError{Topic: spec.Name, Policy: policy}
+		case spec.Name == CheckpointTopic(o.Name) && info.Partitions != 1:
+			return nil, &PartitionsError{Topic: spec.Name, Partitions: info.Partitions}
+		}
 	}
-	return found, nil
+	return missing, nil
+}
+
+func namesOf(specs []kafka.TopicSpec) (names []string) {
+	for _, spec := range specs {
+		names = append(names, spec.Name)
+	}
+	return names
 }
 
 // inspectEvery is how often the internal topics are looked at by whoever writes to

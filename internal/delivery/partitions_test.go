@@ -192,8 +192,7 @@ func TestAnEntryThatLiftsADeletionCountsInAnyPartition(t *testing.T) {
 		id = fmt.Sprint("lead", i)
 	}
 	at := w.now.Add(-time.Hour)
-	n := NewDeletionLog(w.opts)
-	if err := n.Ensure(t.Context()); err != nil {
+	if err := EnsureDeletions(t.Context(), w.opts); err != nil {
 		t.Fatal(err)
 	}
 	w.addPartitions("leadstream.deletions", 2)

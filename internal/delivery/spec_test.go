@@ -104,7 +104,7 @@ func TestEveryTopicOutlivesTheEndOfABroker(t *testing.T) {
 	if refused, err := ensured(t, s, []string{formID}); err != nil || len(refused) > 0 {
 		t.Fatalf("EnsureTopics: %v, %v", refused, err)
 	}
-	if err := NewDeletionLog(o).Ensure(t.Context()); err != nil {
+	if err := EnsureDeletions(t.Context(), o); err != nil {
 		t.Fatal(err)
 	}
 	names := []string{topic, CheckpointTopic(o.Name), DeadLetterTopic(o.Name), DeletionsTopic(o.Name)}
