@@ -223,11 +223,11 @@ func (a *app) resetCheckpoints(ctx context.Context, keys []string, all bool) err
 	return a.print("Removed: " + printable(strings.Join(slices.Sorted(maps.Keys(gone)), ", ")) + ".\n")
 }
 
-func (s *system) editCheckpoints(ctx context.Context, held, edits map[string][]byte) error {
+func (s *system) editCheckpoints(ctx context.Context, existing, edits map[string][]byte) error {
 	if err := s.refuseWhileRunning(ctx); err != nil {
 		return err
 	}
-	err := delivery.EditCheckpoints(ctx, s.storeOptions(), checkpoint.Process{ID: processID(), Since: time.Now().UTC()}, held, edits)
+	err := delivery.EditCheckpoints(ctx, s.storeOptions(), checkpoint.Process{ID: processID(), Since: time.Now().UTC()}, existing, edits)
 	switch {
 	case errors.Is(err, delivery.ErrOrphans):
 		return exitWith(exitUsage, err)

@@ -91,7 +91,7 @@ func (a *app) demo(ctx context.Context, f demoFlags) error {
 	// The member consents at once: the page is for people. LinkedIn notifies a
 	// webhook on this machine, which the real one would not.
 	f.world.AutoConsent, f.world.Switches.LocalWebhooks = true, true
-	d := &demonstration{app: a, flags: f, seen: map[string]int{}}
+	d := &demoRun{app: a, flags: f, seen: map[string]int{}}
 	stop, err := d.start(ctx, dir)
 	if err != nil {
 		return err
@@ -100,8 +100,8 @@ func (a *app) demo(ctx context.Context, f demoFlags) error {
 	return d.run(ctx)
 }
 
-// demonstration is a running demo.
-type demonstration struct {
+// demoRun is a running demo.
+type demoRun struct {
 	*app
 	flags  demoFlags
 	sim    *linkedinsim.Server
@@ -113,7 +113,7 @@ type demonstration struct {
 
 // start brings up the simulated LinkedIn, Kafka and the registry, and makes the
 // configuration that joins them.
-func (d *demonstration) start(ctx context.Context, dir string) (stop func(), err error) {
+func (d *demoRun) start(ctx context.Context, dir string) (stop func(), err error) {
 	if d.sim, err = linkedinsim.New(d.flags.world); err != nil {
 		return nil, worldError(err)
 	}
@@ -139,7 +139,7 @@ func (d *demonstration) start(ctx context.Context, dir string) (stop func(), err
 	}, err
 }
 
-func (d *demonstration) configure(ctx context.Context, dir string, stack *embedded.Stack) {
+func (d *demoRun) configure(ctx context.Context, dir string, stack *embedded.Stack) {
 	c := config.Default()
 	about := d.sim.Describe()
 	c.LinkedIn.ClientID, c.LinkedIn.ClientSecret = about.ClientID, config.NewSecret(about.ClientSecret)
@@ -170,7 +170,7 @@ func free(ctx context.Context, addresses ...string) string {
 }
 
 // run lets it all work until ctx or the time given ends.
-func (d *demonstration) run(ctx context.Context) error {
+func (d *demoRun) run(ctx context.Context) error {
 	s, err := build(d.config, useTokens, d.log)
 	if err != nil {
 		return err
@@ -206,7 +206,7 @@ func (d *demonstration) run(ctx context.Context) error {
 const demoGrace = 20 * time.Second
 
 // watch consumes until the end, and then until everything that was made is seen.
-func (d *demonstration) watch(ctx context.Context, c *tail.Consumer, stopLeads func()) error {
+func (d *demoRun) watch(ctx context.Context, c *tail.Consumer, stopLeads func()) error {
 	var end <-chan time.Time
 	if d.flags.length > 0 {
 		end = time.After(d.flags.length)
@@ -228,7 +228,7 @@ func (d *demonstration) watch(ctx context.Context, c *tail.Consumer, stopLeads f
 }
 
 // consume prints what came since the last time.
-func (d *demonstration) consume(ctx context.Context, c *tail.Consumer) error {
+func (d *demoRun) consume(ctx context.Context, c *tail.Consumer) error {
 	out := json.NewEncoder(d.stdout)
 	out.SetEscapeHTML(false)
 	topics, err := c.Topics(ctx, nil)
@@ -245,7 +245,7 @@ func (d *demonstration) consume(ctx context.Context, c *tail.Consumer) error {
 }
 
 // finish waits for the last leads and compares with the ledger.
-func (d *demonstration) finish(ctx context.Context, c *tail.Consumer) error {
+func (d *demoRun) finish(ctx context.Context, c *tail.Consumer) error {
 	var made []string // by the simulated LinkedIn
 	for e := range d.sim.Ledger() {
 		made = append(made, e.ID+"@"+lead.FormatTime(time.UnixMilli(e.SubmittedAt)))
@@ -271,7 +271,7 @@ func (d *demonstration) finish(ctx context.Context, c *tail.Consumer) error {
 	return nil
 }
 
-func (d *demonstration) lost(made []string) int {
+func (d *demoRun) lost(made []string) int {
 	lost := 0
 	for _, key := range made {
 		if d.seen[key] == 0 {

@@ -79,13 +79,13 @@ func runConnector(ctx context.Context, c *config.Config, log *zap.Logger, base c
 // operate is runConnector over parts that are there.
 func (s *system) operate(ctx context.Context, base connector.Options) error {
 	c, log := s.config, s.log
-	var beat *oauth.Heartbeat
+	var heartbeat *oauth.Heartbeat
 	base.Connection = func(err error) (about, said bool) {
-		return status.IsConnection(err), status.ConnectionTold(beat.Health())
+		return status.IsConnection(err), status.ConnectionTold(heartbeat.Health())
 	}
 	work := s.newConnector(base)
-	beat = s.newHeartbeat(work.Resume)
-	s.metrics.MustRegister(status.NewConnectionMetrics(beat.Health))
+	heartbeat = s.newHeartbeat(work.Resume)
+	s.metrics.MustRegister(status.NewConnectionMetrics(heartbeat.Health))
 	var err error
 	if s.receiver, err = s.newReceiver(work); err != nil {
 		return err
@@ -94,10 +94,10 @@ func (s *system) operate(ctx context.Context, base connector.Options) error {
 	group, ctx := errgroup.WithContext(ctx)
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	group.Go(func() error { return s.serve(ctx, work, beat) })
+	group.Go(func() error { return s.serve(ctx, work, heartbeat) })
 	group.Go(func() error { return s.receive(ctx) })
 	group.Go(func() error {
-		beat.Run(ctx)
+		heartbeat.Run(ctx)
 		return nil
 	})
 	group.Go(func() error { return memory.Limit(ctx) })

@@ -22,9 +22,9 @@ import (
 )
 
 // serve runs the HTTP server beside the connector until ctx ends.
-func (s *system) serve(ctx context.Context, work *connector.Connector, beat *oauth.Heartbeat) error {
-	v := s.newViewer(work, beat)
-	consent := &webConsent{session: s.session, beat: beat}
+func (s *system) serve(ctx context.Context, work *connector.Connector, heartbeat *oauth.Heartbeat) error {
+	v := s.newViewer(work, heartbeat)
+	consent := &webConsent{session: s.session, heartbeat: heartbeat}
 	defer consent.looks.Wait()
 	server, err := s.newServer(v, consent)
 	if err != nil {
@@ -68,9 +68,9 @@ const lookPatience = 10 * time.Second
 
 // webConsent is the consent in the browser, over the session.
 type webConsent struct {
-	session *oauth.Session
-	beat    *oauth.Heartbeat
-	looks   sync.WaitGroup // that the heartbeat was asked for
+	session   *oauth.Session
+	heartbeat *oauth.Heartbeat
+	looks     sync.WaitGroup // that the heartbeat was asked for
 }
 
 // AuthorizeURL implements web.Consent.
@@ -135,7 +135,7 @@ func (c *webConsent) look(ctx context.Context) {
 	c.looks.Go(func() {
 		defer cancel()
 		defer close(seen)
-		c.beat.Check(ctx)
+		c.heartbeat.Check(ctx)
 	})
 	select {
 	case <-seen:

@@ -37,7 +37,7 @@ func TestAWrongSecretIsToldToWhoConsentsInTheBrowser(t *testing.T) {
 	s := world.system(map[string]string{"LEADSTREAM_LINKEDIN_CLIENT_SECRET": wrong})
 	server, err := web.New(web.Options{
 		Listen: "127.0.0.1:8480", RedirectURL: s.config.LinkedIn.RedirectURL, AuthURL: s.config.LinkedIn.AuthURL,
-		Consent: &webConsent{session: s.session, beat: s.newHeartbeat(func() {})},
+		Consent: &webConsent{session: s.session, heartbeat: s.newHeartbeat(func() {})},
 		View:    func(context.Context) web.View { return web.View{} },
 		Ready:   func() web.Readiness { return web.Readiness{} },
 		Metrics: http.NotFoundHandler(), Log: zap.NewNop(),
@@ -96,7 +96,7 @@ func TestABrowserDoesNotWaitForAHeartbeatThatLinkedInKeepsWaiting(t *testing.T) 
 		if err != nil {
 			t.Fatal(err)
 		}
-		consent := &webConsent{session: session, beat: oauth.NewHeartbeat(session, oauth.HeartbeatOptions{Every: time.Hour})}
+		consent := &webConsent{session: session, heartbeat: oauth.NewHeartbeat(session, oauth.HeartbeatOptions{Every: time.Hour})}
 		start := time.Now()
 		consent.look(t.Context())
 		if took := time.Since(start); took != lookPatience {

@@ -82,11 +82,11 @@ func TestTheProgramFillsEveryFigureOfThePage(t *testing.T) {
 	s.reached.Store(true)
 	from := time.Now().Add(-40 * 24 * time.Hour)
 	work := s.newConnector(connector.Options{Replay: &connector.ReplayOptions{ID: "r", From: from, To: time.Now(), Mode: checkpoint.All}})
-	beat := s.newHeartbeat(work.Resume)
-	v := s.newViewer(work, beat)
+	heartbeat := s.newHeartbeat(work.Resume)
+	v := s.newViewer(work, heartbeat)
 	background(t, v.Run)
 	background(t, func(ctx context.Context) error {
-		beat.Run(ctx)
+		heartbeat.Run(ctx)
 		return nil
 	})
 	background(t, work.Run)

@@ -120,8 +120,8 @@ func (s *system) close() {
 func newCluster(c *config.Config, log *zap.Logger) (*kafka.Client, error) {
 	k := kafka.Config{Brokers: c.Kafka.Brokers, ClientID: "leadstream-" + c.Name, Log: log.Named("kafka")}
 	if c.Kafka.TLS.Enabled {
-		if err := readable(c, "kafka.tls.ca_file", "kafka.tls.cert_file", "kafka.tls.key_file"); err != nil {
-			return nil, err
+		if err := c.Readable("kafka.tls.ca_file", "kafka.tls.cert_file", "kafka.tls.key_file"); err != nil {
+			return nil, exitWith(exitUsage, err)
 		}
 		k.TLS = &kafka.TLS{CAFile: c.Kafka.TLS.CAFile, CertFile: c.Kafka.TLS.CertFile, KeyFile: c.Kafka.TLS.KeyFile, ServerName: c.Kafka.TLS.ServerName}
 	}
@@ -139,8 +139,8 @@ func newCluster(c *config.Config, log *zap.Logger) (*kafka.Client, error) {
 func newRegistry(c *config.Config) (*schema.Registry, error) {
 	o := schema.RegistryOptions{URL: c.Registry.URL, Username: c.Registry.Username, Password: c.Registry.Password.Reveal()}
 	if c.Registry.CAFile != "" {
-		if err := readable(c, "registry.ca_file"); err != nil {
-			return nil, err
+		if err := c.Readable("registry.ca_file"); err != nil {
+			return nil, exitWith(exitUsage, err)
 		}
 		var err error
 		if o.TLS, err = schema.TLSFromCA(c.Registry.CAFile); err != nil {
@@ -299,14 +299,14 @@ func (s *system) newHeartbeat(regained func()) *oauth.Heartbeat {
 }
 
 // newViewer looks at the parts for the page and the probes.
-func (s *system) newViewer(work *connector.Connector, beat *oauth.Heartbeat) *status.Viewer {
-	return status.New(s.statusParts(work, beat))
+func (s *system) newViewer(work *connector.Connector, heartbeat *oauth.Heartbeat) *status.Viewer {
+	return status.New(s.statusParts(work, heartbeat))
 }
 
-func (s *system) statusParts(work *connector.Connector, beat *oauth.Heartbeat) status.Parts {
+func (s *system) statusParts(work *connector.Connector, heartbeat *oauth.Heartbeat) status.Parts {
 	return status.Parts{
 		Config: s.config, Cluster: s.cluster, Registry: s.registry, LinkedIn: s.linkedin, Receiver: s.receiver,
-		Work: work, Beat: beat, Reached: s.reached.Load, Process: processID(), Version: readBuild().Version,
+		Work: work, Beat: heartbeat, Reached: s.reached.Load, Process: processID(), Version: readBuild().Version,
 	}
 }
 

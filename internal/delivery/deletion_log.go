@@ -40,7 +40,7 @@ type gathered struct {
 	err     error
 }
 
-// NewDeletionLog makes the notices of the installation that o describes. It does no
+// NewDeletionLog makes the log of the installation that o describes. It does no
 // I/O.
 func NewDeletionLog(o Options) *DeletionLog {
 	if o.Now == nil {

@@ -15,16 +15,16 @@ import (
 // can be added to it.
 var ErrOrphans = errors.New("the topic was deleted and made anew, so that its progress does not count: start the connector once, or remove what is there with leadstream checkpoints reset --all")
 
-// EditCheckpoints commits records that a person wrote, nil values as removals, beside
-// those held, which the topic has. It is the only writer: starting the producer fences a
+// EditCheckpoints commits records that a person wrote, nil values as removals; existing
+// are those that the topic has. It is the only writer: starting the producer fences a
 // connector that is just starting. What is written into a topic without progress comes
 // with the record by which the next start knows that it counts.
 //
 // Errors: ErrOrphans, and kafka.ErrTopicMissing where there is no topic yet.
-func EditCheckpoints(ctx context.Context, o Options, process checkpoint.Process, held, edits map[string][]byte) error {
+func EditCheckpoints(ctx context.Context, o Options, process checkpoint.Process, existing, edits map[string][]byte) error {
 	edits = maps.Clone(edits)
-	if _, begun := held[checkpoint.ProcessKey]; !begun && slices.ContainsFunc(slices.Collect(maps.Values(edits)), func(v []byte) bool { return v != nil }) {
-		if len(Orphans(held)) > 0 {
+	if _, begun := existing[checkpoint.ProcessKey]; !begun && slices.ContainsFunc(slices.Collect(maps.Values(edits)), func(v []byte) bool { return v != nil }) {
+		if len(Orphans(existing)) > 0 {
 			return ErrOrphans
 		}
 		value, err := checkpoint.Encode(process)

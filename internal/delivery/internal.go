@@ -48,7 +48,9 @@ func (e *PartitionsError) Fault() fault.Kind { return fault.Fatal }
 
 // EnsureInternal makes the checkpoint and dead letter topics exist and refuses
 // a checkpoint topic that would lose what it is for.
-func EnsureInternal(ctx context.Context, o Options) error { return makeInternal(ctx, o, InternalTopics(o)) }
+func EnsureInternal(ctx context.Context, o Options) error {
+	return makeInternal(ctx, o, InternalTopics(o))
+}
 
 // EnsureDeletions makes the topic of deletions exist. The error is a *PolicyError when it
 // would forget them.

@@ -15,7 +15,7 @@ import (
 // The headers of a lead's record; all values are UTF-8 text.
 const (
 	HeaderSubmittedAt = "leadstream.submitted_at" // RFC 3339 with milliseconds, UTC
-	HeaderDelivery    = "leadstream.delivery"     // a Via
+	HeaderDelivery    = "leadstream.delivery"     // a Delivery
 	HeaderFetchedAt   = "leadstream.fetched_at"   // RFC 3339 with milliseconds, UTC
 	HeaderOwner       = "leadstream.owner"        // URN of the organization
 	HeaderFormVersion = "leadstream.form_version"
@@ -54,7 +54,7 @@ type Schema struct{ ID, Columns int }
 func (s *Store) messages(leads []Lead, out []kafka.Message) []kafka.Message {
 	now := s.opts.Now()
 	texts := shared{s.opts.Name: []byte(s.opts.Name)}
-	versions, topics, stamps := map[int][]byte{}, s.topicNames(leads), stamper{}
+	versions, topics, times := map[int][]byte{}, s.topicNames(leads), timeTexts{}
 	headers := make([]kafka.Header, 0, len(leads)*maxHeaders)
 	own := make([]byte, 0, ownBytes(leads))
 	for i := range leads {
@@ -73,7 +73,7 @@ func (s *Store) messages(leads []Lead, out []kafka.Message) []kafka.Message {
 		headers = append(headers,
 			kafka.Header{Key: HeaderSubmittedAt, Value: own[from:len(own):len(own)]},
 			kafka.Header{Key: HeaderDelivery, Value: texts.of(string(l.Delivery))},
-			kafka.Header{Key: HeaderFetchedAt, Value: stamps.of(l.FetchedAt)},
+			kafka.Header{Key: HeaderFetchedAt, Value: times.of(l.FetchedAt)},
 			kafka.Header{Key: HeaderOwner, Value: texts.of(l.Owner)},
 			kafka.Header{Key: HeaderFormVersion, Value: version},
 			kafka.Header{Key: HeaderName, Value: texts.of(s.opts.Name)})
@@ -123,13 +123,13 @@ func (t shared) of(text string) []byte {
 	return b
 }
 
-// stamper formats the same moment once: leads of a page share theirs.
-type stamper struct {
+// timeTexts formats the same moment once: leads of a page share theirs.
+type timeTexts struct {
 	at   time.Time
 	text []byte
 }
 
-func (s *stamper) of(t time.Time) []byte {
+func (s *timeTexts) of(t time.Time) []byte {
 	if s.text == nil || !s.at.Equal(t) {
 		s.at, s.text = t, lead.AppendTime(nil, t)
 	}

@@ -11,10 +11,10 @@ import (
 )
 
 const (
-	// A topic that refuses its tombstones is left alone for buryFirst, then for twice
-	// as long each time, up to buryMost.
-	buryFirst = 200 * time.Millisecond
-	buryMost  = 30 * time.Second
+	// A topic that refuses its tombstones is left alone for refusedFirst, then for twice
+	// as long each time, up to refusedMost.
+	refusedFirst = 200 * time.Millisecond
+	refusedMost  = 30 * time.Second
 )
 
 // Refusal is why a topic does not take its tombstones, and how often they were
@@ -53,7 +53,7 @@ func (e *RefusedError) Unwrap() []error {
 // refuses notes that a topic did not take its tombstones.
 func (s *Store) refuses(topic string, err error) {
 	r := s.refusals[topic]
-	wait := max(min(buryFirst<<min(r.Tries, 10), buryMost), fault.DelayOf(err))
+	wait := max(min(refusedFirst<<min(r.Tries, 10), refusedMost), fault.DelayOf(err))
 	s.refusals[topic] = Refusal{
 		Err:   fmt.Errorf("removing deleted leads from topic %s: %w", topic, err),
 		Tries: r.Tries + 1,

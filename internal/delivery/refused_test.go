@@ -21,8 +21,8 @@ func TestATopicThatRefusesItsTombstonesIsTriedLessAndLessOften(t *testing.T) {
 			}
 			time.Sleep(noticed)
 		}
-		if most := int(time.Since(began)/buryMost) + 8; tries > most || tries < most-10 {
-			t.Errorf("tried %d times in %v, want about each %v", tries, time.Since(began), buryMost)
+		if most := int(time.Since(began)/refusedMost) + 8; tries > most || tries < most-10 {
+			t.Errorf("tried %d times in %v, want about each %v", tries, time.Since(began), refusedMost)
 		}
 		var refused *RefusedError
 		if err := s.refused(); !errors.As(err, &refused) || refused.Topics["a"].Tries != tries {

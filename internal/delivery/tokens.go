@@ -29,7 +29,7 @@ type Tokens struct {
 
 	turn   *semaphore.Weighted // of one reader at a time; guards what follows
 	reader *kafka.Tailer
-	held   map[string][]byte // by id, as far as was read
+	values map[string][]byte // by id, as far as was read
 	whole  bool              // the topic was read to its end once
 }
 
@@ -39,11 +39,11 @@ func NewTokens(o Options) *Tokens {
 	if o.Now == nil {
 		o.Now = time.Now
 	}
-	return &Tokens{opts: o, tail: tokenTime, turn: semaphore.NewWeighted(1), held: map[string][]byte{},
+	return &Tokens{opts: o, tail: tokenTime, turn: semaphore.NewWeighted(1), values: map[string][]byte{},
 		reader: o.Cluster.Tailer(CheckpointTopic(o.Name)).DetectRecreation().KeepProgress()}
 }
 
-// All gives what is held by id: none without the topic. The first call reads
+// All gives the records by id: none without the topic. The first call reads
 // the whole topic, however long that takes, and the next one goes on where it
 // was cut short; from then on it reads only what is new. A record whose JSON is
 // not that of a checkpoint.Token is given as it is, so that it can be removed.
@@ -56,7 +56,7 @@ func (t *Tokens) All(ctx context.Context) (map[string][]byte, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the tokens in topic %s: %w", CheckpointTopic(t.opts.Name), err)
 	}
-	return maps.Clone(t.held), nil
+	return maps.Clone(t.values), nil
 }
 
 // catchUp reads what is new. A topic that is not the one it was, for it was
@@ -77,7 +77,7 @@ func (t *Tokens) catchUp(ctx context.Context) error {
 		return nil
 	})
 	if anew {
-		clear(t.held)
+		clear(t.values)
 	}
 	for id, value := range came {
 		t.enter(id, value)
@@ -88,14 +88,14 @@ func (t *Tokens) catchUp(ctx context.Context) error {
 
 func (t *Tokens) enter(id string, value []byte) {
 	if len(value) == 0 {
-		delete(t.held, id)
+		delete(t.values, id)
 		return
 	}
 	var token checkpoint.Token
 	if err := checkpoint.Decode(checkpoint.TokenKey(id), value, &token); err != nil {
 		token.Sealed = value
 	}
-	t.held[id] = token.Sealed
+	t.values[id] = token.Sealed
 }
 
 // Put writes one record; it is durable when nil is returned. The topic is made
