@@ -12,6 +12,7 @@ import (
 
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/fault"
+	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
 )
 
@@ -43,7 +44,7 @@ func (d *discovery) organizations(ctx context.Context) ([]lead.Organization, err
 // rest waits for the next discovery, and looks at the roles meanwhile when a
 // request was refused. It ends early when recovered is closed: with another consent
 // there may be other roles, and with a role that is back, new forms. Its error is
-// that ctx has ended or the epoch has.
+// that ctx has ended or the session has.
 func (d *discovery) rest(ctx context.Context, next time.Time, recovered <-chan struct{}) error {
 	for {
 		timer := time.NewTimer(time.Until(next))
@@ -63,7 +64,7 @@ func (d *discovery) rest(ctx context.Context, next time.Time, recovered <-chan s
 		switch _, err := d.organizations(ctx); {
 		case err == nil:
 			d.issues.Resolve(looking)
-		case ctx.Err() != nil || endsLeadership(err):
+		case ctx.Err() != nil || kafka.EndsSession(err):
 			return err
 		default:
 			d.issues.Report("", looking, err)

@@ -21,6 +21,7 @@ import (
 	"leadstream/internal/delivery"
 	"leadstream/internal/fault"
 	"leadstream/internal/forms"
+	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
 	"leadstream/schema"
 )
@@ -99,7 +100,7 @@ type Connector struct {
 
 	mu        sync.Mutex
 	current   *leader           // nil while standing by
-	last      Status            // of the last epoch, when standing by
+	last      Status            // of the last session, when standing by
 	recovered chan struct{}     // closed and replaced by Resume
 	said      map[string]string // what was logged of a thing last, see news
 }
@@ -134,7 +135,7 @@ type leader struct {
 const sweepsAtOnce = 2
 
 // Run does the work of one producer epoch until ctx ends (nil), the work that
-// --once asks for is done (nil), the epoch is lost (kafka.ErrEpochLost) or
+// --once asks for is done (nil), the session is lost (kafka.ErrEpochLost) or
 // something fatal happens.
 func (c *Connector) Run(ctx context.Context) error {
 	e, err := c.open(ctx)
@@ -168,7 +169,7 @@ func (c *Connector) Run(ctx context.Context) error {
 	}
 	err = group.Wait()
 	e.publisher.end()
-	if err == nil || !endsLeadership(err) {
+	if err == nil || !kafka.EndsSession(err) {
 		if kept := e.publisher.saveProgress(ctx); kept != nil {
 			c.log.Warn("progress since the last commit is not kept; the next start looks back for it", zap.Error(kept), zap.String("todo", "nothing"))
 		}
@@ -180,10 +181,10 @@ func (c *Connector) Run(ctx context.Context) error {
 	return err
 }
 
-// leaderWork is the work of an epoch as a whole.
+// leaderWork is the work of a session as a whole.
 const leaderWork = "the work"
 
-// open begins the epoch and reads its progress, as long as it takes: Kafka away
+// open begins the session and reads its progress, as long as it takes: Kafka away
 // is waited for.
 func (c *Connector) open(ctx context.Context) (*leader, error) {
 	var state *checkpoint.State

@@ -6,6 +6,7 @@ import (
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/delivery"
 	"leadstream/internal/fault"
+	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
 	"sync"
 	"time"
@@ -40,7 +41,7 @@ func (r *deferrer) run(ctx context.Context) error {
 			r.issues.Resolve(settling)
 		case ctx.Err() != nil:
 			return nil
-		case endsLeadership(err):
+		case kafka.EndsSession(err):
 			return err
 		default:
 			r.issues.Report("", settling, err)

@@ -30,7 +30,7 @@ func TestWhatIsDeferredKeepsTheBoundUnderWhichItWasRead(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.expectIDs(formID)
-	for range 2 { // also in the next epoch
+	for range 2 { // also in the next session
 		got := map[checkpoint.Bound]int{}
 		for _, r := range e.state().Deferred[checkpoint.DeferredID{Source: src, Form: formID}].Parts() {
 			got[r.Bound]++

@@ -9,6 +9,7 @@ import (
 	"go.uber.org/zap"
 
 	"leadstream/internal/fault"
+	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
 )
 
@@ -80,7 +81,7 @@ func (d *discovery) discover(ctx context.Context) (failed []string, err error) {
 }
 
 // owners reads the events and forms of organizations; the answer names
-// those to be tried again. Its error ends the epoch.
+// those to be tried again. Its error ends the session.
 func (d *discovery) owners(ctx context.Context, owners []string) (failed []string, err error) {
 	for _, owner := range owners {
 		work := "reading the events and forms of " + owner
@@ -89,7 +90,7 @@ func (d *discovery) owners(ctx context.Context, owners []string) (failed []strin
 			d.issues.Resolve(work)
 			continue
 		}
-		if ctx.Err() != nil || endsLeadership(err) {
+		if ctx.Err() != nil || kafka.EndsSession(err) {
 			return nil, err
 		}
 		d.issues.ReportAs(owner, work, "events and forms of an organization cannot be read; they are tried again", err)

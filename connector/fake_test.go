@@ -267,7 +267,7 @@ func (w *world) now() time.Time {
 	return t.Add(w.offset)
 }
 
-// start opens an epoch and discovers, without any loop running.
+// start opens a session and discovers, without any loop running.
 func (w *world) start() *leader {
 	w.t.Helper()
 	e, err := New(w.opts).open(w.t.Context())

@@ -158,7 +158,7 @@ func TestThatThereIsNoAccessSaysWhyEachRequestIsRefused(t *testing.T) {
 	}
 }
 
-// What failed in one epoch is begun anew by the next, which knows nothing of it.
+// What failed in one session is begun anew by the next, which knows nothing of it.
 func TestANewEpochHasNoIssueOfTheOneBefore(t *testing.T) {
 	w := newWorld(t)
 	w.linkedin.onEvents = nil

@@ -14,6 +14,7 @@ import (
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/delivery"
 	"leadstream/internal/fault"
+	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
 )
 
@@ -56,7 +57,7 @@ func (r *notified) once(ctx context.Context, due map[string]time.Time) error {
 	var got pushed
 	err := r.retry(ctx, r.src.Owner, "fetching the leads that LinkedIn told of", func(ctx context.Context) (err error) {
 		got, err = r.fetch(ctx, due)
-		if err != nil && !endsLeadership(err) && ctx.Err() == nil {
+		if err != nil && !kafka.EndsSession(err) && ctx.Err() == nil {
 			r.log.Debug("leads that LinkedIn told of are tried again, or left to the poll", zap.Stringer("source", r.src), zap.Error(err))
 			got.wait = fault.DelayOf(err)
 			return nil

@@ -21,10 +21,10 @@ const onceAttempts = 7
 // a limit of the day is over tomorrow.
 const onceLimit = 10 * time.Minute
 
-// errFinished ends an epoch that has done all it was asked to (--once).
+// errFinished ends a session that has done all it was asked to (--once).
 var errFinished = errors.New("finished")
 
-// untilFinished ends the epoch when everything that --once asks for is done.
+// untilFinished ends the session when everything that --once asks for is done.
 func (l *leader) untilFinished(ctx context.Context) error {
 	for {
 		if fault.Sleep(ctx, 50*time.Millisecond) != nil {
@@ -64,7 +64,7 @@ const (
 	onceClock = 30 * time.Second
 )
 
-// lastRound ends an epoch that has caught up with everything else (--once): it
+// lastRound ends a session that has caught up with everything else (--once): it
 // tries once more to fix the suspended forms and to deliver what is deferred. The
 // answer is errFinished when everything was read and nothing is left deferred, else
 // what was not, and why: a command that ends must not hide it behind success.

@@ -15,7 +15,7 @@ import (
 	"leadstream/internal/lead"
 )
 
-// once runs an epoch as --once does.
+// once runs a session as --once does.
 func (w *world) once() error {
 	w.t.Helper()
 	w.opts.Once = true

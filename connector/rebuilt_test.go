@@ -130,7 +130,7 @@ func (w *world) schemaIDs() []int {
 	return list
 }
 
-// restarted is an epoch that has not discovered anything yet: its sources of
+// restarted is a session that has not discovered anything yet: its sources of
 // the checkpoint are polled at once.
 func (w *world) restarted() *leader {
 	w.t.Helper()

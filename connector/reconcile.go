@@ -16,8 +16,6 @@ import (
 	"leadstream/internal/lead"
 )
 
-var errProducerEpochLost = kafka.ErrEpochLost
-
 // work is what the windows of one piece of work have in common.
 type work struct {
 	src  lead.Source

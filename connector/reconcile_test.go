@@ -414,7 +414,7 @@ func TestALostEpochWritesNothingMore(t *testing.T) {
 	w.start() // another process takes over
 	w.linkedin.submit("a", w.now().Add(time.Second))
 	w.linkedin.clock = w.linkedin.clock.Add(time.Minute)
-	if err := e.poller(src).poll(t.Context()); !endsLeadership(err) {
+	if err := e.poller(src).poll(t.Context()); !kafka.EndsSession(err) {
 		t.Errorf("poll of the fenced epoch = %v, want one that ends the epoch", err)
 	}
 	w.expectIDs(formID)
@@ -432,7 +432,7 @@ func TestACheckpointTopicRemovedWhileRunningIsAFirstStart(t *testing.T) {
 	}
 	w.linkedin.submit("new", w.now().Add(time.Second))
 	w.linkedin.clock = w.linkedin.clock.Add(time.Minute)
-	if err := e.poller(src).poll(t.Context()); !endsLeadership(err) {
+	if err := e.poller(src).poll(t.Context()); !kafka.EndsSession(err) {
 		t.Fatalf("poll = %v, want the end of the epoch", err)
 	}
 	e = w.start()
@@ -464,7 +464,7 @@ func TestWhatWasDeferredOutlivesATopicThatTheTokenStoreMadeAnew(t *testing.T) {
 	}
 	w.linkedin.submit("after", w.now().Add(time.Second))
 	w.linkedin.clock = w.linkedin.clock.Add(time.Minute)
-	if err := e.poller(src).poll(t.Context()); !endsLeadership(err) {
+	if err := e.poller(src).poll(t.Context()); !kafka.EndsSession(err) {
 		t.Fatalf("poll = %v, want the end of the epoch", err)
 	}
 	for range 2 { // also where the process is killed before it has caught up

@@ -13,6 +13,7 @@ import (
 	"leadstream/internal/checkpoint"
 	"leadstream/internal/delivery"
 	"leadstream/internal/fault"
+	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
 )
 
@@ -65,7 +66,7 @@ func (r *replayer) all(ctx context.Context, at checkpoint.Replay) error {
 	var first error
 	for _, src := range r.left(at) {
 		err := r.replay(ctx, at, src)
-		if err != nil && (ctx.Err() != nil || endsLeadership(err)) {
+		if err != nil && (ctx.Err() != nil || kafka.EndsSession(err)) {
 			return err
 		}
 		if first == nil {

@@ -56,7 +56,7 @@ type Outcome struct {
 
 // Republish publishes the leads of dead letters, the oldest submissions first so that none
 // overtakes another, and removes each dead letter whose lead has gone out. What keeps one of
-// them is its outcome and keeps no other; an error concerns all that are left. It opens an epoch of its own, so it fences whoever
+// them is its outcome and keeps no other; an error concerns all that are left. It opens a session of its own, so it fences whoever
 // works: the caller makes sure that nobody does.
 func (c *Connector) Republish(ctx context.Context, deadLetters []StoredDeadLetter) ([]Outcome, error) {
 	e, err := c.open(ctx)

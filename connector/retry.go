@@ -2,14 +2,14 @@ package connector
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"leadstream/internal/fault"
+	"leadstream/internal/kafka"
 )
 
 // retry does work until it succeeds, spacing its attempts, and returns early
-// for what no repetition fixes: the end of ctx, a lost epoch, a fatal error.
+// for what no repetition fixes: the end of ctx, a lost session, a fatal error.
 // Issue is told as Issues do. about is the organization that the work is for,
 // empty when it is for more.
 //
@@ -27,7 +27,7 @@ func (c *Connector) retry(ctx context.Context, about, what string, work func(con
 		if ctx.Err() != nil {
 			return ctx.Err()
 		}
-		if ends := endsLeadership(err) || c.opts.Once && (fault.KindOf(err) == fault.Pause || wait.Attempts() >= onceAttempts || waited+c.pause(err) > onceLimit); ends {
+		if ends := kafka.EndsSession(err) || c.opts.Once && (fault.KindOf(err) == fault.Pause || wait.Attempts() >= onceAttempts || waited+c.pause(err) > onceLimit); ends {
 			c.issues.ReportSilently(about, what, err) // whoever it ends says so
 			return err
 		}
@@ -71,9 +71,4 @@ func (c *Connector) pause(err error) time.Duration {
 		least = max(least, 5*time.Second)
 	}
 	return least
-}
-
-// endsLeadership reports whether an error ends the work of the epoch.
-func endsLeadership(err error) bool {
-	return errors.Is(err, errProducerEpochLost) || fault.KindOf(err) == fault.Fatal
 }

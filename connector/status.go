@@ -21,7 +21,7 @@ type Status struct {
 	Active bool
 	// Since is when this process began to work or to stand by.
 	Since time.Time
-	// Worker is the process that began the newest epoch, as the checkpoint topic
+	// Worker is the process that began the newest session, as the checkpoint topic
 	// names it; only StatusOf knows.
 	Worker        checkpoint.Process
 	Organizations []OrganizationStatus
@@ -49,7 +49,7 @@ type SourceStatus struct {
 	Owner    string
 	LeadType string
 	Live     time.Time
-	Success  time.Time // zero when this epoch has not read it yet
+	Success  time.Time // zero when this session has not read it yet
 	Backlog  []checkpoint.Range
 	// Problem is why it cannot be read until somebody acts, Todo what to do.
 	Problem, Todo string
@@ -114,7 +114,7 @@ type ReplayStatus struct {
 // polling begins the name of a poll's work.
 const polling = "polling "
 
-// Status is a snapshot of the work of this process; of its last epoch while it
+// Status is a snapshot of the work of this process; of its last session while it
 // stands by.
 func (c *Connector) Status() Status {
 	c.mu.Lock()

@@ -72,7 +72,7 @@ func readState(b *testing.B, brokers []string) {
 	if err := s.Commit(b.Context(), Batch{Records: records}); err != nil {
 		b.Fatal(err)
 	}
-	benchStore(b, o) // the next epoch: a commit is decided before it is visible
+	benchStore(b, o) // the next session: a commit is decided before it is visible
 	b.ReportAllocs()
 	for b.Loop() {
 		state, err := ReadState(b.Context(), o.Cluster, o.Name)
@@ -84,7 +84,7 @@ func readState(b *testing.B, brokers []string) {
 }
 
 // BenchmarkMissing1000000 asks a topic of 1,000,000 leads for one, as the first
-// window of a new epoch does: every record is read and entered into the view.
+// window of a new session does: every record is read and entered into the view.
 func BenchmarkMissing1000000(b *testing.B) { missing(b, embeddedKafka(b)) }
 
 func missing(b *testing.B, brokers []string) {

@@ -65,7 +65,7 @@ func (b Batch) String() string {
 // Commit makes the batch durable in one transaction. Memory of what the topics
 // hold changes only after Kafka has acknowledged it. On an error nothing of the
 // batch is visible to a read_committed consumer, or, where the commit is in
-// doubt (kafka.ErrEpochLost), only the topics can tell: the epoch is over then.
+// doubt (kafka.ErrEpochLost), only the topics can tell: the session is over then.
 func (s *Store) Commit(ctx context.Context, b Batch) error {
 	if b.Empty() {
 		return nil
@@ -112,7 +112,7 @@ func (s *Store) refusal(err error) error {
 		s.forget(refused.Topic)
 	}
 	switch own := refused.Topic == CheckpointTopic(s.opts.Name) || refused.Topic == s.DeadLetterTopic(); {
-	case own && missing: // somebody removed it: what a new epoch reads of it counts
+	case own && missing: // somebody removed it: what a new session reads of it counts
 		return &kafka.EpochLostError{TransactionalID: s.opts.Name, Op: "writing to " + refused.Topic, Err: err}
 	case refused.Topic == s.DeadLetterTopic() && refused.Index >= 0:
 		return err // it takes less of the element: ShrinkDeadLetters

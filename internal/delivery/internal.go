@@ -120,9 +120,9 @@ func namesOf(specs []kafka.TopicSpec) (names []string) {
 // them: what somebody sets in one of them takes what is in it only later.
 const inspectEvery = time.Minute
 
-// write commits messages, all that an epoch writes. That the checkpoint topic is
+// write commits messages, all that a session writes. That the checkpoint topic is
 // another one than it began with, because it was deleted and somebody made it anew,
-// shows when a commit stands where one stood before: the epoch ends then, and the next
+// shows when a commit stands where one stood before: the session ends then, and the next
 // one knows from the topic that it lacks progress (see begin).
 func (s *Store) write(ctx context.Context, msgs []kafka.Message) (map[kafka.TopicPartition]int64, error) {
 	if now := s.opts.Now(); now.Sub(s.inspected) >= inspectEvery {

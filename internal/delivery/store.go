@@ -3,7 +3,7 @@
 // topics) and knows what the topics hold already.
 //
 // What was delivered is known from the topics alone, see package dedup. Memory of that is
-// valid for one producer epoch: a Store serves one epoch, and a new one starts with a new
+// valid for one producer epoch: a Store serves one session, and a new one starts with a new
 // Store.
 package delivery
 
@@ -107,7 +107,7 @@ func New(o Options) *Store {
 	return s
 }
 
-// As names the process whose epoch it is, before Open.
+// As names the process whose session it is, before Open.
 func (s *Store) As(process string) *Store {
 	s.process = process
 	return s
@@ -157,7 +157,7 @@ func forPerson(err error) error {
 	return err
 }
 
-// Open begins the epoch: it fences whoever held the transactional id before,
+// Open begins the session: it fences whoever held the transactional id before,
 // only then makes the internal topics exist, and reads the progress. Errors: of
 // kind Pause where Kafka refuses us something, Fatal where what is stored cannot
 // be read, else Retry.
@@ -207,9 +207,9 @@ func (s *Store) open(ctx context.Context) (*checkpoint.State, error) {
 
 // begin reads the progress, after what the process before us left without an end in
 // its topic is ended: its records would be missing. Before anything else is written it
-// records which process works. A topic without that record is none that an epoch
+// records which process works. A topic without that record is none that a session
 // began with: somebody else made it anew, and what stands in it but for the tokens is
-// what an epoch wrote that did not notice at once. It lacks all that was written
+// what a session wrote that did not notice at once. It lacks all that was written
 // before, so that it counts for nothing and is removed, in the same transaction.
 func (s *Store) begin(ctx context.Context, since time.Time) (*checkpoint.State, error) {
 	name := CheckpointTopic(s.opts.Name)
@@ -247,7 +247,7 @@ func (s *Store) begin(ctx context.Context, since time.Time) (*checkpoint.State, 
 	return state, nil
 }
 
-// Orphans are the keys of progress in a checkpoint topic that no epoch began with,
+// Orphans are the keys of progress in a checkpoint topic that no session began with,
 // given the latest value of each key; none where one did. Tokens are no progress,
 // nor are notifications that are passed on.
 func Orphans[V any](latest map[string]V) []string {

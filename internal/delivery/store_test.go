@@ -56,7 +56,7 @@ func newWorld(t *testing.T) *world {
 	return w
 }
 
-// epoch is a new producer epoch with its state.
+// session is a new producer epoch with its state.
 func (w *world) epoch() (*Store, *checkpoint.State) {
 	w.t.Helper()
 	o := w.opts

@@ -71,7 +71,7 @@ type topicState struct {
 	// written is the last offset by partition of our last commit; a reader sees
 	// that commit once its marker stands behind it.
 	written map[int]int64
-	// unlooked: it may hold a transaction of an epoch before that has no end.
+	// unlooked: it may hold a transaction of a session before that has no end.
 	unlooked bool
 }
 

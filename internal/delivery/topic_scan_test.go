@@ -57,7 +57,7 @@ func TestADeletionInATopicThatWasMadeAnewIsCarriedOut(t *testing.T) {
 func TestABrokerThatDoesNotKnowATopicForAMomentForgetsNoDeletion(t *testing.T) {
 	w, broker := newTwistedWorld(t)
 	at := w.now.Add(-time.Hour)
-	// reopened is a new epoch with a connection that has asked for nothing yet, on
+	// reopened is a new session with a connection that has asked for nothing yet, on
 	// which a topic is unknown so many times.
 	reopened := func(hidden string, times int) (*Store, error) {
 		cluster, err := kafka.New(kafka.Config{Brokers: w.brokers, Log: zap.NewNop()})

@@ -61,7 +61,7 @@ func TestACommitThatKafkaAcknowledgedAndDidNotEndIsEndedAndHeld(t *testing.T) {
 	}
 }
 
-// A lead topic that cannot be looked at when the epoch begins keeps no other waiting.
+// A lead topic that cannot be looked at when the session begins keeps no other waiting.
 func TestATopicThatCannotBeLookedAtKeepsNoEpochFromBeginning(t *testing.T) {
 	w, broker := newTwistedWorld(t)
 	s, _ := w.epoch()

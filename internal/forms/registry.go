@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"leadstream/internal/fault"
+	"leadstream/internal/kafka"
 	"leadstream/internal/lead"
 	"leadstream/schema"
 )
@@ -129,7 +130,7 @@ func (b *Book) Confirm(ctx context.Context, forms []*Form) error {
 	if err != nil || known {
 		return nil
 	}
-	if err := b.verify(ctx); err != nil && (ctx.Err() != nil || endsSession(err)) {
+	if err := b.verify(ctx); err != nil && (ctx.Err() != nil || kafka.EndsSession(err)) {
 		return err
 	}
 	return nil
@@ -216,7 +217,7 @@ func (b *Book) Verify(ctx context.Context) error {
 	case err == nil:
 		b.o.Issues.Resolve(askingRegistry)
 		return nil
-	case ctx.Err() != nil || endsSession(err):
+	case ctx.Err() != nil || kafka.EndsSession(err):
 		return err
 	}
 	b.o.Issues.Report("", askingRegistry, err)

@@ -2,7 +2,6 @@ package forms
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"leadstream/internal/fault"
@@ -12,18 +11,13 @@ import (
 // Work names the publishing to a form, for whoever is told of issues.
 func Work(id string) string { return "publishing to form " + id }
 
-// endsSession reports whether an error ends the work as a whole.
-func endsSession(err error) bool {
-	return errors.Is(err, kafka.ErrEpochLost) || fault.KindOf(err) == fault.Fatal
-}
-
 // suspendUnlessGreater suspends a form because of err. An error that is not about the form
 // alone is returned.
 func (b *Book) suspendUnlessGreater(ctx context.Context, id string, err error) error {
 	switch {
 	case ctx.Err() != nil:
 		return ctx.Err()
-	case endsSession(err), fault.KindOf(err) == fault.Pause:
+	case kafka.EndsSession(err), fault.KindOf(err) == fault.Pause:
 		return err
 	}
 	b.Suspend(id, err)
@@ -96,7 +90,7 @@ func (b *Book) Recover(ctx context.Context, all bool) error {
 		case err == nil:
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case endsSession(err):
+		case kafka.EndsSession(err):
 			return err
 		default:
 			b.Suspend(f.ID, err)

@@ -61,6 +61,12 @@ func (e *EpochLostError) Unwrap() error        { return e.Err }
 // Fault is Retry: initialise, read back, go on.
 func (e *EpochLostError) Fault() fault.Kind { return fault.Retry }
 
+// EndsSession reports whether nothing more can be written under the producer's epoch, or the
+// error is one that no repetition fixes.
+func EndsSession(err error) bool {
+	return errors.Is(err, ErrEpochLost) || fault.KindOf(err) == fault.Fatal
+}
+
 // FencedError is returned by Member.Run when the epoch was lost twice in a row
 // while the group confirmed that the work belongs to this member. It matches
 // ErrFenced and, through its cause, ErrEpochLost; its kind is Fatal.
