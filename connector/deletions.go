@@ -74,7 +74,7 @@ func (d *deletions) run(ctx context.Context) error {
 // apply makes tombstones of the deletions that lack one. That a topic refuses its
 // own is noted, and is no error: it is tried again, and keeps nothing waiting.
 func (d *deletions) apply(ctx context.Context) error {
-	recorded, err := d.store.ReadDeletions(ctx)
+	recorded, err := d.store.Deletions.Read(ctx)
 	if err != nil {
 		return err
 	}
@@ -83,7 +83,7 @@ func (d *deletions) apply(ctx context.Context) error {
 		return err
 	}
 	d.doubt(take.unreadable)
-	d.store.Scan(ctx, take.scans)
+	d.store.Deletions.Scan(ctx, take.scans)
 	if take.pending > 0 {
 		carry := &carryOut{}
 		err = d.ask(ctx, carry)

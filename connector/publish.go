@@ -37,7 +37,7 @@ type publication struct {
 
 // handle publishes a window, or says what it needs first.
 func (m *publication) handle(ctx context.Context, p *publisher) error {
-	if m.need.lookups = p.store.Unpublished(m.sorted.bad); len(m.need.lookups) > 0 {
+	if m.need.lookups = p.store.DeadLetters.Unpublished(m.sorted.bad); len(m.need.lookups) > 0 {
 		return nil
 	}
 	m.diff, m.need.loads = p.store.Missing(m.work.view, p.query(m.work, m.window), m.sorted.good)
@@ -59,7 +59,7 @@ func (m *publication) handle(ctx context.Context, p *publisher) error {
 		m.work.view.Forget(m.work.floor)
 	}
 	if err != nil && topicOf(err) == p.store.DeadLetterTopic() && fault.KindOf(err) == fault.Reject {
-		m.shrunk = p.store.ShrinkDeadLetters() // it takes less than was thought
+		m.shrunk = p.store.DeadLetters.Shrink() // it takes less than was thought
 	}
 	return err
 }
@@ -85,7 +85,7 @@ func (p *publisher) publish(ctx context.Context, pub *publication) error {
 		}
 		batch.Leads = append(batch.Leads, l)
 	}
-	batch.DeadLetters = p.store.NewDeadLetters(deadLetters)
+	batch.DeadLetters = p.store.DeadLetters.New(deadLetters)
 	return p.commitLast(ctx, pub, batch)
 }
 
@@ -182,7 +182,7 @@ func (p *publisher) value(r *lead.Response) ([]byte, delivery.Schema, []lead.Fau
 // then. records say what is different in that.
 func (p *publisher) commit(ctx context.Context, pub *publication, batch delivery.Batch, next *checkpoint.State) error {
 	maps.Copy(batch.Records, publishedMeanwhile(next, pub.work, batch.Leads))
-	batch.Resolved = append(batch.Resolved, p.store.ResolvedBy(batch.Leads)...)
+	batch.Resolved = append(batch.Resolved, p.store.DeadLetters.ResolvedBy(batch.Leads)...)
 	if len(batch.Leads) > 0 {
 		next.Hours = next.Hours.Add(p.opts.Now(), len(batch.Leads))
 		batch.Records[checkpoint.HoursKey] = next.Hours

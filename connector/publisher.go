@@ -173,7 +173,7 @@ func (m *learnTopics) handle(ctx context.Context, p *publisher) (err error) {
 type lookedUp struct{ lookups delivery.Lookups }
 
 func (m *lookedUp) handle(_ context.Context, p *publisher) error {
-	p.store.LookedUp(m.lookups)
+	p.store.DeadLetters.LookedUp(m.lookups)
 	return nil
 }
 
@@ -254,7 +254,7 @@ type deletedOf struct {
 }
 
 func (m *deletedOf) handle(_ context.Context, p *publisher) error {
-	m.ids = p.store.Deleted(m.submitted)
+	m.ids = p.store.Deletions.After(m.submitted)
 	return nil
 }
 
@@ -267,8 +267,8 @@ type takeDeletions struct {
 }
 
 func (m *takeDeletions) handle(_ context.Context, p *publisher) error {
-	m.pending, m.scans = p.store.TakeDeletions(m.recorded)
-	m.unreadable = p.store.UnreadableDeletion()
+	m.pending, m.scans = p.store.Deletions.Take(m.recorded)
+	m.unreadable = p.store.Deletions.Unreadable()
 	return nil
 }
 
@@ -276,6 +276,6 @@ func (m *takeDeletions) handle(_ context.Context, p *publisher) error {
 type carryOut struct{ applied int }
 
 func (m *carryOut) handle(ctx context.Context, p *publisher) (err error) {
-	m.applied, err = p.store.ApplyDeletions(ctx)
+	m.applied, err = p.store.Deletions.Apply(ctx)
 	return err
 }

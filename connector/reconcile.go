@@ -200,7 +200,7 @@ func (s *session) ensureTopics(ctx context.Context, forms []string) (refused map
 
 // lookUp looks for elements among the published leads, while others publish.
 func (s *session) lookUp(ctx context.Context, lookups delivery.Lookups) error {
-	failed := s.store.LookUp(ctx, lookups)
+	failed := s.store.DeadLetters.LookUp(ctx, lookups)
 	return cmp.Or(s.ask(ctx, &lookedUp{lookups}), failed)
 }
 

@@ -74,7 +74,7 @@ func (s *Store) Commit(ctx context.Context, b Batch) error {
 	for _, d := range b.DeadLetters {
 		msgs = append(msgs, s.deadMessage(d))
 	}
-	resolved, err := s.resolved(ctx, b.Resolved)
+	resolved, err := s.DeadLetters.resolved(ctx, b.Resolved)
 	if err != nil {
 		return err
 	}
@@ -208,109 +208,17 @@ func (s *Store) committed(b *Batch, topics map[string]checkpoint.Topic, written 
 		}
 	}
 	for i := range b.DeadLetters {
-		if _, known := s.dead[b.DeadLetters[i].Key()]; !known {
-			s.dead[b.DeadLetters[i].Key()] = nil // where it belongs
+		if _, known := s.DeadLetters.keys[b.DeadLetters[i].Key()]; !known {
+			s.DeadLetters.keys[b.DeadLetters[i].Key()] = nil // where it belongs
 		}
 	}
 	for _, key := range b.Resolved {
-		delete(s.dead, key)
+		delete(s.DeadLetters.keys, key)
 	}
-	s.found(b.Leads)
+	s.DeadLetters.found(b.Leads)
 	for _, topic := range names {
-		s.touch(topic, b.Leads)
+		s.Deletions.touch(topic, b.Leads)
 	}
-}
-
-// ShrinkDeadLetters halves what is kept of an element that cannot be published,
-// after its topic refused one as too large; false when nothing is left to cut.
-func (s *Store) ShrinkDeadLetters() bool {
-	if s.opts.MaxDeadLetter < 1<<10 {
-		return false
-	}
-	s.opts.MaxDeadLetter /= 2
-	return true
-}
-
-// NewDeadLetters drops the dead letters that the topic has already, so that an
-// element that is read on every poll is written once, and those of leads that are
-// deleted, or published as far as LookForPublished found.
-func (s *Store) NewDeadLetters(deadLetters []DeadLetter) []DeadLetter {
-	seen := map[string]bool{}
-	return slices.DeleteFunc(deadLetters, func(d DeadLetter) bool {
-		if d.ID != "" && !d.SubmittedAt.IsZero() && s.deletions.since(d.ID, d.SubmittedAt.UnixMilli()) {
-			return true
-		}
-		key := d.Key()
-		_, dead := s.dead[key]
-		again := dead || s.published[key] || seen[key]
-		seen[key] = true
-		return again
-	})
-}
-
-// ResolvedBy are the keys of the dead letters that these leads put an end to: what
-// could not be published when it was read before goes out now.
-func (s *Store) ResolvedBy(leads []Lead) (keys []string) {
-	if len(s.dead) == 0 {
-		return nil
-	}
-	for i := range leads {
-		key := DeadLetter{Response: leads[i].Response}.Key()
-		if _, dead := s.dead[key]; dead {
-			keys = append(keys, key)
-		}
-	}
-	return keys
-}
-
-// readDeadLetters makes the keys of the dead letters known.
-func (s *Store) readDeadLetters(ctx context.Context) error {
-	dead := map[string][]int{}
-	err := s.opts.Cluster.Reader.Read(ctx, s.DeadLetterTopic(), kafka.From{}, func(r *kafka.Record) error {
-		key := string(r.Key)
-		places := slices.DeleteFunc(dead[key], func(partition int) bool { return partition == r.Partition })
-		if r.Value != nil {
-			places = append(places, r.Partition)
-		}
-		if dead[key] = places; len(places) == 0 {
-			delete(dead, key)
-		}
-		return nil
-	})
-	if err != nil && !errors.Is(err, kafka.ErrTopicMissing) {
-		return forPerson(fmt.Errorf("reading the dead letters: %w", err))
-	}
-	found, err := s.opts.Cluster.Admin.DescribeTopics(ctx, []string{s.DeadLetterTopic()})
-	if err != nil {
-		return forPerson(fmt.Errorf("describing topic %s: %w", s.DeadLetterTopic(), err))
-	}
-	s.dead, s.deadPartitions = dead, max(found[s.DeadLetterTopic()].Partitions, 1)
-	return nil
-}
-
-// resolved are the tombstones of dead letters: where each belongs, and wherever else it
-// stands, or may stand, in a topic that was given more partitions since.
-func (s *Store) resolved(ctx context.Context, keys []string) ([]kafka.Message, error) {
-	if len(keys) == 0 {
-		return nil, nil
-	}
-	found, err := s.opts.Cluster.Admin.DescribeTopics(ctx, []string{s.DeadLetterTopic()})
-	if err != nil {
-		return nil, forPerson(fmt.Errorf("describing topic %s: %w", s.DeadLetterTopic(), err))
-	}
-	partitions := max(found[s.DeadLetterTopic()].Partitions, 1)
-	var msgs []kafka.Message
-	for _, key := range keys {
-		places := append([]int{kafka.PartitionOf([]byte(key), partitions)}, s.dead[key]...)
-		for n := s.deadPartitions; n < partitions; n++ { // when it was written there may have been so many
-			places = append(places, kafka.PartitionOf([]byte(key), n))
-		}
-		slices.Sort(places)
-		for _, partition := range slices.Compact(places) {
-			msgs = append(msgs, kafka.Message{Topic: s.DeadLetterTopic(), Key: []byte(key), Partition: &partition, Time: s.opts.Now()})
-		}
-	}
-	return msgs, nil
 }
 
 // Topics is the state of the lead topics by name, as of the last commits. It is not to be

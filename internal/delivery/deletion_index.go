@@ -145,12 +145,12 @@ func (l *deletionIndex) problem(topic string) error {
 	return &UnreadableDeletionError{Topic: topic, Partition: first.partition, Offset: first.offset, Key: first.ID, More: len(l.unreadable) - 1}
 }
 
-// Deleted are those of the responses, given with when each was submitted, that
+// After are those of the responses, given with when each was submitted, that
 // are known to be deleted since.
-func (s *Store) Deleted(submitted map[string]time.Time) []string {
+func (d *Deletions) After(submitted map[string]time.Time) []string {
 	var ids []string
 	for id, at := range submitted {
-		if s.deletions.since(id, at.UnixMilli()) {
+		if d.index.since(id, at.UnixMilli()) {
 			ids = append(ids, id)
 		}
 	}

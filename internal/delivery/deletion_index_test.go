@@ -135,7 +135,7 @@ func TestAnUnreadableDeletionIsNamedAndHoldsUpItsOwnLeadAlone(t *testing.T) {
 	for name, s := range map[string]*Store{"in the process that works": s, "after a restart": next} {
 		t.Run(name, func(t *testing.T) {
 			expect(t, ask(t, s, s.NewView("replay-1"), w.explicit(), response("a", at)), 0, 0, 0, 1)
-			err := s.UnreadableDeletion()
+			err := s.Deletions.Unreadable()
 			var unreadable *UnreadableDeletionError
 			if !errors.As(err, &unreadable) || unreadable.Key != "a" || unreadable.Offset != 1 || unreadable.Topic != DeletionsTopic(w.opts.Name) {
 				t.Fatalf("UnreadableDeletion = %v, want the entry", err)
@@ -155,7 +155,7 @@ func TestAnUnreadableDeletionIsNamedAndHoldsUpItsOwnLeadAlone(t *testing.T) {
 		if _, err := followed(t, next); err != nil {
 			t.Fatal(err)
 		}
-		if err := next.UnreadableDeletion(); err != nil {
+		if err := next.Deletions.Unreadable(); err != nil {
 			t.Errorf("after the entry was superseded by %q: %v", said, err)
 		}
 	}
@@ -176,7 +176,7 @@ func TestADeletionKeepsItsFormOverAnEntryWithoutOne(t *testing.T) {
 	if _, err := followed(t, s); err != nil {
 		t.Fatal(err)
 	}
-	s.refuses(topic, errors.New("too large"))
+	s.Deletions.refuses(topic, errors.New("too large"))
 	var refused *RefusedError
 	if err := applying(t, s); !errors.As(err, &refused) {
 		t.Fatalf("ApplyDeletions = %v, want it refused", err)

@@ -29,7 +29,7 @@ func applyDeletions(t *testing.T, s *Store) int {
 	if _, err := followed(t, s); err != nil {
 		t.Fatal(err)
 	}
-	n, err := s.ApplyDeletions(t.Context())
+	n, err := s.Deletions.Apply(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,18 +39,18 @@ func applyDeletions(t *testing.T, s *Store) int {
 // followed reads and takes in what was recorded, and what the topics say of it.
 func followed(t *testing.T, s *Store) (pending int, err error) {
 	t.Helper()
-	recorded, err := s.ReadDeletions(t.Context())
+	recorded, err := s.Deletions.Read(t.Context())
 	if err != nil {
 		return 0, err
 	}
-	pending, scans := s.TakeDeletions(recorded)
-	s.Scan(t.Context(), scans)
+	pending, scans := s.Deletions.Take(recorded)
+	s.Deletions.Scan(t.Context(), scans)
 	return pending, nil
 }
 
 func applying(t *testing.T, s *Store) error {
 	t.Helper()
-	_, err := s.ApplyDeletions(t.Context())
+	_, err := s.Deletions.Apply(t.Context())
 	return err
 }
 
@@ -242,7 +242,7 @@ func TestTheDeadLetterOfADeletedLeadIsRemoved(t *testing.T) {
 	if got := left(); !slices.Equal(got, want) {
 		t.Errorf("dead letters are %v, want %v", got, want)
 	}
-	if again := s.NewDeadLetters(deadLetters("a", "b", "c")); len(again) != 1 || again[0].ID != "c" {
+	if again := s.DeadLetters.New(deadLetters("a", "b", "c")); len(again) != 1 || again[0].ID != "c" {
 		t.Errorf("dead letters to write: %v, want c alone", again)
 	}
 }

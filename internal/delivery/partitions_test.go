@@ -148,7 +148,7 @@ func TestATopicThatAlwaysHadItsPartitionsGetsOneTombstoneALead(t *testing.T) {
 	}
 	until(t, "the tombstones", func() bool { return w.tombstones(topic) == len(rs) })
 	scan := newTopicScan(s, topic, nil)
-	if s.Scan(t.Context(), Scans{scan}); scan.mixed {
+	if s.Deletions.Scan(t.Context(), Scans{scan}); scan.mixed {
 		t.Error("its partitions would be read whole")
 	}
 }

@@ -51,10 +51,10 @@ func (e *RefusedError) Unwrap() []error {
 }
 
 // refuses notes that a topic did not take its tombstones.
-func (s *Store) refuses(topic string, err error) {
-	r := s.refusals[topic]
+func (d *Deletions) refuses(topic string, err error) {
+	r := d.refusals[topic]
 	wait := max(min(refusedFirst<<min(r.Tries, 10), refusedMost), fault.DelayOf(err))
-	s.refusals[topic] = Refusal{
+	d.refusals[topic] = Refusal{
 		Err:   fmt.Errorf("removing deleted leads from topic %s: %w", topic, err),
 		Tries: r.Tries + 1,
 		until: time.Now().Add(wait),
@@ -62,13 +62,13 @@ func (s *Store) refuses(topic string, err error) {
 }
 
 // rests reports whether a topic that refused its tombstones is left alone.
-func (s *Store) rests(topic string) bool { return time.Now().Before(s.refusals[topic].until) }
+func (d *Deletions) rests(topic string) bool { return time.Now().Before(d.refusals[topic].until) }
 
 // refused is an error of the topics that did not take their tombstones yet, nil
 // when there is none.
-func (s *Store) refused() error {
-	if len(s.refusals) == 0 {
+func (d *Deletions) refused() error {
+	if len(d.refusals) == 0 {
 		return nil
 	}
-	return &RefusedError{Topics: maps.Clone(s.refusals)}
+	return &RefusedError{Topics: maps.Clone(d.refusals)}
 }

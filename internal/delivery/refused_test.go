@@ -12,11 +12,11 @@ func TestATopicThatRefusesItsTombstonesIsTriedLessAndLessOften(t *testing.T) {
 		s := New(Options{})
 		began, tries := time.Now(), 0
 		for range 60 * 60 * 4 {
-			if !s.rests("a") {
-				s.refuses("a", errors.New("too large"))
+			if !s.Deletions.rests("a") {
+				s.Deletions.refuses("a", errors.New("too large"))
 				tries++
 			}
-			if s.rests("b") {
+			if s.Deletions.rests("b") {
 				t.Fatal("one topic's refusal keeps another waiting")
 			}
 			time.Sleep(noticed)
@@ -25,7 +25,7 @@ func TestATopicThatRefusesItsTombstonesIsTriedLessAndLessOften(t *testing.T) {
 			t.Errorf("tried %d times in %v, want about each %v", tries, time.Since(began), refusedMost)
 		}
 		var refused *RefusedError
-		if err := s.refused(); !errors.As(err, &refused) || refused.Topics["a"].Tries != tries {
+		if err := s.Deletions.refused(); !errors.As(err, &refused) || refused.Topics["a"].Tries != tries {
 			t.Errorf("refused = %v, want that of topic a with %d tries", err, tries)
 		}
 	})

@@ -64,21 +64,12 @@ type Store struct {
 
 	topics    map[string]*topicState // by topic name
 	views     []*dedup.View
-	deletions deletionIndex              // what <name>.deletions says
-	deleted   *kafka.Tailer              // of that topic
-	pending   map[string]pendingDeletion // by id: deletions that may lack their tombstones
-	scans     map[string]*topicScan      // by topic: what they say of the pending deletions
-	refusals  map[string]Refusal         // by topics that did not take their tombstones
-	applied   checkpoint.Deletions       // how far they have been carried out
-	dead      map[string][]int           // keys of the dead letters to where they stand
-	// deadPartitions is how many partitions that topic had when it was read.
-	deadPartitions int
-	recreated      []*TopicRecreatedError
-	recorded       *Recorded       // the deletions that were taken in last
-	published      map[string]bool // by key of elements that were looked for: whether their leads are in their topics
-	lookedFor      map[string]int  // those that are looked for now, with how often
-	last           int64           // offset of the last commit to the checkpoint topic
-	inspected      time.Time       // when the internal topics were looked at
+	recreated []*TopicRecreatedError
+	last      int64     // offset of the last commit to the checkpoint topic
+	inspected time.Time // when the internal topics were looked at
+
+	Deletions   *Deletions
+	DeadLetters *DeadLetters
 
 	shown atomic.Pointer[map[string]checkpoint.Topic] // for Topics
 }
@@ -99,10 +90,10 @@ func New(o Options) *Store {
 	}
 	s := &Store{
 		opts: o, topics: map[string]*topicState{},
-		deletions: newDeletionIndex(), pending: map[string]pendingDeletion{}, scans: map[string]*topicScan{},
-		refusals: map[string]Refusal{}, published: map[string]bool{}, lookedFor: map[string]int{}, last: -1,
-		deleted: o.Cluster.Tailer(DeletionsTopic(o.Name)).DetectRecreation(),
+		last: -1,
 	}
+	s.Deletions = newDeletions(s)
+	s.DeadLetters = &DeadLetters{store: s, published: map[string]bool{}, lookedFor: map[string]int{}}
 	s.shown.Store(&map[string]checkpoint.Topic{})
 	return s
 }
@@ -184,16 +175,16 @@ func (s *Store) open(ctx context.Context) (*checkpoint.State, error) {
 		return nil, err
 	}
 	if len(state.Deletions.Next) > 0 {
-		s.deleted.MustExist()
+		s.Deletions.tailer.MustExist()
 	}
-	recorded, err := s.readDeletions(ctx, state.Deletions)
+	recorded, err := s.Deletions.read(ctx, state.Deletions)
 	if err != nil {
 		return nil, err
 	}
-	s.applied = believed(state.Deletions, recorded.marked)
+	s.Deletions.applied = believed(state.Deletions, recorded.marked)
 	recorded.anew = false // there is nothing from before
-	s.takeDeletions(recorded)
-	if err := s.readDeadLetters(ctx); err != nil {
+	s.Deletions.take(recorded)
+	if err := s.DeadLetters.read(ctx); err != nil {
 		return nil, err
 	}
 	shown := map[string]checkpoint.Topic{}

@@ -383,7 +383,7 @@ func TestADeadLetterIsWrittenOnceHoweverOftenItIsRead(t *testing.T) {
 		s, _ := w.epoch()
 		for range 2 {
 			err := func() error {
-				deadLetters := s.NewDeadLetters([]DeadLetter{{Response: bad, Stage: "DECODE", Reason: "r"}, {Response: bad, Stage: "DECODE", Reason: "r"}})
+				deadLetters := s.DeadLetters.New([]DeadLetter{{Response: bad, Stage: "DECODE", Reason: "r"}, {Response: bad, Stage: "DECODE", Reason: "r"}})
 				if len(deadLetters) > 1 || restart > 0 && len(deadLetters) > 0 {
 					t.Errorf("restart %d: new dead letters = %d", restart, len(deadLetters))
 				}

@@ -52,13 +52,13 @@ func newTopicScan(s *Store, topic string, pending []pendingDeletion) *topicScan 
 }
 
 // touch notes what was just published of the leads that a scan has looked for.
-func (s *Store) touch(topic string, leads []Lead) {
-	c := s.scans[topic]
+func (d *Deletions) touch(topic string, leads []Lead) {
+	c := d.scans[topic]
 	if c == nil || c.touched {
 		return
 	}
 	for i := range leads {
-		if _, asked := c.asked[leads[i].ID]; asked && s.TopicName(leads[i].Form.ID) == topic {
+		if _, asked := c.asked[leads[i].ID]; asked && d.store.TopicName(leads[i].Form.ID) == topic {
 			c.touched = true
 			return
 		}
@@ -77,11 +77,11 @@ func (c *topicScan) knows(pending []pendingDeletion) bool {
 
 // byTopic are the pending deletions by topic. Without a form there was no lead of ours to
 // tell of.
-func (s *Store) byTopic() map[string][]pendingDeletion {
+func (d *Deletions) byTopic() map[string][]pendingDeletion {
 	topics := map[string][]pendingDeletion{}
-	for _, g := range s.pending {
+	for _, g := range d.pending {
 		if lead.Digits(g.Form) {
-			topics[s.TopicName(g.Form)] = append(topics[s.TopicName(g.Form)], g)
+			topics[d.store.TopicName(g.Form)] = append(topics[d.store.TopicName(g.Form)], g)
 		}
 	}
 	return topics
@@ -89,7 +89,7 @@ func (s *Store) byTopic() map[string][]pendingDeletion {
 
 // Scan reads the topics of the pending deletions. What cannot be read is told by
 // ApplyDeletions. Any goroutine may call it, but nobody may apply deletions meanwhile.
-func (s *Store) Scan(ctx context.Context, scans Scans) {
+func (d *Deletions) Scan(ctx context.Context, scans Scans) {
 	var fresh []*topicScan
 	for _, c := range scans {
 		c.scanned = true
@@ -106,7 +106,7 @@ func (s *Store) Scan(ctx context.Context, scans Scans) {
 	for i, c := range fresh {
 		names[i] = c.topic
 	}
-	found, err := s.opts.Cluster.Admin.DescribeTopics(ctx, names)
+	found, err := d.store.opts.Cluster.Admin.DescribeTopics(ctx, names)
 	if err != nil {
 		for _, c := range fresh {
 			c.err = fmt.Errorf("describing topic %s: %w", c.topic, err)
@@ -116,7 +116,7 @@ func (s *Store) Scan(ctx context.Context, scans Scans) {
 	missing := slices.DeleteFunc(names, func(name string) bool { _, ok := found[name]; return ok })
 	gone := []string{}
 	if len(missing) > 0 {
-		gone, err = s.opts.Cluster.Admin.Gone(ctx, missing...)
+		gone, err = d.store.opts.Cluster.Admin.Gone(ctx, missing...)
 	}
 	for _, c := range fresh {
 		switch info, there := found[c.topic]; {

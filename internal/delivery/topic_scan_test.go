@@ -133,14 +133,14 @@ func TestLookingForDeletedLeadsKeepsNoPublicationWaiting(t *testing.T) {
 		}
 		return nil, nil, false
 	})
-	recorded, err := s.ReadDeletions(t.Context())
+	recorded, err := s.Deletions.Read(t.Context())
 	if err != nil {
 		t.Fatal(err)
 	}
-	_, scans := s.TakeDeletions(recorded)
+	_, scans := s.Deletions.Take(recorded)
 	scanned := make(chan struct{})
 	go func() {
-		s.Scan(t.Context(), scans)
+		s.Deletions.Scan(t.Context(), scans)
 		close(scanned)
 	}()
 	<-asked
@@ -187,7 +187,7 @@ func TestATopicThatRefusesIsNotReadFromItsBeginningAgain(t *testing.T) {
 	if n := applyDeletions(t, s); n != 2 {
 		t.Errorf("%d tombstones, want both", n)
 	}
-	if len(s.scans) > 0 {
+	if len(s.Deletions.scans) > 0 {
 		t.Error("what the topic said is still in memory")
 	}
 }
@@ -225,7 +225,7 @@ func TestATopicThatCannotBeReadKeepsNoPublicationWaiting(t *testing.T) {
 		if err := applying(t, s); !errors.As(err, &refused) || asked.Load() > 0 {
 			t.Errorf("ApplyDeletions = %v with %d requests, want a refusal that was known", err, asked.Load())
 		}
-		s.refusals[topic] = Refusal{Err: refused, Tries: 1} // the rest is over
+		s.Deletions.refusals[topic] = Refusal{Err: refused, Tries: 1} // the rest is over
 	}
 	refusing.Store(false)
 	if n := applyDeletions(t, s); n != 1 {
@@ -249,9 +249,9 @@ func TestATopicThatIsRemovedMeanwhileNeedsNoTombstones(t *testing.T) {
 		if _, err = followed(t, s); err != nil {
 			t.Fatal(err)
 		}
-		if r, refused := s.refusals[topic]; refused && try > 0 {
+		if r, refused := s.Deletions.refusals[topic]; refused && try > 0 {
 			r.until = time.Time{} // the rest is over
-			s.refusals[topic] = r
+			s.Deletions.refusals[topic] = r
 		}
 		err = applying(t, s)
 	}

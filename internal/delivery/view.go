@@ -35,7 +35,7 @@ func (s *Store) Missing(v *dedup.View, q dedup.Query, responses []*lead.Response
 	}
 	var all dedup.Diff
 	var loads []*Load
-	q.Deleted, q.Now = s.deletions.since, s.linkedInNow()
+	q.Deleted, q.Now = s.Deletions.index.since, s.linkedInNow()
 	for topic, rows := range groupByTopic(s.opts.Prefix, responses) {
 		t := s.topics[topic]
 		if t == nil {

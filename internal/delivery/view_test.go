@@ -145,7 +145,7 @@ func TestMemoryHasItsBounds(t *testing.T) {
 		t.Errorf("%d ids and %d bytes of a dead letter, want 2,200,000 and 512 KiB", s.opts.MaxHeld, s.opts.MaxDeadLetter)
 	}
 	halved := 0
-	for s.ShrinkDeadLetters() && halved < 100 {
+	for s.DeadLetters.Shrink() && halved < 100 {
 		halved++
 	}
 	if halved != 10 {

@@ -23,6 +23,25 @@ type pendingDeletion struct {
 	offset    int64
 }
 
+// Deletions are what LinkedIn or a person has deleted: what <name>.deletions says, and which of
+// it still lacks its tombstones. They belong to whom the store belongs to; Read and Scan, which
+// read Kafka, are for others.
+type Deletions struct {
+	store    *Store
+	index    deletionIndex              // what <name>.deletions says
+	tailer   *kafka.Tailer              // of that topic
+	pending  map[string]pendingDeletion // by id: deletions that may lack their tombstones
+	scans    map[string]*topicScan      // by topic: what they say of the pending deletions
+	refusals map[string]Refusal         // by topics that did not take their tombstones
+	applied  checkpoint.Deletions       // how far they have been carried out
+	recorded *Recorded                  // what was taken in last
+}
+
+func newDeletions(s *Store) *Deletions {
+	return &Deletions{store: s, index: newDeletionIndex(), pending: map[string]pendingDeletion{}, scans: map[string]*topicScan{},
+		refusals: map[string]Refusal{}, tailer: s.opts.Cluster.Tailer(DeletionsTopic(s.opts.Name)).DetectRecreation()}
+}
+
 // Recorded are deletions that were recorded since the last time.
 type Recorded struct {
 	entries entries
@@ -32,16 +51,16 @@ type Recorded struct {
 	marked  []bool // by partition: the mark of the saved progress is there
 }
 
-// ReadDeletions reads which leads were deleted, by notification or by hand, since the last
+// Read reads which leads were deleted, by notification or by hand, since the last
 // call. One goroutine may call it.
-func (s *Store) ReadDeletions(ctx context.Context) (*Recorded, error) {
-	r, err := s.readDeletions(ctx, checkpoint.Deletions{})
+func (d *Deletions) Read(ctx context.Context) (*Recorded, error) {
+	r, err := d.read(ctx, checkpoint.Deletions{})
 	return r, ownTopic(err)
 }
 
-func (s *Store) readDeletions(ctx context.Context, saved checkpoint.Deletions) (*Recorded, error) {
+func (d *Deletions) read(ctx context.Context, saved checkpoint.Deletions) (*Recorded, error) {
 	read := &Recorded{entries: entries{}, marked: make([]bool, len(saved.Next))}
-	anew, err := s.deleted.Next(ctx, func(r *kafka.Record) error {
+	anew, err := d.tailer.Next(ctx, func(r *kafka.Record) error {
 		if r.Partition < len(read.marked) && r.Partition < len(saved.Marks) {
 			m := saved.Marks[r.Partition]
 			read.marked[r.Partition] = read.marked[r.Partition] || r.Offset == m.Offset && r.Time.Equal(m.Time)
@@ -52,62 +71,62 @@ func (s *Store) readDeletions(ctx context.Context, saved checkpoint.Deletions) (
 	if err != nil {
 		return nil, fmt.Errorf("reading the deletions: %w", err)
 	}
-	read.anew, read.next = anew, s.deleted.Position()
-	for _, m := range s.deleted.Marks() {
+	read.anew, read.next = anew, d.tailer.Position()
+	for _, m := range d.tailer.Marks() {
 		read.marks = append(read.marks, checkpoint.Mark{Offset: m.Offset, Time: m.Time.UTC()})
 	}
 	return read, nil
 }
 
-// TakeDeletions takes in what was recorded. Those that were carried out before are known
+// Take takes in what was recorded. Those that were carried out before are known
 // from then on, the others are pending. The scans are what is to be read before they can be
 // carried out, with Scan: of topics that have pending deletions which nobody has looked
 // for, and of those that were written to since. A topic that refuses its tombstones is not
 // read over and over.
-func (s *Store) TakeDeletions(r *Recorded) (pending int, scans Scans) {
-	s.takeDeletions(r)
-	return len(s.pending), s.toScan()
+func (d *Deletions) Take(r *Recorded) (pending int, scans Scans) {
+	d.take(r)
+	return len(d.pending), d.toScan()
 }
 
-func (s *Store) takeDeletions(r *Recorded) {
+func (d *Deletions) take(r *Recorded) {
 	if r.anew {
-		s.applied = checkpoint.Deletions{}
-		clear(s.pending)
-		s.deletions.clear()
+		d.applied = checkpoint.Deletions{}
+		clear(d.pending)
+		d.index.clear()
 	}
-	s.recorded = r
+	d.recorded = r
 	r.entries.inOrder(func(e deletionEntry) {
-		s.deletions.enter(e)
-		if e.partition >= len(s.applied.Next) || e.offset >= s.applied.Next[e.partition] {
-			s.addPending(e)
+		d.index.enter(e)
+		if e.partition >= len(d.applied.Next) || e.offset >= d.applied.Next[e.partition] {
+			d.add(e)
 		}
 	})
 }
 
-func (s *Store) toScan() (scans Scans) {
-	byTopic := s.byTopic()
-	maps.DeleteFunc(s.scans, func(topic string, c *topicScan) bool {
-		return c.err != nil && !s.rests(topic) || !c.knows(byTopic[topic])
+func (d *Deletions) toScan() (scans Scans) {
+	byTopic := d.byTopic()
+	maps.DeleteFunc(d.scans, func(topic string, c *topicScan) bool {
+		return c.err != nil && !d.rests(topic) || !c.knows(byTopic[topic])
 	})
 	for topic, pending := range byTopic {
-		c := s.scans[topic]
+		c := d.scans[topic]
 		if c == nil {
-			c = newTopicScan(s, topic, pending)
-			s.scans[topic] = c
+			c = newTopicScan(d.store, topic, pending)
+			d.scans[topic] = c
 		}
 		if c.scanned && (!c.touched || c.err != nil) {
 			continue
 		}
-		c.touched, c.scanned, c.visibility = false, false, s.visibility(topic)
+		c.touched, c.scanned, c.visibility = false, false, d.store.visibility(topic)
 		scans = append(scans, c)
 	}
 	return scans
 }
 
-// UnreadableDeletion is an *UnreadableDeletionError while an entry of the
+// Unreadable is an *UnreadableDeletionError while an entry of the
 // deletions cannot be read, else nil.
-func (s *Store) UnreadableDeletion() error {
-	return s.deletions.problem(DeletionsTopic(s.opts.Name))
+func (d *Deletions) Unreadable() error {
+	return d.index.problem(DeletionsTopic(d.store.opts.Name))
 }
 
 // believed is what the record of progress says of the topic that was read: nothing
@@ -123,82 +142,82 @@ func believed(saved checkpoint.Deletions, marked []bool) checkpoint.Deletions {
 	return saved
 }
 
-// addPending makes a pending deletion of a deletion. Of several of one lead the newest counts.
-func (s *Store) addPending(e deletionEntry) {
+// add makes a pending deletion of a deletion. Of several of one lead the newest counts.
+func (d *Deletions) add(e deletionEntry) {
 	if e.anew {
-		delete(s.pending, e.ID)
+		delete(d.pending, e.ID)
 	}
-	known, ok := s.pending[e.ID]
+	known, ok := d.pending[e.ID]
 	switch {
 	case e.lifted:
-		delete(s.pending, e.ID)
+		delete(d.pending, e.ID)
 	case e.unreadable:
 	case ok && known.At.After(e.At):
 		known.Form = cmp.Or(known.Form, e.Form)
-		s.pending[e.ID] = known
+		d.pending[e.ID] = known
 	default:
 		g := pendingDeletion{e.Deletion, e.partition, e.offset}
 		if e.Form == "" && ok { // an entry by hand may lack it; the next process is to read it as well
 			g.Form, g.partition, g.offset = known.Form, known.partition, known.offset
 		}
-		s.pending[e.ID] = g
+		d.pending[e.ID] = g
 	}
 }
 
-// ApplyDeletions carries out the deletions that are known: each lead becomes a tombstone in
+// Apply carries out the deletions that are known: each lead becomes a tombstone in
 // its topic, unless the member has registered again since, and a dead letter of
 // it is removed. What one topic refuses waits for a later call and keeps no other
 // waiting; the error is a *RefusedError as long as any does. It is idempotent:
 // after a crash the rest is carried out.
-func (s *Store) ApplyDeletions(ctx context.Context) (applied int, err error) {
-	if len(s.pending) == 0 {
-		clear(s.refusals)
+func (d *Deletions) Apply(ctx context.Context) (applied int, err error) {
+	if len(d.pending) == 0 {
+		clear(d.refusals)
 		return 0, nil
 	}
-	if err := s.removeDeadLetters(ctx); err != nil {
+	if err := d.removeDeadLetters(ctx); err != nil {
 		return 0, err
 	}
-	byTopic := s.byTopic()
-	maps.DeleteFunc(s.refusals, func(topic string, _ Refusal) bool { return byTopic[topic] == nil })
+	byTopic := d.byTopic()
+	maps.DeleteFunc(d.refusals, func(topic string, _ Refusal) bool { return byTopic[topic] == nil })
 	var left []pendingDeletion
 	for topic, pending := range byTopic {
-		if s.rests(topic) {
+		if d.rests(topic) {
 			left = append(left, pending...)
 			continue
 		}
-		n, ready, err := s.applyIn(ctx, topic, pending)
+		n, ready, err := d.applyIn(ctx, topic, pending)
 		applied += n
 		if !ready {
 			left = append(left, pending...)
 			continue
 		}
 		if err == nil {
-			delete(s.refusals, topic)
-			delete(s.scans, topic) // it may hold much, and need not be asked again
+			delete(d.refusals, topic)
+			delete(d.scans, topic) // it may hold much, and need not be asked again
 			continue
 		}
 		if ctx.Err() != nil || errors.Is(err, kafka.ErrEpochLost) {
 			return applied, err
 		}
 		left = append(left, pending...)
-		s.refuses(topic, err)
+		d.refuses(topic, err)
 	}
-	if err := s.recordApplied(ctx, left); err != nil {
+	if err := d.record(ctx, left); err != nil {
 		return applied, err
 	}
-	return applied, s.refused()
+	return applied, d.refused()
 }
 
 // removeDeadLetters removes the dead letters of deleted leads.
-func (s *Store) removeDeadLetters(ctx context.Context) error {
+func (d *Deletions) removeDeadLetters(ctx context.Context) error {
 	var gone []string
-	for key := range s.dead {
-		if id, at, ok := deadIdentity(key); ok && s.deletions.sure(id, at) {
+	for key := range d.store.DeadLetters.keys {
+		if id, at, ok := deadIdentity(key); ok && d.index.sure(id, at) {
 			gone = append(gone, key)
 		}
 	}
 	for part := range slices.Chunk(gone, MaxLeads) {
-		if err := s.Commit(ctx, Batch{Resolved: part}); err != nil {
+		if err := d.store.Commit(ctx, Batch{Resolved: part}); err != nil {
 			return fmt.Errorf("removing the dead letters of deleted leads: %w", err)
 		}
 	}
@@ -207,8 +226,8 @@ func (s *Store) removeDeadLetters(ctx context.Context) error {
 
 // applyIn carries out the deletions of one topic, and says of how many leads. ready is
 // false while what the topic says of them is still to be read.
-func (s *Store) applyIn(ctx context.Context, topic string, pending []pendingDeletion) (n int, ready bool, err error) {
-	looked := s.scans[topic]
+func (d *Deletions) applyIn(ctx context.Context, topic string, pending []pendingDeletion) (n int, ready bool, err error) {
+	looked := d.scans[topic]
 	if looked == nil || looked.touched || !looked.scanned || !looked.knows(pending) {
 		return 0, false, nil
 	}
@@ -217,9 +236,9 @@ func (s *Store) applyIn(ctx context.Context, topic string, pending []pendingDele
 		return 0, true, err
 	}
 	for part := range tombstonesAtOnce(open) {
-		if err := s.Commit(ctx, Batch{Deletions: part}); err != nil {
+		if err := d.store.Commit(ctx, Batch{Deletions: part}); err != nil {
 			if errors.Is(err, kafka.ErrTopicMissing) {
-				delete(s.scans, topic) // removed since it was looked at
+				delete(d.scans, topic) // removed since it was looked at
 			}
 			return 0, true, err
 		}
@@ -255,9 +274,9 @@ func tombstonesAtOnce(open []Deletion) iter.Seq[[]Deletion] {
 // maxPartitions leaves room for the internal topics in a transaction.
 const maxPartitions = kafka.MaxPartitions - 2
 
-// recordApplied records that all pending deletions but those left are carried out.
-func (s *Store) recordApplied(ctx context.Context, left []pendingDeletion) error {
-	next := slices.Clone(s.recorded.next)
+// record records that all pending deletions but those left are carried out.
+func (d *Deletions) record(ctx context.Context, left []pendingDeletion) error {
+	next := slices.Clone(d.recorded.next)
 	pending := make(map[string]pendingDeletion, len(left))
 	for _, g := range left {
 		pending[g.ID] = g
@@ -265,13 +284,13 @@ func (s *Store) recordApplied(ctx context.Context, left []pendingDeletion) error
 			next[g.partition] = min(next[g.partition], g.offset)
 		}
 	}
-	done := checkpoint.Deletions{Next: next, Marks: s.recorded.marks}
-	if !slices.Equal(next, s.applied.Next) || !slices.Equal(done.Marks, s.applied.Marks) {
-		if err := s.Commit(ctx, Batch{Records: map[string]any{checkpoint.DeletionsKey: done}}); err != nil {
+	done := checkpoint.Deletions{Next: next, Marks: d.recorded.marks}
+	if !slices.Equal(next, d.applied.Next) || !slices.Equal(done.Marks, d.applied.Marks) {
+		if err := d.store.Commit(ctx, Batch{Records: map[string]any{checkpoint.DeletionsKey: done}}); err != nil {
 			return err
 		}
 	}
-	s.pending, s.applied = pending, done
+	d.pending, d.applied = pending, done
 	return nil
 }
 
