@@ -5,26 +5,12 @@ import (
 	"strings"
 )
 
-// formVersion is one version of a form, with the JSON that is printed of it. It
-// does not change.
-type formVersion struct {
-	form      *Form
-	org       *Organization
-	json      []byte
-	ownerJSON []byte
-}
-
-// urn names the version; with a blank as in webhook samples.
-func (v *formVersion) urn(blank bool) string {
-	return versionedFormURN(v.form.ID, v.form.VersionID, blank)
-}
-
 // answers are those of row n: given with the lead or made up.
 func (w *World) answers(n uint32) []Answer {
 	if given := w.rows[n].extra.Answers; given != nil {
 		return given
 	}
-	return makeAnswers(w.rows[n].version.form, n, w.hash(n))
+	return makeAnswers(w.rows[n].version, n, w.hash(n))
 }
 
 // makeAnswers makes up the answers of row n, whose hash is h; not in the order
@@ -59,7 +45,7 @@ func (w *World) consents(n uint32) []ConsentAnswer {
 	if given := w.rows[n].extra.Consents; given != nil {
 		return given
 	}
-	legal, consents := w.rows[n].version.form.Content.LegalInfo, []ConsentAnswer{}
+	legal, consents := w.rows[n].version.Content.LegalInfo, []ConsentAnswer{}
 	if legal == nil {
 		return consents
 	}

@@ -28,15 +28,15 @@ type call struct {
 	params  map[string]string // of the query, still encoded
 	version string
 	token   *token
-	action  string                  // GET, BATCH_GET, FINDER-name
-	v1      bool                    // Rest.li protocol 1.0.0, where complex values look otherwise
-	forms   map[*formVersion][]byte // cut down to be printed in leads
+	action  string           // GET, BATCH_GET, FINDER-name
+	v1      bool             // Rest.li protocol 1.0.0, where complex values look otherwise
+	forms   map[*Form][]byte // cut down to be printed in leads
 	query
 }
 
 // api answers a request under /rest or /v2. h are the answer's headers.
 func (w *World) api(at location, h http.Header, r *http.Request) *answer {
-	c := &call{w: w, at: at, r: r, forms: map[*formVersion][]byte{}}
+	c := &call{w: w, at: at, r: r, forms: map[*Form][]byte{}}
 	if refused := c.readQuery(); refused != nil {
 		return refused
 	}

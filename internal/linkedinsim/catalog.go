@@ -9,12 +9,12 @@ import (
 
 // form is the versions of a form.
 type form struct {
-	versions []*formVersion // oldest first
-	status   int            // with which LinkedIn refuses it, 0 when it does not
+	versions []*Form // oldest first
+	status   int     // with which LinkedIn refuses it, 0 when it does not
 }
 
 // current is the newest version; nil when there is no form.
-func (f *form) current() *formVersion {
+func (f *form) current() *Form {
 	if f == nil {
 		return nil
 	}
@@ -122,13 +122,13 @@ func (w *World) addForm(f *Form) (int, error) {
 		w.forms[f.ID] = known
 		w.formIDs = append(w.formIDs, f.ID)
 	} else {
-		last = known.current().form.VersionID
+		last = known.current().VersionID
 	}
 	f.VersionID = max(f.VersionID, last+1)
 	f.Created, f.LastModified = cmp.Or(f.Created, w.clock.millis()), cmp.Or(f.LastModified, w.clock.millis())
 	f.State, f.CreationLocale = cmp.Or(f.State, "PUBLISHED"), cmp.Or(f.CreationLocale, localeUS)
-	v := &formVersion{form: f, org: org, json: mustJSON(f), ownerJSON: mustJSON(f.Owner)}
-	known.versions = append(known.versions, v)
+	f.org, f.json = org, mustJSON(f)
+	known.versions = append(known.versions, f)
 	return f.VersionID, nil
 }
 
@@ -141,7 +141,7 @@ func (w *World) ReviseForm(id int64, change func(*Form) error) (int, error) {
 	if err != nil {
 		return 0, err
 	}
-	f := known.current().form.clone()
+	f := known.current().clone()
 	if err := change(f); err != nil {
 		return 0, fmt.Errorf("changing form %d: %w", id, err)
 	}
@@ -164,13 +164,13 @@ func (w *World) RefuseForm(id int64, status int) error {
 }
 
 // formVersion is a version of a form, the current one for 0.
-func (w *World) formVersion(id int64, version int) (*formVersion, error) {
+func (w *World) formVersion(id int64, version int) (*Form, error) {
 	known, err := w.form(id)
 	if err != nil || version == 0 {
 		return known.current(), err
 	}
 	for _, v := range known.versions {
-		if v.form.VersionID == version {
+		if v.VersionID == version {
 			return v, nil
 		}
 	}
@@ -178,8 +178,8 @@ func (w *World) formVersion(id int64, version int) (*formVersion, error) {
 }
 
 // formsOf are the current versions of an organization's forms.
-func (w *World) formsOf(org *Organization) []*formVersion {
-	var list []*formVersion
+func (w *World) formsOf(org *Organization) []*Form {
+	var list []*Form
 	for _, id := range w.formIDs {
 		if f := w.forms[id]; f.status == 0 && f.current().org == org {
 			list = append(list, f.current())

@@ -49,7 +49,7 @@ type choiceAnswer struct {
 func (c *call) element(n uint32) []byte {
 	w, r, sw := c.w, &c.w.rows[n], &c.w.switches
 	e := response{
-		ID: w.leadID(n), Owner: r.version.form.Owner, Submitter: w.submitter(n), LeadType: r.kind.String(),
+		ID: w.leadID(n), Owner: r.version.Owner, Submitter: w.submitter(n), LeadType: r.kind.String(),
 		Form: r.version.urn(sw.BlankInFormURN), SubmittedAt: r.submitted, TestLead: r.flags.has(flagTest),
 	}
 	e.Response.Answers = []wireAnswer{}
@@ -74,7 +74,7 @@ func (c *call) element(n uint32) []byte {
 	if within, named := c.fields["form"]; named {
 		v := r.version
 		if sw.InlinedCurrent {
-			v = w.forms[v.form.ID].current()
+			v = w.forms[v.ID].current()
 		}
 		if c.forms[v] == nil { // once for the page
 			c.forms[v] = within.apply(v.json)

@@ -41,7 +41,7 @@ func (w *World) AddLeads(specs ...LeadSpec) ([]LedgerEntry, error) {
 // target is what a spec's leads belong to. Without a version each of them picks
 // one of the events, and answers that event's form.
 type target struct {
-	version *formVersion
+	version *Form
 	events  []*Event
 }
 
@@ -126,7 +126,7 @@ func (w *World) register(r row) uint32 {
 }
 
 // extraOf is what the spec says beyond what a row holds.
-func (w *World) extraOf(s LeadSpec, n uint32, v *formVersion) *extra {
+func (w *World) extraOf(s LeadSpec, n uint32, v *Form) *extra {
 	if s.ID == "" && s.Submitter == "" && s.Answers == nil && s.Consents == nil && s.Malformed == "" {
 		return &noExtra
 	}
@@ -134,7 +134,7 @@ func (w *World) extraOf(s LeadSpec, n uint32, v *formVersion) *extra {
 	x.Answers = slices.Clone(s.Answers)
 	if x.defect != nil && x.defect.answers != nil {
 		if x.Answers == nil {
-			x.Answers = makeAnswers(v.form, n, w.hash(n))
+			x.Answers = makeAnswers(v, n, w.hash(n))
 		}
 		x.Answers = x.defect.answers(x.Answers)
 	}

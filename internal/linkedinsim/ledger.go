@@ -84,7 +84,7 @@ func writeLines[T any](out io.Writer, list iter.Seq[T]) error {
 
 // entry is the ledger entry of row n.
 func (w *World) entry(n uint32) LedgerEntry {
-	r, form := w.rows[n], w.rows[n].version.form
+	r, form := w.rows[n], w.rows[n].version
 	e := LedgerEntry{
 		ID: w.leadID(n), SubmittedAt: r.submitted, VisibleAt: r.visible,
 		Owner: form.Owner.Organization, LeadType: r.kind.String(),

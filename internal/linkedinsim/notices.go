@@ -28,7 +28,7 @@ type notice struct {
 func (w *World) notice(n uint32, action string, occurred int64) notice {
 	r, v := w.rows[n], w.rows[n].version
 	x := notice{
-		lead: w.leadID(n), form: v.form.ID, version: v.form.VersionID, owner: v.org.ID,
+		lead: w.leadID(n), form: v.ID, version: v.VersionID, owner: v.org.ID,
 		kind: r.kind, action: action, occurred: occurred,
 	}
 	if action == actionCreated {

@@ -117,7 +117,7 @@ func (c *call) batch(read func(id int64) ([]byte, int)) *answer {
 
 // readForm is the current version of a form, and the status with which LinkedIn
 // refuses it, 0 when it does not.
-func (c *call) readForm(id int64) (*formVersion, int) {
+func (c *call) readForm(id int64) (*Form, int) {
 	f := c.w.forms[id]
 	if f == nil {
 		return nil, http.StatusNotFound
@@ -167,7 +167,7 @@ func (c *call) printEvent(e *Event) []byte {
 	printed := *e
 	printed.LeadGenForm, printed.Cancelled = "", false
 	if e.form != 0 {
-		printed.LeadGenForm = c.w.forms[e.form].current().form.URN()
+		printed.LeadGenForm = c.w.forms[e.form].current().URN()
 		if c.w.switches.UnversionedEventForm {
 			printed.LeadGenForm = formURN(e.form)
 		}

@@ -14,7 +14,7 @@ type row struct {
 	visible   int64  // epoch milliseconds; never before submitted unless asked for
 	deleted   int64  // epoch milliseconds, 0 for not
 	event     *Event // nil for none
-	version   *formVersion
+	version   *Form
 	extra     *extra // never nil
 	kind      leadType
 	flags     flags

@@ -164,6 +164,10 @@ type Form struct {
 	ReviewInfo     object        `json:"reviewInfo,omitempty"`
 	HiddenFields   []HiddenField `json:"hiddenFields,omitempty"`
 	Content        Content       `json:"content"`
+
+	// Of a version in the world, which does not change:
+	org  *Organization
+	json []byte // of all above
 }
 
 // Owner is a union of the two kinds of owner.
@@ -256,7 +260,10 @@ func (l Localized) text(locale Locale) string {
 }
 
 // URN names this version of the form.
-func (f *Form) URN() string { return versionedFormURN(f.ID, f.VersionID, false) }
+func (f *Form) URN() string { return f.urn(false) }
+
+// urn is the URN, with a blank as in webhook samples.
+func (f *Form) urn(blank bool) string { return versionedFormURN(f.ID, f.VersionID, blank) }
 
 // question is the question of that id, or nil.
 func (f *Form) question(id int64) *Question {
