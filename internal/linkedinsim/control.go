@@ -68,25 +68,33 @@ func (s *Server) control() http.Handler {
 			}
 			return struct{}{}, nil
 		}),
-		"GET /sim/faults":             get(s.Faults),
-		"DELETE /sim/faults":          get(func() any { s.ClearFaults(); return struct{}{} }),
-		"GET /sim/ledger":             lines(s.Ledger),
-		"GET /sim/stats":              get(s.Stats),
-		"GET /sim/clock":              get(s.clockState),
-		"POST /sim/clock":             post(s.changeClock),
-		"GET /sim/switches":           get(s.Switches),
-		"POST /sim/switches":          s.changeSwitches,
-		"PATCH /sim/switches":         s.changeSwitches,
-		"POST /sim/tokens":            post(func(_ context.Context, spec TokenSpec) (Token, error) { return s.issueTokens(spec) }),
-		"GET /sim/webhooks":           get(s.Webhooks),
-		"POST /sim/webhooks/validate": post(s.postHandshake(false)),
-		"POST /sim/webhooks/unblock":  post(s.postHandshake(true)),
-		"POST /sim/webhooks/send":     post(s.resend),
-		"GET /sim/deliveries":         lines(func() iter.Seq[Delivery] { return slices.Values(s.Deliveries()) }),
+		"GET /sim/faults":     get(s.Faults),
+		"DELETE /sim/faults":  get(func() any { s.ClearFaults(); return struct{}{} }),
+		"GET /sim/ledger":     lines(s.Ledger),
+		"GET /sim/stats":      get(s.Stats),
+		"GET /sim/clock":      get(s.clockState),
+		"POST /sim/clock":     post(s.changeClock),
+		"GET /sim/switches":   get(s.Switches),
+		"POST /sim/switches":  s.changeSwitches,
+		"PATCH /sim/switches": s.changeSwitches,
+		"POST /sim/tokens":    post(func(_ context.Context, spec TokenSpec) (Token, error) { return s.issueTokens(spec) }),
+		"GET /sim/webhooks":   get(s.Webhooks),
+		"POST /sim/webhooks/validate": post(func(ctx context.Context, u webhookName) (any, error) {
+			return s.validate(ctx, u.Webhook, false)
+		}),
+		"POST /sim/webhooks/unblock": post(func(ctx context.Context, u webhookName) (any, error) {
+			return s.validate(ctx, u.Webhook, true)
+		}),
+		"POST /sim/webhooks/send": post(s.resend),
+		"GET /sim/deliveries":     lines(func() iter.Seq[Delivery] { return slices.Values(s.Deliveries()) }),
 	} {
 		mux.HandleFunc(pattern, handler)
 	}
 	return mux
+}
+
+type webhookName struct {
+	Webhook string `json:"webhook"`
 }
 
 // get answers with what read returns.
@@ -200,13 +208,8 @@ func (s *Server) deleteLead(w http.ResponseWriter, r *http.Request) {
 }
 
 // clockState is LinkedIn's time and how far it is from the base clock.
-type clockState struct {
-	Now    time.Time `json:"now"`
-	Offset string    `json:"offset"`
-}
-
-func (s *Server) clockState() clockState {
-	return clockState{s.Now(), time.Duration(s.clock.offset.Load()).String()}
+func (s *Server) clockState() object {
+	return object{"now": s.Now(), "offset": time.Duration(s.clock.offset.Load()).String()}
 }
 
 // clockChange says how LinkedIn's clock moves.
@@ -216,7 +219,7 @@ type clockChange struct {
 	KeepTokens bool           `json:"keepTokens"`
 }
 
-func (s *Server) changeClock(_ context.Context, c clockChange) (clockState, error) {
+func (s *Server) changeClock(_ context.Context, c clockChange) (object, error) {
 	if c.Offset != nil {
 		c.Shift += *c.Offset - time.Duration(s.clock.offset.Load())
 	}
@@ -243,16 +246,4 @@ func (s *Server) changeSwitches(w http.ResponseWriter, r *http.Request) {
 		err = s.SetSwitches(sw)
 	}
 	respond(w, s.Switches(), err)
-}
-
-type webhookName struct {
-	Webhook string `json:"webhook"`
-}
-
-// postHandshake makes handshakes and answers with the webhooks after them.
-func (s *Server) postHandshake(unblock bool) func(context.Context, webhookName) ([]WebhookState, error) {
-	return func(ctx context.Context, name webhookName) ([]WebhookState, error) {
-		err := s.validate(ctx, name.Webhook, unblock)
-		return s.Webhooks(), err
-	}
 }

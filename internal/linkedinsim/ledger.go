@@ -42,31 +42,25 @@ type LedgerEntry struct {
 // made while it is read.
 func (w *World) Ledger() iter.Seq[LedgerEntry] {
 	return func(yield func(LedgerEntry) bool) {
-		for next := uint32(0); ; {
-			part := w.ledgerPart(&next)
-			for _, e := range part {
-				if !yield(e) {
-					return
-				}
-			}
-			if len(part) == 0 {
+		for n := uint32(0); ; n++ {
+			if e, found := w.nextEntry(&n); !found || !yield(e) {
 				return
 			}
 		}
 	}
 }
 
-// ledgerPart are the next entries of the ledger: few, so that the world is not
-// locked while a slow reader takes a long list. It takes the lock.
-func (w *World) ledgerPart(next *uint32) (part []LedgerEntry) {
+// nextEntry is the entry of row n or of the first lead behind it. It takes the
+// lock.
+func (w *World) nextEntry(n *uint32) (e LedgerEntry, found bool) {
 	w.mu.RLock()
 	defer w.mu.RUnlock()
-	for ; int(*next) < len(w.rows) && len(part) < 512; *next++ {
-		if !w.rows[*next].flags.has(flagFiller) {
-			part = append(part, w.entry(*next))
+	for ; int(*n) < len(w.rows); *n++ {
+		if !w.rows[*n].flags.has(flagFiller) {
+			return w.entry(*n), true
 		}
 	}
-	return part
+	return e, false
 }
 
 // WriteLedger writes the ledger as JSON lines.

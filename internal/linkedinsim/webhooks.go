@@ -181,10 +181,10 @@ func (n *notifier) challenge(ctx context.Context, webhook string) error {
 }
 
 // validate makes the handshake with a webhook, or with every registered one when
-// the URL is empty, and returns when it is answered or ctx ends. A blocked one is
+// the URL is empty, and returns the state of all when it is answered or ctx ends. A blocked one is
 // left alone, as LinkedIn does, unless its block is lifted first, as by the
 // restart in LinkedIn's portal. It takes the lock.
-func (w *World) validate(ctx context.Context, url string, unblock bool) error {
+func (w *World) validate(ctx context.Context, url string, unblock bool) ([]WebhookState, error) {
 	found := url == ""
 	for _, h := range w.Webhooks() {
 		if url != "" && h.Webhook != url {
@@ -202,7 +202,7 @@ func (w *World) validate(ctx context.Context, url string, unblock bool) error {
 		}
 	}
 	if !found {
-		return fmt.Errorf("no notification was ever registered with webhook %q", url)
+		return nil, fmt.Errorf("no notification was ever registered with webhook %q", url)
 	}
-	return nil
+	return w.Webhooks(), nil
 }
