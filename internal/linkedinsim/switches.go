@@ -15,10 +15,8 @@ import (
 // what LinkedIn's text or most observations say. A field is one of those that
 // are allowed, and at least its least, which is 0.
 type Switches struct {
-	// Bounds are of submittedAtTimeRange, default "[)".
-	Bounds string `json:"bounds,omitempty" allowed:"[) (] [] ()"`
-	// OldestFirst lists leads by rising submittedAt; default newest first.
-	OldestFirst bool `json:"oldestFirst,omitempty"`
+	Bounds      string `json:"bounds,omitempty" allowed:"[) (] [] ()"` // of submittedAtTimeRange, default "[)"
+	OldestFirst bool   `json:"oldestFirst,omitempty"`                  // lists leads by rising submittedAt; default newest first
 	// The greatest counts accepted; default 100, 50, 100 and 100.
 	MaxResponses int `json:"maxResponses,omitempty"`
 	MaxEvents    int `json:"maxEvents,omitempty"`
@@ -32,8 +30,7 @@ type Switches struct {
 	// no links, "always" has a next link wherever rows follow.
 	Links string `json:"links,omitempty" allowed:"none always"`
 
-	// AssociatedEventKey names the event of a lead associatedEvent; default event.
-	AssociatedEventKey bool `json:"associatedEventKey,omitempty"`
+	AssociatedEventKey bool `json:"associatedEventKey,omitempty"` // names the event of a lead associatedEvent; default event
 	// AssociatedEntityParam is the form of the associatedEntity parameter: ""
 	// wants the bare URN, "union" wants (event:urn), "both" takes either.
 	AssociatedEntityParam string `json:"associatedEntityParam,omitempty" allowed:"union both"`
@@ -43,10 +40,8 @@ type Switches struct {
 	// FormFinderDropsPast leaves past and cancelled events out of
 	// organizerLeadGenFormEnabledEvents.
 	FormFinderDropsPast bool `json:"formFinderDropsPast,omitempty"`
-	// DeletedStatus answers the GET of a deleted lead; default 404.
-	DeletedStatus int `json:"deletedStatus,omitempty" allowed:"404 403 410"`
-	// DeletedListed keeps deleted leads in the finder.
-	DeletedListed bool `json:"deletedListed,omitempty"`
+	DeletedStatus       int  `json:"deletedStatus,omitempty" allowed:"404 403 410"` // answers the GET of a deleted lead; default 404
+	DeletedListed       bool `json:"deletedListed,omitempty"`                       // keeps deleted leads in the finder
 	// ReplacedVanish takes the earlier submission out of the finder when the same
 	// id is submitted again; default both are listed.
 	ReplacedVanish bool `json:"replacedVanish,omitempty"`
@@ -57,36 +52,27 @@ type Switches struct {
 	// InlinedCurrent makes the form:(…) projection of a response give the form's
 	// current version; default the version that was answered.
 	InlinedCurrent bool `json:"inlinedCurrent,omitempty"`
-	// InfoAlways gives the info members of leads without projection too.
-	InfoAlways bool `json:"infoAlways,omitempty"`
-	// BlankInFormURN prints a blank after the comma of a versioned form's URN.
-	BlankInFormURN bool `json:"blankInFormUrn,omitempty"`
+	InfoAlways     bool `json:"infoAlways,omitempty"`     // gives the info members of leads without projection too
+	BlankInFormURN bool `json:"blankInFormUrn,omitempty"` // prints a blank after the comma of a versioned form's URN
 
-	// RefuseUnknown answers unknown query parameters with 400; default ignored.
-	RefuseUnknown bool `json:"refuseUnknown,omitempty"`
-	// AcceptEncodedUnion takes %28organization%3A…%29 as the union; default 400.
-	AcceptEncodedUnion bool `json:"acceptEncodedUnion,omitempty"`
-	// RefuseFields answers the fields parameter of responses with 400.
-	RefuseFields bool `json:"refuseFields,omitempty"`
+	RefuseUnknown      bool `json:"refuseUnknown,omitempty"`      // answers unknown query parameters with 400; default ignored
+	AcceptEncodedUnion bool `json:"acceptEncodedUnion,omitempty"` // takes %28organization%3A…%29 as the union; default 400
+	RefuseFields       bool `json:"refuseFields,omitempty"`       // answers the fields parameter of responses with 400
 	// VersionMissingBare leaves the code out of the answer to a request without
 	// LinkedIn-Version.
 	VersionMissingBare bool `json:"versionMissingBare,omitempty"`
-	// VanityNameFinder offers organizations?q=vanityName.
-	VanityNameFinder bool `json:"vanityNameFinder,omitempty"`
+	VanityNameFinder   bool `json:"vanityNameFinder,omitempty"` // offers organizations?q=vanityName
 
 	// RolesWithoutAdminScope lets organizationAcls answer to a token that has
 	// lead and event scopes only.
 	RolesWithoutAdminScope bool `json:"rolesWithoutAdminScope,omitempty"`
 	// RoleMissingStatus answers a member without the role, with code ACCESS_DENIED;
 	// default 403.
-	RoleMissingStatus int `json:"roleMissingStatus,omitempty" allowed:"403 401"`
-	// OrganizationTarget names the organization of a role organizationTarget.
-	OrganizationTarget bool `json:"organizationTarget,omitempty"`
+	RoleMissingStatus  int  `json:"roleMissingStatus,omitempty" allowed:"403 401"`
+	OrganizationTarget bool `json:"organizationTarget,omitempty"` // names the organization of a role organizationTarget
 
-	// RetryAfter puts a Retry-After header on 429.
-	RetryAfter bool `json:"retryAfter,omitempty"`
-	// BareThrottle leaves the name of the limit out of the 429 of a day's limit.
-	BareThrottle bool `json:"bareThrottle,omitempty"`
+	RetryAfter   bool `json:"retryAfter,omitempty"`   // puts a Retry-After header on 429
+	BareThrottle bool `json:"bareThrottle,omitempty"` // leaves the name of the limit out of the 429 of a day's limit
 	// DailyBudget is how many requests one endpoint answers per UTC day before
 	// 429; 0 is no limit.
 	DailyBudget int `json:"dailyBudget,omitempty"`
@@ -97,45 +83,32 @@ type Switches struct {
 	// WithheldScopes are scopes, separated by blanks, that a consent does not grant
 	// although the app asks for them. By LinkedIn's text there is no such consent.
 	WithheldScopes string `json:"withheldScopes,omitempty"`
-	// BearerOnly issues no refresh tokens.
-	BearerOnly bool `json:"bearerOnly,omitempty"`
+	BearerOnly     bool   `json:"bearerOnly,omitempty"` // issues no refresh tokens
 	// RefreshAnswer is what a refresh says of the refresh token: "" repeats it,
 	// "rotated" gives a new one and kills the old, "absent" leaves it out.
 	RefreshAnswer string `json:"refreshAnswer,omitempty" allowed:"rotated absent"`
 	// RefreshLifeInMinutes prints refresh_token_expires_in in minutes, as one of
 	// LinkedIn's samples does.
-	RefreshLifeInMinutes bool `json:"refreshLifeInMinutes,omitempty"`
-	// SpacesInScope separates the token answer's scopes by spaces; default commas.
-	SpacesInScope bool `json:"spacesInScope,omitempty"`
-	// FreshTokenLag is how long a new token is answered as revoked.
-	FreshTokenLag time.Duration `json:"freshTokenLag,omitempty"`
-	// IntrospectionBare tells only active and status of an expired or revoked token.
-	IntrospectionBare bool `json:"introspectionBare,omitempty"`
-	// IntrospectRefresh answers for refresh tokens too; default they are unknown.
-	IntrospectRefresh bool `json:"introspectRefresh,omitempty"`
-	// SkipConsent shows no consent page to a member who has granted the same scopes.
-	SkipConsent bool `json:"skipConsent,omitempty"`
+	RefreshLifeInMinutes bool          `json:"refreshLifeInMinutes,omitempty"`
+	SpacesInScope        bool          `json:"spacesInScope,omitempty"`     // separates the token answer's scopes by spaces; default commas
+	FreshTokenLag        time.Duration `json:"freshTokenLag,omitempty"`     // how long a new token is answered as revoked
+	IntrospectionBare    bool          `json:"introspectionBare,omitempty"` // tells only active and status of an expired or revoked token
+	IntrospectRefresh    bool          `json:"introspectRefresh,omitempty"` // answers for refresh tokens too; default they are unknown
+	SkipConsent          bool          `json:"skipConsent,omitempty"`       // shows no consent page to a member who has granted the same scopes
 
 	// LocalWebhooks accepts webhooks that are not public HTTPS, which LinkedIn
 	// refuses: plain http, this machine and private networks. For tests.
 	LocalWebhooks bool `json:"localWebhooks,omitempty"`
 	// RefuseUnvalidated makes the handshake before the request to create a
 	// notification is answered, and answers 400 when it fails; default afterwards.
-	RefuseUnvalidated bool `json:"refuseUnvalidated,omitempty"`
-	// ChallengeBare leaves applicationId out of the challenge.
-	ChallengeBare bool `json:"challengeBare,omitempty"`
-	// SignaturePrefixed writes hmacsha256= before the signature in the header.
-	SignaturePrefixed bool `json:"signaturePrefixed,omitempty"`
-	// SignatureOfBody signs the bare body; default hmacsha256= and the body.
-	SignatureOfBody bool `json:"signatureOfBody,omitempty"`
-	// OccurredInSeconds gives occurredAt in epoch seconds; default milliseconds.
-	OccurredInSeconds bool `json:"occurredInSeconds,omitempty"`
-	// OccurredAfter is how long after submittedAt the occurredAt of CREATED is.
-	OccurredAfter time.Duration `json:"occurredAfter,omitempty"`
-	// BlankInNotice is BlankInFormURN for notifications, as in LinkedIn's samples.
-	BlankInNotice bool `json:"blankInNotice,omitempty"`
-	// NotificationDeleteStatus answers the DELETE of a notification; default 204.
-	NotificationDeleteStatus int `json:"notificationDeleteStatus,omitempty" allowed:"204 200"`
+	RefuseUnvalidated        bool          `json:"refuseUnvalidated,omitempty"`
+	ChallengeBare            bool          `json:"challengeBare,omitempty"`                              // leaves applicationId out of the challenge
+	SignaturePrefixed        bool          `json:"signaturePrefixed,omitempty"`                          // writes hmacsha256= before the signature in the header
+	SignatureOfBody          bool          `json:"signatureOfBody,omitempty"`                            // signs the bare body; default hmacsha256= and the body
+	OccurredInSeconds        bool          `json:"occurredInSeconds,omitempty"`                          // gives occurredAt in epoch seconds; default milliseconds
+	OccurredAfter            time.Duration `json:"occurredAfter,omitempty"`                              // how long after submittedAt the occurredAt of CREATED is
+	BlankInNotice            bool          `json:"blankInNotice,omitempty"`                              // BlankInFormURN for notifications, as in LinkedIn's samples
+	NotificationDeleteStatus int           `json:"notificationDeleteStatus,omitempty" allowed:"204 200"` // answers the DELETE of a notification; default 204
 	// WebhookDiesWithRole deletes the notifications of a member who loses the
 	// role that reading their leads needs; default they stay.
 	WebhookDiesWithRole bool `json:"webhookDiesWithRole,omitempty"`
