@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"iter"
@@ -142,6 +143,9 @@ func decode(r *http.Request, v any) error {
 	d.UseNumber()
 	var given any
 	err := d.Decode(&given)
+	if _, end := d.Token(); err == nil && end != io.EOF {
+		err = errors.New("more follows the first value")
+	}
 	if err == nil {
 		if _, list := given.([]any); !list && reflect.TypeOf(v).Elem().Kind() == reflect.Slice {
 			given = []any{given}

@@ -81,6 +81,7 @@ func TestControlRefusesWhatItDoesNotUnderstand(t *testing.T) {
 		{"/sim/leads", `{"leadType":"SPONSORED"}`, "SPONSORED"},
 		{"/sim/leads", `not json`, "reading"},
 		{"/sim/leads", ``, "reading"},
+		{"/sim/leads", "{}\n{}", "more"},
 		{"/sim/faults", `{"kind":"flood"}`, "flood"},
 		{"/sim/switches", `{"bounds":"{}"}`, "bounds"},
 		{"/sim/switches", `{"unknown":true}`, "unknown"},

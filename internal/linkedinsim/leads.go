@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"errors"
 	"fmt"
-	"math"
 	"slices"
 	"sort"
 	"time"
@@ -207,9 +206,9 @@ type selection struct {
 // find is the rows of one page, fillers included, and how many rows the whole
 // selection has.
 func (w *World) find(src source, sel selection) (rows []uint32, total int) {
-	list, now := w.lists[src], w.clock.millis()
-	low := w.search(list, max(sel.from, w.oldest()))
-	window := list[low:max(low, w.search(list, sel.to))]
+	now, window := w.clock.millis(), w.lists[src]
+	window = window[w.search(window, max(sel.from, w.oldest())):]
+	window = window[:w.search(window, sel.to)] // in the time range
 	for i, n := range window {
 		if !w.switches.OldestFirst {
 			n = window[len(window)-1-i]
@@ -231,9 +230,6 @@ func (w *World) oldest() int64 { return w.clock.now().Add(-retention).UnixMilli(
 
 // search is the index of the first row of list submitted at millis or later.
 func (w *World) search(list []uint32, millis int64) int {
-	if millis == math.MaxInt64 {
-		return len(list)
-	}
 	return sort.Search(len(list), func(i int) bool { return w.rows[list[i]].submitted >= millis })
 }
 

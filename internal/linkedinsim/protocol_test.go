@@ -4,6 +4,7 @@ import (
 	"net/http"
 	"strings"
 	"testing"
+	"time"
 )
 
 const (
@@ -152,6 +153,24 @@ func TestAnswersCarryLinkedInsHeaders(t *testing.T) {
 	}
 	if got, want := r.Header.Get("Date"), "Sun, 22 Nov 2026 23:55:00 GMT"; got != want {
 		t.Errorf("Date = %q, want LinkedIn's clock, %q", got, want)
+	}
+}
+
+// A lead that was listed stays it when LinkedIn's clock is put back; one that is
+// still to come waits for that clock.
+func TestListedLeadsStayWhenTheClockGoesBack(t *testing.T) {
+	c := newClient(t, Config{Organizations: 1, Events: 1, Forms: 1})
+	if _, err := c.server.AddLeads(LeadSpec{}, LeadSpec{VisibleAfter: time.Minute}); err != nil {
+		t.Fatal(err)
+	}
+	for _, tt := range []struct {
+		offset time.Duration
+		want   int
+	}{{0, 1}, {-time.Hour, 1}, {time.Minute - 1, 1}, {time.Minute, 2}, {-time.Hour, 2}} {
+		c.server.SetClockOffset(tt.offset)
+		if got := len(c.scan(10, "")); got != tt.want {
+			t.Errorf("at offset %v %d leads are listed, want %d", tt.offset, got, tt.want)
+		}
 	}
 }
 

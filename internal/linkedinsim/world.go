@@ -59,8 +59,7 @@ func (c *clock) millis() int64 { return c.now().UnixMilli() }
 func newWorld(cfg Config) *World {
 	w := &World{
 		cfg: cfg, seed: mix(cfg.Seed), ids: newIdentity(cfg.Seed), switches: cfg.Switches, live: map[string]bool{},
-		forms: map[int64]*form{}, given: map[string][]uint32{},
-		lists: map[source][]uint32{},
+		forms: map[int64]*form{}, given: map[string][]uint32{}, lists: map[source][]uint32{},
 	}
 	w.stats = Stats{ByEndpoint: map[string]uint64{}, ByStatus: map[int]uint64{}, Today: map[string]int{}}
 	w.clock.base = cfg.Now
@@ -87,11 +86,7 @@ func (w *World) add(r row) uint32 {
 
 // insert puts x behind all in the ordered list that do not come after it.
 func insert[T any](list []T, x T, before func(a, b T) bool) []T {
-	i := len(list)
-	if i > 0 && before(x, list[i-1]) {
-		i = sort.Search(i, func(j int) bool { return before(x, list[j]) })
-	}
-	return slices.Insert(list, i, x)
+	return slices.Insert(list, sort.Search(len(list), func(i int) bool { return before(x, list[i]) }), x)
 }
 
 // listed reports whether the finder lists row n at a moment in epoch milliseconds.
@@ -134,8 +129,9 @@ func (w *World) SetClockOffset(d time.Duration) {
 func (w *World) shiftClock(d time.Duration, keepTokens bool) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
+	now := w.clock.millis()
 	for i := range w.rows {
-		if r := &w.rows[i]; d < 0 && r.visible <= w.clock.millis() {
+		if r := &w.rows[i]; d < 0 && r.visible <= now {
 			r.flags |= flagShown
 		}
 	}
