@@ -203,6 +203,9 @@ func (w *World) AddEvent(e Event) error {
 	defer w.mu.Unlock()
 	added := &e
 	e.form, e.org = 0, w.org(organizer)
+	if e.Type == nil {
+		e.Type = object{}
+	}
 	if added.org == nil {
 		return fmt.Errorf("event %d: there is no organization %d", e.ID, organizer)
 	}

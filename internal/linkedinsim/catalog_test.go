@@ -88,7 +88,7 @@ func TestEventsEndWhereTheyAre(t *testing.T) {
 		"live":     `{"online":{"format":{"live":{"endsAt":%d}}}}`,
 		"place":    `{"inPerson":{"endsAt":%d}}`,
 	} {
-		var e EventType
+		var e object
 		decodeJSON(t, fmt.Appendf(nil, kind, end), &e)
 		event := Event{StartsAt: end - 1000, Type: e}
 		for after, want := range map[time.Duration]string{-2 * time.Second: "UPCOMING", -time.Second: "ONGOING", 0: "PAST"} {

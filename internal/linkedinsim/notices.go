@@ -44,20 +44,20 @@ func (w *World) notice(n uint32, action string, occurred int64) notice {
 // samples, without blanks.
 func (x notice) body(sw Switches) []byte {
 	text := struct {
-		Type       string      `json:"type"`
-		Response   string      `json:"leadGenFormResponse"`
-		Form       string      `json:"leadGenForm"`
-		Owner      Owner       `json:"owner"`
-		Entity     *LeadEntity `json:"associatedEntity,omitempty"`
-		LeadType   string      `json:"leadType"`
-		LeadAction string      `json:"leadAction"`
-		OccurredAt int64       `json:"occurredAt"`
+		Type       string            `json:"type"`
+		Response   string            `json:"leadGenFormResponse"`
+		Form       string            `json:"leadGenForm"`
+		Owner      Owner             `json:"owner"`
+		Entity     map[string]string `json:"associatedEntity,omitempty"`
+		LeadType   string            `json:"leadType"`
+		LeadAction string            `json:"leadAction"`
+		OccurredAt int64             `json:"occurredAt"`
 	}{
 		Type: "LEAD_ACTION", Response: responsePrefix + x.lead, Form: versionedFormURN(x.form, x.version, sw.BlankInNotice),
 		Owner: Owner{Organization: organizationURN(x.owner)}, LeadType: x.kind.String(), LeadAction: x.action, OccurredAt: x.occurred,
 	}
 	if x.event != 0 {
-		text.Entity = &LeadEntity{Event: eventURN(x.event)}
+		text.Entity = map[string]string{"event": eventURN(x.event)}
 	}
 	if sw.OccurredInSeconds {
 		text.OccurredAt /= 1000

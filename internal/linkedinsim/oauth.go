@@ -126,18 +126,7 @@ func (a *auth) status(t *token) string {
 	return "active"
 }
 
-// introspection is what introspectToken answers. Times are in epoch seconds.
-type introspection struct {
-	Active       bool   `json:"active"`
-	ClientID     string `json:"client_id,omitempty"`
-	AuthorizedAt int64  `json:"authorized_at,omitempty"`
-	CreatedAt    int64  `json:"created_at,omitempty"`
-	Status       string `json:"status,omitempty"`
-	ExpiresAt    int64  `json:"expires_at,omitempty"`
-	Scope        string `json:"scope,omitempty"`
-	AuthType     string `json:"auth_type,omitempty"`
-}
-
+// introspect tells of a token; times are in epoch seconds.
 func (a *auth) introspect(form url.Values) *answer {
 	t := a.tokens[form.Get("token")]
 	switch {
@@ -146,15 +135,13 @@ func (a *auth) introspect(form url.Values) *answer {
 	case !a.knows(form):
 		return invalidClient()
 	case t == nil || t.kind == codeToken || t.kind == refreshToken && !a.w.switches.IntrospectRefresh:
-		return jsonAnswer(introspection{})
+		return jsonAnswer(object{"active": false})
 	}
 	status := a.status(t)
-	if status != "active" && a.w.switches.IntrospectionBare {
-		return jsonAnswer(introspection{Status: status})
+	about := object{"active": status == "active", "status": status}
+	if status == "active" || !a.w.switches.IntrospectionBare {
+		about["client_id"], about["scope"], about["auth_type"] = a.w.cfg.ClientID, strings.Join(t.scopes, ","), "3L"
+		about["authorized_at"], about["created_at"], about["expires_at"] = t.authorized.Unix(), t.created.Unix(), t.expires.Unix()
 	}
-	return jsonAnswer(introspection{
-		Active: status == "active", ClientID: a.w.cfg.ClientID, Status: status,
-		AuthorizedAt: t.authorized.Unix(), CreatedAt: t.created.Unix(), ExpiresAt: t.expires.Unix(),
-		Scope: strings.Join(t.scopes, ","), AuthType: "3L",
-	})
+	return jsonAnswer(about)
 }

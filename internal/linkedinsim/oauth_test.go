@@ -253,6 +253,18 @@ func TestFreshTokensLag(t *testing.T) {
 	c.wantStatus(target, http.StatusOK)
 }
 
+// introspection is what introspectToken answers.
+type introspection struct {
+	Active       bool   `json:"active"`
+	ClientID     string `json:"client_id"`
+	AuthorizedAt int64  `json:"authorized_at"`
+	CreatedAt    int64  `json:"created_at"`
+	Status       string `json:"status"`
+	ExpiresAt    int64  `json:"expires_at"`
+	Scope        string `json:"scope"`
+	AuthType     string `json:"auth_type"`
+}
+
 func (c *client) introspect(token string) introspection {
 	c.t.Helper()
 	status, body := c.postForm("/oauth/v2/introspectToken", "token="+token+credentials)

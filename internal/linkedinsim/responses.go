@@ -67,17 +67,10 @@ func (c *call) page(elements [][]byte, total int) *answer {
 	return success(fmt.Appendf(body, `},"elements":[%s]}`, bytes.Join(elements, []byte{','})))
 }
 
-// link is a link to the page before or after.
-type link struct {
-	Rel  string `json:"rel"`
-	Href string `json:"href"`
-	Type string `json:"type"`
-}
-
 // links lead to the pages before and after. A short page has no next link by
 // default, even when rows follow.
-func (c *call) links(given, total int) []link {
-	links := []link{}
+func (c *call) links(given, total int) []object {
+	links := []object{}
 	if c.w.switches.Links == "none" {
 		return links
 	}
@@ -88,7 +81,7 @@ func (c *call) links(given, total int) []link {
 				href += pair + "&"
 			}
 		}
-		links = append(links, link{rel, fmt.Sprintf("%sstart=%d&count=%d", href, start, c.count), "application/json"})
+		links = append(links, object{"rel": rel, "href": fmt.Sprintf("%sstart=%d&count=%d", href, start, c.count), "type": "application/json"})
 	}
 	if c.start > 0 {
 		add("prev", max(0, c.start-c.count))

@@ -88,55 +88,35 @@ type Event struct {
 	Description struct {
 		Localized object `json:"localized"`
 	} `json:"description"`
-	Organizer   string    `json:"organizer"` // URN of an organization
-	VanityName  string    `json:"vanityName,omitempty"`
-	StartsAt    int64     `json:"startsAt"` // epoch milliseconds
-	Type        EventType `json:"type"`
-	Discovery   string    `json:"discoveryMode"` // LISTED, URL_ONLY
-	Entry       string    `json:"entryCriteria"` // PUBLIC, GATED
-	LeadGenForm string    `json:"leadGenForm,omitempty"`
-	Created     *Stamp    `json:"created,omitempty"`
-	Modified    *Stamp    `json:"lastModified,omitempty"`
-	Cancelled   bool      `json:"cancelled,omitempty"` // for the control API; LinkedIn does not print it
+	Organizer   string `json:"organizer"` // URN of an organization
+	VanityName  string `json:"vanityName,omitempty"`
+	StartsAt    int64  `json:"startsAt"`      // epoch milliseconds
+	Type        object `json:"type"`          // online or inPerson, where and until when (endsAt, epoch milliseconds)
+	Discovery   string `json:"discoveryMode"` // LISTED, URL_ONLY
+	Entry       string `json:"entryCriteria"` // PUBLIC, GATED
+	LeadGenForm string `json:"leadGenForm,omitempty"`
+	Created     *Stamp `json:"created,omitempty"`
+	Modified    *Stamp `json:"lastModified,omitempty"`
+	Cancelled   bool   `json:"cancelled,omitempty"` // for the control API; LinkedIn does not print it
 
 	form int64 // 0 for none
 	org  *Organization
-}
-
-// EventType is a union: exactly one member is set.
-type EventType struct {
-	Online   *Online `json:"online,omitempty"`
-	InPerson *Place  `json:"inPerson,omitempty"`
-}
-
-// Online is an event on the web.
-type Online struct {
-	Format struct { // a union
-		External *Place `json:"external,omitempty"`
-		Live     *Place `json:"live,omitempty"`
-	} `json:"format"`
-}
-
-// Place is where an event is and when it ends (epoch milliseconds).
-type Place struct {
-	URL     string            `json:"url,omitempty"`
-	EndsAt  int64             `json:"endsAt"`
-	Address map[string]string `json:"address,omitempty"`
 }
 
 // URN is urn:li:event:<ID>.
 func (e *Event) URN() string { return eventURN(e.ID) }
 
 // endsAt is when the event ends, in epoch milliseconds.
-func (e *Event) endsAt() int64 {
-	place := e.Type.InPerson
-	if e.Type.Online != nil {
-		place = cmp.Or(place, e.Type.Online.Format.External, e.Type.Online.Format.Live)
+func (e *Event) endsAt() int64 { return cmp.Or(endIn(e.Type), e.StartsAt) }
+
+func endIn(place object) int64 {
+	end, _ := place["endsAt"].(float64)
+	for _, within := range place {
+		if inner, ok := within.(object); ok && end == 0 {
+			end = float64(endIn(inner))
+		}
 	}
-	if place == nil {
-		return e.StartsAt
-	}
-	return place.EndsAt
+	return int64(end)
 }
 
 // lifeCycle is the value of timeBasedFilter's lifeCycleState at a moment.

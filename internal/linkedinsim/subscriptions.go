@@ -15,12 +15,12 @@ import (
 // it: of all leads of an owner and type, or only those of an event or of one
 // version of a form.
 type Subscription struct {
-	ID               int64       `json:"id"`
-	Webhook          string      `json:"webhook"`
-	Owner            Owner       `json:"owner"`
-	LeadType         string      `json:"leadType"`
-	AssociatedEntity *LeadEntity `json:"associatedEntity,omitempty"`
-	VersionedForm    string      `json:"versionedForm,omitempty"`
+	ID               int64             `json:"id"`
+	Webhook          string            `json:"webhook"`
+	Owner            Owner             `json:"owner"`
+	LeadType         string            `json:"leadType"`
+	AssociatedEntity map[string]string `json:"associatedEntity,omitempty"`
+	VersionedForm    string            `json:"versionedForm,omitempty"`
 
 	owner   *Organization
 	kind    leadType
@@ -28,12 +28,6 @@ type Subscription struct {
 	form    int64 // 0 for any
 	version int
 	member  string // who made it
-}
-
-// LeadEntity is what a lead belongs to, a union of which only the event exists
-// here.
-type LeadEntity struct {
-	Event string `json:"event"`
 }
 
 // wants reports whether the subscription is one for such a notice.
@@ -127,7 +121,7 @@ func (c *call) readSubscription(members map[string]json.RawMessage) (u *Subscrip
 		if u.event, ok = parseURN(entity["event"], eventPrefix); !ok || len(entity) != 1 {
 			return nil, "associatedEntity"
 		}
-		u.AssociatedEntity = &LeadEntity{Event: eventURN(u.event)}
+		u.AssociatedEntity = map[string]string{"event": eventURN(u.event)}
 	}
 	if _, given := members["versionedForm"]; given {
 		if u.form, u.version, ok = parseFormURN(u.VersionedForm); !ok || u.version == 0 {
