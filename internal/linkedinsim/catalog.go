@@ -128,6 +128,9 @@ func (w *World) addForm(f *Form) (int, error) {
 	f.Created, f.LastModified = cmp.Or(f.Created, w.clock.millis()), cmp.Or(f.LastModified, w.clock.millis())
 	f.State, f.CreationLocale = cmp.Or(f.State, "PUBLISHED"), cmp.Or(f.CreationLocale, localeUS)
 	f.org, f.json = org, mustJSON(f)
+	for i := range f.Content.Questions {
+		f.Content.Questions[i].print()
+	}
 	known.versions = append(known.versions, f)
 	return f.VersionID, nil
 }

@@ -7,18 +7,14 @@ import (
 
 // response is an element of leadFormResponses.
 type response struct {
-	ID          string            `json:"id"`
-	Owner       Owner             `json:"owner"`
-	Submitter   string            `json:"submitter"`
-	LeadType    string            `json:"leadType"`
-	Form        string            `json:"versionedLeadGenFormUrn"`
-	SubmittedAt int64             `json:"submittedAt"`
-	TestLead    bool              `json:"testLead"`
-	Entity      map[string]string `json:"associatedEntity,omitempty"`
-	Response    struct {
-		Answers  []wireAnswer    `json:"answers"`
-		Consents []ConsentAnswer `json:"consentResponses"`
-	} `json:"formResponse"`
+	ID          string  `json:"id"`
+	Owner       Owner   `json:"owner"`
+	Submitter   string  `json:"submitter"`
+	LeadType    string  `json:"leadType"`
+	Form        string  `json:"versionedLeadGenFormUrn"`
+	SubmittedAt int64   `json:"submittedAt"`
+	TestLead    bool    `json:"testLead"`
+	Entity      *entity `json:"associatedEntity,omitempty"`
 	// What follows is printed when a projection names it.
 	OwnerInfo    object          `json:"ownerInfo,omitempty"`
 	EntityInfo   object          `json:"associatedEntityInfo,omitempty"`
@@ -26,43 +22,24 @@ type response struct {
 	InlinedForm  json.RawMessage `json:"form,omitempty"`
 }
 
-// wireAnswer is an answer as leadFormResponses gives it; exactly one of its
-// details is set.
-type wireAnswer struct {
-	QuestionID int64 `json:"questionId"`
-	Details    any   `json:"answerDetails"`
+// entity is what a lead belongs to: one member is set.
+type entity struct {
+	Event           string `json:"event,omitempty"`
+	AssociatedEvent string `json:"associatedEvent,omitempty"`
 }
 
-type textAnswer struct {
-	Text struct {
-		Answer string `json:"answer"`
-	} `json:"textQuestionAnswer"`
-}
-
-type choiceAnswer struct {
-	Choice struct {
-		Options []int `json:"options"`
-	} `json:"multipleChoiceAnswer"`
-}
-
-// element is the JSON of row n under the request's projection.
-func (c *call) element(n uint32) []byte {
+// appendElement appends row n under the request's projection.
+func (c *call) appendElement(dst []byte, n uint32) []byte {
 	w, r, sw := c.w, &c.w.rows[n], &c.w.switches
 	e := response{
 		ID: w.leadID(n), Owner: r.version.Owner, Submitter: w.submitter(n), LeadType: r.kind.String(),
 		Form: r.version.urn(sw.BlankInFormURN), SubmittedAt: r.submitted, TestLead: r.flags.has(flagTest),
 	}
-	e.Response.Answers = []wireAnswer{}
-	for _, a := range w.answers(n) {
-		e.Response.Answers = append(e.Response.Answers, a.wire())
-	}
-	e.Response.Consents = w.consents(n)
 	if r.event != nil {
-		key := "event"
+		e.Entity = &entity{Event: r.event.URN()}
 		if sw.AssociatedEventKey {
-			key = "associatedEvent"
+			e.Entity = &entity{AssociatedEvent: r.event.URN()}
 		}
-		e.Entity = map[string]string{key: r.event.URN()}
 	}
 	projected := len(c.fields) > 0
 	if projected || sw.InfoAlways {
@@ -81,25 +58,49 @@ func (c *call) element(n uint32) []byte {
 		}
 		e.InlinedForm = c.forms[v]
 	}
-	text := mustJSON(e)
-	if d := r.extra.defect; d != nil && d.answers == nil {
+	d := r.extra.defect
+	if !projected && d == nil {
+		return w.appendResponse(append(dst, mustJSON(e)...), n)
+	}
+	text := w.appendResponse(mustJSON(e), n)
+	if d != nil && d.answers == nil {
 		text = replaceIn(text, strings.FieldsFunc(d.member, func(c rune) bool { return c == '.' }), d.value(w, n))
 	}
-	return c.fields.apply(text)
+	return append(dst, c.fields.apply(text)...)
 }
 
-func (a Answer) wire() wireAnswer {
+// appendResponse adds the member formResponse to the object that text ends with.
+func (w *World) appendResponse(text []byte, n uint32) []byte {
+	text = append(text[:len(text)-1], `,"formResponse":{"answers":[`...)
+	start := len(text)
+	if given := w.rows[n].extra.Answers; given == nil {
+		text = w.rows[n].version.appendMade(text, n, w.hash(n))
+	} else {
+		for _, a := range given {
+			text = append(comma(text, start), mustJSON(a.wire())...)
+		}
+	}
+	return append(append(append(text, `],"consentResponses":`...), mustJSON(w.consents(n))...), "}}"...)
+}
+
+// wire is the answer as leadFormResponses gives it.
+func (a Answer) wire() object {
+	details := any(object{"textQuestionAnswer": object{"answer": a.Text}})
 	switch {
 	case a.Options != nil:
-		var d choiceAnswer
-		d.Choice.Options = a.Options
-		return wireAnswer{a.QuestionID, &d}
+		details = object{"multipleChoiceAnswer": object{"options": a.Options}}
 	case a.Raw != nil:
-		return wireAnswer{a.QuestionID, a.Raw}
+		details = a.Raw
 	}
-	var d textAnswer
-	d.Text.Answer = a.Text
-	return wireAnswer{a.QuestionID, &d}
+	return object{"questionId": a.QuestionID, "answerDetails": details}
+}
+
+// comma appends a comma unless dst is as long as it was at the start.
+func comma(dst []byte, start int) []byte {
+	if len(dst) == start {
+		return dst
+	}
+	return append(dst, ',')
 }
 
 // replaceIn is JSON with another value, or none, at the end of a path.

@@ -116,7 +116,7 @@ func (w *World) register(r row) uint32 {
 		if w.rows[e].submitted > r.submitted {
 			r.flags |= flagReplaced
 		} else {
-			w.rows[e].flags |= flagReplaced
+			w.rows[e].flags |= flagReplaced // add clears the views
 		}
 	}
 	n := w.add(r)
@@ -133,7 +133,7 @@ func (w *World) extraOf(s LeadSpec, n uint32, v *Form) *extra {
 	x.Answers = slices.Clone(s.Answers)
 	if x.defect != nil && x.defect.answers != nil {
 		if x.Answers == nil {
-			x.Answers = makeAnswers(v, n, w.hash(n))
+			x.Answers = v.makeAnswers(n, w.hash(n))
 		}
 		x.Answers = x.defect.answers(x.Answers)
 	}
@@ -159,6 +159,7 @@ func (w *World) leave(id string) bool {
 		}
 	}
 	if found {
+		clear(w.views)
 		w.tell(last, actionDeleted, w.rows[last].deleted)
 	}
 	return found
@@ -170,13 +171,13 @@ func (w *World) leave(id string) bool {
 func (w *World) DeleteNewest(organization int64, count int) int {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	first := slices.Clone(w.lists[source{w.org(organization), kindEvent}])
+	first := slices.Clone(w.view(source{w.org(organization), kindEvent}))
 	if !w.switches.OldestFirst {
 		slices.Reverse(first)
 	}
 	left := 0
 	for _, n := range first {
-		if left < count && w.listed(n, w.clock.millis()) && !w.rows[n].flags.has(flagFiller) && w.leave(w.leadID(n)) {
+		if left < count && !w.rows[n].flags.has(flagFiller) && w.leave(w.leadID(n)) {
 			left++
 		}
 	}
@@ -204,22 +205,29 @@ type selection struct {
 }
 
 // find is the rows of one page, fillers included, and how many rows the whole
-// selection has.
+// selection has. It costs the page alone unless keep is set.
 func (w *World) find(src source, sel selection) (rows []uint32, total int) {
-	now, window := w.clock.millis(), w.lists[src]
+	window := w.view(src)
 	window = window[w.search(window, max(sel.from, w.oldest())):]
 	window = window[:w.search(window, sel.to)] // in the time range
-	for i, n := range window {
+	i, end := min(sel.start, len(window)), min(sel.start+sel.count, len(window))
+	if total = len(window); len(sel.keep) > 0 {
+		i, end, total = 0, len(window), 0
+	}
+	for ; i < end; i++ {
+		n := window[i]
 		if !w.switches.OldestFirst {
 			n = window[len(window)-1-i]
 		}
-		if !w.listed(n, now) || slices.ContainsFunc(sel.keep, func(keep func(*row) bool) bool { return !keep(&w.rows[n]) }) {
-			continue
-		}
-		if total >= sel.start && len(rows) < sel.count {
+		switch {
+		case len(sel.keep) == 0:
 			rows = append(rows, n)
+		case !slices.ContainsFunc(sel.keep, func(keep func(*row) bool) bool { return !keep(&w.rows[n]) }):
+			if total >= sel.start && len(rows) < sel.count {
+				rows = append(rows, n)
+			}
+			total++
 		}
-		total++
 	}
 	return rows, total
 }

@@ -1,10 +1,10 @@
 package linkedinsim
 
 import (
-	"bytes"
 	"cmp"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 )
 
@@ -19,13 +19,8 @@ func findResponses(c *call) *answer {
 		c.keep = append(c.keep, func(r *row) bool { return r.flags.has(flagTest) == c.onlyTests })
 	}
 	rows, total := c.w.find(source{c.owner, c.kind}, c.selection)
-	var elements [][]byte
-	for _, n := range rows {
-		if !c.w.rows[n].flags.has(flagFiller) {
-			elements = append(elements, c.element(n))
-		}
-	}
-	return c.page(elements, total)
+	shown := slices.DeleteFunc(rows, func(n uint32) bool { return c.w.rows[n].flags.has(flagFiller) })
+	return c.page(len(shown), total, func(dst []byte, i int) []byte { return c.appendElement(dst, shown[i]) })
 }
 
 // getResponse is leadFormResponses/{id}. What the member may not read looks as
@@ -41,19 +36,19 @@ func getResponse(c *call) *answer {
 	case !c.may(c.w.rows[n].version.org, leadRoles(c.w.rows[n].kind)):
 		return c.noRole()
 	}
-	return success(c.element(n))
+	return success(c.appendElement(nil, n))
 }
 
 // list is the page that the request asks for of what was found.
 func (c *call) list(found [][]byte) *answer {
 	from := min(c.start, len(found))
-	return c.page(found[from:min(from+c.count, len(found))], len(found))
+	shown := found[from:min(from+c.count, len(found))]
+	return c.page(len(shown), len(found), func(dst []byte, i int) []byte { return append(dst, shown[i]...) })
 }
 
-// page answers with a page of elements, out of so many rows.
-func (c *call) page(elements [][]byte, total int) *answer {
-	given := len(elements)
-	body := fmt.Appendf(nil, `{"paging":{"start":%d,"count":%d,"links":%s`, c.start, c.count, mustJSON(c.links(given, total)))
+// page answers with a page of so many elements, out of so many rows.
+func (c *call) page(given, total int, element func(dst []byte, i int) []byte) *answer {
+	body := fmt.Appendf(make([]byte, 0, 512+2048*given), `{"paging":{"start":%d,"count":%d,"links":%s`, c.start, c.count, mustJSON(c.links(given, total)))
 	// Roles and organizations never have a total.
 	if !strings.HasPrefix(c.at.endpoint, "organization") && c.w.switches.Total != "absent" {
 		switch c.w.switches.Total {
@@ -64,7 +59,12 @@ func (c *call) page(elements [][]byte, total int) *answer {
 		}
 		body = fmt.Appendf(body, `,"total":%d`, total)
 	}
-	return success(fmt.Appendf(body, `},"elements":[%s]}`, bytes.Join(elements, []byte{','})))
+	body = append(body, `},"elements":[`...)
+	start := len(body)
+	for i := range given {
+		body = element(comma(body, start), i)
+	}
+	return success(append(body, "]}"...))
 }
 
 // links lead to the pages before and after. A short page has no next link by

@@ -2,7 +2,7 @@ package linkedinsim
 
 import (
 	"encoding/binary"
-	"fmt"
+	"encoding/hex"
 	"slices"
 	"strconv"
 )
@@ -96,7 +96,8 @@ func (i identity) id(n uint32) string {
 	binary.BigEndian.PutUint64(u[8:], low)
 	u[6] = u[6]&0x0f | 0x40 // UUID version 4
 	u[8] = u[8]&0x3f | 0x80 // variant of RFC 9562
-	return fmt.Sprintf("%x-%x-%x-%x-%x-6", u[:4], u[4:6], u[6:8], u[8:10], u[10:])
+	x := hex.EncodeToString(u[:])
+	return x[:8] + "-" + x[8:12] + "-" + x[12:16] + "-" + x[16:20] + "-" + x[20:] + "-6"
 }
 
 // row is the number of the row that has this id, if the id was made here.

@@ -191,6 +191,8 @@ type Question struct {
 	ResponseRequired bool            `json:"responseRequired"`
 	ResponseEditable bool            `json:"responseEditable"`
 	Details          QuestionDetails `json:"questionDetails"`
+
+	printed [][]string // answers
 }
 
 // QuestionDetails is a union: exactly one member is set.

@@ -3,6 +3,7 @@ package linkedinsim
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"slices"
 	"sort"
 	"sync"
@@ -38,6 +39,10 @@ type World struct {
 	rows  []row
 	given map[string][]uint32 // rows of ids that were given or given again
 	lists map[source][]uint32 // the rows of a source, in the order of their submission
+	// views are what the finder lists, made when it is asked. The lock may be taken
+	// while mu is held for reading.
+	viewing sync.Mutex
+	views   map[source]view
 }
 
 // source is what the finder reads: the leads of one type of one organization.
@@ -59,7 +64,7 @@ func (c *clock) millis() int64 { return c.now().UnixMilli() }
 func newWorld(cfg Config) *World {
 	w := &World{
 		cfg: cfg, seed: mix(cfg.Seed), ids: newIdentity(cfg.Seed), switches: cfg.Switches, live: map[string]bool{},
-		forms: map[int64]*form{}, given: map[string][]uint32{}, lists: map[source][]uint32{},
+		forms: map[int64]*form{}, given: map[string][]uint32{}, lists: map[source][]uint32{}, views: map[source]view{},
 	}
 	w.stats = Stats{ByEndpoint: map[string]uint64{}, ByStatus: map[int]uint64{}, Today: map[string]int{}}
 	w.clock.base = cfg.Now
@@ -79,6 +84,7 @@ func (w *World) hash(n uint32) uint64 { return mix(w.seed ^ uint64(n)<<16) }
 func (w *World) add(r row) uint32 {
 	n := uint32(len(w.rows))
 	w.rows = append(w.rows, r)
+	clear(w.views)
 	src := source{r.version.org, r.kind}
 	w.lists[src] = insert(w.lists[src], n, func(a, b uint32) bool { return w.rows[a].submitted < w.rows[b].submitted })
 	return n
@@ -94,6 +100,34 @@ func (w *World) listed(n uint32, now int64) bool {
 	r := &w.rows[n]
 	return (r.visible <= now || r.flags.has(flagShown)) && !(r.deleted != 0 && !w.switches.DeletedListed) &&
 		!(r.flags.has(flagReplaced) && w.switches.ReplacedVanish)
+}
+
+// view is what the finder lists of a source, until the time at which more of it
+// becomes visible. Whatever else changes it clears World.views.
+type view struct {
+	rows  []uint32
+	until int64 // epoch milliseconds
+}
+
+// view is the rows that the finder lists of a source now.
+func (w *World) view(src source) []uint32 {
+	now := w.clock.millis()
+	w.viewing.Lock()
+	defer w.viewing.Unlock()
+	v, known := w.views[src]
+	if known && now < v.until {
+		return v.rows
+	}
+	v = view{until: math.MaxInt64}
+	for _, n := range w.lists[src] {
+		if w.listed(n, now) {
+			v.rows = append(v.rows, n)
+		} else if visible := w.rows[n].visible; visible > now {
+			v.until = min(v.until, visible)
+		}
+	}
+	w.views[src] = v
+	return v.rows
 }
 
 // locate is the rows that have this id, oldest made first.
@@ -136,6 +170,7 @@ func (w *World) shiftClock(d time.Duration, keepTokens bool) {
 		}
 	}
 	w.clock.offset.Add(int64(d))
+	clear(w.views)
 	if keepTokens {
 		w.auth.move(d)
 	}
@@ -157,6 +192,7 @@ func (w *World) SetSwitches(sw Switches) error {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.switches = sw
+	clear(w.views)
 	w.notifier.stir()
 	return nil
 }
