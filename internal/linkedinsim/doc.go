@@ -17,6 +17,12 @@
 // under way have ended; a server without Run answers requests and sends nothing
 // but what Server.Notify, Validate, Unblock and Resend are called for.
 //
+// It has three rooms. The world (World) is data under one lock: the catalog of
+// organizations, events and forms, leads, tokens, subscriptions. The API is a
+// table of routes, whose parameters are read before their handlers, functions
+// over the world, answer. Control schedules faults, of which each kind is a row
+// of a table, sets switches and tells what was made.
+//
 // The package imports nothing else of this module: client and simulator must
 // not be able to share a mistake. It answers from generated, synthetic data
 // only, the same for the same seed. All exported methods are safe for
