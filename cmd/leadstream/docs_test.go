@@ -454,7 +454,7 @@ func TestTheRecordsPageKnowsEveryValueThatIsWritten(t *testing.T) {
 		}
 	}
 	headers := 0
-	for _, file := range []string{"message.go", "deletion_log.go", "apply_deletions.go"} {
+	for _, file := range []string{"message.go", "deletion_log.go", "deletions.go"} {
 		for _, m := range regexp.MustCompile(`Header\w+ += "(leadstream\.\w+)"`).FindAllStringSubmatch(read(t, "internal/delivery/"+file), -1) {
 			headers++
 			if !strings.Contains(page, "`"+m[1]+"`") {
