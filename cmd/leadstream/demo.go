@@ -124,7 +124,7 @@ func (d *demoRun) start(ctx context.Context, dir string) (stop func(), err error
 	server := &http.Server{Handler: d.sim, ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
-	stack, err := embedded.Start(ctx, embedded.Options{})
+	stack, err := embedded.Start(ctx, 1)
 	if err != nil {
 		return nil, errors.Join(err, server.Close())
 	}

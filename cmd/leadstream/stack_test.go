@@ -42,7 +42,7 @@ func bareStack(t *testing.T, world linkedinsim.Config) *stack {
 	}
 	linkedin := httptest.NewServer(sim)
 	t.Cleanup(linkedin.Close)
-	kafka, err := embedded.Start(t.Context(), embedded.Options{})
+	kafka, err := embedded.Start(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}

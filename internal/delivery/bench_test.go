@@ -18,7 +18,7 @@ import (
 // embeddedKafka is a broker inside the process.
 func embeddedKafka(b *testing.B) []string {
 	b.Helper()
-	stack, err := embedded.Start(b.Context(), embedded.Options{})
+	stack, err := embedded.Start(b.Context(), 1)
 	if err != nil {
 		b.Fatal(err)
 	}

@@ -81,7 +81,7 @@ func TestTopicConfigIsForLeadTopicsAlone(t *testing.T) {
 // TestEveryTopicOutlivesTheEndOfABroker: with the default setting, on brokers
 // whose default is three replicas.
 func TestEveryTopicOutlivesTheEndOfABroker(t *testing.T) {
-	stack, err := embedded.Start(t.Context(), embedded.Options{Brokers: 3})
+	stack, err := embedded.Start(t.Context(), 3)
 	if err != nil {
 		t.Fatal(err)
 	}

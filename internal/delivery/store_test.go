@@ -36,7 +36,7 @@ type world struct {
 
 func newWorld(t *testing.T) *world {
 	t.Helper()
-	stack, err := embedded.Start(t.Context(), embedded.Options{})
+	stack, err := embedded.Start(t.Context(), 1)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -35,24 +35,19 @@ type Stack struct {
 	closed   error
 }
 
-// Options are for those who need something else than the defaults. The zero
-// value is good.
-type Options struct {
-	// KafkaPort and RegistryPort are ports on loopback; 0 takes any that is free.
-	KafkaPort, RegistryPort int
-	// Brokers is the number of brokers; 0 is one. With more than one KafkaPort
-	// must be 0.
-	Brokers int
-}
-
-// Start brings both up; when it returns nil they take connections. ctx bounds
-// the start only. The caller must Close the Stack.
-func Start(ctx context.Context, o Options) (*Stack, error) {
-	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", fmt.Sprintf("127.0.0.1:%d", o.RegistryPort))
+// Start brings both up, Kafka with so many brokers; when it returns nil they take
+// connections. ctx bounds the start only. The caller must Close the Stack.
+func Start(ctx context.Context, brokers int) (*Stack, error) {
+	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("starting the embedded registry: %w", err)
 	}
-	kafka, err := startKafka(o)
+	kafka, err := kfake.NewCluster(
+		kfake.NumBrokers(brokers),
+		kfake.DefaultNumPartitions(1),                // as Apache Kafka's num.partitions
+		kfake.GroupMinSessionTimeout(time.Second),    // tests of a takeover need not wait for 6 s
+		kfake.ClusterID("leadstream-embedded-kafka"), // so that a look at it tells what it is
+	)
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("starting the embedded Kafka: %w", err), listener.Close())
 	}
@@ -69,19 +64,6 @@ func Start(ctx context.Context, o Options) (*Stack, error) {
 	}
 	s.serving.Go(func() { s.served = s.registry.Serve(listener) })
 	return s, nil
-}
-
-func startKafka(o Options) (*kfake.Cluster, error) {
-	options := []kfake.Opt{
-		kfake.NumBrokers(max(o.Brokers, 1)),
-		kfake.DefaultNumPartitions(1),                // as Apache Kafka's num.partitions
-		kfake.GroupMinSessionTimeout(time.Second),    // tests of a takeover need not wait for 6 s
-		kfake.ClusterID("leadstream-embedded-kafka"), // so that a look at it tells what it is
-	}
-	if o.KafkaPort != 0 {
-		options = append(options, kfake.Ports(o.KafkaPort))
-	}
-	return kfake.NewCluster(options...)
 }
 
 // ForgetSchemas has the registry begin anew, empty, as one that was rebuilt.
