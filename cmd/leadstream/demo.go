@@ -114,14 +114,14 @@ type demoRun struct {
 // start brings up the simulated LinkedIn, Kafka and the registry, and makes the
 // configuration that joins them.
 func (d *demoRun) start(ctx context.Context, dir string) (stop func(), err error) {
-	if d.sim, err = linkedinsim.New(d.flags.world); err != nil {
-		return nil, worldError(err)
+	var server *http.Server
+	if d.sim, server, err = newSimulation(d.flags.world); err != nil {
+		return nil, err
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", "127.0.0.1:0")
 	if err != nil {
 		return nil, fmt.Errorf("listening for the simulated LinkedIn: %w", err)
 	}
-	server := &http.Server{Handler: d.sim, ReadHeaderTimeout: 10 * time.Second}
 	served := make(chan error, 1)
 	go func() { served <- server.Serve(listener) }()
 	stack, err := embedded.Start(ctx, 1)

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"net/http"
 	"net/url"
 	"os"
 	"slices"
@@ -18,7 +17,6 @@ import (
 	"leadstream/connector"
 	"leadstream/internal/oauth"
 	"leadstream/internal/web"
-	"leadstream/internal/webhook"
 )
 
 // serve runs the HTTP server beside the connector until ctx ends.
@@ -38,15 +36,12 @@ func (s *system) serve(ctx context.Context, work *connector.Connector, heartbeat
 
 // receive serves the webhook, on a listener of its own, until ctx ends.
 func (s *system) receive(ctx context.Context) error {
-	c := s.config
 	if s.receiver == nil {
 		return nil
 	}
-	mux := http.NewServeMux()
-	mux.Handle(webhook.Path, s.receiver)
-	listener, err := web.NewListener("webhook.listen", c.Webhook.Listen, mux, s.log.Named("webhook"))
+	listener, err := s.newWebhookListener()
 	if err != nil {
-		return exitWith(exitUsage, err)
+		return err
 	}
 	return listener.Run(ctx)
 }

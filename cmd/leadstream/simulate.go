@@ -84,9 +84,9 @@ func (a *app) simulate(ctx context.Context, f simulateFlags) error {
 		}
 		f.world.AutoConsent = true // with the consent given at the start, LinkedIn does not ask again
 	}
-	sim, err := linkedinsim.New(f.world)
+	sim, server, err := newSimulation(f.world)
 	if err != nil {
-		return worldError(err)
+		return err
 	}
 	listener, err := (&net.ListenConfig{}).Listen(ctx, "tcp", f.listen)
 	if err != nil {
@@ -96,7 +96,6 @@ func (a *app) simulate(ctx context.Context, f simulateFlags) error {
 	if err != nil {
 		return err
 	}
-	server := &http.Server{Handler: sim, ReadHeaderTimeout: 10 * time.Second}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error {
 		if err := server.Serve(listener); !errors.Is(err, http.ErrServerClosed) {
@@ -172,13 +171,9 @@ func worldError(err error) error {
 
 // writeSimulatedToken stores the tokens of a simulated consent in file.
 func writeSimulatedToken(ctx context.Context, file string, c *config.Config, d linkedinsim.Description, address string) error {
-	session, err := oauth.New(oauth.Options{
-		ClientID: d.ClientID, ClientSecret: d.ClientSecret,
-		AuthURL: address, RedirectURL: c.LinkedIn.RedirectURL, Scopes: c.LinkedIn.Scopes,
-		Store: oauth.NewFileStore(file, c.Token.Passphrase.Reveal()),
-	})
+	session, err := newSimulatedSession(file, c, d, address)
 	if err != nil {
-		return exitWith(exitUsage, err)
+		return err
 	}
 	defer session.Close()
 	err = consentAsMember(ctx, session)

@@ -3,6 +3,7 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"net/http"
 	"sync/atomic"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 	"leadstream/internal/delivery"
 	"leadstream/internal/kafka"
 	"leadstream/internal/linkedin"
+	"leadstream/internal/linkedinsim"
 	"leadstream/internal/oauth"
 	"leadstream/internal/status"
 	"leadstream/internal/tail"
@@ -237,6 +239,16 @@ func (s *system) newReceiver(work *connector.Connector) (*webhook.Receiver, erro
 	return receiver, nil
 }
 
+func (s *system) newWebhookListener() (*web.Listener, error) {
+	mux := http.NewServeMux()
+	mux.Handle(webhook.Path, s.receiver)
+	listener, err := web.NewListener("webhook.listen", s.config.Webhook.Listen, mux, s.log.Named("webhook"))
+	if err != nil {
+		return nil, exitWith(exitUsage, err)
+	}
+	return listener, nil
+}
+
 // newStore is the store of a new producer epoch.
 func (s *system) newStore() *delivery.Store {
 	return delivery.New(s.storeOptions())
@@ -324,4 +336,27 @@ func (s *system) newServer(v *status.Viewer, consent web.Consent) (*web.Server, 
 		return nil, exitWith(exitUsage, err)
 	}
 	return server, nil
+}
+
+// newSimulation is a simulated LinkedIn with the server for it.
+func newSimulation(world linkedinsim.Config) (*linkedinsim.Server, *http.Server, error) {
+	sim, err := linkedinsim.New(world)
+	if err != nil {
+		return nil, nil, worldError(err)
+	}
+	return sim, &http.Server{Handler: sim, ReadHeaderTimeout: 10 * time.Second}, nil
+}
+
+// newSimulatedSession is the connection of a member to the simulated LinkedIn at that
+// address, whose tokens are kept in a file.
+func newSimulatedSession(file string, c *config.Config, d linkedinsim.Description, address string) (*oauth.Session, error) {
+	session, err := oauth.New(oauth.Options{
+		ClientID: d.ClientID, ClientSecret: d.ClientSecret,
+		AuthURL: address, RedirectURL: c.LinkedIn.RedirectURL, Scopes: c.LinkedIn.Scopes,
+		Store: oauth.NewFileStore(file, c.Token.Passphrase.Reveal()),
+	})
+	if err != nil {
+		return nil, exitWith(exitUsage, err)
+	}
+	return session, nil
 }
