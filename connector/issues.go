@@ -141,7 +141,7 @@ func (t *Issues) report(about, work string, err error, say *line) {
 // explains reports whether what was noted before says better what is wrong: that
 // the member has no access says why each request is refused.
 func (x *issue) explains(err error) bool {
-	return is[*accessError](x.Err) && !is[*accessError](err) && len(x.open) > 1
+	return fault.Has[*accessError](x.Err) && !fault.Has[*accessError](err) && len(x.open) > 1
 }
 
 // of is the issue of that part that is of the error's kind.
@@ -159,7 +159,9 @@ func (t *Issues) of(part string, err error, now time.Time) *issue {
 }
 
 // isEvent reports whether an error tells of what has happened, and not of what is so.
-func isEvent(err error) bool { return is[*lostError](err) || is[*delivery.TopicRecreatedError](err) }
+func isEvent(err error) bool {
+	return fault.Has[*lostError](err) || fault.Has[*delivery.TopicRecreatedError](err)
+}
 
 // Resolve takes down that a piece of work has succeeded.
 func (t *Issues) Resolve(work string) {

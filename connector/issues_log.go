@@ -55,7 +55,7 @@ func (t *Issues) say(x *issue, work string, say *line) {
 				}
 			})
 		}
-	case x.Kind == fault.Suspend && strings.HasPrefix(x.Part, "urn:") && !is[*accessError](err) && !x.Event:
+	case x.Kind == fault.Suspend && strings.HasPrefix(x.Part, "urn:") && !fault.Has[*accessError](err) && !x.Event:
 		t.delay(x, rolesWithin, write)
 	default:
 		x.drop() // this says more

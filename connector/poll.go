@@ -45,7 +45,7 @@ func (r *poller) run(ctx context.Context) error {
 		err := r.retry(ctx, r.src.Owner, polling+r.src.String(), func(ctx context.Context) error {
 			err := r.poll(ctx)
 			r.outcome(err)
-			if is[*clockBehindError](err) && !r.opts.Once {
+			if fault.Has[*clockBehindError](err) && !r.opts.Once {
 				return nil // compareClocks has said so; there is nothing to ask for until it is right again
 			}
 			return err

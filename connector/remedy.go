@@ -37,11 +37,11 @@ func partOf(about, work string, err error) string {
 		return about
 	}
 	switch {
-	case is[*clocksApartError](err):
+	case fault.Has[*clocksApartError](err):
 		return PartClock
 	case ofKafka(err):
 		return PartKafka
-	case is[*forms.LostError](err):
+	case fault.Has[*forms.LostError](err):
 		return PartSchemas
 	case schema.Cause(err) != nil:
 		return PartRegistry
@@ -62,17 +62,12 @@ func declares(err error) bool {
 // it was given a kind of its own; else err.
 func cause(err error) error { return cmp.Or(schema.Cause(err), err) }
 
-func is[E error](err error) bool {
-	_, ok := errors.AsType[E](err)
-	return ok
-}
-
 func ofKafka(err error) bool {
-	return errors.Is(err, kafka.ErrEpochLost) || is[*kafka.UnreachableError](err) || is[*kafka.AuthenticationError](err) ||
-		is[*kafka.AuthorizationError](err) || is[*kafka.TopicError](err) || is[*kafka.CorruptError](err) ||
-		is[*kafka.RefusedError](err) || is[*kafka.GroupRefusedError](err) ||
-		is[*delivery.PolicyError](err) || is[*delivery.PartitionsError](err) || is[*checkpoint.UnreadableError](err) ||
-		is[*delivery.UnreadableDeletionError](err)
+	return errors.Is(err, kafka.ErrEpochLost) || fault.Has[*kafka.UnreachableError](err) || fault.Has[*kafka.AuthenticationError](err) ||
+		fault.Has[*kafka.AuthorizationError](err) || fault.Has[*kafka.TopicError](err) || fault.Has[*kafka.CorruptError](err) ||
+		fault.Has[*kafka.RefusedError](err) || fault.Has[*kafka.GroupRefusedError](err) ||
+		fault.Has[*delivery.PolicyError](err) || fault.Has[*delivery.PartitionsError](err) || fault.Has[*checkpoint.UnreadableError](err) ||
+		fault.Has[*delivery.UnreadableDeletionError](err)
 }
 
 // todoField is what to do about an error, for the log.
@@ -84,11 +79,11 @@ func todoField(err error) zap.Field {
 // remedy is what to do about an error that does not say so itself.
 func remedy(err error) string {
 	switch {
-	case is[*kafka.AuthorizationError](err):
+	case fault.Has[*kafka.AuthorizationError](err):
 		return "give the principal this permission; it is noticed by itself"
-	case is[*kafka.AuthenticationError](err):
+	case fault.Has[*kafka.AuthenticationError](err):
 		return "compare `kafka.sasl` and `kafka.tls` with what the brokers expect"
-	case is[*kafka.UnreachableError](err):
+	case fault.Has[*kafka.UnreachableError](err):
 		return "see that the brokers run and that `kafka.brokers` names them; leadstream goes on by itself once they answer, and loses nothing"
 	case errors.Is(err, kafka.ErrEpochLost):
 		return "nothing, if another process has taken over or Kafka was restarted: the work is begun anew"
@@ -96,17 +91,17 @@ func remedy(err error) string {
 		return "create the topic, or let leadstream do so by giving it the permission Create"
 	case errors.Is(err, errNothingToReplay):
 		return "give the authorising member a role on the page of an organization; the replay begins by itself then"
-	case is[*checkpoint.UnreadableError](err):
+	case fault.Has[*checkpoint.UnreadableError](err):
 		return "fix what it names, then start leadstream again"
-	case is[*kafka.TopicError](err):
+	case fault.Has[*kafka.TopicError](err):
 		return "change what the broker names, or make the topic yourself (`kafka.topic_config`, `kafka.partitions` and `kafka.replication_factor` are what leadstream asks for); it is tried again by itself"
 	case ofKafka(err):
 		return "see what the broker says about it in its log"
 	case errors.Is(err, schema.ErrIncompatible):
 		return (&schema.IncompatibleError{}).Todo()
-	case is[*schema.RegistryError](err) && fault.KindOf(cause(err)) == fault.Suspend:
+	case fault.Has[*schema.RegistryError](err) && fault.KindOf(cause(err)) == fault.Suspend:
 		return "see why the registry refuses this schema; it is tried again by itself"
-	case is[*schema.RegistryError](err):
+	case fault.Has[*schema.RegistryError](err):
 		return "see that the registry runs and that `registry.url` names it; forms whose schema is known go on meanwhile"
 	}
 	if fault.KindOf(err).NeedsPerson() {

@@ -10,6 +10,7 @@ import (
 	"leadstream/config"
 	"leadstream/connector"
 	"leadstream/internal/delivery"
+	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
 	"leadstream/internal/linkedin"
 	"leadstream/internal/oauth"
@@ -64,26 +65,20 @@ func exitCode(err error) int {
 		return exitConsent
 	case errors.Is(err, kafka.ErrFenced):
 		return exitFenced
-	case is[*config.InvalidError](err), is[*oauth.AppRefusedError](err), is[*oauth.FileError](err), is[*oauth.RecordError](err),
-		is[*kafka.AuthenticationError](err), is[*kafka.AuthorizationError](err), is[*kafka.SettingError](err), is[*schema.AuthError](err),
-		is[*delivery.PolicyError](err), is[*delivery.PartitionsError](err), is[*delivery.ForeignTopicError](err), is[*delivery.UnreadableDeletionError](err), is[*connector.ReplayWindowError](err):
+	case fault.Has[*config.InvalidError](err), fault.Has[*oauth.AppRefusedError](err), fault.Has[*oauth.FileError](err), fault.Has[*oauth.RecordError](err),
+		fault.Has[*kafka.AuthenticationError](err), fault.Has[*kafka.AuthorizationError](err), fault.Has[*kafka.SettingError](err), fault.Has[*schema.AuthError](err),
+		fault.Has[*delivery.PolicyError](err), fault.Has[*delivery.PartitionsError](err), fault.Has[*delivery.ForeignTopicError](err), fault.Has[*delivery.UnreadableDeletionError](err), fault.Has[*connector.ReplayWindowError](err):
 		return exitUsage
 	case retired(err), occupied(err):
 		return exitUsage
 	case taken(err):
 		return exitUnexpected
-	case is[*kafka.UnreachableError](err), is[*oauth.AnswerError](err), is[*linkedin.TransportError](err), is[*linkedin.AnswerError](err), is[*linkedin.BudgetError](err), is[*linkedin.TimelessError](err), is[*connector.ClockError](err), overNetwork(err):
+	case fault.Has[*kafka.UnreachableError](err), fault.Has[*oauth.AnswerError](err), fault.Has[*linkedin.TransportError](err), fault.Has[*linkedin.AnswerError](err), fault.Has[*linkedin.BudgetError](err), fault.Has[*linkedin.TimelessError](err), fault.Has[*connector.ClockError](err), overNetwork(err):
 		return exitUnreachable
 	case outOfOrder(err):
 		return exitUnreachable
 	}
 	return exitUnexpected
-}
-
-// is reports whether an error of type E is in the chain.
-func is[E error](err error) bool {
-	_, ok := errors.AsType[E](err)
-	return ok
 }
 
 // occupied reports whether an address to serve on cannot be had on this machine.

@@ -15,6 +15,7 @@ import (
 
 	"leadstream/config"
 	"leadstream/connector"
+	"leadstream/internal/fault"
 	"leadstream/internal/oauth"
 	"leadstream/internal/web"
 )
@@ -101,7 +102,7 @@ func (c *webConsent) Callback(ctx context.Context, params url.Values, browserBin
 		return cannotStore(err)
 	case refused:
 		return &web.ConsentError{Problem: "LinkedIn gave no consent: " + string(needed.Reason) + ".", Todo: needed.Todo(), Err: err}
-	case is[*oauth.AppRefusedError](err):
+	case fault.Has[*oauth.AppRefusedError](err):
 		return &web.ConsentError{
 			Problem: "You have allowed the access, but LinkedIn refused the app's credentials: linkedin.client_id or linkedin.client_secret is wrong.",
 			Todo: "Compare them with the Auth page of the app in LinkedIn's developer portal, correct them in leadstream's configuration, " +

@@ -9,7 +9,6 @@ package check
 import (
 	"cmp"
 	"context"
-	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -200,9 +199,3 @@ func few(list []string, most int) string {
 
 // todoOf is what an error says is to be done, else what is said here.
 func todoOf(err error, otherwise string) string { return cmp.Or(fault.TodoOf(err), otherwise) }
-
-// is reports whether an error of type E is in the chain.
-func is[E error](err error) bool {
-	_, ok := errors.AsType[E](err)
-	return ok
-}

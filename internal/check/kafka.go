@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	"leadstream/config"
+	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
 )
 
@@ -87,7 +88,7 @@ func (k *checker) brokers(ctx context.Context) error {
 // with those of the day. A missing permission is named with the others.
 func (k *checker) checkpoints(ctx context.Context) error {
 	state, err := k.State(ctx)
-	if is[*kafka.AuthorizationError](err) {
+	if fault.Has[*kafka.AuthorizationError](err) {
 		return nil
 	}
 	k.state = state

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"leadstream/config"
+	"leadstream/internal/fault"
 	"leadstream/internal/lead"
 	"leadstream/internal/linkedin"
 	"leadstream/internal/oauth"
@@ -42,7 +43,7 @@ var apiRemedies = []struct {
 	is   func(error) bool
 	todo string
 }{
-	{is[*linkedin.BudgetError], "wait; see LinkedIn's daily limits in docs/operations.md"},
+	{fault.Has[*linkedin.BudgetError], "wait; see LinkedIn's daily limits in docs/operations.md"},
 	{refusedWith(http.StatusUpgradeRequired), "set linkedin.version to a version that LinkedIn serves (its release notes list them)"},
 	{refusedWith(http.StatusForbidden), "have r_organization_admin added to the LinkedIn app, then leadstream auth login"},
 	{refusedWith(http.StatusUnauthorized), "leadstream auth login"},

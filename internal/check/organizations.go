@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"leadstream/internal/fault"
 	"leadstream/internal/lead"
 	"leadstream/internal/linkedin"
 )
@@ -83,7 +84,7 @@ func (k *checker) tryReading(ctx context.Context, orgs []lead.Organization) []er
 	k.each(orgs, func(i int) {
 		for _, kind := range k.Config.LinkedIn.LeadTypes {
 			err := k.LinkedIn.Responses(ctx, lead.Source{Owner: orgs[i].URN, Type: kind}, w, 1, func([]lead.Response) error { return nil })
-			if err != nil && !is[*linkedin.TooManyError](err) {
+			if err != nil && !fault.Has[*linkedin.TooManyError](err) {
 				problems[i] = errors.Join(problems[i], fmt.Errorf("%s leads: %w", kind, err))
 			}
 		}

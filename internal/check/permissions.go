@@ -9,6 +9,7 @@ import (
 
 	"leadstream/config"
 	"leadstream/internal/delivery"
+	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
 )
 
@@ -77,7 +78,7 @@ func (k *checker) access(ctx context.Context) (kafka.Access, error) {
 		access.Topics = append(access.Topics, c.Kafka.TopicPrefix+form)
 	}
 	existing, err := k.Cluster.Admin.DescribeTopics(ctx, access.Topics)
-	if is[*kafka.AuthorizationError](err) { // which topics exist is not told
+	if fault.Has[*kafka.AuthorizationError](err) { // which topics exist is not told
 		return access, nil
 	}
 	if err != nil {

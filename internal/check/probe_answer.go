@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"strings"
 
+	"leadstream/internal/fault"
 	"leadstream/internal/lead"
 )
 
@@ -118,7 +119,7 @@ func decodePage(body []byte) (p *page, problem string) {
 	}
 	err := json.Unmarshal(body, &answer)
 	switch {
-	case err != nil && !is[*json.UnmarshalTypeError](err):
+	case err != nil && !fault.Has[*json.UnmarshalTypeError](err):
 		return nil, "it is not JSON from end to end"
 	case !strings.HasPrefix(strings.TrimSpace(string(body[:min(len(body), 64)])), "{"):
 		return nil, "it is not a JSON object"

@@ -12,6 +12,7 @@ import (
 	"strings"
 	"time"
 
+	"leadstream/internal/fault"
 	"leadstream/internal/lead"
 	"leadstream/internal/linkedin"
 )
@@ -34,7 +35,7 @@ func (p *prober) get(ctx context.Context, q linkedin.Question) (body []byte, ref
 	switch {
 	case err == nil:
 		return body, nil, nil
-	case is[*linkedin.BudgetError](err), answered && refused.Status == http.StatusTooManyRequests:
+	case fault.Has[*linkedin.BudgetError](err), answered && refused.Status == http.StatusTooManyRequests:
 		p.stopped[q.Endpoint] = err
 	case answered && refused.Status == http.StatusUnauthorized && !refused.Denied():
 		p.ended = err

@@ -12,6 +12,7 @@ import (
 
 	"leadstream/connector"
 	"leadstream/internal/checkpoint"
+	"leadstream/internal/fault"
 	"leadstream/schema"
 )
 
@@ -62,7 +63,7 @@ func (k *checker) mayRegister(ctx context.Context) error {
 	switch {
 	case errors.Is(err, schema.ErrUntold):
 		found = registerUntold
-	case is[*schema.AuthError](err):
+	case fault.Has[*schema.AuthError](err):
 		found = registerRefused
 	}
 	k.say(found, err, c.Kafka.TopicPrefix, todoOf(err, asLogSays))

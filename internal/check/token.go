@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
 	"leadstream/internal/oauth"
 )
@@ -72,11 +73,11 @@ func expired(st oauth.Status) bool {
 func (k *checker) unreadable(err error) {
 	missing, refused := errors.AsType[*kafka.AuthorizationError](err)
 	switch {
-	case k.Config.Token.Store != "kafka" || is[*oauth.RecordError](err):
+	case k.Config.Token.Store != "kafka" || fault.Has[*oauth.RecordError](err):
 		k.say(tokenUnreadable, err)
 	case refused:
 		k.say(tokenForbidden, err, aclCommand(k.Config, *missing, false))
-	case is[*kafka.UnreachableError](err):
+	case fault.Has[*kafka.UnreachableError](err):
 		k.say(tokenKafkaAway, fmt.Errorf("the tokens are kept in Kafka, which cannot be reached: %w", err))
 	default:
 		k.say(tokenKafkaAway, err)

@@ -10,6 +10,7 @@ import (
 
 	"leadstream/config"
 	"leadstream/internal/delivery"
+	"leadstream/internal/fault"
 	"leadstream/internal/kafka"
 )
 
@@ -83,7 +84,7 @@ func (k *checker) topics(ctx context.Context) error {
 		names = append(names, k.Config.Kafka.TopicPrefix+form)
 	}
 	found, err := k.Cluster.Admin.DescribeTopics(ctx, names, "cleanup.policy", "retention.ms", "delete.retention.ms", "min.insync.replicas")
-	if is[*kafka.AuthorizationError](err) { // named among the permissions
+	if fault.Has[*kafka.AuthorizationError](err) { // named among the permissions
 		return nil
 	}
 	if err != nil {

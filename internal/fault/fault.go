@@ -80,3 +80,9 @@ type kinded struct {
 
 func (k *kinded) Unwrap() error { return k.error }
 func (k *kinded) Fault() Kind   { return k.kind }
+
+// Has reports whether an error of type E is in the chain.
+func Has[E error](err error) bool {
+	_, ok := errors.AsType[E](err)
+	return ok
+}

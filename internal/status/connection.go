@@ -15,8 +15,8 @@ import (
 // IsConnection reports whether an error is about the connection to LinkedIn,
 // which the heartbeat looks after and tells of.
 func IsConnection(err error) bool {
-	ofTokens := is[*oauth.FileError](err) || is[*oauth.RecordError](err)
-	return errors.Is(err, oauth.ErrConsentNeeded) || is[*oauth.AppRefusedError](err) || ofTokens && fault.KindOf(err).NeedsPerson()
+	ofTokens := fault.Has[*oauth.FileError](err) || fault.Has[*oauth.RecordError](err)
+	return errors.Is(err, oauth.ErrConsentNeeded) || fault.Has[*oauth.AppRefusedError](err) || ofTokens && fault.KindOf(err).NeedsPerson()
 }
 
 // ConnectionTold reports whether the heartbeat tells in the log that a person must
@@ -109,10 +109,4 @@ func budget(b linkedin.Budget) web.Budget {
 		})
 	}
 	return view
-}
-
-// is reports whether an error of type E is in the chain.
-func is[E error](err error) bool {
-	_, ok := errors.AsType[E](err)
-	return ok
 }

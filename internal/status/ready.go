@@ -135,13 +135,13 @@ func (v *Viewer) fails(answered time.Time, away func(error) bool) bool {
 }
 
 func isKafkaAway(err error) bool {
-	return is[*kafka.UnreachableError](err) || is[*kafka.AuthenticationError](err)
+	return fault.Has[*kafka.UnreachableError](err) || fault.Has[*kafka.AuthenticationError](err)
 }
 
 // isRegistryAway: a registry that refuses one schema is there.
 func isRegistryAway(err error) bool {
 	failed, ok := errors.AsType[*schema.RegistryError](err)
-	return ok && failed.Fault() == fault.Retry || is[*schema.AuthError](err)
+	return ok && failed.Fault() == fault.Retry || fault.Has[*schema.AuthError](err)
 }
 
 // roles are the organizations that cannot be read.
