@@ -17,17 +17,11 @@ import (
 
 // newAuth is "leadstream auth": the connection to the LinkedIn member.
 func newAuth(a *app) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "auth",
-		Short: "Connect to LinkedIn, look after the connection, end it",
-		Long: `Leads are read on behalf of a LinkedIn member who administers the
+	cmd := newGroup("auth", "Connect to LinkedIn, look after the connection, end it", newAuthLogin(a), newAuthStatus(a), newAuthLogout(a))
+	cmd.Long = `Leads are read on behalf of a LinkedIn member who administers the
 organizations. The member consents once in the browser; the tokens are kept where
-token.store says and renewed by the connector until the consent ends after a year.`,
-		Args:                       noArgs,
-		RunE:                       func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		SuggestionsMinimumDistance: 2, // as cobra has it, which sets it for the root alone
-	}
-	cmd.AddCommand(newAuthLogin(a), newAuthStatus(a), newAuthLogout(a))
+token.store says and renewed by the connector until the consent ends after a year.`
+	cmd.SuggestionsMinimumDistance = 2 // as cobra has it, which sets it for the root alone
 	return cmd
 }
 

@@ -266,9 +266,7 @@ func TestCheckNamesTheAddressThatIsNoKafka(t *testing.T) {
 }
 
 func TestProgressSaysCountRateAndTimeLeft(t *testing.T) {
-	var p *progress
-	p.at("nobody looks", 1, 2)
-	p = &progress{since: time.Unix(0, 0)}
+	p := &progress{since: time.Unix(0, 0)}
 	if got := p.line(time.Unix(1, 0)); got != "" {
 		t.Errorf("before there is something to tell: %q", got)
 	}

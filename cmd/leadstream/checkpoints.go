@@ -31,12 +31,6 @@ type checkpointRow struct {
 
 // newCheckpoints is "leadstream checkpoints".
 func newCheckpoints(a *app) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "checkpoints",
-		Short: "Read and change the progress",
-		Args:  noArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
 	list := &cobra.Command{
 		Use:   "list [PREFIX…]",
 		Short: "The records of the checkpoint topic",
@@ -75,8 +69,7 @@ where they are; "leadstream auth logout" removes them.`,
 		RunE: func(cmd *cobra.Command, keys []string) error { return a.resetCheckpoints(cmd.Context(), keys, all) },
 	}
 	reset.Flags().BoolVar(&all, "all", false, "remove every record of progress")
-	cmd.AddCommand(list, set, reset)
-	return cmd
+	return newGroup("checkpoints", "Read and change the progress", list, set, reset)
 }
 
 // checkpoints is what the commands of this file share: Kafka and the records.

@@ -16,12 +16,6 @@ import (
 
 // newDeadLetters is "leadstream deadletters".
 func newDeadLetters(a *app) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "deadletters",
-		Short: "What could not be published, why, and another try",
-		Args:  noArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
 	list := &cobra.Command{
 		Use:   "list",
 		Short: "What could not be published and why",
@@ -41,8 +35,7 @@ running. Ends with 6 when some could not be published.`,
 		RunE: func(cmd *cobra.Command, keys []string) error { return a.retryDeadLetters(cmd.Context(), keys) },
 	}
 	a.addOutput(retry)
-	cmd.AddCommand(list, retry)
-	return cmd
+	return newGroup("deadletters", "What could not be published, why, and another try", list, retry)
 }
 
 // deadLetters is what the dead letter topic holds, oldest first.

@@ -69,10 +69,10 @@ func exitCode(err error) int {
 		fault.Has[*kafka.AuthenticationError](err), fault.Has[*kafka.AuthorizationError](err), fault.Has[*kafka.SettingError](err), fault.Has[*schema.AuthError](err),
 		fault.Has[*delivery.PolicyError](err), fault.Has[*delivery.PartitionsError](err), fault.Has[*delivery.ForeignTopicError](err), fault.Has[*delivery.UnreadableDeletionError](err), fault.Has[*connector.ReplayWindowError](err):
 		return exitUsage
+	case occupied(err) && errors.Is(err, syscall.EADDRINUSE): // that may pass, so that it is no setting which forbids a restart
+		return exitUnexpected
 	case retired(err), occupied(err):
 		return exitUsage
-	case taken(err):
-		return exitUnexpected
 	case fault.Has[*kafka.UnreachableError](err), fault.Has[*oauth.AnswerError](err), fault.Has[*linkedin.TransportError](err), fault.Has[*linkedin.AnswerError](err), fault.Has[*linkedin.BudgetError](err), fault.Has[*linkedin.TimelessError](err), fault.Has[*connector.ClockError](err), overNetwork(err):
 		return exitUnreachable
 	case outOfOrder(err):
@@ -84,14 +84,7 @@ func exitCode(err error) int {
 // occupied reports whether an address to serve on cannot be had on this machine.
 func occupied(err error) bool {
 	refused, ok := errors.AsType[*net.OpError](err)
-	return ok && refused.Op == "listen" && !errors.Is(refused, syscall.EADDRINUSE)
-}
-
-// taken reports whether another program serves on an address. That may pass, so
-// that it is no setting which forbids a restart.
-func taken(err error) bool {
-	refused, ok := errors.AsType[*net.OpError](err)
-	return ok && refused.Op == "listen" && errors.Is(refused, syscall.EADDRINUSE)
+	return ok && refused.Op == "listen"
 }
 
 // overNetwork reports whether it is an error of the network. The operating system's

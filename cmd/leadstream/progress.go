@@ -10,8 +10,7 @@ import (
 
 // progress tells on standard error how far a command is that takes longer than a
 // second: on a terminal in a line that is written over and gone at the end, else in
-// a line every quarter of a minute. A nil progress says nothing. It is safe for
-// concurrent use.
+// a line every quarter of a minute. It is safe for concurrent use.
 type progress struct {
 	w        io.Writer
 	terminal bool
@@ -41,9 +40,6 @@ func (a *app) newProgress() *progress {
 // at says what the command is at, and how much of that is done; a total of 0 is not
 // known.
 func (p *progress) at(what string, done, total int) {
-	if p == nil {
-		return
-	}
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if what != p.what {

@@ -140,6 +140,13 @@ depends on cannot be reached, 6 differences were found.`,
 	return root
 }
 
+// newGroup is a command that has others and does nothing itself.
+func newGroup(name, short string, commands ...*cobra.Command) *cobra.Command {
+	cmd := &cobra.Command{Use: name, Short: short, Args: noArgs, RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() }}
+	cmd.AddCommand(commands...)
+	return cmd
+}
+
 // completeRoot has what cobra adds to the commands refuse what it does not know:
 // help and completion, and --help after a command that is not there.
 func (a *app) completeRoot(root *cobra.Command) {

@@ -17,12 +17,6 @@ import (
 
 // newSchema is "leadstream schema".
 func newSchema(a *app) *cobra.Command {
-	cmd := &cobra.Command{
-		Use:   "schema",
-		Short: "The Avro schema of a form, and what a change on LinkedIn will do to it",
-		Args:  noArgs,
-		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-	}
 	show := &cobra.Command{
 		Use:   "show FORM",
 		Short: "Print the Avro schema of a form",
@@ -41,8 +35,7 @@ is not asked for any more. Ends with 0 when nothing is, else with 6.`,
 		RunE: func(cmd *cobra.Command, args []string) error { return a.diffSchema(cmd.Context(), args[0]) },
 	}
 	a.addOutput(diff)
-	cmd.AddCommand(show, diff)
-	return cmd
+	return newGroup("schema", "The Avro schema of a form, and what a change on LinkedIn will do to it", show, diff)
 }
 
 // schemas is the form's fields as the installation knows them, nil when it does
