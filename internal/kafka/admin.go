@@ -30,8 +30,8 @@ const (
 type Admin struct {
 	*network
 
-	mu      sync.Mutex
-	refused map[string]string // see RefusedSettings
+	refusals sync.Mutex        // guards refused
+	refused  map[string]string // see RefusedSettings
 }
 
 // TopicSpec describes a topic to create.

@@ -40,8 +40,8 @@ func refusedForSettings(err error) bool {
 
 // trimmed is the spec without those of its optional settings that the cluster refuses.
 func (a *Admin) trimmed(s TopicSpec) TopicSpec {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.refusals.Lock()
+	defer a.refusals.Unlock()
 	configs := maps.Clone(s.Configs)
 	maps.DeleteFunc(configs, func(key, value string) bool {
 		_, refused := a.refused[key+"="+value]
@@ -54,8 +54,8 @@ func (a *Admin) trimmed(s TopicSpec) TopicSpec {
 // RefusedSettings are the settings, as key=value, that topics are made without because
 // the cluster refuses them, to its reasons.
 func (a *Admin) RefusedSettings() map[string]string {
-	a.mu.Lock()
-	defer a.mu.Unlock()
+	a.refusals.Lock()
+	defer a.refusals.Unlock()
 	return maps.Clone(a.refused)
 }
 
@@ -141,14 +141,14 @@ func (a *Admin) blame(s TopicSpec, needed []string, refused error, with func(...
 
 // leaveOut notes that topics are made without a setting from now on.
 func (a *Admin) leaveOut(topic, setting string, refused error) {
-	a.mu.Lock()
+	a.refusals.Lock()
 	_, said := a.refused[setting]
 	reason := refused.Error()
 	if refusal, ok := errors.AsType[*TopicError](refused); ok {
 		reason = refusal.Code.String() + ": " + theirWords(refusal.Reason)
 	}
 	a.refused[setting] = reason
-	a.mu.Unlock()
+	a.refusals.Unlock()
 	if !said {
 		a.log.Warn("the cluster refuses a setting that leadstream gives to its topics; they are made without it",
 			zap.String("setting", setting), zap.String("topic", topic), zap.String("reason", reason),

@@ -99,6 +99,9 @@ func (f *Tailer) Next(ctx context.Context, fn func(*Record) error) (anew bool, e
 			if !f.keepProgress {
 				return false, err
 			}
+			if !anew && partition < len(f.places) { // those behind it stay where they are
+				copy(places[partition+1:], f.places[partition+1:])
+			}
 			f.places = places
 			return anew, err
 		}
