@@ -258,3 +258,35 @@ func TestATopicIsNotGoneBecauseNoBrokerIsNamed(t *testing.T) {
 		t.Error("no broker was asked")
 	}
 }
+
+// TestAnErrorInOnePartitionKeepsThePlacesOfTheOthers: what was handed out of them does not come
+// again.
+func TestAnErrorInOnePartitionKeepsThePlacesOfTheOthers(t *testing.T) {
+	c, _ := fake(t)
+	create(t, c, 8, "a")
+	tailer := c.Tailer("a").KeepProgress()
+	add := func(values ...string) {
+		for _, value := range values {
+			m := message("a", value)
+			m.Key = []byte(value)
+			if err := c.Append(t.Context(), m); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	old := []string{"old1", "old2", "old3", "old4", "old5", "old6", "old7", "old8"}
+	add(old...)
+	if got, _ := follow(t, tailer); len(got) != len(old) {
+		t.Fatalf("%q is read, want all", got)
+	}
+	add("new1", "new2", "new3", "new4")
+	failed := errors.New("not this one")
+	if _, err := tailer.Next(t.Context(), func(*Record) error { return failed }); !errors.Is(err, failed) {
+		t.Fatal(err)
+	}
+	got, _ := follow(t, tailer)
+	slices.Sort(got)
+	if slices.ContainsFunc(got, func(v string) bool { return slices.Contains(old, v) }) || len(got) < 3 {
+		t.Errorf("after an error %q is read, want new ones alone", got)
+	}
+}
